@@ -1,0 +1,300 @@
+"""The command line: `python -m generator build` and the commands beside it.
+
+Exit codes: 0 done, 1 could not (one line says why), 2 wrong usage, 130 interrupted. torch is imported only by commands
+that need it, after a look at whether anything has changed at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from generator import __version__, config, inputs, terminal, tiny_imagenet, writer
+from generator.classes import Classes, resolve_classes
+from generator.config import Config
+from generator.errors import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except InputError as error:
+        terminal.say(f"error: {' '.join(str(error).split())}")
+        return 1
+    except KeyboardInterrupt:
+        terminal.say("interrupted; what was finished before is kept")
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _build(options: argparse.Namespace) -> None:
+    settings = config.load(options.config)
+    root, cache, out = _data_root(options, settings), _cache(settings), options.out or _beside(settings) / "site"
+    begun = time.perf_counter()
+    digest = _build_digest(settings, root)
+    if not options.force and writer.unchanged(out, digest):
+        print(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
+        return
+    _torch()
+    from generator import build
+
+    index = build.build(settings, root, out, cache, digest, offline=options.offline)
+    print(f"built {index} in {time.perf_counter() - begun:.1f} s")
+
+
+def _train(options: argparse.Namespace) -> None:
+    settings, root, classes = _with_data(options)
+    folder = options.folder or settings.models.folder / options.model
+    _torch()
+    from generator import recipes, workshop
+
+    presets = recipes.PRESETS[options.model]
+    if options.preset not in presets:
+        known = ", ".join(f'"{preset}"' for preset in presets)
+        raise InputError(f"--preset: expected one of {known} for {options.model}, got {options.preset!r}")
+    changes = {
+        name: getattr(options, name)
+        for name in ("epochs", "batch", "learning_rate", "seed", "precision")
+        if getattr(options, name) is not None
+    }
+    run = workshop.train_model(
+        options.model,
+        options.preset,
+        root,
+        classes,
+        folder,
+        _cache(settings) / "data",
+        resume=options.resume,
+        changes=changes,
+    )
+    kept = run.epochs[run.kept - 1]
+    accuracy = "" if kept.validation_accuracy is None else f", validation accuracy {kept.validation_accuracy:.1%}"
+    print(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
+
+
+def _compress(options: argparse.Namespace) -> None:
+    settings = config.load(options.config)
+    _torch()
+    from generator import workshop
+
+    folder = options.folder or settings.models.folder / options.model
+    before, after = workshop.compress_model(options.model, folder)
+    print(f"{folder}: {before / 1e6:.1f} MB became {after / 1e6:.1f} MB; evaluate it anew")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    settings, root, classes = _with_data(options)
+    _torch()
+    from generator import checkpoints, models, workshop
+
+    loaded = models.load(options.model, settings, classes, offline=options.offline, say=terminal.say)
+    if loaded is None:
+        raise InputError(
+            f"{settings.models.folder / options.model}: expected weights, found none; "
+            f"train them with: python -m generator train {options.model}"
+        )
+    splits = (options.split,) if options.split else tiny_imagenet.SPLITS
+    found = workshop.evaluate_model(loaded, root, classes, _cache(settings) / "data", splits)
+    if options.json:
+        print(json.dumps(checkpoints.plain_evaluation(found), indent=1, ensure_ascii=False))
+        return
+    for name, scores in found.splits.items():
+        low, high = scores.top1_interval
+        print(
+            f"{loaded.title}, {name}: top-1 {scores.top1:.1%} (95 % interval {low:.1%} to {high:.1%}), "
+            f"top-5 {scores.top5:.1%}, {scores.count} images, calibration error {scores.calibration_scaled.error:.3f}"
+        )
+
+
+def _predict(options: argparse.Namespace) -> None:
+    settings = config.load(options.config)
+    classes = resolve_classes(settings.data.classes, _data_root(options, settings))
+    _torch()
+    from generator import models, predict
+
+    loaded = models.load(options.model, settings, classes, offline=options.offline, say=terminal.say)
+    if loaded is None:
+        raise InputError(
+            f"{settings.models.folder / options.model}: expected weights, found none; "
+            f"train them with: python -m generator train {options.model}"
+        )
+    rows = predict.folder(loaded, options.folder)
+    _write_csv(options.csv, rows)
+    print(f"{options.csv}: {len(rows)} images")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from generator import serve
+
+    settings = config.load(options.config)
+    folder = options.out or _beside(settings) / "site"
+    with serve.server(folder, options.port) as preview:
+        terminal.say(f"{folder} is at {preview.url} (Ctrl-C ends it)")
+        preview.serve_forever()
+
+
+def _write_csv(path: Path, rows: Sequence[tuple[str, int]]) -> None:
+    """The course's format: the header Id,Category, then file name and class index."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(("Id", "Category"))
+            table.writerows(rows)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: expected a file that can be written, got: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _torch() -> None:
+    """torch and torchvision as a pair that works, or one line that says how to mend it."""
+    from generator.installation import check_pair
+
+    check_pair()
+
+
+def _with_data(options: argparse.Namespace) -> tuple[Config, Path, Classes]:
+    """The settings and a data set, downloaded where none is at hand."""
+    settings = config.load(options.config)
+    root = _data_root(options, settings)
+    if root is None:
+        if options.offline:
+            raise InputError("a data set is needed: give one with --data DIR, or run it without --offline")
+        from generator import download
+
+        root = download.fetch(_cache(settings) / inputs.DOWNLOADED, resolve_classes(settings.data.classes, None))
+    return settings, root, resolve_classes(settings.data.classes, root)
+
+
+def _data_root(options: argparse.Namespace, settings: Config) -> Path | None:
+    """--data, the variable TINY_IMAGENET, [data] root, else what was downloaded before."""
+    found = tiny_imagenet.find(options.data, settings.data.root, os.environ)
+    downloaded = _cache(settings) / inputs.DOWNLOADED
+    return downloaded if found is None and downloaded.is_dir() else found
+
+
+def _build_digest(settings: Config, root: Path | None) -> str:
+    classes = resolve_classes(settings.data.classes, root)
+    listed = (
+        [image for split in tiny_imagenet.SPLITS for image in tiny_imagenet.list_images(root, classes, split)]
+        if root
+        else []
+    )
+    templates, content = inputs.folders(settings)
+    return inputs.of_build(settings, tiny_imagenet.fingerprint(listed, str(root)), templates, content)
+
+
+def _beside(settings: Config) -> Path:
+    """Where the site and the cache go: beside report.toml, else here."""
+    return settings.folder if settings.path else Path.cwd()
+
+
+def _cache(settings: Config) -> Path:
+    return _beside(settings) / ".cache"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m generator",
+        description="Show what a convolutional network learnt: a static site with its training, filters, feature maps "
+        "and Grad-CAM maps.",
+        epilog="Start with: python -m generator build",
+    )
+    parser.add_argument("--version", action="version", version=f"cnn-report {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    build = _command(commands, "build", _build, "make the report: site/index.html")
+    _data_options(build)
+    build.add_argument("--out", type=Path, metavar="DIR", help="where the site goes (default: site beside report.toml)")
+    build.add_argument("--force", action="store_true", help="build even if nothing has changed")
+
+    train = _command(commands, "train", _train, "train a network into models/<model>")
+    train.add_argument("model", choices=inputs.MODELS)
+    _data_options(train)
+    train.add_argument(
+        "--preset", default="default", help='quick, default, best, "one batch" or "without augmentation"'
+    )
+    train.add_argument("--folder", type=Path, metavar="DIR", help="where the model goes (default: models/<model>)")
+    train.add_argument("--resume", action="store_true", help="go on with the run that was interrupted")
+    train.add_argument("--epochs", type=_positive, metavar="N", help="instead of the preset's")
+    train.add_argument("--batch", type=_positive, metavar="N", help="images a step")
+    train.add_argument("--lr", dest="learning_rate", type=_rate, metavar="X", help="peak learning rate")
+    train.add_argument("--seed", type=int, metavar="N", help="of the weights, the order and the augmentation")
+    train.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="arithmetic (default: measured)")
+
+    compress = _command(commands, "compress", _compress, "make a model's weights small: 4-bit and 8-bit codes")
+    compress.add_argument("model", choices=inputs.MODELS)
+    compress.add_argument("--folder", type=Path, metavar="DIR", help="the model's folder (default: models/<model>)")
+
+    evaluate = _command(commands, "evaluate", _evaluate, "score a network: models/<model>/evaluation.json")
+    evaluate.add_argument("model", choices=inputs.MODELS)
+    _data_options(evaluate)
+    evaluate.add_argument("--split", choices=tiny_imagenet.SPLITS, help="only this one; nothing is written")
+    evaluate.add_argument("--json", action="store_true", help="print all scores as JSON")
+
+    predict = _command(commands, "predict", _predict, "name the class of each image in a folder, as CSV")
+    predict.add_argument("folder", type=Path, metavar="DIR")
+    predict.add_argument("--model", choices=inputs.MODELS, default="cnn")
+    predict.add_argument("--csv", type=Path, metavar="FILE", required=True, help="header Id,Category")
+    _data_options(predict)
+
+    serve = _command(commands, "serve", _serve, "show the site in a browser, on this machine only")
+    serve.add_argument("--out", type=Path, metavar="DIR", help="the site (default: site beside report.toml)")
+    serve.add_argument("--port", type=_positive, metavar="N", help="default: the first free one from 8000 on")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    words: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+    parser.set_defaults(run=run)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: report.toml here, else the bundled one")
+    return parser
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="tiny-imagenet-200 (default: the variable TINY_IMAGENET, else [data] root of report.toml)",
+    )
+    parser.add_argument("--offline", action="store_true", help="download nothing")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+_positive.__name__, _rate.__name__ = "whole number above 0", "number above 0"  # argparse's errors speak of these
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The pipeline, top to bottom: data, networks, explanations, figures, pages, and the site in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from generator import (
+    checkpoints,
+    download,
+    environment,
+    exhibits,
+    inputs,
+    models,
+    observe,
+    pages,
+    selection,
+    terminal,
+    workshop,
+    writer,
+)
+from generator.cache import Cache
+from generator.classes import Classes, resolve_classes
+from generator.config import Config, ModelConfig
+from generator.errors import InputError
+from generator.models import Loaded
+from generator.records import Evaluation, Explanation, Figure, Network, Photo, Report
+
+Job = tuple[tuple[object, ...], Callable[[], tuple[Figure, ...]]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What one build starts from."""
+
+    config: Config
+    root: Path | None  # the data set
+    classes: Classes
+    results: Cache
+    decoded: Path  # decoded images of the data set
+    offline: bool
+    code: str  # digest of the program: part of every key, so that no older version's result is ever shown
+
+    def key(self, stage: str, *parts: object) -> str:
+        """The address of a result."""
+        return self.results.key(stage, 1, self.code, *parts)
+
+
+def build(config: Config, root: Path | None, out: Path, cache: Path, digest: str, *, offline: bool = False) -> Path:
+    """Make the whole report and place it at `out`.
+
+    Args:
+        root: the data set, None where there is none.
+        cache: folder for results and decoded images.
+        digest: of the inputs, kept in the site's manifest.
+    Returns:
+        the path of index.html.
+    Raises:
+        InputError: for anything that the user can mend; the previous site is left as it was.
+    """
+    writer.prepare(out)
+    classes = resolve_classes(config.data.classes, root)
+    site = Site(config, root, classes, Cache(cache / "results"), cache / "data", offline, inputs.code())
+    templates, content = inputs.folders(config)
+    loaded = [_obtain(site, name) for name in inputs.MODELS]
+    evaluations = {one.id: _evaluation(one) for one in loaded}
+    photos, failures = selection.photos(config, content, root, classes, evaluations)
+    report = Report(
+        networks=tuple(_observe(site, one, photos, failures[one.id]) for one in loaded),
+        photos=photos,
+        data=selection.summary(_data_name(config), classes, root, site.decoded, evaluations["cnn"], photos),
+        environment=environment.versions(),
+    )
+    files = pages.render(report, _figures(site, report), config, templates, content)
+    writer.place(files, out, {"inputs": digest})
+    site.results.prune()
+    return out / "index.html"
+
+
+def _obtain(site: Site, name: str) -> Loaded:
+    """The network, loaded; trained and evaluated first where there is none yet."""
+    found = models.load(name, site.config, site.classes, offline=site.offline, say=terminal.say)
+    if found is None:
+        folder = site.config.models.folder / name
+        root = site.root or _downloaded(site, folder)
+        terminal.say(f"{models.TITLES[name]}: {folder} holds no weights, so they are trained now")
+        workshop.train_model(name, "default", root, site.classes, folder, site.decoded, resume=True)
+        found = workshop.trained(name, folder, site.classes)
+        workshop.evaluate_model(found, root, site.classes, site.decoded)
+    for line in (*found.notes, found.source):
+        terminal.say(f"{found.title}: {line}")
+    return found
+
+
+def _downloaded(site: Site, folder: Path) -> Path:
+    if site.offline:
+        raise InputError(
+            f"{folder}: expected weights, found none, and to train them a data set is needed: "
+            "give one with --data DIR, or build without --offline"
+        )
+    return download.fetch(site.decoded.parent / inputs.DOWNLOADED, site.classes)
+
+
+def _evaluation(loaded: Loaded) -> Evaluation | None:
+    """What was measured of these very weights; an older evaluation is said to be one and left out."""
+    found = checkpoints.load_evaluation(loaded.folder) if loaded.folder else None
+    if found is not None and found.weights_digest != loaded.digest:
+        terminal.say(
+            f"{loaded.title}: evaluation.json is of other weights and is left out; make it again with: "
+            f"python -m generator evaluate {loaded.id}"
+        )
+        return None
+    return found
+
+
+def _data_name(config: Config) -> str:
+    return config.data.classes if isinstance(config.data.classes, str) else "Tiny ImageNet"
+
+
+def _observe(site: Site, loaded: Loaded, photos: Sequence[Photo], failures: Sequence[str]) -> Network:
+    """One network with the explanation of each photo, from the cache where they are known."""
+    wanted: ModelConfig = getattr(site.config.models, loaded.id)
+    others = _other_class(loaded, wanted.other_class)
+    explanations: dict[str, Explanation] = {}
+    with terminal.bar(f"{loaded.title}: explaining", len(photos), "photos") as bar:
+        for photo in photos:
+            label = None if photo.label is None else loaded.class_of.get(site.classes.wnids[photo.label])
+            key = site.key("explanation", loaded.digest, photo.digest, label, others, wanted.layer)
+            look = partial(observe.observed, loaded, photo, label, others, wanted.layer)
+            explanations[photo.id] = observe.explanation(photo.id, label, site.results.arrays(key, look))
+            bar.advance()
+    fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
+    return observe.network(
+        loaded, explanations, [*failures, *(photo for photo in fooled if photo not in failures)], _evaluation(loaded)
+    )
+
+
+def _other_class(loaded: Loaded, name: str) -> list[int]:
+    """The class that report.toml wants explained beside the predicted one."""
+    names = loaded.description.class_names
+    if name and name not in names:
+        raise InputError(
+            f"[models.{loaded.id}] other_class: expected one of the network's {len(names)} classes, got {name!r}"
+        )
+    return [names.index(name)] if name else []
+
+
+def _figures(site: Site, report: Report) -> dict[str, Figure]:
+    """Every figure by its id, each group from the cache where its inputs are known."""
+    jobs = [*_common_jobs(report)]
+    for network in report.networks:
+        jobs += _network_jobs(report, network)
+    figures: dict[str, Figure] = {}
+    with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
+        for parts, draw in jobs:
+            figures |= {figure.id: figure for figure in site.results.figures(site.key("figures", *parts), draw)}
+            bar.advance()
+    return figures
+
+
+def _common_jobs(report: Report) -> Iterator[Job]:
+    told = [(network.title, network.weights_digest, network.class_names) for network in report.networks]
+    yield ("photos", report.photos), partial(exhibits.photos, report.photos)
+    yield ("header", told, report.photos), partial(exhibits.header_tile, report)
+    yield ("data", report.data), partial(exhibits.data_figures, report)
+
+
+def _network_jobs(report: Report, network: Network) -> Iterator[Job]:
+    scale = exhibits.first_layer_scale(report.networks)
+    said = (network.id, network.title, network.class_names)
+    photos = {photo.id: photo for photo in report.photos}
+    wrong = [(photos[photo], network.explanations[photo]) for photo in network.failures]
+    yield ("training", *said, network.runs, network.snapshots), partial(exhibits.training, network)
+    yield ("evaluation", *said, network.evaluation), partial(exhibits.evaluation, network)
+    yield ("filters", *said, network.layers, scale), partial(exhibits.filters, network, scale)
+    yield ("failures", *said, wrong), partial(exhibits.failures, network, report.photos)
+    for photo in report.photos:
+        asked = (*said, photo, network.explanations[photo.id])
+        yield ("maps", *asked), partial(exhibits.feature_maps, network, photo)
+        yield ("cam", *asked), partial(exhibits.grad_cam, network, photo)

@@ -1,0 +1,263 @@
+"""Results kept on disk under a key made from their content: stage, version, parameters and digests of the inputs.
+
+An entry is a sha256 followed by a zip archive whose members are arrays (.npy), JSON or plain bytes; no pickle, no
+modification times. Whatever cannot be read whole is computed again, so two processes may share a folder and a killed
+one leaves nothing that harms.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import io
+import json
+import os
+import secrets
+import struct
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.errors import InputError
+from generator.records import Figure, Table
+
+Json = Any
+Arrays = Mapping[str, NDArray[Any]]
+
+DIGEST_BYTES = hashlib.sha256().digest_size
+SUFFIX, UNFINISHED = ".entry", ".part"
+ABANDONED = 3600.0  # seconds after which a file that nobody finished is swept away
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold: the same bytes every time
+
+
+class Cache:
+    """A folder of results. It is made when the first one is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._used: set[str] = set()
+
+    def key(self, stage: str, version: int, *parts: object) -> str:
+        """The address of a result; see `digest` for what the parts may be. Raise `version` when the stage changes."""
+        return digest(stage, version, *parts)
+
+    def arrays(self, key: str, compute: Callable[[], Arrays]) -> dict[str, NDArray[Any]]:
+        """Arrays of any shape and dtype but object, by name."""
+        return _read_arrays(self._members(f"{key}-arrays", lambda: _written_arrays(compute())))
+
+    def json(self, key: str, compute: Callable[[], Json]) -> Json:
+        """Anything that JSON can hold, as JSON gives it back: tuples as lists, keys as strings."""
+        return json.loads(self._members(f"{key}-json", lambda: {"json": _written_json(compute())})["json"])
+
+    def files(self, key: str, compute: Callable[[], Mapping[str, bytes]]) -> dict[str, bytes]:
+        """Bytes by name, in their order."""
+        return self._members(f"{key}-files", compute)
+
+    def figures(self, key: str, compute: Callable[[], Sequence[Figure]]) -> tuple[Figure, ...]:
+        """Figures with their files and the numbers behind them."""
+        shape = digest([field.name for field in dataclasses.fields(Figure)])[:8]  # a record that grew is another result
+        return _read_figures(self._members(f"{key}-figures-{shape}", lambda: _written_figures(compute())))
+
+    def prune(self, limit: int = 2 << 30) -> None:
+        """Remove the oldest entries that this process did not use until at most `limit` bytes are left.
+
+        Also sweeps away what killed processes left half written.
+        """
+        for unfinished in self.folder.glob(f"*{UNFINISHED}"):
+            if time.time() - _stat(unfinished).st_mtime > ABANDONED:
+                _remove(unfinished)
+        entries = {path: _stat(path) for path in self.folder.glob(f"*{SUFFIX}")}
+        total = sum(stat.st_size for stat in entries.values())
+        for path in sorted(entries, key=lambda path: (entries[path].st_mtime, path.name)):
+            if total <= limit:
+                break
+            if path.name.removesuffix(SUFFIX) not in self._used:
+                _remove(path)
+                total -= entries[path].st_size
+
+    def _members(self, name: str, compute: Callable[[], Mapping[str, bytes]]) -> dict[str, bytes]:
+        self._used.add(name)
+        path = self.folder / f"{name}{SUFFIX}"
+        found = _read(path)
+        if found is None:
+            self._make_folder()
+            found = dict(compute())
+            self._write(path, found)
+        return found
+
+    def _make_folder(self) -> None:
+        """Before the computing, so that an unwritable folder is known before minutes are spent."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise self._unwritable(PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+    def _write(self, path: Path, members: Mapping[str, bytes]) -> None:
+        packed = _packed(members)
+        unfinished = path.with_name(f".{secrets.token_hex(8)}{UNFINISHED}")
+        try:
+            with unfinished.open("xb") as file:
+                file.write(hashlib.sha256(packed).digest())
+                file.write(packed)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            _remove(unfinished)
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self.folder}: expected a folder to keep results in, could not write there ({error.strerror}); "
+            "free some space or make it writable"
+        )
+
+
+def digest(*parts: object) -> str:
+    """sha256 of values, the same for equal ones whatever the order of a mapping's keys, different for unequal ones.
+
+    Args:
+        parts: None, bool, int, float, str, bytes, arrays, paths (as text), dataclasses, and sequences and mappings of
+            these; values of different types differ (1, 1.0, True and "1"), a list and a tuple do not.
+    Returns:
+        64 hexadecimal digits.
+    Raises:
+        TypeError: for anything else.
+    """
+    return _hashed(parts).hex()
+
+
+def _hashed(value: object) -> bytes:
+    kind, content = _canonical(value)
+    return hashlib.sha256(kind.encode() + b":" + content).digest()
+
+
+def _canonical(value: object) -> tuple[str, bytes]:
+    """A type's name and bytes that only equal values of that type share."""
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return "constant", str(value).encode()
+    if isinstance(value, (int, np.integer)):
+        return "int", str(int(value)).encode()
+    if isinstance(value, (float, np.floating)):
+        return "float", struct.pack("<d", float(value))
+    if isinstance(value, (str, Path)):
+        return "text", str(value).encode(errors="surrogatepass")
+    if isinstance(value, bytes):
+        return "bytes", value
+    if isinstance(value, np.ndarray):
+        return "array", _written_arrays({"": value.copy(order="C")})[".npy"]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return type(value).__qualname__, _hashed(named)
+    if isinstance(value, Mapping):
+        return "mapping", b"".join(sorted(_hashed(key) + _hashed(item) for key, item in value.items()))
+    if isinstance(value, Sequence):
+        return "sequence", b"".join(_hashed(item) for item in value)
+    raise TypeError(f"{type(value).__qualname__} has no canonical form to make a key from")
+
+
+def _packed(members: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:  # stored: images are compressed already, weights hardly shrink
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
+    return packed.getvalue()
+
+
+def _read(path: Path) -> dict[str, bytes] | None:
+    """The members of an entry; None where there is none that is whole."""
+    try:
+        with path.open("rb") as file:
+            stated, packed = file.read(DIGEST_BYTES), file.read()
+    except OSError:
+        return None
+    if hashlib.sha256(packed).digest() != stated:
+        return None
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _written_arrays(arrays: Arrays) -> dict[str, bytes]:
+    members = {}
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+        members[f"{name}.npy"] = buffer.getvalue()
+    return members
+
+
+def _read_arrays(members: Mapping[str, bytes]) -> dict[str, NDArray[Any]]:
+    return {
+        name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+        for name, content in members.items()
+    }
+
+
+def _written_json(value: Json) -> bytes:
+    return json.dumps(value, ensure_ascii=False, default=_plain).encode()
+
+
+def _plain(value: object) -> object:
+    """A numpy number among the numbers of a record, as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__qualname__} is not JSON")
+
+
+def _written_figures(figures: Sequence[Figure]) -> dict[str, bytes]:
+    """One member a file, named by its figure's number, and figures.json with all the rest."""
+    words = [dataclasses.asdict(dataclasses.replace(figure, files={})) for figure in figures]
+    members = {
+        f"{number}/{path}": content for number, figure in enumerate(figures) for path, content in figure.files.items()
+    }
+    return {"figures.json": _written_json(words), **members}
+
+
+def _read_figures(members: Mapping[str, bytes]) -> tuple[Figure, ...]:
+    files: dict[int, dict[str, bytes]] = {}
+    for name, content in members.items():
+        number, _, path = name.partition("/")
+        if path:
+            files.setdefault(int(number), {})[path] = content
+    return tuple(
+        _figure(words, files.get(number, {})) for number, words in enumerate(json.loads(members["figures.json"]))
+    )
+
+
+def _figure(words: Mapping[str, Any], files: Mapping[str, bytes]) -> Figure:
+    values = {name: _tupled(value) for name, value in words.items()}
+    table = values["table"]
+    return Figure(**{**values, "files": files, "table": Table(**table) if table is not None else None})
+
+
+def _tupled(value: Any) -> Any:
+    """JSON's lists as the tuples that the records have."""
+    if isinstance(value, list):
+        return tuple(_tupled(item) for item in value)
+    if isinstance(value, dict):
+        return {name: _tupled(item) for name, item in value.items()}
+    return value
+
+
+def _stat(path: Path) -> os.stat_result:
+    """A file's size and age; nothing and old where another process was faster to remove it."""
+    try:
+        return path.stat()
+    except OSError:
+        return os.stat_result((0,) * 10)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError:  # gone already; and what cannot be removed stays, it is only a copy
+        return

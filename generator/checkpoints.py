@@ -1,0 +1,378 @@
+"""A model's folder: weights.safetensors, history.json, snapshots.safetensors, evaluation.json, README.md, and the
+resume.safetensors of a run that is not finished. The one door to models/; everything is written atomically.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from generator import compress
+from generator.errors import InputError
+from generator.records import Calibration, Confusion, Epoch, Evaluation, Floats, Mistake, Run, SplitScores
+from generator.train import TrainingState, Weights
+
+WEIGHTS, SMALL = "weights.safetensors", "weights.safetensors.xz"
+RESUME, SNAPSHOTS = "resume.safetensors", "snapshots.safetensors"
+HISTORY, EVALUATION, CARD = "history.json", "evaluation.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a weights file says about itself: enough to make the network and feed it."""
+
+    architecture: str  # "SmallCNN", "AlexNet" or package.module:name
+    class_names: tuple[str, ...]
+    wnids: tuple[str, ...]
+    input_size: int
+    resize: int  # the shorter side of a photo is brought to this before the centre crop
+    widths: tuple[int, ...] = ()
+    grid: int = 6  # AlexNet's pooled features are grid x grid; see `networks.alexnet`
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as it lies on disk."""
+
+    description: Description
+    weights: Weights  # float32
+    digest: str  # sha256 of the file
+
+
+def save_model(folder: Path, weights: Mapping[str, Tensor], description: Description, *, small: bool = False) -> None:
+    """Write weights.safetensors: floating-point tensors as float16, the description in the file's header.
+
+    With `small` weights.safetensors.xz instead, encoded as `compress` does; the other of the two files is removed.
+    """
+    header = {"description": json.dumps(asdict(description))}
+    if small:
+        _write(folder / SMALL, compress.squeeze(save(_flat(compress.encode(weights)), header)))
+    else:
+        halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+        _write(folder / WEIGHTS, save(_flat(halved), header))
+    (folder / (WEIGHTS if small else SMALL)).unlink(missing_ok=True)
+
+
+def has_model(folder: Path) -> bool:
+    """Whether a model's weights lie in the folder."""
+    return (folder / WEIGHTS).exists() or (folder / SMALL).exists()
+
+
+def load_model(folder: Path) -> Model:
+    """Read a model's weights.
+
+    Raises:
+        InputError: where they are missing, cut short, or no model of ours.
+    """
+    small = (folder / SMALL).exists()
+    path = folder / (SMALL if small else WEIGHTS)
+    content = _read_bytes(path)
+    try:
+        tensors, metadata = _tensors(compress.stretch(content) if small else content)
+    except (SafetensorError, lzma.LZMAError, EOFError) as error:
+        raise _damaged(path, error) from error
+    try:
+        said: dict[str, Any] = json.loads(metadata["description"])
+        lists = {key: tuple(value) for key, value in said.items() if isinstance(value, list)}
+        description = Description(**{**said, **lists})
+        weights = compress.decode(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: expected a model written by this program ({error!r}); train it again, "
+            "or name somebody else's file as the weights of [models.<name>] in report.toml"
+        ) from error
+    return Model(description, weights, hashlib.sha256(content).hexdigest())
+
+
+def load_foreign(path: Path) -> Weights:
+    """The state dict in somebody else's .pth or .safetensors file, read without running any of its code.
+
+    Raises:
+        InputError: where the file is missing, cut short, or holds anything but a state dict.
+    """
+    if path.suffix == ".safetensors":
+        return _read_tensors(path)[0]
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected a file of weights, found none") from error
+    except Exception as error:  # torch.load raises a dozen kinds for a damaged or hostile file
+        raise InputError(
+            f"{path}: expected a state dict saved by torch.save, which weights_only=True can read "
+            f"({str(error).splitlines()[0][:120]})"
+        ) from error
+    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
+        found = found["state_dict"]
+    if not (isinstance(found, Mapping) and found and all(isinstance(value, Tensor) for value in found.values())):
+        raise InputError(f"{path}: expected a state dict (names and tensors), found {type(found).__name__}")
+    return dict(found)
+
+
+def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> torch.nn.Module:
+    """Put weights into a network.
+
+    Raises:
+        InputError: naming the first tensor that is missing, superfluous or of another shape.
+    """
+    wanted = network.state_dict()
+    for name, tensor in wanted.items():
+        if name not in weights:
+            raise InputError(f"{source}: expected a tensor {name} for {type(network).__name__}, found none")
+        if weights[name].shape != tensor.shape:
+            raise InputError(
+                f"{source}: expected {name} of shape {tuple(tensor.shape)}, found {tuple(weights[name].shape)}: "
+                "a model with another number of classes or another architecture; train it again or name the right file"
+            )
+    if extra := sorted(set(weights) - set(wanted)):
+        raise InputError(f"{source}: expected the tensors of {type(network).__name__}, found also {extra[0]}")
+    network.load_state_dict(dict(weights))
+    return network
+
+
+def save_state(folder: Path, state: TrainingState, key: Mapping[str, Any]) -> None:
+    """Write resume.safetensors: the whole state of a run after an epoch, and the settings it belongs to."""
+    tensors = {
+        f"{part}/{name}": tensor
+        for part in ("weights", "average", "best", "moments")
+        for name, tensor in getattr(state, part).items()
+    }
+    tensors |= {f"snapshots/{epoch}": tensor for epoch, tensor in state.snapshots.items()}
+    numbers = {
+        "epochs": [asdict(epoch) for epoch in state.epochs],
+        "kept": state.kept,
+        "steps": state.steps,
+        "precision": state.precision,
+        "complete": state.complete,
+        "key": dict(key),
+    }
+    _write(folder / RESUME, save(_flat(tensors), {"state": json.dumps(numbers)}))
+
+
+def load_state(folder: Path, key: Mapping[str, Any]) -> TrainingState | None:
+    """The state of an interrupted run, None where there is none.
+
+    Raises:
+        InputError: where it belongs to a run with other settings.
+    """
+    path = folder / RESUME
+    if not path.exists():
+        return None
+    tensors, metadata = _read_tensors(path)
+    numbers = json.loads(metadata["state"])
+    for name, value in json.loads(json.dumps(dict(key))).items():
+        if numbers["key"].get(name) != value:
+            raise InputError(
+                f"{path}: expected a run with {name} = {value}, found {numbers['key'].get(name)}; "
+                "give the same settings, or train without --resume"
+            )
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "best": {}, "moments": {}, "snapshots": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition("/")
+        parts[part][rest] = tensor
+    snapshots = {int(epoch): tensor for epoch, tensor in parts.pop("snapshots").items()}
+    return TrainingState(
+        **parts,
+        snapshots=snapshots,
+        epochs=[Epoch(**epoch) for epoch in numbers["epochs"]],
+        kept=numbers["kept"],
+        steps=numbers["steps"],
+        precision=numbers["precision"],
+        complete=numbers["complete"],
+    )
+
+
+def drop_state(folder: Path) -> None:
+    """Remove the resume file of a run that has ended."""
+    (folder / RESUME).unlink(missing_ok=True)
+
+
+def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
+    """Put one run into history.json, in place of an earlier one of that name; with the snapshots of its filters."""
+    runs = [old for old in load_runs(folder) if old.name != run.name] + [run]
+    _write_json(folder / HISTORY, {"runs": [asdict(each) for each in runs]})
+    if snapshots:
+        named = {str(epoch): tensor.float() for epoch, tensor in sorted(snapshots.items())}
+        _write(folder / SNAPSHOTS, save(_flat(named)))
+
+
+def load_runs(folder: Path) -> tuple[Run, ...]:
+    """The runs of history.json, in the order in which they were recorded; none where there is no such file."""
+    path = folder / HISTORY
+    if not path.exists():
+        return ()
+    said = _read_json(path)
+    try:
+        runs = (replace(Run(**run), epochs=tuple(Epoch(**epoch) for epoch in run["epochs"])) for run in said["runs"])
+        return tuple(runs)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected the records of training runs ({error!r}); train the model again") from error
+
+
+def load_snapshots(folder: Path) -> dict[int, Floats]:
+    """Kernels (O, 3, kh, kw) of the first layer by epoch; none where there is no such file."""
+    path = folder / SNAPSHOTS
+    if not path.exists():
+        return {}
+    return {
+        int(epoch): tensor.numpy() for epoch, tensor in sorted(_read_tensors(path)[0].items(), key=lambda i: int(i[0]))
+    }
+
+
+def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write evaluation.json; nan becomes null."""
+    _write_json(folder / EVALUATION, plain_evaluation(evaluation))
+
+
+def plain_evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    """What evaluation.json holds, as JSON can hold it."""
+    plain: dict[str, Any] = _plain(asdict(evaluation))
+    return plain
+
+
+def load_evaluation(folder: Path) -> Evaluation | None:
+    """Read evaluation.json; None where there is none."""
+    path = folder / EVALUATION
+    if not path.exists():
+        return None
+    said = _read_json(path)
+    try:
+        splits = {name: _split_scores(scores) for name, scores in said.pop("splits").items()}
+        said["class_names"] = tuple(said["class_names"])
+        return Evaluation(**said, splits=splits)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected what `evaluate` writes ({error!r}); evaluate the model again") from error
+
+
+def load_card(folder: Path) -> str:
+    """The model card, Markdown; empty where there is none."""
+    path = folder / CARD
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def save_card(folder: Path, text: str) -> None:
+    """Write the model card."""
+    _write(folder / CARD, text.encode())
+
+
+def _split_scores(said: dict[str, Any]) -> SplitScores:
+    return SplitScores(
+        **{
+            **said,
+            "top1_interval": tuple(said["top1_interval"]),
+            "top5_interval": tuple(said["top5_interval"]),
+            "confusion": np.array(said["confusion"], np.int64),
+            "precision": _floats(said["precision"]),
+            "recall": _floats(said["recall"]),
+            "f1": _floats(said["f1"]),
+            "pairs": tuple(Confusion(**pair) for pair in said["pairs"]),
+            "calibration": _calibration(said["calibration"]),
+            "calibration_scaled": _calibration(said["calibration_scaled"]),
+            "mistakes": tuple(Mistake(**mistake) for mistake in said["mistakes"]),
+        }
+    )
+
+
+def _calibration(said: dict[str, Any]) -> Calibration:
+    return Calibration(
+        edges=_floats(said["edges"]),
+        counts=np.array(said["counts"], np.int64),
+        confidence=_floats(said["confidence"]),
+        accuracy=_floats(said["accuracy"]),
+        error=said["error"],
+    )
+
+
+def _floats(values: Sequence[float | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], np.float32)
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and tuples as lists, floats to 6 digits, nan as None: what JSON can hold, the same bytes every time."""
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return None if value != value else float(f"{value:.6g}")
+    return value
+
+
+def _flat(tensors: Mapping[str, Tensor]) -> Weights:
+    """Each tensor in rows and in memory of its own: kernels may lie channels last, parts may share a tensor."""
+    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected a file of weights, found none") from error
+    except OSError as error:
+        raise InputError(f"{path}: expected a file of weights, it cannot be read ({error.strerror})") from error
+
+
+def _read_tensors(path: Path) -> tuple[Weights, dict[str, str]]:
+    content = _read_bytes(path)
+    try:
+        return _tensors(content)
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
+def _tensors(content: bytes) -> tuple[Weights, dict[str, str]]:
+    """The tensors of a safetensors file, and its header's words."""
+    tensors = load(content)
+    length = int.from_bytes(content[:8], "little")
+    words: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return tensors, words
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: expected a whole safetensors file, found a damaged one ({error}); restore it or train again"
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{path}: expected JSON, found a damaged file ({error}); restore it or make it again"
+        ) from error
+    return said
+
+
+def _write_json(path: Path, value: Any) -> None:
+    _write(path, (json.dumps(_plain(value), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all: a temporary file beside it, flushed to the disk, then renamed over it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"{path}: could not be written ({error.strerror}); what was there before is untouched"
+        ) from error

@@ -1,0 +1,422 @@
+"""report.toml, read and validated once: every other module can trust what a `Config` holds.
+
+Each error is one line that names the file, the table, the key, what was expected and what came. Strings may hold any
+text, HTML too: they are text here, and the pages escape them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+from generator.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE_NAME = "report.toml"
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+LINK = re.compile(r"(https?://|mailto:)\S+")
+ADDRESS = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link that the report shows beside its author."""
+
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """[report]: the words around the figures."""
+
+    title: str = "What a small network sees"
+    subtitle: str = ""
+    author: str = ""
+    course: str = ""
+    institution: str = ""
+    date: str = ""  # YYYY-MM-DD, or "" for none
+    language: str = "en"
+    links: tuple[Link, ...] = ()
+    languages: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    base_url: str = ""  # without a slash at its end
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """[data]: the data set and the classes taken from it; a name of a set of classes, or the classes themselves."""
+
+    root: Path | None = None
+    classes: str | tuple[str, ...] = "TinyImageNet30"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """[models.<name>]: one network's weights and the layer that Grad-CAM looks at ("": chosen by the program)."""
+
+    weights: Path | Literal["auto", "bundled", "imagenet"]
+    layer: str = ""
+    other_class: str = ""  # a class to explain beside the predicted one, "" for none
+
+
+@dataclass(frozen=True)
+class ModelsConfig:
+    """[models]: where the models' folders are, and each network of the report."""
+
+    folder: Path
+    cnn: ModelConfig = field(default_factory=lambda: ModelConfig("bundled"))
+    alexnet: ModelConfig = field(default_factory=lambda: ModelConfig("auto"))
+
+
+@dataclass(frozen=True)
+class SamplePhoto:
+    """[[samples.photos]]: a photo of one's own; the file is there. `label` is the class that it shows, "" for none."""
+
+    file: Path
+    title: str = ""
+    label: str = ""
+    author: str = ""
+    origin: str = ""
+    licence: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class SamplesConfig:
+    """[samples]: the photos that the networks are shown."""
+
+    bundled: bool = True
+    photos: tuple[SamplePhoto, ...] = ()
+    test_images: int = 8
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of report.toml. `path` is the file that was read, None for the one that comes with the program."""
+
+    path: Path | None
+    folder: Path  # what the file's relative paths are relative to
+    report: ReportConfig
+    data: DataConfig
+    models: ModelsConfig
+    samples: SamplesConfig
+
+
+def load(path: Path | None = None) -> Config:
+    """Read `path`, else report.toml in the current folder, else the report.toml that comes with the program.
+
+    Raises:
+        InputError: the file is missing, is no TOML, or holds a key or a value that is not understood.
+    """
+    if path is None and Path(FILE_NAME).is_file():
+        path = Path(FILE_NAME)
+    file = bundled(FILE_NAME) if path is None else path
+    folder = Path(os.path.abspath(file)).parent  # noqa: PTH100 (Path.absolute keeps "..")
+    top = _Table(str(file), "", _parsed(file), folder)
+    config = Config(
+        path=path,
+        folder=folder,
+        report=top.table("report", _report),
+        data=top.table("data", _data),
+        models=top.table("models", _models),
+        samples=top.table("samples", _samples),
+    )
+    top.finish()
+    return config
+
+
+def bundled(name: str) -> Path:
+    """What comes with the program ("templates", "content", "models", "report.toml"): from a checkout or a wheel."""
+    package = Path(__file__).resolve().parent
+    wheel = package / "_bundled"
+    # Beside an installed package there may be anything, so the wheel's own folder goes first.
+    return (wheel if wheel.is_dir() else package.parent) / name
+
+
+def _parsed(file: Path) -> Mapping[str, Any]:
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(
+            f"{file}: expected a report.toml, there is no such file; give one with --config FILE"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{file}: expected a readable report.toml, got: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{file}: expected UTF-8 text, got another encoding (at line {line}); save it as UTF-8"
+        ) from None
+    try:
+        parsed: Mapping[str, Any] = tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{file}: expected TOML, got arrays or tables nested too deeply") from None
+    except ValueError as error:  # a TOMLDecodeError; a number of thousands of digits is a plain ValueError
+        raise InputError(f"{file}: expected TOML, got: {' '.join(str(error).split())}") from None
+    return parsed
+
+
+def _report(table: _Table) -> ReportConfig:
+    default = ReportConfig()
+    return ReportConfig(
+        title=table.text("title", default.title, empty=False),
+        subtitle=table.text("subtitle", default.subtitle),
+        author=table.text("author", default.author),
+        course=table.text("course", default.course),
+        institution=table.text("institution", default.institution),
+        date=table.date("date"),
+        language=table.matching("language", LANGUAGE, 'a language tag such as "en" or "de-CH"', default.language),
+        links=table.each("links", _link, "{title = ..., url = ...}"),
+        languages=table.texts("languages"),
+        libraries=table.texts("libraries"),
+        base_url=table.matching("base_url", ADDRESS, "an address that begins with https:// or http://").rstrip("/"),
+    )
+
+
+def _link(table: _Table) -> Link:
+    return Link(
+        title=table.text("title", empty=False),
+        url=table.matching("url", LINK, "an address that begins with https://, http:// or mailto:", required=True),
+    )
+
+
+def _data(table: _Table) -> DataConfig:
+    return DataConfig(root=table.path("root"), classes=table.classes("classes", DataConfig.classes))
+
+
+def _models(table: _Table) -> ModelsConfig:
+    # A report of one's own without a models/ beside it shows the models that come with the program.
+    own = table.folder / "models"
+    default = ModelsConfig(own if own.is_dir() else bundled("models"))
+    return ModelsConfig(
+        folder=table.path("folder") or default.folder,
+        cnn=table.table("cnn", lambda inner: _model(inner, default.cnn, ("bundled",))),
+        alexnet=table.table("alexnet", lambda inner: _model(inner, default.alexnet, ("auto", "imagenet", "bundled"))),
+    )
+
+
+def _model(table: _Table, default: ModelConfig, words: tuple[str, ...]) -> ModelConfig:
+    return ModelConfig(
+        weights=table.weights("weights", words, default.weights),
+        layer=table.text("layer", default.layer),
+        other_class=table.text("other_class", default.other_class),
+    )
+
+
+def _samples(table: _Table) -> SamplesConfig:
+    default = SamplesConfig()
+    return SamplesConfig(
+        bundled=table.flag("bundled", default.bundled),
+        photos=table.each("photos", _photo, "{file = ..., title = ...} or of files' names", short="file"),
+        test_images=table.count("test_images", default.test_images),
+    )
+
+
+def _photo(table: _Table) -> SamplePhoto:
+    return SamplePhoto(
+        file=table.file("file"),
+        title=table.text("title"),
+        label=table.text("label"),
+        author=table.text("author"),
+        origin=table.text("origin"),
+        licence=table.text("licence"),
+        url=table.matching("url", LINK, "an address that begins with https:// or http://"),
+    )
+
+
+class _Table:
+    """One table of the file while it is read: hands out typed values, and names the place of a wrong one."""
+
+    def __init__(self, source: str, name: str, values: Mapping[str, Any], folder: Path) -> None:
+        self.source = source
+        self.name = name
+        self.values = values
+        self.folder = folder
+        self.known: list[str] = []
+
+    def text(self, key: str, default: str = "", *, empty: bool = True) -> str:
+        """A string; an empty one, or none at all where there is no default, only if `empty`."""
+        value = self._take(key, default)
+        if not isinstance(value, str):
+            self._refuse(key, "a string", value)
+        if not empty and not value.strip():
+            self._refuse(key, "a string that is not empty", value)
+        if UNPRINTABLE.search(value):
+            self._refuse(key, "a string without control characters", value)
+        return value
+
+    def matching(
+        self, key: str, pattern: re.Pattern[str], expected: str, default: str = "", *, required: bool = False
+    ) -> str:
+        """A string of one shape; empty for none where it is neither required nor has a default."""
+        value = self.text(key, default)
+        optional = not required and not default
+        if not (pattern.fullmatch(value) or (optional and not value)):
+            self._refuse(key, expected, value)
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """An array of strings that are not empty."""
+        values = self._take(key, [])
+        expected = "an array of strings that are not empty"
+        if not isinstance(values, list):
+            self._refuse(key, expected, values)
+        for number, value in enumerate(values, start=1):
+            if not isinstance(value, str) or not value.strip() or UNPRINTABLE.search(value):
+                self._refuse(key, expected, value, f"as item {number}")
+        return tuple(values)
+
+    def classes(self, key: str, default: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        """The name of a set of classes, or at least two different names or wnids."""
+        if not isinstance(self.values.get(key), list):
+            expected = '"TinyImageNet30" or an array of class names or wnids'
+            value = self._take(key, default)
+            if not isinstance(value, str) or not value.strip():
+                self._refuse(key, expected, value)
+            return value
+        named = self.texts(key)
+        repeated = sorted({name for name in named if named.count(name) > 1})
+        if repeated:
+            self._refuse(key, "different classes", repeated[0], "more than once")
+        if len(named) < 2:
+            self._refuse(key, "at least 2 classes", list(named))
+        return named
+
+    def flag(self, key: str, default: bool) -> bool:
+        """A boolean."""
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            self._refuse(key, "true or false", value)
+        return value
+
+    def count(self, key: str, default: int) -> int:
+        """A whole number from 0 to 1000."""
+        value = self._take(key, default)
+        # TOML's true is an int to Python.
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1000:
+            self._refuse(key, "a whole number from 0 to 1000", value)
+        return value
+
+    def date(self, key: str) -> str:
+        """A day as TOML's date or as a string, given back as YYYY-MM-DD; empty for none."""
+        value = self._take(key, "")
+        if value == "":
+            return ""
+        text = value.isoformat() if type(value) is datetime.date else value
+        try:
+            if not DATE.fullmatch(text):  # Python 3.11 reads other forms of ISO 8601 too, 3.10 does not
+                raise ValueError(text)
+            return datetime.date.fromisoformat(text).isoformat()
+        except (TypeError, ValueError):
+            self._refuse(key, "a date such as 2026-07-31", value)
+
+    def path(self, key: str) -> Path | None:
+        """A path, made absolute; None where none is given."""
+        value = self.text(key, empty=key not in self.values)
+        return self._absolute(value) if value else None
+
+    def file(self, key: str) -> Path:
+        """The path of a file that is there."""
+        value = self.text(key, empty=False)
+        file = self._absolute(value)
+        if not _is_file(file):
+            self._refuse(key, "a file", value, f"which is not one ({file})")
+        return file
+
+    def weights(self, key: str, words: tuple[str, ...], default: Any) -> Any:
+        """One of the words, or the path of a file that is there."""
+        if key not in self.values:
+            return self._take(key, default)
+        value = self.text(key, empty=False)
+        if value in words:
+            return value
+        file = self._absolute(value)
+        if not _is_file(file):
+            expected = " or ".join([*(json.dumps(word) for word in words), "a file of weights"])
+            self._refuse(key, expected, value, f"which is neither ({file})")
+        return file
+
+    def table(self, key: str, read: Callable[[_Table], T]) -> T:
+        """A table inside this one, read; an empty one where there is none."""
+        values = self._take(key, {})
+        if not isinstance(values, dict):
+            self._refuse(key, "a table", values)
+        return self._inner(f"{self.name}.{key}" if self.name else key, values, read)
+
+    def each(self, key: str, read: Callable[[_Table], T], expected: str, short: str = "") -> tuple[T, ...]:
+        """An array of tables, each read; a plain string stands for a table with the key `short` alone."""
+        values = self._take(key, [])
+        if not isinstance(values, list):
+            self._refuse(key, f"an array of {expected}", values)
+        found = []
+        for number, value in enumerate(values, start=1):
+            given = {short: value} if short and isinstance(value, str) else value
+            if not isinstance(given, dict):
+                self._refuse(key, f"an array of {expected}", value, f"as item {number}")
+            found.append(self._inner(f"{self.name}.{key} {number}", given, read))
+        return tuple(found)
+
+    def finish(self) -> None:
+        """Refuse what nobody asked for, and name the key that was probably meant."""
+        for key in self.values:
+            if key not in self.known:
+                near = difflib.get_close_matches(key.lower(), self.known, n=1, cutoff=0.7)
+                meant = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(self.known)}"
+                raise InputError(f"{self._place(key)}: expected a known key, got this one; {meant}")
+
+    def _inner(self, name: str, values: Mapping[str, Any], read: Callable[[_Table], T]) -> T:
+        inner = _Table(self.source, name, values, self.folder)
+        found = read(inner)
+        inner.finish()
+        return found
+
+    def _take(self, key: str, default: Any) -> Any:
+        self.known.append(key)
+        return self.values.get(key, default)
+
+    def _absolute(self, value: str) -> Path:
+        return Path(os.path.normpath(self.folder / os.path.expanduser(value)))  # noqa: PTH111 (Path's raises for ~nobody)
+
+    def _place(self, key: str) -> str:
+        table = f"[{self.name}] " if self.name else ""
+        return f"{self.source}: {table}{key if re.fullmatch(r'[A-Za-z0-9_-]+', key) else _came(key)}"
+
+    def _refuse(self, key: str, expected: str, value: Any, remark: str = "") -> NoReturn:
+        came = "nothing" if key not in self.values else " ".join([_came(value), remark]).strip()
+        raise InputError(f"{self._place(key)}: expected {expected}, got {came}")
+
+
+def _came(value: Any) -> str:
+    """A value as the user may have written it, on one line and short."""
+    if isinstance(value, (str, bool)):
+        text = json.dumps(value, ensure_ascii=False)
+        return text if len(text) <= 60 else f'{text[:57]}..."'
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, Sequence):
+        return f"an array of {len(value)}" if len(value) != 1 else f"an array of one item, {_came(value[0])}"
+    return str(value)[:60]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the file system
+        return False

@@ -1,0 +1,244 @@
+"""The training page's figures: each run's accuracy, loss and learning rate, the runs together, the filters' growth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from generator.exhibits.frames import charted, framed
+from generator.exhibits.wording import cell, counted, listed, number, percent, percent_cell, slugs
+from generator.figures import charts, raster
+from generator.figures.charts import Series
+from generator.records import Epoch, Figure, Floats, Network, Run, Table
+
+MOST_FILTERS = 24  # columns of the strip over the epochs
+SNAPSHOT_SCALE = 8  # stored pixels a weight
+GAP = 2
+
+
+def training(network: Network) -> tuple[Figure, ...]:
+    """Three charts a run, all runs in one, the first layer over the epochs; what was not recorded is left out."""
+    runs = [run for run in network.runs if run.epochs]
+    figures: list[Figure] = []
+    for run, address in zip(runs, slugs([run.name for run in runs]), strict=True):
+        figures += [_accuracy(network, run, address), _loss(network, run, address), _rate(network, run, address)]
+    if len(runs) > 1:
+        figures.append(_together(network, runs))
+    if len(network.snapshots) > 1:
+        figures.append(_growth(network))
+    return tuple(figures)
+
+
+def _accuracy(network: Network, run: Run, address: str) -> Figure:
+    figure_id = f"{network.id}-curves-{address}"
+    first, kept, last = run.epochs[0], _kept(run), run.epochs[-1]
+    if kept.validation_accuracy is None:
+        finding = f"training accuracy goes from {percent(first.train_accuracy)} to {percent(last.train_accuracy)}"
+        marked = f"kept: epoch {kept.epoch}"
+        notice = "No validation images were looked at in this run."
+    else:
+        finding = (
+            f"validation accuracy goes from {percent(_or_nan(first.validation_accuracy))} in epoch {first.epoch} to "
+            f"{percent(kept.validation_accuracy)} in the kept epoch {kept.epoch} of {last.epoch}, "
+            f"where training accuracy is {percent(kept.train_accuracy)}"
+        )
+        marked = f"kept: epoch {kept.epoch}, {percent(kept.validation_accuracy)}"
+        ahead = kept.train_accuracy - kept.validation_accuracy
+        notice = (
+            f"In the kept epoch training is {abs(ahead) * 100:.1f} points {'ahead of' if ahead >= 0 else 'behind'} "
+            "validation."
+        )
+    alt = f"Line chart of {network.title}'s accuracy over the epochs of the run {run.name}: {finding}."
+    chart = charts.lines(
+        figure_id,
+        alt,
+        _both(run, lambda epoch: epoch.validation_accuracy, lambda epoch: epoch.train_accuracy),
+        x_label="epoch",
+        y_label="accuracy, %",
+        percent=True,
+        kept=(kept.epoch, marked),
+    )
+    caption = (
+        f"{network.title}, {run.name}: share of images called by their own name, over the epochs; solid: validation, "
+        f"dashed: training. The dotted line marks the epoch whose weights were kept. {notice}"
+    )
+    rows = tuple((e.epoch, percent_cell(e.train_accuracy), percent_cell(e.validation_accuracy)) for e in run.epochs)
+    table = Table(("epoch", "training accuracy, %", "validation accuracy, %"), rows)
+    return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _loss(network: Network, run: Run, address: str) -> Figure:
+    figure_id = f"{network.id}-loss-{address}"
+    first, kept, last = run.epochs[0], _kept(run), run.epochs[-1]
+    if kept.validation_loss is None:
+        finding = f"training loss goes from {first.train_loss:.2f} to {last.train_loss:.2f}"
+    else:
+        finding = (
+            f"validation loss goes from {_or_nan(first.validation_loss):.2f} to {kept.validation_loss:.2f} in the kept "
+            f"epoch {kept.epoch} of {last.epoch}, where training loss is {kept.train_loss:.2f}"
+        )
+    alt = f"Line chart of {network.title}'s loss over the epochs of the run {run.name}: {finding}."
+    chart = charts.lines(
+        figure_id,
+        alt,
+        _both(run, lambda epoch: epoch.validation_loss, lambda epoch: epoch.train_loss),
+        x_label="epoch",
+        y_label="loss, nats",
+        kept=(kept.epoch, f"kept: epoch {kept.epoch}"),
+    )
+    guess = math.log(len(network.class_names))
+    caption = (
+        f"{network.title}, {run.name}: cross entropy in nats, over the epochs; solid: validation, dashed: training, "
+        "measured during the epoch on the images as the run presents them. Guessing among "
+        f"{counted(len(network.class_names), 'class', 'classes')} costs {guess:.2f}."
+    )
+    rows = tuple((e.epoch, cell(e.train_loss, 4), cell(e.validation_loss, 4)) for e in run.epochs)
+    table = Table(("epoch", "training loss", "validation loss"), rows)
+    return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _rate(network: Network, run: Run, address: str) -> Figure:
+    figure_id = f"{network.id}-rate-{address}"
+    peak = max(run.epochs, key=lambda epoch: epoch.learning_rate)
+    sizes = _sizes(run)
+    last = run.epochs[-1]
+    alt = (
+        f"Line chart of {network.title}'s learning rate over the epochs of the run {run.name}: at most "
+        f"{number(peak.learning_rate)} in epoch {peak.epoch}, {number(last.learning_rate)} in the last, {last.epoch}."
+    )
+    series = [Series("", [e.epoch for e in run.epochs], [e.learning_rate for e in run.epochs])]
+    marks = [(start, f"{size} px") for start, size in sizes] if len(sizes) > 1 else []
+    chart = charts.lines(figure_id, alt, series, x_label="epoch", y_label="learning rate", sections=marks, height=150)
+    grown = (
+        f"The images grow on the way: {listed([f'{size} pixels from epoch {start}' for start, size in sizes])}."
+        if len(sizes) > 1
+        else f"The images are {sizes[0][1]} pixels wide throughout."
+    )
+    seconds = sum(epoch.seconds for epoch in run.epochs)
+    caption = (
+        f"{network.title}, {run.name}: learning rate of each epoch. {grown} The "
+        f"{counted(len(run.epochs), 'epoch')} took {seconds:.0f} seconds."
+    )
+    rows = tuple((e.epoch, e.learning_rate, e.image_size, cell(e.seconds, 1)) for e in run.epochs)
+    table = Table(("epoch", "learning rate", "image size, px", "seconds"), rows)
+    return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _together(network: Network, runs: list[Run]) -> Figure:
+    figure_id = f"{network.id}-runs"
+    series: list[Series] = []
+    for style, run in enumerate(runs):
+        epochs = [epoch.epoch for epoch in run.epochs]
+        trained = [epoch.train_accuracy for epoch in run.epochs]
+        validated = [_or_nan(epoch.validation_accuracy) for epoch in run.epochs]
+        alone = all(math.isnan(value) for value in validated)
+        series.append(Series(run.name, epochs, trained if alone else validated, style))
+        if not alone:
+            series.append(Series("", epochs, trained, style, faint=True))
+    ends = [f"{run.name} {_end(run)}" for run in runs]
+    alt = f"Line chart of the accuracy of {network.title}'s {len(runs)} runs over their epochs: {listed(ends)}."
+    chart = charts.lines(figure_id, alt, series, x_label="epoch", y_label="accuracy, %", percent=True)
+    unseen = [run.name for run in runs if _kept(run).validation_accuracy is None]
+    caption = (
+        f"{network.title}: the runs side by side. Thick lines: accuracy on the validation images"
+        f"{f' (for {listed(unseen)}: on the images it was trained with)' if unseen else ''}; fine dotted lines in the "
+        "same colour: on the training images. The space between the two is what was learnt by heart."
+    )
+    head = ("run", "epochs", "kept", "training accuracy, %", "validation accuracy, %")
+    rows = tuple(
+        (
+            run.name,
+            len(run.epochs),
+            run.kept,
+            percent_cell(_kept(run).train_accuracy),
+            percent_cell(_kept(run).validation_accuracy),
+        )
+        for run in runs
+    )
+    return charted(figure_id, chart, alt=alt, caption=caption, table=Table(head, rows))
+
+
+def _growth(network: Network) -> Figure:
+    """A row an epoch, a column a filter: how the first layer's weights come to be."""
+    epochs = sorted(network.snapshots)
+    final = network.snapshots[epochs[-1]]
+    order = np.argsort(-_norms(final), kind="stable")[:MOST_FILTERS]
+    scale = float(max(np.abs(network.snapshots[epoch]).max() for epoch in epochs))
+    if final.shape[1] == 3:
+        rows = [raster.paint_colour(network.snapshots[epoch][order], scale) for epoch in epochs]
+    else:
+        rows = [raster.paint_signed(network.snapshots[epoch][order, 0], scale) for epoch in epochs]
+    factor = max(1, round(SNAPSHOT_SCALE * 3 / final.shape[-1]))
+    pixels = raster.mosaic(np.concatenate(rows), len(order), factor, GAP)
+    likeness = [_likeness(network.snapshots[epoch], final) for epoch in epochs]
+    settled = next((e for e, since in zip(epochs, _least_after(likeness), strict=True) if since >= 0.9), epochs[-1])
+    finding = f"from epoch {settled} on the layer's weights correlate with the last ones by 0.9 or more"
+    alt = (
+        f"Strip of {len(order)} first-layer filters of {network.title} after the epochs "
+        f"{listed([str(epoch) for epoch in epochs])}: {finding}."
+    )
+    caption = (
+        f"{network.title}, first layer: the {len(order)} of {len(final)} filters that end with the largest weights, "
+        f"one a column; rows from top to bottom: after epoch {listed([str(epoch) for epoch in epochs])}. Colour: "
+        f"−{number(scale)} to {number(scale)}, zero is mid-grey. What to notice: {finding}."
+    )
+    table = Table(
+        ("epoch", "mean norm of a filter", "correlation with the last epoch"),
+        tuple(
+            (epoch, cell(float(_norms(network.snapshots[epoch]).mean()), 4), cell(value, 3))
+            for epoch, value in zip(epochs, likeness, strict=True)
+        ),
+    )
+    return framed(f"{network.id}-first-layer-epochs", pixels, alt=alt, caption=caption, pixelated=True, table=table)
+
+
+def _both(run: Run, validation: Callable[[Epoch], float | None], train: Callable[[Epoch], float]) -> list[Series]:
+    epochs = [epoch.epoch for epoch in run.epochs]
+    validated = [_or_nan(validation(epoch)) for epoch in run.epochs]
+    return [
+        Series("validation", epochs, validated, 0),
+        Series("training", epochs, [train(epoch) for epoch in run.epochs], 1),
+    ]
+
+
+def _kept(run: Run) -> Epoch:
+    return next((epoch for epoch in run.epochs if epoch.epoch == run.kept), run.epochs[-1])
+
+
+def _end(run: Run) -> str:
+    kept = _kept(run)
+    if kept.validation_accuracy is None:
+        return f"{percent(kept.train_accuracy)} on its own training images"
+    return f"{percent(kept.validation_accuracy)} on validation images"
+
+
+def _sizes(run: Run) -> list[tuple[int, int]]:
+    """(first epoch, image size) of each part of the run with one size."""
+    found: list[tuple[int, int]] = []
+    for epoch in run.epochs:
+        if not found or found[-1][1] != epoch.image_size:
+            found.append((epoch.epoch, epoch.image_size))
+    return found
+
+
+def _norms(weights: Floats) -> Floats:
+    norms: Floats = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=(1, 2, 3))).astype(np.float32)
+    return norms
+
+
+def _likeness(weights: Floats, final: Floats) -> float:
+    """Correlation about zero of two states of one layer: 1 where they point the same way."""
+    a, b = weights.astype(np.float64).ravel(), final.astype(np.float64).ravel()
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / size if size > 0 else 0.0
+
+
+def _least_after(values: list[float]) -> list[float]:
+    """For each value the least of it and all that follow."""
+    return [min(values[index:]) for index in range(len(values))]
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

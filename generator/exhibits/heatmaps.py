@@ -1,0 +1,216 @@
+"""The Grad-CAM and failures pages' figures: where a network looks, for its answer, the truth and its second choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.exhibits.frames import PHOTO, SMALL, framed
+from generator.exhibits.wording import cell, layer_title, listed, number, percent, place
+from generator.figures import raster
+from generator.records import Explanation, Figure, Floats, Network, Photo, Pixels, Table
+
+SIDE = 256  # stored pixels of an overlay, about: a 64-pixel photo is enlarged 4 times, block by block
+HEAT = 128  # stored width of a heat map, which is smooth and may be enlarged by the page
+VEIL = (0.15, 0.65)  # opacity of the heat map over the photo where the map is lowest and highest
+MOST_CLASSES = 60  # up to which all classes are shown in one strip
+TILE = 64
+COLUMNS = 6
+TILE_GAP = 2
+TILE_VEIL = (0.6, 0.8)  # as VEIL, over a photo without its colours
+LARGE = 128  # a photo this wide or wider is shown smooth; a smaller one is enlarged, its pixels sharp
+
+ROLES = {"predicted": "its answer", "true": "the true class", "runner-up": "its second choice"}
+
+
+def roles(explanation: Explanation) -> tuple[tuple[str, int], ...]:
+    """(role, class) of the maps shown: the answer; the truth, if known and another; the second choice, if a third."""
+    found = {"predicted": explanation.predicted}
+    if explanation.label is not None:
+        found["true"] = explanation.label
+    if len(explanation.logits) > 1:
+        found["runner-up"] = explanation.runner_up
+    shown: dict[str, int] = {}
+    for role, target in found.items():
+        if target in explanation.targets and target not in shown.values():
+            shown[role] = target
+    return tuple(shown.items())
+
+
+def grad_cam(network: Network, photo: Photo) -> tuple[Figure, ...]:
+    """What the network saw; overlay and heat map of each role; all classes as one strip where they are few."""
+    explanation = network.explanations.get(photo.id)
+    if explanation is None:
+        return ()
+    prefix = f"{network.id}-cam-{photo.id}"
+    figures = [_seen(network, photo, explanation, prefix)]
+    for role, target in roles(explanation):
+        figures += [
+            _overlay(network, photo, explanation, role, target, prefix),
+            _heat(network, photo, explanation, role, target, prefix),
+        ]
+    every = set(range(len(network.class_names))) <= set(explanation.targets)
+    if every and 1 < len(network.class_names) <= MOST_CLASSES:
+        figures += _every_class(network, photo, explanation, prefix)
+    return tuple(figures)
+
+
+def failures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, ...]:
+    """For each mistake that the page shows: the photo, and the maps of the answer and of the true class."""
+    known = {photo.id: photo for photo in photos}
+    figures: list[Figure] = []
+    for identifier in network.failures:
+        explanation = network.explanations.get(identifier)
+        if explanation is None or identifier not in known:
+            continue
+        prefix = f"{network.id}-failure-{identifier}"
+        figures.append(_seen(network, known[identifier], explanation, prefix))
+        for role, target in roles(explanation):
+            if role in ("predicted", "true"):
+                figures.append(_overlay(network, known[identifier], explanation, role, target, prefix))
+    return tuple(figures)
+
+
+def overlay(photo: Pixels, cam: Floats) -> Pixels:
+    """The photo under its smooth heat map, which is the more opaque the higher the map."""
+    values = raster.min_max(raster.resize(cam, *photo.shape[:2]))
+    return raster.blend(photo, raster.paint(values, "inferno"), _opacity(values, VEIL))
+
+
+def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str) -> Figure:
+    side = explanation.seen.shape[1]
+    answer = network.class_names[explanation.predicted]
+    confidence = percent(float(explanation.probabilities[explanation.predicted]))
+    verdict = _verdict(network, explanation)
+    alt = (
+        f"Photo of {photo.shows or photo.title} as {network.title} saw it, {side} pixels wide: called {answer} with "
+        f"{confidence}{verdict}."
+    )
+    caption = (
+        f"{photo.title}, as {network.title} saw it: {side} × {explanation.seen.shape[0]} pixels, every one shown. "
+        f"Its answer: {answer}, {confidence}{verdict}."
+    )
+    best = explanation.ranking[:5]
+    table = Table(
+        ("class", "probability, %", "logit"),
+        tuple(
+            (
+                network.class_names[index],
+                cell(float(explanation.probabilities[index]) * 100, 2),
+                cell(float(explanation.logits[index]), 3),
+            )
+            for index in best
+        ),
+    )
+    small = side < LARGE
+    return framed(
+        f"{prefix}-photo",
+        explanation.seen,
+        alt=alt,
+        caption=caption,
+        quality=SMALL if small else PHOTO,
+        pixelated=small,
+        table=table,
+    )
+
+
+def _overlay(network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str) -> Figure:
+    alt, caption = _words(network, photo, explanation, role, target, "Grad-CAM overlay")
+    photo_seen = raster.enlarge(explanation.seen, max(1, round(SIDE / explanation.seen.shape[1])))
+    return framed(
+        f"{prefix}-{role}",
+        overlay(photo_seen, explanation.cam(target)),
+        alt=alt,
+        caption=caption,
+        quality=PHOTO,
+        pixelated=explanation.seen.shape[1] < LARGE,
+        name=f"{prefix}-{role}-overlay",
+    )
+
+
+def _heat(network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str) -> Figure:
+    alt, caption = _words(network, photo, explanation, role, target, "Grad-CAM heat map")
+    height, width = explanation.seen.shape[:2]
+    pixels = raster.heat(explanation.cam(target), (round(height * HEAT / width), HEAT))
+    return framed(f"{prefix}-{role}-heat", pixels, alt=alt, caption=caption, quality=SMALL)
+
+
+def _words(
+    network: Network, photo: Photo, explanation: Explanation, role: str, target: int, kind: str
+) -> tuple[str, str]:
+    """Text alternative and caption of one class's map."""
+    cam = explanation.cam(target)
+    name, peak = network.class_names[target], float(cam.max())
+    probability = percent(float(explanation.probabilities[target]))
+    logit = number(float(explanation.logits[target]))
+    where = f"strongest {place(cam)}" if peak > 0 else "no positive evidence"
+    alt = f"{kind} of {network.title} for {name}, {ROLES[role]}, on the photo {photo.title}: {where}."
+    notice = (
+        f"Raw maximum {number(peak)}, {place(cam)}; the map's {cam.shape[1]} × {cam.shape[0]} cells are enlarged "
+        "bilinearly and painted from their least, black, to their most, pale yellow."
+        if peak > 0
+        else "Raw maximum 0: no positive evidence for this class, so the map is drawn flat."
+    )
+    caption = (
+        f"{network.title}, Grad-CAM at {layer_title(network, explanation.layer)}: {name}, {ROLES[role]}; probability "
+        f"{probability}, logit {logit}. {notice}"
+    )
+    return alt, caption
+
+
+def _every_class(network: Network, photo: Photo, explanation: Explanation, prefix: str) -> list[Figure]:
+    """All classes on one scale: over the dimmed photo, to be looked at; and alone without gaps, for a script to cut."""
+    order = [explanation.targets.index(index) for index in range(len(network.class_names))]
+    cams = explanation.cams[order]
+    most, peaks = float(cams.max()), cams.max(axis=(1, 2))
+    smooth = raster.resize(cams, TILE, TILE)
+    values = smooth / most if most > 0 else smooth
+    heat = raster.paint(values, "inferno")
+    ground = raster.grey(raster.cover(explanation.seen, TILE, TILE))
+    tiles = raster.blend(ground, heat, _opacity(values, TILE_VEIL))
+    first = [network.class_names[index] for index in np.argsort(-peaks, kind="stable")[:3] if peaks[index] > 0]
+    silent = int((peaks == 0).sum())
+    finding = (
+        f"strongest for {listed(first)}; no positive evidence for {silent} of {len(peaks)} classes"
+        if first
+        else "no positive evidence for any class"
+    )
+    alt = (
+        f"Grad-CAM heat maps of {network.title} for each of {len(peaks)} classes on the photo {photo.title}: {finding}."
+    )
+    caption = (
+        f"{network.title}, Grad-CAM at {layer_title(network, explanation.layer)}: the maps of all {len(peaks)} classes "
+        f"in their order, row by row, on one scale from 0 to {number(most)}, the largest of all; {finding}."
+    )
+    table = Table(
+        ("class", "raw maximum", "logit", "probability, %"),
+        tuple(
+            (
+                name,
+                cell(float(peaks[index]), 4),
+                cell(float(explanation.logits[index]), 3),
+                cell(float(explanation.probabilities[index]) * 100, 2),
+            )
+            for index, name in enumerate(network.class_names)
+        ),
+    )
+    strip, sprite = raster.mosaic(tiles, COLUMNS, 1, TILE_GAP), raster.mosaic(heat, COLUMNS, 1, 0)
+    return [
+        framed(f"{prefix}-classes", strip, alt=alt, caption=caption, quality=PHOTO, table=table),
+        framed(f"{prefix}-all", sprite, alt=alt, caption=caption, quality=SMALL, table=table),
+    ]
+
+
+def _opacity(values: NDArray[np.float64], veil: tuple[float, float]) -> NDArray[np.float64]:
+    return veil[0] + (veil[1] - veil[0]) * values
+
+
+def _verdict(network: Network, explanation: Explanation) -> str:
+    if explanation.label is None:
+        return ""
+    if explanation.label == explanation.predicted:
+        return ", which is right"
+    truth = percent(float(explanation.probabilities[explanation.label]))
+    return f"; it is {network.class_names[explanation.label]}, which it gave {truth}"

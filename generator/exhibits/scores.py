@@ -1,0 +1,153 @@
+"""The evaluation page's figures: confusion matrices, reliability diagram, precision and recall of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.exhibits.frames import charted
+from generator.exhibits.wording import counted, listed, number, percent, percent_cell, sentence
+from generator.figures import charts, grids
+from generator.figures.charts import Bins
+from generator.records import Counts, Evaluation, Figure, Floats, Network, SplitScores, Table
+
+SPLITS = {"train": "training images", "validation": "validation images", "test": "test images"}
+NAMED_PAIRS = 3  # confusions that text alternative and caption name
+
+
+def evaluation(network: Network) -> tuple[Figure, ...]:
+    """A confusion matrix a split, then calibration and classes on the split that training did not see."""
+    found = network.evaluation
+    if found is None or not found.splits:
+        return ()
+    unseen = next((found.splits[split] for split in ("test", "validation") if split in found.splits), None)
+    scores = unseen or next(iter(found.splits.values()))
+    order = seriation(scores.confusion)
+    matrices = [_confusion(network, found, split, order) for split in found.splits]
+    return (*matrices, _reliability(network, scores, found.temperature), _per_class(network, found, scores))
+
+
+def seriation(confusion: Counts) -> NDArray[np.int64]:
+    """An order of the classes in which those that are confused stand together.
+
+    The Fiedler vector of the graph whose edges are the confusions, in shares of the true class and summed over both
+    directions (Atkins, Boman and Hendrickson 1998, doi:10.1137/S0097539795285771); a faint edge between all classes
+    keeps the graph whole.
+
+    Args:
+        confusion: (K, K) counts, rows the true class.
+    Returns:
+        (K,) class indices.
+    """
+    count = len(confusion)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    likeness = shares + shares.T + 1e-3 / count
+    np.fill_diagonal(likeness, 0)
+    laplacian = np.diag(likeness.sum(axis=1)) - likeness
+    vectors = np.linalg.eigh(laplacian)[1]
+    fiedler = vectors[:, min(1, count - 1)]
+    # An eigenvector's sign is arbitrary: let the first class stand in the first half.
+    forward = np.argsort(np.round(fiedler, 9), kind="stable").astype(np.int64)
+    return forward if list(forward).index(0) < (count + 1) // 2 else forward[::-1].copy()
+
+
+def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[np.int64]) -> Figure:
+    figure_id = f"{network.id}-confusion-{split}"
+    scores, images = found.splits[split], SPLITS.get(split, split)
+    totals = np.maximum(scores.confusion.sum(axis=1, keepdims=True), 1)
+    shares = scores.confusion[np.ix_(order, order)] / totals[order]
+    names = [found.class_names[index] for index in order]
+    strongest = [
+        f"{found.class_names[pair.true]} taken for {found.class_names[pair.predicted]} ({percent(pair.share, 0)})"
+        for pair in scores.pairs[:NAMED_PAIRS]
+    ]
+    finding = f"most often {listed(strongest)}" if strongest else "nothing is confused"
+    alt = (
+        f"Confusion matrix of {network.title} on {scores.count} {images}, in percent of the true class: "
+        f"{percent(scores.top1)} right; {finding}."
+    )
+    caption = (
+        f"{network.title} on {scores.count} {images}: rows are the true classes, columns the answers, in percent of "
+        f"the true class. Blue: right, vermilion: wrong, shaded by the square root of the share so that rare mistakes "
+        f"are seen; empty: never. Classes that are confused stand together. {sentence(finding)}."
+    )
+    rows = tuple(
+        (name, *(round(float(share) * 100, 1) for share in row)) for name, row in zip(names, shares, strict=True)
+    )
+    table = Table(("true \\ predicted, %", *names), rows)
+    return charted(figure_id, grids.matrix(figure_id, alt, names, shares), alt=alt, caption=caption, table=table)
+
+
+def _reliability(network: Network, scores: SplitScores, temperature: float) -> Figure:
+    figure_id = f"{network.id}-reliability"
+    before, after = scores.calibration, scores.calibration_scaled
+    bins = [
+        Bins("as trained", before.confidence, before.accuracy, before.counts),
+        Bins("after temperature scaling", after.confidence, after.accuracy, after.counts),
+    ]
+    images = SPLITS.get(scores.split, scores.split)
+    gap = float(np.nansum((before.confidence - before.accuracy) * before.counts) / max(1, before.counts.sum()))
+    tendency = "more sure than right" if gap > 0 else "less sure than right"
+    alt = (
+        f"Reliability diagram of {network.title} on {scores.count} {images}: expected calibration error "
+        f"{percent(before.error)} as trained, {percent(after.error)} after temperature scaling; on average the network "
+        f"is {abs(gap) * 100:.1f} points {tendency}."
+    )
+    caption = (
+        f"{network.title} on {scores.count} {images}: how often answers of a given confidence are right. On the dotted "
+        f"diagonal confidence keeps its promise; below it the network is too sure. Circles: as trained, expected "
+        f"calibration error {percent(before.error)}; diamonds: logits divided by {number(temperature)}, "
+        f"{percent(after.error)}. Bars: images in each bin, as trained."
+    )
+    rows: list[tuple[str | int | float, ...]] = []
+    for group in bins:
+        for index in range(len(group.counts)):
+            span = f"{before.edges[index] * 100:.0f}–{before.edges[index + 1] * 100:.0f}"
+            confidence, right = group.confidence[index], group.accuracy[index]
+            rows.append((group.label, span, int(group.counts[index]), percent_cell(confidence), percent_cell(right)))
+    table = Table(("logits", "confidence, %", "images", "mean confidence, %", "accuracy, %"), tuple(rows))
+    return charted(figure_id, charts.reliability(figure_id, alt, bins), alt=alt, caption=caption, table=table)
+
+
+def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figure:
+    figure_id = f"{network.id}-per-class"
+    order = np.argsort(-np.nan_to_num(scores.f1, nan=-1.0), kind="stable")
+    names = [found.class_names[index] for index in order]
+    images = SPLITS.get(scores.split, scores.split)
+    never = [found.class_names[index] for index in np.flatnonzero(np.isnan(scores.precision))]
+    alt = (
+        f"Dot plot of {network.title}'s recall and precision for {counted(len(names), 'class', 'classes')} on "
+        f"{scores.count} {images}: {_extremes(found.class_names, scores.recall, 'recall')}; "
+        f"{_extremes(found.class_names, scores.precision, 'precision')}."
+    )
+    caption = (
+        f"{network.title} on {scores.count} {images}, classes by F1, best first. Filled circle: recall, the share of a "
+        "class's images that are found; diamond: precision, the share of answers with that name that are right. A "
+        "circle left of its diamond: overlooked more often than wrongly called."
+        + (f" Never answered, so without a precision: {listed(never)}." if never else "")
+    )
+    totals = scores.confusion.sum(axis=1)
+    rows = tuple(
+        (
+            found.class_names[index],
+            percent_cell(scores.recall[index]),
+            percent_cell(scores.precision[index]),
+            percent_cell(scores.f1[index]),
+            int(totals[index]),
+        )
+        for index in order
+    )
+    table = Table(("class", "recall, %", "precision, %", "F1, %", "images"), rows)
+    values = [("recall", scores.recall[order]), ("precision", scores.precision[order])]
+    chart = charts.dot_plot(figure_id, alt, names, values)
+    return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _extremes(names: Sequence[str], values: Floats, what: str) -> str:
+    if np.isnan(values).all():
+        return f"{what} is known of no class"
+    best, worst = int(np.nanargmax(values)), int(np.nanargmin(values))
+    low, high = (percent(float(values[index]), 0) for index in (worst, best))
+    return f"{what} from {low} ({names[worst]}) to {high} ({names[best]})"

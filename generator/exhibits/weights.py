@@ -1,0 +1,186 @@
+"""The filters page's figures: each convolution's weights, pixel for pixel, and the norms of all its filters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.exhibits.frames import charted, framed
+from generator.exhibits.wording import cell, counted, number, percent, sentence, slug
+from generator.figures import charts, raster
+from generator.records import ConvLayer, Figure, Floats, Network, Pixels, Table
+
+DEAD = 0.01  # a filter whose norm is below this share of its layer's largest does nothing that can be seen
+FILTERS = 16  # rows of a deeper layer's mosaic
+SLICES = 24  # its columns
+TILE = 66  # stored pixels of a first-layer filter: 3x3 weights become 22 times, 11x11 six times as large
+SLICE = 21  # of one input slice of a deeper filter
+SLICE_GAP = 2
+BULK = 0.99  # of the weights lie within the scale of a deeper layer; the others are painted in its end colours
+BAR = 64  # stored pixels of the largest norm's bar
+
+
+def first_layer_scale(networks: Iterable[Network]) -> float:
+    """The largest weight in size of all first layers: the one scale to which they are painted."""
+    return max((float(np.abs(network.layers[0].weights).max()) for network in networks if network.layers), default=0.0)
+
+
+def filters(network: Network, scale: float | None = None) -> tuple[Figure, ...]:
+    """A mosaic and a strip of norms for each convolution.
+
+    Args:
+        scale: of the first layer's colours, see `first_layer_scale`; this network's own if None.
+    """
+    found: list[Figure] = []
+    for layer in network.layers:
+        if layer is network.layers[0] and layer.weights.shape[1] == 3:
+            found.append(_in_colour(network, layer, first_layer_scale([network]) if scale is None else scale))
+        else:
+            found.append(_slices(network, layer))
+        found.append(_norm_strip(network, layer))
+    return tuple(found)
+
+
+def norms(weights: Floats) -> NDArray[np.float64]:
+    """(O, I, kh, kw) -> (O,) Euclidean norms of the filters."""
+    found: NDArray[np.float64] = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=(1, 2, 3)))
+    return found
+
+
+def dead(sizes: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Indices of the filters whose norm is below `DEAD` of the largest; all of them where all weights are zero."""
+    return np.flatnonzero(sizes <= DEAD * sizes.max())
+
+
+def columns(count: int) -> int:
+    """How many columns make a mosaic of `count` tiles a little wider than high, with a full last row if that can be."""
+    least = math.ceil(math.sqrt(count))
+    return next((wide for wide in range(least, 2 * least) if count % wide == 0), least)
+
+
+def colours(layer: ConvLayer, scale: float, tile: int = TILE, gap: int = 5, across: int = 0) -> Pixels:
+    """The first layer's filters as one colour mosaic; RGBA, dead filters struck through."""
+    painted = raster.paint_colour(layer.weights, scale)
+    factor = max(1, tile // painted.shape[2])
+    struck = [int(index) for index in dead(norms(layer.weights))]
+    return raster.mosaic(painted, across or columns(len(painted)), factor, gap, struck)
+
+
+def _in_colour(network: Network, layer: ConvLayer, scale: float) -> Figure:
+    sizes = norms(layer.weights)
+    high, wide = layer.weights.shape[2:]
+    own = float(np.abs(layer.weights).max())
+    finding = f"{_grey(layer.weights)}; {_are(len(dead(sizes)))} dead"
+    alt = (
+        f"Colour mosaic of the {len(sizes)} filters of {network.title}'s {layer.title}, {wide} by {high} pixels each: "
+        f"{finding}."
+    )
+    caption = (
+        f"{network.title}, {layer.title} ({layer.name}): all {len(sizes)} filters in the order of their channels, "
+        f"{wide} × {high} weights for red, green and blue, pixel for pixel. One scale for all networks' first layers: "
+        f"−{number(scale)} to {number(scale)}, zero is mid-grey; this network's largest weight is {number(own)}. "
+        f"What to notice: {finding}."
+    )
+    table = Table(("filter", "norm"), tuple((index, cell(float(size), 4)) for index, size in enumerate(sizes)))
+    return framed(
+        f"{network.id}-filters-{slug(layer.name)}",
+        colours(layer, scale),
+        alt=alt,
+        caption=caption,
+        pixelated=True,
+        table=table,
+    )
+
+
+def _slices(network: Network, layer: ConvLayer) -> Figure:
+    """Rows: filters over the whole range of norms, largest first; columns: input channels with the largest weights."""
+    weights = layer.weights
+    count, inputs, high, wide = weights.shape
+    sizes = norms(weights)
+    chosen = _spread(np.argsort(-sizes, kind="stable"), FILTERS)
+    strengths = np.sqrt((weights[chosen].astype(np.float64) ** 2).sum(axis=(0, 2, 3)))
+    channels = np.sort(np.argsort(-strengths, kind="stable")[:SLICES])
+    shown = weights[np.ix_(chosen, channels)]
+    scale = float(np.quantile(np.abs(shown), BULK))
+    tiles = raster.paint_signed(shown.reshape(-1, high, wide), scale)
+    lost = np.isin(chosen, dead(sizes)).repeat(len(channels))
+    struck = np.flatnonzero(lost).tolist()
+    sheet = raster.mosaic(tiles, len(channels), max(1, SLICE // wide), SLICE_GAP, struck, raster.JOINT)
+    pixels = _with_bars(sheet, sizes[chosen] / max(sizes.max(), 1e-12))
+    finding = f"norms from {number(float(sizes[chosen].max()))} to {number(float(sizes[chosen].min()))}"
+    alt = (
+        f"Mosaic of weights of {network.title}'s {layer.title}: {len(chosen)} of {count} filters by {len(channels)} of "
+        f"{inputs} input channels, {wide} by {high} weights each: {finding}."
+    )
+    some = len(chosen) < count
+    rows = f"{len(chosen)} of {count} filters, evenly over their ranks by norm" if some else "every filter"
+    few = len(channels) < inputs
+    across = f"the {len(channels)} of {inputs} input channels with the largest weights there" if few else "every input"
+    caption = (
+        f"{network.title}, {layer.title} ({layer.name}). Rows: {rows}, largest first; columns: {across}; {wide} × "
+        f"{high} weights each, pixel for pixel. Blue: negative, white: zero, red: positive; scale −{number(scale)} to "
+        f"{number(scale)}, within which {percent(BULK, 0)} of these weights lie. The bar at the end of a row is the "
+        f"filter's norm: {finding}."
+    )
+    table = Table(("filter", "norm"), tuple((int(i), cell(float(sizes[i]), 4)) for i in chosen))
+    return framed(
+        f"{network.id}-filters-{slug(layer.name)}", pixels, alt=alt, caption=caption, pixelated=True, table=table
+    )
+
+
+def _norm_strip(network: Network, layer: ConvLayer) -> Figure:
+    figure_id = f"{network.id}-norms-{slug(layer.name)}"
+    sizes = norms(layer.weights)
+    ranked = np.sort(sizes)[::-1]
+    lost = len(dead(sizes))
+    middle = float(np.median(ranked))
+    alt = (
+        f"Strip chart of the norms of the {len(sizes)} filters of {network.title}'s {layer.title}, largest first: from "
+        f"{number(float(ranked[0]))} over the median {number(middle)} to {number(float(ranked[-1]))}; "
+        f"{counted(lost, 'dead filter')}."
+    )
+    caption = (
+        f"{sentence(layer.title)}: norms of all {len(sizes)} filters; {counted(lost, 'filter')} below "
+        f"{percent(DEAD, 0)} of the largest, which counts as dead."
+    )
+    marks = (("largest", 0.0), ("upper quarter", 0.25), ("median", 0.5), ("lower quarter", 0.75), ("smallest", 1.0))
+    rows = tuple((name, cell(float(np.quantile(sizes, 1 - share)), 4)) for name, share in marks)
+    table = Table(("of the filters", "norm"), (*rows, ("number of dead filters", lost)))
+    chart = charts.strip(figure_id, alt, ranked, x_label="filters, largest norm first", y_label="norm of the weights")
+    return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _spread(ranked: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most `most` of the ranked entries, evenly from the first to the last."""
+    if len(ranked) <= most:
+        return ranked
+    places = np.linspace(0, len(ranked) - 1, most).round().astype(np.intp)
+    spread: NDArray[np.intp] = ranked[places]
+    return spread
+
+
+def _with_bars(sheet: Pixels, lengths: NDArray[np.float64]) -> Pixels:
+    """A grey bar right of each row of the mosaic, of `lengths` in [0, 1]."""
+    height, width = sheet.shape[:2]
+    step = (height + SLICE_GAP) // len(lengths)
+    bars: list[tuple[Pixels, int, int]] = []
+    for row, length in enumerate(lengths):
+        bar = np.full((max(2, step // 3), max(1, round(length * BAR)), 4), raster.STRUCK, np.uint8)
+        bars.append((bar, row * step + (step - SLICE_GAP - bar.shape[0]) // 2, width + 8))
+    return raster.compose(height, width + 8 + BAR, [(sheet, 0, 0), *bars])
+
+
+def _grey(weights: Floats) -> str:
+    """How many filters look at light and dark alone, from the share of their weights that the mean colour explains."""
+    mean = weights.astype(np.float64).mean(axis=1, keepdims=True)
+    whole = np.maximum((weights.astype(np.float64) ** 2).sum(axis=(1, 2, 3)), 1e-24)
+    share = 3 * (mean**2).sum(axis=(1, 2, 3)) / whole
+    grey = int((share >= 0.9).sum())
+    return f"{_are(grey)} nearly without colour, {len(share) - grey} prefer a colour"
+
+
+def _are(count: int) -> str:
+    return f"{counted(count, 'filter')} {'is' if count < 2 else 'are'}"

@@ -1,0 +1,116 @@
+"""Grids of cells as SVG: confusion matrices and icons. By hand, for matplotlib needs ten times the bytes."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.figures.svg import Chart, add, add_series, root, short, shorten, text
+
+Floats = NDArray[np.floating[Any]]
+
+WIDTH = 420
+MOST_NAMES = 60  # classes whose names still find room on the axes
+FAINTEST = 0.12  # opacity of a cell that is barely above 0, still seen on both grounds
+_STEPS = 20  # shades
+
+
+def matrix(figure_id: str, alt: str, names: Sequence[str], shares: Floats) -> Chart:
+    """A confusion matrix: right answers (the diagonal) in blue, mistakes in vermilion, the stronger the more.
+
+    The shade follows the square root of the share, so that a confusion of 2 % is seen beside a diagonal of 90 %; a cell
+    of 0 stays empty, and the ground shows.
+
+    Args:
+        names: of the K classes, in the order of `shares`.
+        shares: (K, K) in [0, 1], rows the true class, columns the predicted.
+    """
+    count = len(names)
+    longest = max(len(shorten(name)) for name in names) if count <= MOST_NAMES else 0
+    gutter = round(10 + 5.6 * longest)
+    cell = math.floor((WIDTH - gutter - 2) / count * 100) / 100
+    height = math.ceil(gutter + cell * count + 46)
+    chart = root(figure_id, alt, WIDTH, height)
+    _hairlines(chart, gutter, cell, count)
+    diagonal = np.eye(count, dtype=np.bool_)
+    for style, mask in enumerate((diagonal, ~diagonal)):
+        group = add_series(chart, style)
+        for share, rows, columns in _by_shade(np.where(mask, shares, 0)):
+            add(group, "path", d=_cells(rows, columns, gutter, cell), fill_opacity=opacity(share))
+    if longest:
+        _names(chart, names, gutter, cell)
+    _legend(chart, gutter, gutter + cell * count + 14, cell * count)
+    return Chart(text(chart), WIDTH, height)
+
+
+def opacity(share: float) -> float:
+    """How strongly a share of [0, 1] is painted."""
+    return FAINTEST + (1 - FAINTEST) * math.sqrt(share)
+
+
+def icon(pixels: NDArray[np.uint8]) -> str:
+    """A few pixels (h, w, 3) as a crisp, decorative SVG that stands alone or inline."""
+    height, width = pixels.shape[:2]
+    drawn = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {width} {height}"})
+    drawn.attrib |= {"aria-hidden": "true", "shape-rendering": "crispEdges"}
+    for row in range(height):
+        for column in range(width):
+            colour = "#" + "".join(f"{value:02x}" for value in pixels[row, column])
+            add(drawn, "path", d=f"M{column} {row}h1v1h-1z", fill=colour)
+    return text(drawn)
+
+
+def _by_shade(shares: Floats) -> Iterator[tuple[float, NDArray[np.intp], NDArray[np.intp]]]:
+    """The cells above 0 by shade: (share at the top of the shade, rows, columns)."""
+    steps = np.ceil(np.sqrt(np.clip(shares, 0, 1)) * _STEPS - 1e-9)
+    for step in range(1, _STEPS + 1):
+        rows, columns = np.nonzero(steps == step)
+        if len(rows):
+            yield (step / _STEPS) ** 2, rows, columns
+
+
+def _cells(rows: NDArray[np.intp], columns: NDArray[np.intp], gutter: float, cell: float) -> str:
+    side = short(cell - 0.5)
+    return "".join(
+        f"M{short(gutter + cell * column + 0.25)} {short(gutter + cell * row + 0.25)}h{side}v{side}h-{side}z"
+        for row, column in zip(rows, columns, strict=True)
+    )
+
+
+def _hairlines(chart: ET.Element, gutter: float, cell: float, count: int) -> None:
+    places = [short(gutter + cell * index) for index in range(count + 1)]
+    side, start = short(cell * count), short(gutter)
+    data = "".join(f"M{start} {place}h{side}M{place} {start}v{side}" for place in places)
+    add(chart, "path", d=data, fill="none", stroke="currentColor", stroke_opacity=0.1, stroke_width=0.5)
+
+
+def _names(chart: ET.Element, names: Sequence[str], gutter: float, cell: float) -> None:
+    size = min(10.0, cell)
+    left = add(chart, "g", font_size=size, text_anchor="end")
+    above = add(chart, "g", font_size=size)
+    for index, name in enumerate(names):
+        middle = gutter + cell * (index + 0.5) + 0.35 * size
+        add(left, "text", x=gutter - 5, y=middle).text = shorten(name)
+        turned = f"translate({short(middle)} {short(gutter - 5)}) rotate(-90)"
+        add(above, "text", transform=turned).text = shorten(name)
+    corner = add(chart, "g", font_size=10, fill_opacity=0.75, text_anchor="end")
+    add(corner, "text", x=gutter - 5, y=gutter - 18).text = "predicted →"
+    add(corner, "text", x=gutter - 5, y=gutter - 5).text = "true ↓"
+
+
+def _legend(chart: ET.Element, left: float, top: float, side: float) -> None:
+    """Five shades of each colour with their percentages."""
+    for style, label in enumerate(("right", "wrong")):
+        start = left + style * side / 2
+        group = add_series(chart, style)
+        words = add(chart, "g", font_size=9, text_anchor="middle", fill_opacity=0.85)
+        for number, percent in enumerate((1, 5, 20, 50, 100)):
+            x = start + 24 * number
+            add(group, "path", d=f"M{short(x)} {short(top)}h23v8h-23z", fill_opacity=opacity(percent / 100))
+            add(words, "text", x=x + 11.5, y=top + 18).text = str(percent)
+        add(chart, "text", x=start, y=top + 30, font_size=10).text = f"{label}, % of the true class"

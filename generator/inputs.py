@@ -1,0 +1,86 @@
+"""A digest of everything that a build reads, found without torch: the same digest means the same site.
+
+The program's own code belongs to it, so that no result of an older version is ever shown as one of this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from generator.cache import digest
+from generator.config import Config, bundled
+from generator.environment import versions
+
+RECORDS = (
+    "weights.safetensors",
+    "weights.safetensors.xz",
+    "history.json",
+    "snapshots.safetensors",
+    "evaluation.json",
+    "README.md",
+)
+MODELS = ("cnn", "alexnet")
+DOWNLOADED = "tiny-imagenet-200"  # the data set below the cache folder, where nobody named another
+
+
+def code() -> str:
+    """Digest of the program's own Python files."""
+    return digest(*_contents(Path(__file__).parent, "*.py"))
+
+
+def of_build(config: Config, data: str, templates: Sequence[Path], content: Path) -> str:
+    """Digest of a build's inputs.
+
+    Args:
+        data: fingerprint of the data set, "" without one.
+        templates, content: the folders that the pages are made from.
+    """
+    records = [config.models.folder / model / record for model in MODELS for record in RECORDS]
+    foreign = [model.weights for model in (config.models.cnn, config.models.alexnet) if isinstance(model.weights, Path)]
+    photos = [photo.file for photo in config.samples.photos]
+    imagenet = imagenet_file()
+    return digest(
+        code(),
+        sorted(versions().items()),
+        config.report,
+        config.data.classes,
+        config.models,
+        config.samples,
+        data,
+        *(part for folder in (*templates, content) for part in _contents(folder)),
+        *(part for file in (*records, *foreign, *photos) for part in (file.name, _sha256(file))),
+        # ImageNet's weights are verified when they are loaded; here it is enough whether they are there.
+        imagenet.stat().st_size if imagenet.exists() else 0,
+    )
+
+
+def imagenet_file() -> Path:
+    """Where torchvision keeps AlexNet's ImageNet weights, there or not; as torch.hub.get_dir finds its folder."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+
+
+def folders(config: Config) -> tuple[tuple[Path, ...], Path]:
+    """Where the templates are, own before bundled, and the content: beside report.toml, else the bundled."""
+    own = config.folder / "templates"
+    content = config.folder / "content"
+    templates = tuple(dict.fromkeys([*([own] if own.is_dir() else []), bundled("templates")]))
+    return templates, content if content.is_dir() else bundled("content")
+
+
+def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:
+    """Relative path and digest of each file below a folder, in order."""
+    for file in sorted(folder.rglob(pattern)):
+        if file.is_file() and "__pycache__" not in file.parts:
+            yield file.relative_to(folder).as_posix()
+            yield _sha256(file)
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""

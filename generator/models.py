@@ -1,0 +1,159 @@
+"""The networks that stand behind the names "cnn" and "alexnet": from a model folder, from a file, or ImageNet's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+from torchvision.models import AlexNet_Weights
+
+from generator import checkpoints, inputs
+from generator.checkpoints import Description
+from generator.classes import IMAGENET_INDEX, Classes
+from generator.config import Config, ModelConfig
+from generator.download import fetch_file
+from generator.errors import InputError
+from generator.networks import alexnet, construct, widen
+
+TITLES = {"cnn": "SmallCNN", "alexnet": "AlexNet"}
+INPUTS = {"cnn": 64, "alexnet": 128}
+ARCHITECTURES = {"cnn": "SmallCNN", "alexnet": "AlexNet"}
+
+IMAGENET_URL = str(AlexNet_Weights.IMAGENET1K_V1.url)
+IMAGENET_BYTES = 244_408_911
+# torchvision's file names carry the first digits of their sha256.
+IMAGENET_SHA256 = IMAGENET_URL.rsplit("-", 1)[1].removesuffix(".pth")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network with its weights, ready to be looked at."""
+
+    id: str
+    network: nn.Module
+    description: Description
+    digest: str  # sha256 of the weights' file
+    source: str  # one sentence: where the weights come from
+    notes: tuple[str, ...] = ()
+    folder: Path | None = None  # with the records of its training; None: it was trained elsewhere
+
+    @property
+    def title(self) -> str:
+        """As the pages name it."""
+        return TITLES.get(self.id, self.id)
+
+    @property
+    def class_of(self) -> dict[str, int]:
+        """wnid -> index among this network's classes."""
+        if self.description.wnids:
+            return {wnid: index for index, wnid in enumerate(self.description.wnids)}
+        return dict(IMAGENET_INDEX)
+
+
+def load(
+    name: str,
+    config: Config,
+    classes: Classes,
+    *,
+    offline: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Loaded | None:
+    """The network that report.toml asks for under `name`; None where its folder holds no weights yet.
+
+    Raises:
+        InputError: where its weights are damaged, of another architecture or for other classes.
+    """
+    wanted: ModelConfig = getattr(config.models, name)
+    if isinstance(wanted.weights, Path):
+        return _from_file(name, wanted.weights, classes)
+    notes: tuple[str, ...] = ()
+    if wanted.weights in ("imagenet", "auto"):
+        try:
+            return _from_imagenet(name, offline, say)
+        except InputError as error:
+            if wanted.weights == "imagenet":
+                raise
+            notes = (f"ImageNet's weights were asked for first and could not be had: {error}.",)
+    found = from_folder(name, config.models.folder / name, classes)
+    return found and replace(found, notes=notes)
+
+
+def from_folder(name: str, folder: Path, classes: Classes | None = None) -> Loaded | None:
+    """The network of a model folder, None where it holds no weights.
+
+    Raises:
+        InputError: where they are damaged, or for other classes than these.
+    """
+    if not checkpoints.has_model(folder):
+        return None
+    model = checkpoints.load_model(folder)
+    said = model.description
+    if classes is not None and said.wnids != classes.wnids:
+        raise InputError(
+            f"{folder}: expected a network for the {len(classes)} classes of the report, found one for "
+            f"{len(said.wnids)} {'others' if len(said.wnids) == len(classes) else 'classes'}; train it for these with: "
+            f"python -m generator train {name}"
+        )
+    weights = widen(model.weights, said.grid) if said.architecture == "AlexNet" else model.weights
+    network = construct(said.architecture, len(said.class_names), said.widths)
+    checkpoints.fill(network, weights, str(folder))
+    names = ", ".join(said.class_names[:3])
+    source = (
+        f"Trained from scratch on {len(said.class_names)} classes ({names}, …) with this program; "
+        "its model card is on the page About."
+    )
+    if classes is not None:  # the report's own spelling of the names
+        said = replace(said, class_names=classes.names)
+    return Loaded(name, network.eval(), said, model.digest, source, folder=folder)
+
+
+def _from_file(name: str, path: Path, classes: Classes) -> Loaded:
+    """Weights of our own architectures in somebody's file."""
+    weights = checkpoints.load_foreign(path)
+    size = INPUTS[name]
+    said = Description(ARCHITECTURES[name], classes.names, classes.wnids, size, size)
+    network = construct(said.architecture, len(classes))
+    checkpoints.fill(network, weights, str(path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Loaded(name, network.eval(), said, digest, f"Loaded from the file {path.name}.")
+
+
+def _from_imagenet(name: str, offline: bool, say: Callable[[str], None]) -> Loaded:
+    """torchvision's AlexNet with ImageNet's weights, from torch's cache or downloaded into it."""
+    path = imagenet_file(offline, say)
+    network = alexnet(1000)
+    checkpoints.fill(network, checkpoints.load_foreign(path), str(path))
+    names = tuple(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
+    said = Description("AlexNet", names, (), 224, 256)
+    source = (
+        "ImageNet's weights (torchvision, IMAGENET1K_V1): trained on 1.28 million photos of 1000 classes, "
+        "for non-commercial research by ImageNet's terms."
+    )
+    return Loaded(name, network.eval(), said, hashlib.sha256(path.read_bytes()).hexdigest(), source)
+
+
+def imagenet_file(
+    offline: bool,
+    say: Callable[[str], None],
+    path: Path | None = None,
+    url: str = IMAGENET_URL,
+    size: int = IMAGENET_BYTES,
+    sha256: str = IMAGENET_SHA256,
+) -> Path:
+    """The official file in torch's own cache, downloaded there where it is missing; its hash is checked each time.
+
+    Raises:
+        InputError: where it is not there and cannot be had, or its hash is wrong.
+    """
+    path = path or inputs.imagenet_file()
+    if not path.exists():
+        if offline:
+            raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
+        say(f"AlexNet: downloading ImageNet's weights ({size / 1e6:.0f} MB)")
+        fetch_file(path, url, size, sha256)
+    elif not hashlib.sha256(path.read_bytes()).hexdigest().startswith(sha256):
+        raise InputError(f"{path}: expected sha256 {sha256}…, found another; delete the file to download it again")
+    return path

@@ -1,0 +1,164 @@
+"""The networks of the report: SmallCNN, AlexNet, and any nn.Module by its dotted name.
+
+Images go in as (N, 3, S, S) float32 normalised by `normalise`; logits (N, K) come out.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import AlexNet
+
+from generator.errors import InputError
+
+# ImageNet's statistics, which torchvision's weights expect; Tiny ImageNet's own differ by less than 0.03.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+WIDTHS = (48, 96, 192, 320)
+
+
+class SmallCNN(nn.Module):
+    """A plain convolutional network: seven 3x3 convolutions, global average pooling, one linear layer.
+
+    Stages of one, two, two and two convolutions, each followed by batch norm and ReLU; the first three stages halve the
+    resolution by max pooling, the last keeps it, so that its maps are 8x8 for 64x64 images and a class activation map
+    can point. Pooling stands before batch norm: maximum and a monotone map commute where the scale is positive, and a
+    quarter of the work is left. The average-pooled head makes Grad-CAM of the last layer CAM (Zhou et al. 2016).
+    """
+
+    def __init__(self, classes: int = 30, widths: Sequence[int] = WIDTHS) -> None:
+        super().__init__()
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        number, channels = 0, 3
+        for stage, width in enumerate(widths):
+            for convolution in range(1 if stage == 0 else 2):
+                number += 1
+                layers[f"conv{number}"] = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+                if convolution == 0 and stage < len(widths) - 1:
+                    layers[f"pool{number}"] = nn.MaxPool2d(2)
+                layers[f"bn{number}"] = nn.BatchNorm2d(width)
+                layers[f"relu{number}"] = nn.ReLU(inplace=True)
+                channels = width
+        self.features = nn.Sequential(layers)
+        self.head = nn.Sequential(
+            OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), linear=nn.Linear(channels, classes))
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, S, S) float32 -> logits (N, K)."""
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+
+def alexnet(classes: int, grid: int = 6) -> AlexNet:
+    """torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997), without weights.
+
+    With `grid` 3 the pooled features are 3x3 instead of 6x6 and the first linear layer has a quarter of the weights:
+    128-pixel images give 3x3 features, which the 6x6 pooling only repeats. `widen` turns such weights into exactly
+    equivalent ones of the full architecture.
+    """
+    network = AlexNet(num_classes=classes)
+    if grid != 6:
+        network.avgpool = nn.AdaptiveAvgPool2d(grid)
+        network.classifier[1] = nn.Linear(256 * grid * grid, 4096)
+    return network
+
+
+def widen(state: Mapping[str, Tensor], grid: int = 3) -> dict[str, Tensor]:
+    """AlexNet's weights for `grid` x `grid` features as weights of the full 6x6 architecture, the same function.
+
+    Each cell's weight is shared equally by the cells that repeat it.
+    """
+    widened = dict(state)
+    weight = state["classifier.1.weight"]
+    repeat = 6 // grid
+    cells = weight.view(weight.shape[0], 256, grid, grid)
+    cells = cells.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3) / repeat**2
+    widened["classifier.1.weight"] = cells.reshape(weight.shape[0], -1)
+    return widened
+
+
+def initialise(network: nn.Module, seed: int) -> nn.Module:
+    """He initialisation of all convolutions and linear layers (He et al. 2015, arXiv:1502.01852), in place, seeded.
+
+    The last linear layer starts small, so that the first loss is ln K.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weighted = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    for module in weighted:
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    nn.init.normal_(weighted[-1].weight, std=0.01, generator=generator)
+    return network
+
+
+def named(path: str) -> Callable[..., nn.Module]:
+    """The constructor that a dotted name like "torchvision.models:resnet18" or "my_nets:Net" means."""
+    module, _, attribute = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"architecture {path!r}: expected the form package.module:name of something importable ({error})"
+        ) from error
+    if not callable(found):
+        raise InputError(f"architecture {path!r}: expected a class or function that makes an nn.Module")
+    constructor: Callable[..., nn.Module] = found
+    return constructor
+
+
+def construct(architecture: str, classes: int, widths: Sequence[int] = WIDTHS) -> nn.Module:
+    """A network by the name that its record gives: "SmallCNN", "AlexNet", or package.module:name."""
+    if architecture == "SmallCNN":
+        return SmallCNN(classes, widths)
+    if architecture == "AlexNet":
+        found: nn.Module = alexnet(classes)
+        return found
+    return named(architecture)(num_classes=classes)
+
+
+def stages(network: nn.Module) -> list[str]:
+    """Dotted names of the layers whose output the feature-map page shows: the end of each stage.
+
+    A stage ends at a max pooling or at the last module before the resolution changes or the features end.
+    """
+    features = getattr(network, "features", None)
+    if isinstance(network, SmallCNN):
+        last = [number for number in (1, 3, 5, 7) if hasattr(network.features, f"relu{number}")]
+        return [f"features.relu{number}" for number in last]
+    if isinstance(network, AlexNet):
+        return ["features.2", "features.5", "features.7", "features.9", "features.12"]
+    if isinstance(features, nn.Sequential):
+        return [f"features.{name}" for name, module in features.named_children() if isinstance(module, nn.MaxPool2d)]
+    return [name for name, module in network.named_children() if any(True for _ in module.parameters())][:-1]
+
+
+def fitted(images: Tensor, size: int, resize: int | None = None) -> Tensor:
+    """Images of one size as a network is given them: `photos.square` for a whole batch.
+
+    Args:
+        images: (N, 3, H, H) uint8.
+        size: side of the result; cut from the centre after the side was brought to `resize`.
+    Returns:
+        (N, 3, size, size) uint8. torch's antialiased uint8 resampling is Pillow's to the last bit for the doubling that
+        AlexNet needs (64 to 128 and to 256 pixels), and within two levels elsewhere.
+    """
+    resize = resize or size
+    if images.shape[-1] != resize:
+        images = F.interpolate(images, size=(resize, resize), mode="bilinear", align_corners=False, antialias=True)
+    start = round((resize - size) / 2)
+    return images[..., start : start + size, start : start + size]
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 (N, 3, H, W), or float32 in [0, 255], -> float32 with ImageNet's mean 0 and standard deviation 1."""
+    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1) * 255
+    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1) * 255
+    return (images.float() - mean) / std

@@ -1,0 +1,112 @@
+"""How numbers and lists are written: the filters of the templates and of the Markdown files in content/.
+
+A value that does not exist (None, or nan as in the precision of a class that was never predicted) is written as a dash.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from generator.exhibits import slug
+
+ABSENT = "–"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def percent(rate: float | None, digits: int = 1) -> str:
+    """0.8312 -> "83.1 %"."""
+    return ABSENT if _absent(rate) else f"{100 * float(rate or 0):.{digits}f}{NO_BREAK}%"
+
+
+def number(value: float | None) -> str:
+    """13500 -> "13,500"."""
+    return ABSENT if _absent(value) else f"{int(value or 0):,}"
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """0.12345 -> "0.12", with a true minus sign."""
+    return ABSENT if _absent(value) else f"{float(value or 0):.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """0.0012345 -> "0.00123", 0.0000108 -> "1.08 × 10⁻⁵"."""
+    if _absent(value):
+        return ABSENT
+    mantissa, _, exponent = f"{float(value or 0):.{digits}g}".partition("e")
+    power = f"{NO_BREAK}×{NO_BREAK}10{str(int(exponent)).translate(RAISED)}" if exponent else ""
+    return mantissa.replace("-", "\N{MINUS SIGN}") + power
+
+
+def cell(value: str | float) -> str:
+    """A table's cell as it came, a number with a true minus sign."""
+    return value if isinstance(value, str) else str(value).replace("-", "\N{MINUS SIGN}")
+
+
+def magnitude(value: float) -> str:
+    """1234567 -> "1.2 million"; below ten thousand as `number` does."""
+    for size, word in ((10**9, "billion"), (10**6, "million"), (10**3, "thousand")):
+        if value >= max(size, 10**4):
+            scaled = value / size
+            return f"{scaled:.0f}{NO_BREAK}{word}" if scaled >= 20 else f"{scaled:.1f}{NO_BREAK}{word}"
+    return number(value)
+
+
+def duration(seconds: float) -> str:
+    """3725 -> "1 h 2 min"; the two largest units."""
+    whole = round(seconds)
+    minutes, left = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (left, "s"))
+    shown = [f"{value}{NO_BREAK}{unit}" for value, unit in parts if value][:2]
+    return " ".join(shown) or f"0{NO_BREAK}s"
+
+
+def listing(items: Sequence[str], last: str = "and") -> str:
+    """("a", "b", "c") -> "a, b and c"."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """(1, "photo") -> "1 photo", (3, "photo") -> "3 photos"."""
+    return f"{number(count)}{NO_BREAK}{one if count == 1 else several or one + 's'}"
+
+
+def short(digest: str) -> str:
+    """The first twelve characters of a digest, enough to compare by eye."""
+    return digest[:12]
+
+
+def subject(alt: str) -> str:
+    """What a text alternative says before its finding: "Line chart of a loss: it falls." -> "Line chart of a loss"."""
+    return alt.partition(": ")[0].rstrip(".")
+
+
+def finding(alt: str) -> str:
+    """What a text alternative found, as a sentence: "Line chart of a loss: it falls." -> "It falls."."""
+    found = alt.rpartition(": ")[2]
+    return found[:1].upper() + found[1:]
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "percent": percent,
+    "number": number,
+    "decimal": decimal,
+    "significant": significant,
+    "cell": cell,
+    "magnitude": magnitude,
+    "duration": duration,
+    "listing": listing,
+    "counted": counted,
+    "short": short,
+    "subject": subject,
+    "finding": finding,
+    "slug": slug,
+}
+
+
+def _absent(value: float | None) -> bool:
+    return value is None or math.isnan(value)

@@ -1,0 +1,110 @@
+"""results.json: every number that the pages show, straight from the records."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from generator.pages.facts import Look, Portrait
+from generator.records import Report
+
+DIGITS = 6  # significant digits of a float: more than any page shows, fewer than float32 and float64 disagree in
+
+
+def results(report: Report, portraits: tuple[Portrait, ...]) -> bytes:
+    """UTF-8 JSON; floats rounded to six significant digits, nan and infinity as null."""
+    content = {
+        "environment": report.environment,
+        "notes": report.notes,
+        "data": _data(report),
+        "photos": [_photo(report, photo) for photo in report.photos],
+        "networks": {portrait.id: _network(portrait) for portrait in portraits},
+    }
+    text = json.dumps(plain(content), ensure_ascii=False, indent=1, allow_nan=False)
+    # No markup even for a program that sniffs: a class may be named "<script>".
+    return (text.replace("<", "\\u003c").replace(">", "\\u003e") + "\n").encode()
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's types."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def _data(report: Report) -> Mapping[str, Any]:
+    data = report.data
+    kept = ("name", "class_names", "wnids", "counts", "per_class", "present", "digest", "skipped")
+    return {key: getattr(data, key) for key in kept} | {"chance": 1 / len(data.class_names)}
+
+
+def _photo(report: Report, photo: Any) -> Mapping[str, Any]:
+    label = None if photo.label is None else report.data.class_names[photo.label]
+    kept = ("id", "title", "origin", "shows", "box", "credit", "digest")
+    return {key: getattr(photo, key) for key in kept} | {"label": label, "pixels": photo.pixels.shape[:2]}
+
+
+def _network(portrait: Portrait) -> Mapping[str, Any]:
+    network = portrait.record
+    kept = ("title", "class_names", "parameters", "macs", "input_size", "summary", "weights_source", "weights_digest")
+    layers = [
+        {key: getattr(layer, key) for key in ("name", "title", "stride", "padding", "receptive_field", "jump")}
+        | {"weights": layer.weights.shape, "extreme": np.abs(layer.weights).max(initial=0)}
+        for layer in network.layers
+    ]
+    return {key: getattr(network, key) for key in kept} | {
+        "notes": network.notes,
+        "layers": layers,
+        "runs": network.runs,
+        "evaluation": network.evaluation,
+        "photos": {look.photo.id: _look(look, network.class_names) for look in portrait.looks},
+        "photos_judged": len(portrait.judged),
+        "photos_right": len(portrait.right),
+    }
+
+
+def _look(look: Look, class_names: tuple[str, ...]) -> Mapping[str, Any]:
+    seen = look.explanation
+    mapped = [*zip(seen.targets, seen.cams, strict=True)]
+    stages = [
+        {
+            "layer": stage.layer,
+            "shape": stage.maps.shape,
+            "mean": stage.maps.mean(),
+            "maximum": stage.maps.max(initial=0),
+            "zero_maps": int((stage.maps.max(axis=(1, 2), initial=0) <= 0).sum()),
+        }
+        for stage in seen.stages
+    ]
+    return {
+        "predicted": look.predicted.name,
+        "true": look.truth.name if look.truth else None,
+        "rank_of_true": look.rank,
+        "top": look.top,
+        "cam_layer": seen.layer,
+        "maps": [
+            {
+                "class": class_names[target],
+                "logit": seen.logits[target],
+                "probability": seen.probabilities[target],
+                "maximum": cam.max(initial=0),
+            }
+            for target, cam in mapped
+        ],
+        "stages": stages,
+    }

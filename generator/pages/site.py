@@ -1,0 +1,148 @@
+"""The files of the site: each page's template filled with its words, the figures and the facts; and what goes along."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from jinja2 import Environment
+
+from generator.config import Config
+from generator.pages import words
+from generator.pages.facts import Portrait, course, portrait
+from generator.pages.results import results
+from generator.records import Figure, Photo, Report
+
+# In the order of the story. Each has templates/<name>.html and content/<name>.md.
+PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "about")
+# Those that show one photo at a time, each photo on a page of its own: <name>-<photo>.html.
+SAMPLED = ("feature-maps", "grad-cam")
+STATIC = (".css", ".js")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page as the navigation speaks of it; plain text."""
+
+    name: str
+    title: str
+    question: str
+    description: str
+
+    @property
+    def href(self) -> str:
+        """Its address, relative to any other page."""
+        return f"{self.name}.html"
+
+
+def render(
+    report: Report, figures: Mapping[str, Figure], config: Config, templates: Sequence[Path], content: Path
+) -> dict[str, bytes]:
+    """All files of the site, the figures' own files among them.
+
+    Args:
+        figures: by id; one that is missing is left out or said to be missing, in words.
+        templates: folders in which a template, style or script is looked for, the first that has it wins.
+        content: the folder of the Markdown files, one a page.
+    Returns:
+        path below the site's folder -> bytes; the same for the same input.
+    Raises:
+        InputError: for a mistake in a template or a content file, with file and line.
+    """
+    portraits = tuple(portrait(network, report.photos) for network in report.networks)
+    pages, texts = words.environments(templates, _facts(report, portraits, figures, config))
+    spoken = {name: words.read(content / f"{name}.md", texts, _source(pages, f"{name}.html")) for name in PAGES}
+    story = tuple(Page(name, *(spoken[name].text(key) for key in words.FRONT_MATTER)) for name in PAGES)
+    pages.globals["pages"] = story
+    files = {path: data for figure in figures.values() for path, data in figure.files.items()}
+    files |= _static(templates)
+    for page in story:
+        files |= _pages(pages, page, story, spoken[page.name], report.photos)
+    # Served at any depth, so that only an absolute address would be right everywhere.
+    files["404.html"] = _filled(pages, "404.html", root=f"{config.report.base_url}/" if config.report.base_url else "")
+    files["results.json"] = results(report, portraits)
+    files["robots.txt"] = _robots(config.report.base_url)
+    files[".nojekyll"] = b""
+    if config.report.base_url:
+        files["sitemap.xml"] = _sitemap(config.report.base_url, story)
+    return files
+
+
+def _facts(
+    report: Report, portraits: tuple[Portrait, ...], figures: Mapping[str, Figure], config: Config
+) -> Mapping[str, Any]:
+    """What every template and text can name."""
+    return {
+        "site": config.report,
+        "samples": config.samples,
+        "data": report.data,
+        "environment": report.environment,
+        "notes": report.notes,
+        "photos": report.photos,
+        "networks": portraits,
+        "first": portraits[0],
+        "second": portraits[1] if len(portraits) > 1 else None,
+        "chance": 1 / len(report.data.class_names),
+        "course": course(report),
+        "figures": figures,
+    }
+
+
+def _pages(
+    pages: Environment, page: Page, story: tuple[Page, ...], spoken: words.Words, photos: tuple[Photo, ...]
+) -> dict[str, bytes]:
+    """The page, and the pages of its photos if it shows one at a time; itself it shows the first."""
+    shown: dict[str, Photo | None] = {page.href: None}
+    if page.name in SAMPLED and photos:
+        shown = {page.href: photos[0], **{f"{page.name}-{photo.id}.html": photo for photo in photos}}
+    place = story.index(page)
+    around = {
+        "previous": story[place - 1] if place else None,
+        "next": story[place + 1] if place + 1 < len(story) else None,
+    }
+    return {
+        path: _filled(pages, page.href, root="", address=path, page=page, words=spoken, sample=photo, **around)
+        for path, photo in shown.items()
+    }
+
+
+def _source(pages: Environment, name: str) -> str:
+    with words.located():
+        return pages.loader.get_source(pages, name)[0] if pages.loader else ""
+
+
+def _filled(pages: Environment, name: str, **variables: Any) -> bytes:
+    with words.located([*pages.globals, *variables]):
+        return _compact(pages.get_template(name).render(**variables)).encode()
+
+
+def _compact(html: str) -> str:
+    """Without indentation and empty lines, but for preformatted text: a third of a page's bytes."""
+    parts = re.split(r"(<pre.*?</pre>)", html, flags=re.DOTALL)
+    return (
+        "".join(part if part.startswith("<pre") else re.sub(r"\s*\n\s*", "\n", part) for part in parts).strip() + "\n"
+    )
+
+
+def _static(templates: Sequence[Path]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for folder in reversed(templates):
+        found |= {f"assets/{file.name}": file.read_bytes() for file in folder.iterdir() if file.suffix in STATIC}
+    return dict(sorted(found.items()))
+
+
+def _robots(base_url: str) -> bytes:
+    sitemap = f"Sitemap: {base_url}/sitemap.xml\n" if base_url else ""
+    return f"User-agent: *\nAllow: /\n{sitemap}".encode()
+
+
+def _sitemap(base_url: str, story: tuple[Page, ...]) -> bytes:
+    addresses = "".join(f"<url><loc>{escape(f'{base_url}/{page.href}')}</loc></url>\n" for page in story)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{addresses}</urlset>\n'
+    ).encode()

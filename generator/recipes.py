@@ -1,0 +1,70 @@
+"""How the report's networks are trained: the presets of `train`, by model and name.
+
+The values start from airbench (Jordan 2024, arXiv:2404.00498) and were chosen on the validation split; the model cards
+tell what was tried.
+"""
+
+from __future__ import annotations
+
+from generator.augment import Augmentation
+from generator.train import Recipe
+
+STRONG = Augmentation(area=0.35, aspect=1.3, rotation=8, flip=True, colour=0.3, grey=0.1, cutmix=0.4)
+USUAL = Augmentation(area=0.4, aspect=1.25, flip=True, colour=0.2, grey=0.1)
+MILD = Augmentation(area=0.7, aspect=1.15, flip=True, colour=0.1)
+CROPS = Augmentation(area=0.4, aspect=1.25, rotation=5, flip=True, colour=0.3, grey=0.1, cutmix=0.3)
+
+PRESETS: dict[str, dict[str, Recipe]] = {
+    "cnn": {
+        "quick": Recipe(
+            epochs=4,
+            augmentation=USUAL,
+            mild=MILD,
+            tail=0.25,
+            sizes=((0, 32), (0.75, 64)),
+            learning_rate=5e-3,
+            average=0.99,
+        ),
+        "default": Recipe(
+            epochs=32,
+            augmentation=USUAL,
+            mild=MILD,
+            tail=0.2,
+            sizes=((0, 32), (0.3, 48), (0.85, 64)),
+            learning_rate=5e-3,
+            average=0.99,
+        ),
+        "best": Recipe(
+            epochs=90, augmentation=STRONG, mild=MILD, tail=0.12, sizes=((0, 32), (0.13, 48), (0.8, 64)), warm_up=0.1
+        ),
+        "one batch": Recipe(
+            epochs=80, limit=128, learning_rate=3e-3, smoothing=0, weight_decay=0, average=0, sizes=((0, 64),)
+        ),
+        "without augmentation": Recipe(epochs=12, sizes=((0, 64),), smoothing=0, average=0.99),
+    },
+    "alexnet": {
+        "default": Recipe(
+            epochs=14,
+            augmentation=USUAL,
+            mild=MILD,
+            tail=0.2,
+            sizes=((0, 96), (0.7, 128)),
+            learning_rate=6e-4,
+            betas=(0.9, 0.99),
+            average=0.99,
+            prune=0.75,
+        ),
+        "best": Recipe(
+            epochs=60,
+            augmentation=CROPS,
+            mild=MILD,
+            tail=0.12,
+            sizes=((0, 96), (0.7, 128)),
+            learning_rate=8e-4,
+            betas=(0.9, 0.99),
+            weight_decay=0.1,
+            warm_up=0.08,
+            prune=0.75,
+        ),
+    },
+}

@@ -1,0 +1,283 @@
+"""Frozen records that cross from the torch side to the page side.
+
+They hold numpy arrays, numbers, strings and bytes only, so that nothing on the page side needs torch. Every number of
+the report is computed once, stands in one of these, and travels from there into prose, figures, tables, alt text and
+results.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
+Floats = NDArray[np.float32]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Where a picture comes from and on what terms."""
+
+    author: str
+    origin: str
+    licence: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo of the report.
+
+    `id` is its stable address ([a-z0-9-]+). `label` indexes the report's class names, None where the photo shows none
+    of them; `shows` says in words what is in it. `mask` is True on the object, `box` is (x0, y0, x1, y1) in pixels of
+    `pixels`, inclusive, as in Tiny ImageNet's own files.
+    """
+
+    id: str
+    title: str
+    pixels: Pixels
+    origin: Literal["bundled", "own", "test"]
+    label: int | None = None
+    shows: str = ""
+    mask: NDArray[np.bool_] | None = None
+    box: tuple[int, int, int, int] | None = None
+    credit: Credit | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of one training run; accuracies in [0, 1], losses in nats, numbered from 1."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    image_size: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """The record of one training run, as history.json keeps it."""
+
+    name: Literal["one batch", "without augmentation", "augmented"] | str
+    epochs: tuple[Epoch, ...]
+    kept: int  # number of the epoch whose weights were kept
+    settings: Mapping[str, Any]  # hyperparameters, by name
+    environment: Mapping[str, str]  # hardware, versions, git revision, data digest
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A pair of classes that the network confuses: `count` images of `true` were called `predicted`."""
+
+    true: int
+    predicted: int
+    count: int
+    share: float  # of the images of `true`
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One image that was called something else, with the confidence that the network had in its answer."""
+
+    image: str  # file name in the data set
+    true: int
+    predicted: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Reliability bins of equal width over the confidence, and the expected calibration error (Guo et al. 2017)."""
+
+    edges: Floats  # (B + 1,)
+    counts: Counts  # (B,)
+    confidence: Floats  # (B,) mean confidence in the bin, nan where empty
+    accuracy: Floats  # (B,) nan where empty
+    error: float  # ECE in [0, 1]
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """What a network gets right on one split; K classes, rates in [0, 1]."""
+
+    split: Literal["train", "validation", "test"] | str
+    count: int
+    loss: float
+    top1: float
+    top5: float
+    top1_interval: tuple[float, float]  # 95 % bootstrap
+    top5_interval: tuple[float, float]
+    top1_flipped: float  # mean of the image's and its mirror image's probabilities
+    confusion: Counts  # (K, K), rows true, columns predicted
+    precision: Floats  # (K,), nan where a class was never predicted
+    recall: Floats  # (K,)
+    f1: Floats  # (K,)
+    pairs: tuple[Confusion, ...]  # most confused first
+    calibration: Calibration
+    calibration_scaled: Calibration  # after temperature scaling
+    mistakes: tuple[Mistake, ...]  # most confident first
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluation.json holds for one network."""
+
+    model: str
+    class_names: tuple[str, ...]
+    splits: Mapping[str, SplitScores]
+    temperature: float  # fitted on the validation split
+    weights_digest: str
+    data_digest: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ConvLayer:
+    """One convolution of a network, with its unit's receptive field on the input, in pixels."""
+
+    name: str  # dotted, as in the module
+    title: str  # "convolution 1"
+    weights: Floats  # (O, I, kh, kw)
+    stride: int
+    padding: int
+    receptive_field: int
+    jump: int  # distance on the input between neighbouring units
+
+
+@dataclass(frozen=True)
+class StageMaps:
+    """The activations of one stage for one photo, after its ReLU (and pooling, where the stage ends with one)."""
+
+    layer: str
+    title: str
+    maps: Floats  # (C, h, w), >= 0 after a ReLU
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One photo through one network.
+
+    `cams[i]` is the raw Grad-CAM (after ReLU, not normalised) of class `targets[i]` at `layer`; all classes where the
+    network has few of them, else those that the page shows.
+    """
+
+    photo: str  # Photo.id
+    seen: Pixels  # (S, S, 3) what the network was given
+    logits: Floats  # (K,)
+    probabilities: Floats  # (K,)
+    label: int | None  # the photo's class among this network's classes
+    layer: str
+    targets: tuple[int, ...]
+    cams: Floats  # (len(targets), h, w)
+    stages: tuple[StageMaps, ...]
+
+    @property
+    def ranking(self) -> NDArray[np.int64]:
+        """(K,) class indices, most probable first."""
+        return np.argsort(-self.logits, kind="stable")
+
+    @property
+    def predicted(self) -> int:
+        """The most probable class."""
+        return int(self.ranking[0])
+
+    @property
+    def runner_up(self) -> int:
+        """The second most probable class."""
+        return int(self.ranking[1])
+
+    def cam(self, target: int) -> Floats:
+        """The (h, w) raw map of one class in `targets`."""
+        found: Floats = self.cams[self.targets.index(target)]
+        return found
+
+
+@dataclass(frozen=True)
+class Network:
+    """Everything that the report tells of one network."""
+
+    id: str  # "cnn", "alexnet": folder, address and file-name part
+    title: str  # "SmallCNN"
+    class_names: tuple[str, ...]
+    parameters: int
+    macs: int  # multiply-accumulates for one photo
+    input_size: int
+    summary: tuple[tuple[str, str, str], ...]  # (layer, what, output shape) rows of the architecture
+    weights_source: str  # one sentence: where the weights come from
+    weights_digest: str
+    notes: tuple[str, ...]  # what was replaced or left out, one sentence each
+    layers: tuple[ConvLayer, ...]
+    explanations: Mapping[str, Explanation]  # by Photo.id
+    runs: tuple[Run, ...] = ()
+    evaluation: Evaluation | None = None
+    snapshots: Mapping[int, Floats] = field(default_factory=dict)  # epoch -> first layer's weights
+    card: str = ""  # models/<id>/README.md
+    cam_note: str = ""  # what Grad-CAM does and does not guarantee for this head
+    failures: tuple[str, ...] = ()  # Photo.id of the mistakes that the failures page shows
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The data set as the data page shows it."""
+
+    name: str
+    class_names: tuple[str, ...]
+    wnids: tuple[str, ...]
+    counts: Mapping[str, int]  # images a split
+    per_class: Mapping[str, int]  # images a class, a split
+    examples: Mapping[int, tuple[Pixels, ...]]  # class index -> a few images; empty without the data set
+    augmented: tuple[tuple[str, Pixels], ...]  # (name of the step, the image after it), first the original
+    present: bool  # False: built without the data set, its numbers come from the models' records
+    digest: str = ""
+    skipped: tuple[str, ...] = ()  # broken files
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers behind a figure."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the report: image files or inline SVG, with its words.
+
+    `id` is its stable address. For a raster figure `files` maps relative paths below site/ to bytes, `src` is the one
+    shown and `srcset` the others; for a chart `svg` is inline markup and `files` may be empty.
+    """
+
+    id: str
+    alt: str
+    caption: str
+    width: int = 0
+    height: int = 0
+    src: str = ""
+    srcset: tuple[tuple[str, int], ...] = ()  # (path, width in pixels)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    svg: str = ""
+    pixelated: bool = False
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the pages are made from."""
+
+    networks: tuple[Network, ...]
+    photos: tuple[Photo, ...]
+    data: DataSummary
+    environment: Mapping[str, str]
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,103 @@
+"""Which pictures the report shows: its photos, each network's mistakes, and the data set's page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from generator import data, observe, samples, tiny_imagenet
+from generator.classes import Classes
+from generator.config import Config
+from generator.photos import square
+from generator.records import DataSummary, Evaluation, Photo
+
+FAILURES = 6  # of each network on the failures page
+EXAMPLES = 6  # of each class on the data page
+
+
+def photos(
+    config: Config, content: Path, root: Path | None, classes: Classes, evaluations: Mapping[str, Evaluation | None]
+) -> tuple[tuple[Photo, ...], dict[str, tuple[str, ...]]]:
+    """All photos of the report: one's own, the bundled ones, test images, and the networks' most confident mistakes.
+
+    Args:
+        root: the data set, None where there is none; then there are no test images and no mistakes.
+        evaluations: by network.
+    Returns:
+        the photos, and by network the ids of those that show its mistakes.
+    """
+    found = list(samples.own(config.samples.photos, classes.names))
+    if config.samples.bundled:
+        found += samples.bundled(content / "samples", classes.names)
+    failures: dict[str, tuple[str, ...]] = dict.fromkeys(evaluations, ())
+    if root is not None:
+        found += samples.from_test(root, classes, _spread(root, classes, config.samples.test_images))
+        for name, evaluation in evaluations.items():
+            wrong = samples.from_test(root, classes, _mistaken(evaluation))
+            failures[name] = tuple(photo.id for photo in wrong)
+            found += wrong
+    return tuple({photo.id: photo for photo in found}.values()), failures
+
+
+def summary(
+    name: str, classes: Classes, root: Path | None, decoded: Path, evaluation: Evaluation | None, shown: Sequence[Photo]
+) -> DataSummary:
+    """The data set as it lies on disk; without it, as a network's evaluation has recorded it.
+
+    Args:
+        decoded: where decoded images are kept.
+        shown: the report's photos, of which two show the augmentation where there is no data set.
+    """
+    if root is None:
+        counts = {split: scores.count for split, scores in evaluation.splits.items()} if evaluation else {}
+        pair = [torch.tensor(square(photo.pixels, tiny_imagenet.SIDE)).permute(2, 0, 1) for photo in shown[:2]]
+        return DataSummary(
+            name=name,
+            class_names=classes.names,
+            wnids=classes.wnids,
+            counts=counts,
+            per_class={split: count // len(classes) for split, count in counts.items()},
+            examples={},
+            augmented=observe.augmented(pair[0], pair[-1]) if pair else (),
+            present=False,
+            digest=evaluation.data_digest if evaluation else "",
+        )
+    sets = {split: data.load(root, classes, split, decoded) for split in tiny_imagenet.SPLITS}
+    train = sets["train"]
+    examples = {
+        target: tuple(image.permute(1, 2, 0).numpy() for image in train.images[train.targets == target][:EXAMPLES])
+        for target in range(len(classes))
+    }
+    return DataSummary(
+        name=name,
+        class_names=classes.names,
+        wnids=classes.wnids,
+        counts={split: len(images) for split, images in sets.items()},
+        per_class={split: len(images) // len(classes) for split, images in sets.items()},
+        examples=examples,
+        augmented=observe.augmented(train.images[0], train.images[len(train) // 2]),
+        present=True,
+        digest=data.joint_digest(sets.values()),
+        skipped=tuple(file for images in sets.values() for file in images.skipped),
+    )
+
+
+def _spread(root: Path, classes: Classes, count: int) -> list[str]:
+    """File names of so many test images, of classes as far apart in the list as can be."""
+    firsts: dict[int, str] = {}
+    for image in tiny_imagenet.list_images(root, classes, "test"):
+        firsts.setdefault(image.target, image.name)
+    chosen = [round(step * (len(classes) - 1) / max(1, count - 1)) for step in range(min(count, len(classes)))]
+    return [firsts[target] for target in dict.fromkeys(chosen)]
+
+
+def _mistaken(evaluation: Evaluation | None) -> list[str]:
+    """File names of the most confident mistakes on test images, one for each true class."""
+    if evaluation is None or "test" not in evaluation.splits:
+        return []
+    firsts: dict[int, str] = {}
+    for mistake in evaluation.splits["test"].mistakes:
+        firsts.setdefault(mistake.true, mistake.image)
+    return list(firsts.values())[:FAILURES]

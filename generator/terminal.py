@@ -1,0 +1,62 @@
+"""What the program says while it works: bars with the remaining time on a terminal, plain lines into a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from tqdm import tqdm
+
+# Into a pipe a long piece of work says how far it is this often.
+SECONDS_BETWEEN_LINES = 20.0
+
+
+class Bar(Protocol):
+    """A piece of work of known length."""
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """So many more steps are done."""
+
+
+def say(line: str) -> None:
+    """One line on standard error; results alone go to standard output."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def bar(title: str, total: int, unit: str = "") -> Iterator[Bar]:
+    """A bar for `total` steps, closed at the end."""
+    if sys.stderr.isatty():
+        shown = tqdm(total=total, desc=title, unit=unit or "it", file=sys.stderr, leave=False, dynamic_ncols=True)
+        try:
+            yield _Shown(shown)
+        finally:
+            shown.close()
+    else:
+        yield _Lines(title, total, unit)
+
+
+class _Shown:
+    def __init__(self, shown: tqdm) -> None:
+        self.shown = shown
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        if note:
+            self.shown.set_postfix_str(note, refresh=False)
+        self.shown.update(count)
+
+
+class _Lines:
+    def __init__(self, title: str, total: int, unit: str) -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self.done, self.last = 0, time.monotonic()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.done += count
+        if self.done < self.total and time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            words = f"{self.title}: {self.done} of {self.total}{' ' + self.unit if self.unit else ''}"
+            say(f"{words}{', ' + note if note else ''}")

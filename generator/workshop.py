@@ -1,0 +1,200 @@
+"""What `train` and `evaluate` do: a data set in, a model folder with weights and records out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from generator import checkpoints, environment, evaluate, recipes, terminal
+from generator.checkpoints import Description
+from generator.classes import Classes
+from generator.data import ImageSet, Split, joint_digest
+from generator.data import load as load_images
+from generator.errors import InputError
+from generator.models import ARCHITECTURES, INPUTS, TITLES, Loaded, from_folder
+from generator.networks import WIDTHS, SmallCNN, alexnet, initialise
+from generator.records import Evaluation, Run
+from generator.tiny_imagenet import SPLITS
+from generator.train import Recipe, Step, TrainingState, fit
+
+# The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
+RUNS = {"one batch": "one batch", "without augmentation": "without augmentation"}
+GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
+
+
+def device() -> torch.device:
+    """The GPU, if torch finds one, else the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def train_model(
+    name: str,
+    preset: str,
+    root: Path,
+    classes: Classes,
+    folder: Path,
+    cache: Path,
+    *,
+    resume: bool = False,
+    changes: Mapping[str, object] | None = None,
+) -> Run:
+    """Train `name` by a preset and write its folder: weights, history, snapshots, evaluation, card.
+
+    The runs "one batch" and "without augmentation" leave the weights as they are: only their history is recorded.
+
+    Args:
+        folder: models/<name>.
+        cache: where decoded images are kept.
+        resume: go on from the run that was interrupted there.
+        changes: fields of the recipe to be replaced.
+    Raises:
+        InputError: for an unusable data set, a folder that cannot be written, a run that does not converge.
+    """
+    recipe = replace(recipes.PRESETS[name][preset], **dict(changes or {}))  # type: ignore[arg-type]
+    train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))
+    _say_skipped(train, validation)
+    network = SmallCNN(len(classes)) if name == "cnn" else alexnet(len(classes), GRID)
+    initialise(network, recipe.seed)
+    key = {"preset": preset, "data": train.digest, **asdict(recipe)}
+    state = checkpoints.load_state(folder, key) if resume else None
+    done = len(state.epochs) if state else 0
+    title = f"{TITLES.get(name, name)}, {preset}"
+    if state:
+        terminal.say(f"{title}: going on after epoch {done} of {recipe.epochs}")
+    batches = math.ceil((recipe.limit or len(train)) / recipe.batch)
+    with terminal.bar(title, (recipe.epochs - done) * batches, "steps") as bar:
+        state = fit(
+            network,
+            train,
+            validation,
+            recipe,
+            device=device(),
+            state=state,
+            on_step=_shows_step(bar),
+            on_epoch=_keeps_epoch(title, folder, recipe, key),
+        )
+    record = {**environment.record(Path(__file__).parent), "data": train.digest, "device": str(device())}
+    settings = {"preset": preset, **asdict(recipe), "precision": state.precision}
+    run = Run(RUNS.get(preset, "augmented"), tuple(state.epochs), state.kept, settings, record)
+    if preset in RUNS:
+        checkpoints.save_run(folder, run)
+    else:
+        checkpoints.save_model(folder, state.best, _description(name, classes))
+        checkpoints.save_run(folder, run, state.snapshots)
+    checkpoints.drop_state(folder)
+    return run
+
+
+def evaluate_model(
+    loaded: Loaded, root: Path, classes: Classes, cache: Path, splits: Sequence[Split] = SPLITS
+) -> Evaluation:
+    """The scores of a network on the splits of a data set, written to its folder where it has one."""
+    answers: dict[str, evaluate.Answers] = {}
+    size, resize = loaded.description.input_size, loaded.description.resize
+    sets = {split: load_images(root, classes, split, cache) for split in splits}
+    for split, images in sets.items():
+        with terminal.bar(f"{loaded.title}, {split}", 2 * len(images), "images") as bar:
+            plain, mirrored = (
+                evaluate.logits_of(
+                    loaded.network,
+                    images.images,
+                    size,
+                    resize,
+                    mirrored=flip,
+                    device=device(),
+                    on_batch=bar.advance,
+                )
+                for flip in (False, True)
+            )
+        chosen = _columns(loaded, classes)
+        answers[split] = (plain[:, chosen], mirrored[:, chosen], images.targets.numpy(), images.files)
+    loaded.network.cpu()
+    scores, temperature = evaluate.scores(answers)
+    found = Evaluation(
+        model=loaded.id,
+        class_names=classes.names,
+        splits=scores,
+        temperature=temperature,
+        weights_digest=loaded.digest,
+        data_digest=joint_digest(sets.values()),
+        environment=environment.record(Path(__file__).parent),
+    )
+    if loaded.folder is not None and set(splits) == set(SPLITS):
+        checkpoints.save_evaluation(loaded.folder, found)
+    return found
+
+
+def compress_model(name: str, folder: Path) -> tuple[int, int]:
+    """Replace a folder's float16 weights by the small form of `compress`; the sizes in bytes before and after."""
+    before = folder / checkpoints.WEIGHTS
+    if not before.exists():
+        raise InputError(f"{before}: expected weights to compress, found none; train them with: train {name}")
+    size = before.stat().st_size
+    model = checkpoints.load_model(folder)
+    checkpoints.save_model(folder, model.weights, model.description, small=True)
+    return size, (folder / checkpoints.SMALL).stat().st_size
+
+
+def trained(name: str, folder: Path, classes: Classes) -> Loaded:
+    """The network that was just trained into `folder`."""
+    found = from_folder(name, folder, classes)
+    if found is None:
+        raise InputError(f"{folder}: expected the weights that were just trained, found none")
+    return found
+
+
+def _description(name: str, classes: Classes) -> Description:
+    size = INPUTS[name]
+    widths = WIDTHS if name == "cnn" else ()
+    return Description(
+        ARCHITECTURES[name], classes.names, classes.wnids, size, size, widths, GRID if name == "alexnet" else 6
+    )
+
+
+def _columns(loaded: Loaded, classes: Classes) -> list[int]:
+    """Which of the network's outputs are the data set's classes, in their order."""
+    try:
+        return [loaded.class_of[wnid] for wnid in classes.wnids]
+    except KeyError as error:
+        raise InputError(f"{loaded.title}: expected an output for the class {error}, it has none") from error
+
+
+def _shows_step(bar: terminal.Bar) -> Callable[[Step], None]:
+    def show(step: Step) -> None:
+        bar.advance(1, f"epoch {step.epoch}, loss {step.loss:.3f}")
+
+    return show
+
+
+def _keeps_epoch(
+    title: str, folder: Path, recipe: Recipe, key: Mapping[str, object]
+) -> Callable[[TrainingState], None]:
+    begun = time.monotonic()
+    first: list[int] = []
+
+    def keep(state: TrainingState) -> None:
+        checkpoints.save_state(folder, state, key)
+        last = state.epochs[-1]
+        first.append(last.epoch)
+        left = (time.monotonic() - begun) / len(first) * (recipe.epochs - last.epoch)
+        accuracy = "" if last.validation_accuracy is None else f", validation {last.validation_accuracy:.1%}"
+        terminal.say(
+            f"{title}: epoch {last.epoch} of {recipe.epochs}, loss {last.train_loss:.3f}{accuracy}, "
+            f"{last.seconds:.0f} s, about {left / 60:.0f} min left"
+        )
+
+    return keep
+
+
+def _say_skipped(*sets: ImageSet) -> None:
+    for images in sets:
+        if images.skipped:
+            names = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
+            terminal.say(f"{images.split}: {len(images.skipped)} broken images are left out: {names}")

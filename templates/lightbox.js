@@ -1,0 +1,66 @@
+// A light box: a figure's image over the page, as large as one likes. Without it the link opens the image's file.
+"use strict";
+(function () {
+  const links = document.querySelectorAll("a.zoom");
+  if (!links.length || typeof HTMLDialogElement !== "function") return;
+
+  let box = null;
+
+  function element(name, properties, ...children) {
+    const made = Object.assign(document.createElement(name), properties);
+    made.append(...children);
+    return made;
+  }
+
+  // Built when it is first opened: a page that is only read pays nothing for it.
+  function build() {
+    const image = element("img");
+    const size = element("input", { type: "range", min: 1, max: 8, step: 0.5 });
+    const close = element("button", { type: "button" }, "Close");
+    const pane = element("div", { className: "pane", tabIndex: 0 }, image);
+    const words = element("p", { className: "caption" });
+    const bar = element("div", { className: "controls" }, element("label", {}, "Size ", size), close);
+    const dialog = element("dialog", {}, bar, pane, words);
+    dialog.setAttribute("aria-label", "Enlarged figure");
+    pane.setAttribute("role", "group");
+    pane.setAttribute("aria-label", "Figure");
+    document.body.append(dialog);
+    size.addEventListener("input", fit);
+    addEventListener("resize", () => dialog.open && fit());
+    close.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+    return { dialog, pane, image, size, close, words };
+  }
+
+  // Size 1 fits the window; above it the pane scrolls.
+  function fit() {
+    const { pane, image, size } = box;
+    const scale = Math.min(pane.clientWidth / image.width0, (innerHeight * 0.74) / image.height0);
+    image.style.width = image.width0 * scale * size.value + "px";
+    size.setAttribute("aria-valuetext", size.value + " times");
+  }
+
+  function open(link) {
+    box = box || build();
+    const source = link.querySelector("img");
+    const caption = link.closest("figure")?.querySelector("figcaption p, figcaption");
+    const { image } = box;
+    image.src = link.href;
+    image.alt = source.alt;
+    image.className = source.className;
+    image.width0 = Number(source.getAttribute("width"));
+    image.height0 = Number(source.getAttribute("height"));
+    box.words.textContent = caption ? caption.textContent.replace(/\s*#\s*$/, "").trim() : "";
+    box.size.value = 1;
+    box.dialog.showModal();
+    fit();
+    box.close.focus();
+  }
+
+  for (const link of links)
+    link.addEventListener("click", function (event) {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      open(link);
+    });
+})();

@@ -1,0 +1,74 @@
+// Grad-CAM: the strength of the heat map over the photo, and the map of any class over it.
+// Without this script the heat maps lie over the photos at half strength, and the maps of all classes stand in one picture.
+"use strict";
+(function () {
+  const COLUMNS = 6; // of the picture with the maps of all classes
+  const slider = document.getElementById("strength");
+  if (!slider) return;
+
+  function strength() {
+    document.documentElement.style.setProperty("--strength", slider.value / 100);
+    slider.setAttribute("aria-valuetext", slider.value + " percent");
+  }
+
+  // The picture of all maps is laid over the photo so large that one tile covers it, and moved to the wanted tile.
+  function choose(every) {
+    const strip = every.querySelector(".strip");
+    const over = every.querySelector(".heat");
+    const rows = [...every.querySelectorAll("tbody tr")];
+    const down = Math.ceil(rows.length / COLUMNS);
+    over.style.backgroundImage = 'url("' + strip.querySelector("img").getAttribute("src") + '")';
+    over.style.backgroundSize = COLUMNS * 100 + "% " + down * 100 + "%";
+
+    const frame = document.createElement("span");
+    frame.className = "frame";
+    frame.style.width = 100 / COLUMNS + "%";
+    frame.style.height = 100 / down + "%";
+    strip.append(frame);
+
+    function show(index) {
+      const column = index % COLUMNS;
+      const row = Math.floor(index / COLUMNS);
+      over.style.backgroundPosition = share(column, COLUMNS) + " " + share(row, down);
+      frame.style.left = (100 * column) / COLUMNS + "%";
+      frame.style.top = (100 * row) / down + "%";
+      rows.forEach((line, place) => line.querySelector("button").setAttribute("aria-pressed", String(place === index)));
+      // Only the list itself scrolls, never the page.
+      const line = rows[index];
+      const region = line.closest(".scroll");
+      const hidden = line.offsetTop < region.scrollTop || line.offsetTop + line.offsetHeight > region.scrollTop + region.clientHeight;
+      if (hidden) region.scrollTop = line.offsetTop - region.clientHeight / 2;
+    }
+
+    rows.forEach(function (line, index) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...line.cells[0].childNodes);
+      line.cells[0].append(button);
+      line.addEventListener("pointerenter", () => show(index));
+      button.addEventListener("focus", () => show(index));
+      button.addEventListener("click", () => show(index));
+    });
+
+    function under(event) {
+      const area = strip.getBoundingClientRect();
+      const column = Math.floor(((event.clientX - area.left) / area.width) * COLUMNS);
+      const row = Math.floor(((event.clientY - area.top) / area.height) * down);
+      const index = Math.min(COLUMNS - 1, Math.max(0, column)) + COLUMNS * Math.min(down - 1, Math.max(0, row));
+      if (index < rows.length) show(index);
+    }
+    strip.addEventListener("pointermove", under);
+    strip.addEventListener("pointerdown", under);
+    show(Number(every.dataset.shown));
+  }
+
+  // Where tile `place` of `count` stands, as CSS counts: 0 % is the first, 100 % the last.
+  function share(place, count) {
+    return (count > 1 ? (100 * place) / (count - 1) : 0) + "%";
+  }
+
+  document.querySelectorAll(".every").forEach(choose);
+  slider.closest(".scripted").classList.remove("scripted");
+  slider.addEventListener("input", strength);
+  strength();
+})();

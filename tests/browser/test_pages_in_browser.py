@@ -1,0 +1,189 @@
+"""The whole site in a real browser, from file://: nothing breaks, nothing comes from elsewhere, everything works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import devtools
+import pytest
+import synthetic
+
+from generator import config, exhibits
+from generator.pages import render
+from generator.records import Figure, Report
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = (
+    "index", "data", "training", "evaluation", "filters", "feature-maps", "feature-maps-slice", "grad-cam",
+    "grad-cam-slice", "failures", "about", "404",
+)  # fmt: skip
+FIRST_LOAD = 300 * 1024
+TEXT = "document.body.innerText.length"
+SEEN = "[...document.images].filter(image => image.checkVisibility({visibilityProperty: true})).length"
+
+pytestmark = pytest.mark.browser
+
+
+def drawn(report: Report) -> dict[str, Figure]:
+    """The report's real figures."""
+    found = [*exhibits.photos(report.photos), *exhibits.header_tile(report), *exhibits.data_figures(report)]
+    scale = exhibits.first_layer_scale(report.networks)
+    for network in report.networks:
+        found += [*exhibits.training(network), *exhibits.evaluation(network), *exhibits.filters(network, scale)]
+        found += exhibits.failures(network, report.photos)
+        for photo in report.photos:
+            found += [*exhibits.feature_maps(network, photo), *exhibits.grad_cam(network, photo)]
+    return {figure.id: figure for figure in found}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    report = synthetic.report()
+    folder = tmp_path_factory.mktemp("site")
+    settings = config.load(ROOT / "report.toml")
+    for path, data in render(report, drawn(report), settings, (ROOT / "templates",), ROOT / "content").items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chrome(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[devtools.Browser]:
+    running = devtools.Browser(browser, tmp_path_factory.mktemp("profile"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(params=PAGES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_loads_from_disk_without_a_fault(chrome: devtools.Browser, site: Path, name: str) -> None:
+    page = devtools.open_page(chrome, (site / f"{name}.html").as_uri())
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert not page.problems
+    fetched = [url for url in page.requests if not url.startswith(("data:", "about:"))]
+    files = {Path(unquote(urlsplit(url).path)) for url in fetched}
+    assert all(url.startswith("file:") for url in fetched)
+    assert all(file.is_relative_to(site) for file in files)
+    assert sum(file.stat().st_size for file in files) <= FIRST_LOAD
+    page.close()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_narrow_window_needs_no_sideways_scrolling(
+    chrome: devtools.Browser, site: Path, name: str, width: int
+) -> None:
+    page = devtools.open_page(chrome, (site / f"{name}.html").as_uri(), width=width)
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    page.close()
+
+
+def test_reads_the_same_without_scripts(chrome: devtools.Browser, site: Path, name: str) -> None:
+    shown = []
+    for scripts in (True, False):
+        page = devtools.open_page(chrome, (site / f"{name}.html").as_uri(), scripts=scripts)
+        shown.append((page.evaluate(TEXT), page.evaluate(SEEN)))
+        page.close()
+    (text, images), (plain_text, plain_images) = shown
+    assert plain_text >= 0.9 * text
+    assert plain_images >= images
+
+
+def test_dark_and_reduced_motion(chrome: devtools.Browser, site: Path) -> None:
+    grounds = []
+    for dark in (False, True):
+        page = devtools.open_page(chrome, (site / "index.html").as_uri(), dark=dark)
+        grounds.append(page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
+        assert page.evaluate("document.getAnimations().length") == 0
+        page.close()
+    assert grounds == ["rgb(252, 251, 248)", "rgb(20, 22, 26)"]
+
+
+def test_the_theme_is_chosen_and_remembered(chrome: devtools.Browser, site: Path) -> None:
+    address = (site / "about.html").as_uri()
+    page = devtools.open_page(chrome, address)
+    scheme = "getComputedStyle(document.documentElement).colorScheme"
+    assert page.evaluate(scheme) == "light dark"
+    page.evaluate("document.getElementById('theme').click(); document.getElementById('theme').click()")
+    assert page.evaluate(scheme) == "dark"
+    assert page.evaluate("document.getElementById('theme').innerText") == "Theme: dark"
+    page.close()
+    page = devtools.open_page(chrome, address)
+    assert page.evaluate(scheme) == "dark"
+    page.evaluate("document.getElementById('theme').click()")
+    assert page.evaluate(scheme) == "light dark"
+    page.close()
+
+
+def test_the_strength_of_the_heat_map_follows_the_keys(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "grad-cam-slice.html").as_uri())
+    opacity = "getComputedStyle(document.querySelector('.stack .heat')).opacity"
+    assert page.evaluate(opacity) == "0.5"
+    page.evaluate("document.getElementById('strength').focus()")
+    page.press("ArrowRight")
+    assert page.evaluate(opacity) == "0.55"
+    page.press("Home")
+    assert page.evaluate(opacity) == "0"
+    page.press("End")
+    assert page.evaluate(opacity) == "1"
+    assert page.evaluate("document.getElementById('strength').getAttribute('aria-valuetext')") == "100 percent"
+    page.close()
+
+
+def test_any_class_can_be_laid_over_the_photo(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "grad-cam-slice.html").as_uri())
+    pressed = "document.querySelector('.every [aria-pressed=true]').innerText"
+    position = "document.querySelector('.every .heat').style.backgroundPosition"
+    assert page.evaluate(pressed) == "lion"  # the answer, at first
+    page.evaluate("document.querySelector('.every button').focus()")
+    assert page.evaluate(pressed) == "bee"
+    assert page.evaluate(position) == "0% 0%"
+    page.press("Tab")
+    assert page.evaluate(pressed) == "koala"
+    assert page.evaluate(position) == "20% 0%"  # the second of six columns
+    page.close()
+
+
+def test_the_light_box_opens_and_closes(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "filters.html").as_uri())
+    page.evaluate("document.querySelector('a.zoom').focus()")
+    page.evaluate("document.activeElement.click()")
+    assert page.evaluate("document.querySelector('dialog').open") is True
+    assert page.evaluate("document.querySelector('dialog img').alt.length") > 20
+    width = "document.querySelector('dialog img').getBoundingClientRect().width"
+    fitting = page.evaluate(width)
+    page.evaluate("document.querySelector('dialog input').focus()")
+    page.press("End")
+    assert page.evaluate(width) == pytest.approx(8 * fitting, rel=0.01)
+    page.press("Escape")
+    page.evaluate("new Promise(done => setTimeout(done, 50))")
+    assert page.evaluate("document.querySelector('dialog').open") is False
+    assert page.evaluate("document.activeElement.className") == "zoom"
+    page.close()
+
+
+def test_a_table_is_sorted_by_its_heads(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "evaluation.html").as_uri())
+    first = "document.querySelector('#cnn-pairs ~ section table tbody tr').innerText.split('\\t')[0]"
+    table = "document.querySelector('#cnn-pairs ~ section table')"
+    assert page.evaluate(first) == "lion"  # three images
+    page.evaluate(f"{table}.querySelectorAll('th button')[0].click()")
+    assert page.evaluate(first) == "bee"
+    assert page.evaluate(f"{table}.querySelector('[aria-sort]').getAttribute('aria-sort')") == "ascending"
+    page.evaluate(f"{table}.querySelectorAll('th button')[2].click()")
+    assert page.evaluate(first) == "lion"
+    page.close()
+
+
+def test_an_address_leads_to_its_figure(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "feature-maps-slice.html").as_uri() + "#cnn-maps-slice-features-conv2")
+    top = page.evaluate("document.querySelector(':target').getBoundingClientRect().top")
+    assert -1 <= top <= 900
+    page.close()

@@ -1,0 +1,295 @@
+"""From images to a site: trained, evaluated and built in one place, with the command line alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generator.__main__ import main
+from tests.conftest import SmallDataSet
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "about")
+REPORT = """
+[report]
+title = "Shapes & <b>colours</b>"
+[data]
+root = "{root}"
+classes = ["goldfish", "ladybug", "banana"]
+[models]
+folder = "models"
+[models.alexnet]
+weights = "bundled"
+[samples]
+bundled = false
+test_images = 2
+photos = [{{file = "photo.png", title = "An orange <i>disc</i>", label = "goldfish"}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, small_data_set: SmallDataSet) -> Path:
+    """A folder with a report.toml, a photo, and both networks trained for a moment on the drawn shapes."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "report.toml").write_text(REPORT.format(root=small_data_set.root.as_posix()))
+    pixels = np.full((90, 120, 3), 110, np.uint8)
+    rows, columns = np.mgrid[:90, :120]
+    pixels[(rows - 45) ** 2 + (columns - 60) ** 2 < 900] = (240, 140, 30)
+    Image.fromarray(pixels).save(folder / "photo.png")
+    for model in ("cnn", "alexnet"):
+        words = [model, "--config", str(folder / "report.toml")]
+        assert main(["train", *words, "--preset", "quick" if model == "cnn" else "default", "--epochs", "2"]) == 0
+        assert main(["evaluate", *words]) == 0
+    assert (
+        main(["train", "cnn", "--config", str(folder / "report.toml"), "--preset", "one batch", "--epochs", "2"]) == 0
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(project: Path) -> Path:
+    """The site as it was first built; tests that change it work on a copy of the project."""
+    assert main(["build", "--config", str(project / "report.toml")]) == 0
+    return project / "site"
+
+
+@pytest.fixture
+def copy(project: Path, site: Path, tmp_path: Path) -> Path:
+    """A project of a test's own, with the site built."""
+    assert site.is_dir()
+    return Path(shutil.copytree(project, tmp_path / "project"))
+
+
+class Links(HTMLParser):
+    """The ids of a page, and what it points to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.targets: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id" and value:
+                self.ids.add(value)
+            elif name in ("href", "src") and value:
+                self.targets.add(value)
+            elif name == "srcset" and value:
+                self.targets |= {part.split()[0] for part in value.split(",")}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "generator", *words],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_every_page_is_there_and_every_link_resolves(site: Path) -> None:
+    pages = {path.name: Links(path.read_text("utf-8")) for path in site.glob("*.html")}
+    assert {f"{page}.html" for page in PAGES} <= set(pages)
+    for name, page in pages.items():
+        for target in page.targets:
+            if target.startswith("data:"):
+                continue
+            parts = urlsplit(target)
+            if parts.scheme in ("http", "https", "mailto"):
+                continue
+            path = unquote(parts.path) or name
+            assert (site / path).is_file(), f"{name} points to {target}"
+            if parts.fragment and path.endswith(".html"):
+                assert unquote(parts.fragment) in pages[path].ids, f"{name} points to {target}"
+
+
+def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    for path in site.glob("*.html"):
+        text = path.read_text("utf-8")
+        assert 'src="http' not in text
+        assert 'src="//' not in text
+        assert '<link rel="stylesheet" href="http' not in text
+
+
+def test_title_and_photo_are_text_not_html(site: Path) -> None:
+    index, cam = ((site / f"{page}.html").read_text("utf-8") for page in ("index", "grad-cam"))
+    assert "Shapes &amp; &lt;b&gt;colours&lt;/b&gt;" in index
+    assert "<b>colours" not in index
+    assert "<i>disc" not in cam
+
+
+def test_results_are_what_evaluate_wrote(project: Path, site: Path) -> None:
+    results = json.loads((site / "results.json").read_text("utf-8"))
+    for name, network in results["networks"].items():
+        measured = json.loads((project / "models" / name / "evaluation.json").read_text("utf-8"))
+        for split in ("train", "validation", "test"):
+            told = network["evaluation"]["splits"][split]
+            assert told["confusion"] == measured["splits"][split]["confusion"]
+            assert told["top1"] == pytest.approx(measured["splits"][split]["top1"], abs=1e-4)
+            assert sum(map(sum, told["confusion"])) == {"train": 54, "validation": 6, "test": 18}[split]
+
+
+def test_unchanged_build_imports_no_torch_and_writes_nothing(project: Path, site: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in site.rglob("*")}
+    code = (
+        "import sys; from generator.__main__ import main; "
+        f"code = main(['build', '--config', {str(project / 'report.toml')!r}]); "
+        "print(code, sorted({'torch', 'cv2', 'matplotlib', 'jinja2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0].startswith("nothing has changed")
+    assert done.stdout.splitlines()[-1] == "0 []"
+    assert {path: path.stat().st_mtime_ns for path in site.rglob("*")} == before
+
+
+def test_built_anew_without_a_cache_the_bytes_are_the_same(copy: Path, site: Path) -> None:
+    shutil.rmtree(copy / ".cache")
+    # Another folder means other paths in the configuration; the pages must not know.
+    assert main(["build", "--config", str(copy / "report.toml")]) == 0
+    ours, theirs = digests(copy / "site"), digests(site)
+    ours.pop(".manifest.json"), theirs.pop(".manifest.json")
+    assert ours == theirs
+
+
+def test_a_changed_word_changes_the_page(copy: Path) -> None:
+    before = digests(copy / "site")
+    report = copy / "report.toml"
+    report.write_text(report.read_text().replace("Shapes &", "Forms &"))
+    assert main(["build", "--config", str(report)]) == 0
+    after = digests(copy / "site")
+    changed = {name for name in before if before[name] != after[name]}
+    assert "index.html" in changed
+    assert not [name for name in changed if name.startswith("assets/figures")]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_old_site_is_whole(copy: Path) -> None:
+    before = digests(copy / "site")
+    shutil.rmtree(copy / ".cache" / "results")
+    command = [sys.executable, "-m", "generator", "build", "--force", "--config", str(copy / "report.toml")]
+    for seconds in (1.0, 3.0, 5.0):
+        process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert digests(copy / "site") == before
+    assert main(["build", "--force", "--config", str(copy / "report.toml")]) == 0
+    assert [path.name for path in copy.iterdir() if ".cnn-report-" in path.name] == []
+
+
+def spoil_toml(project: Path) -> None:
+    (project / "report.toml").write_text("[report\ntitle = 1")
+
+
+def spoil_key(project: Path) -> None:
+    report = project / "report.toml"
+    report.write_text(report.read_text().replace("[report]", '[report]\nautor = "me"'))
+
+
+def spoil_weights(project: Path) -> None:
+    weights = project / "models" / "cnn" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+
+def spoil_classes(project: Path) -> None:
+    report = project / "report.toml"
+    report.write_text(report.read_text().replace(', "banana"', ""))
+
+
+def spoil_history(project: Path) -> None:
+    (project / "models" / "cnn" / "history.json").write_text('{"runs": [')
+
+
+def spoil_data(project: Path) -> None:
+    report = project / "report.toml"
+    report.write_text(report.read_text().replace("root = ", 'root = "nowhere" # '))
+
+
+def spoil_photo(project: Path) -> None:
+    (project / "photo.png").write_bytes((project / "photo.png").read_bytes()[:80])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (spoil_toml, "report.toml"),
+        (spoil_key, "author"),
+        (spoil_weights, "weights.safetensors"),
+        (spoil_classes, "python -m generator train cnn"),
+        (spoil_history, "history.json"),
+        (spoil_data, "nowhere"),
+        (spoil_photo, "photo.png"),
+    ],
+)
+def test_bad_input_is_one_line_and_the_site_stays(
+    copy: Path, spoil: Callable[[Path], None], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = digests(copy / "site")
+    spoil(copy)
+    capsys.readouterr()
+    assert main(["build", "--config", str(copy / "report.toml")]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert words in last
+    assert digests(copy / "site") == before
+
+
+def test_no_weights_and_no_data_offline_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "report.toml").write_text('[models]\nfolder = "models"\n[models.alexnet]\nweights = "bundled"\n')
+    assert main(["build", "--offline", "--config", str(tmp_path / "report.toml")]) == 1
+    assert "--data DIR" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "site").exists()
+
+
+def test_predict_writes_the_course_format(project: Path, small_data_set: SmallDataSet, tmp_path: Path) -> None:
+    images = small_data_set.root / "val" / "images"
+    words = ["--model", "cnn", "--csv", str(tmp_path / "out.csv"), "--config", str(project / "report.toml")]
+    assert main(["predict", str(images), *words]) == 0
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == "Id,Category"
+    assert [line.split(",")[0] for line in lines[1:]] == sorted(path.name for path in images.iterdir())
+    assert {line.split(",")[1] for line in lines[1:]} <= {"0", "1", "2"}
+
+
+def test_wrong_usage_is_exit_code_2() -> None:
+    assert run("biuld").returncode == 2
+    assert run().returncode == 2
+
+
+@pytest.mark.slow
+def test_shipped_report_from_the_real_data(tiny_imagenet: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.toml").write_text('[models.alexnet]\nweights = "bundled"\n')
+    done = run("build", "--config", str(tmp_path / "report.toml"), TINY_IMAGENET=str(tiny_imagenet))
+    assert done.returncode == 0, done.stderr
+    pages = {path.stem for path in (tmp_path / "site").glob("*.html")}
+    assert set(PAGES) <= pages
+    assert any("test-val" in page for page in pages)
+    results = json.loads((tmp_path / "site" / "results.json").read_text("utf-8"))
+    assert set(results["networks"]) == {"cnn", "alexnet"}

@@ -1,0 +1,289 @@
+"""Small records with known contents for the tests of the page side: no torch, no files, no randomness.
+
+Four classes and three photos unless asked for otherwise; the confusion matrix is written out by hand, the rates follow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from generator.records import (
+    Calibration,
+    Confusion,
+    ConvLayer,
+    Credit,
+    DataSummary,
+    Epoch,
+    Evaluation,
+    Explanation,
+    Figure,
+    Floats,
+    Mistake,
+    Network,
+    Photo,
+    Pixels,
+    Report,
+    Run,
+    SplitScores,
+    StageMaps,
+    Table,
+)
+
+CLASSES = ("bee", "koala", "lion", "pizza")
+CONFUSION = np.array([[6, 1, 2, 1], [0, 9, 1, 0], [3, 0, 7, 0], [0, 0, 0, 10]], dtype=np.int64)
+
+
+def pixels(size: int = 16, shift: int = 0) -> Pixels:
+    """(size, size, 3) uint8: a colour ramp, other for each `shift`."""
+    rows, columns = np.mgrid[0:size, 0:size]
+    image = np.stack([rows * 7 + shift * 31, columns * 5, (rows + columns) * 3], axis=2) % 256
+    return np.asarray(image, dtype=np.uint8)
+
+
+def confusion_matrix(classes: int) -> np.ndarray:
+    """`CONFUSION` for four classes, else eight right and one each called the next and the one after."""
+    if classes == len(CONFUSION):
+        return CONFUSION
+    eye = np.eye(classes, dtype=np.int64)
+    return 8 * eye + np.roll(eye, 1, axis=1) + np.roll(eye, 2, axis=1)
+
+
+def calibration(error: float) -> Calibration:
+    """Four bins, the first one empty."""
+    return Calibration(
+        edges=np.linspace(0, 1, 5, dtype=np.float32),
+        counts=np.array([0, 8, 12, 20], dtype=np.int64),
+        confidence=np.array([math.nan, 0.4, 0.6, 0.9], dtype=np.float32),
+        accuracy=np.array([math.nan, 0.5, 0.75, 0.95], dtype=np.float32),
+        error=error,
+    )
+
+
+def split_scores(split: str, classes: int = 4) -> SplitScores:
+    """The rates that follow from the confusion matrix; class 0 and 2 confused most."""
+    confusion = confusion_matrix(classes)
+    right = np.diag(confusion).astype(np.float32)
+    precision = right / confusion.sum(0)
+    recall = right / confusion.sum(1)
+    top1 = float(right.sum() / confusion.sum())
+    wrong = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:5]
+    pairs = tuple(
+        Confusion(
+            int(i // classes),
+            int(i % classes),
+            int(wrong.flat[i]),
+            float(wrong.flat[i] / confusion[i // classes].sum()),
+        )
+        for i in order
+        if wrong.flat[i]
+    )
+    return SplitScores(
+        split=split,
+        count=int(confusion.sum()),
+        loss=0.625,
+        top1=top1,
+        top5=0.975,
+        top1_interval=(top1 - 0.03, top1 + 0.03),
+        top5_interval=(0.95, 0.99),
+        top1_flipped=top1 + 0.0125,
+        confusion=confusion,
+        precision=precision.astype(np.float32),
+        recall=recall.astype(np.float32),
+        f1=(2 * precision * recall / (precision + recall)).astype(np.float32),
+        pairs=pairs,
+        calibration=calibration(0.0875),
+        calibration_scaled=calibration(0.0213),
+        mistakes=(Mistake(f"{split}_12.JPEG", 2, 0, 0.984), Mistake(f"{split}_7.JPEG", 0, 2, 0.75)),
+    )
+
+
+def evaluation(model: str, class_names: Sequence[str]) -> Evaluation:
+    """Three splits with the same matrix."""
+    splits = {split: split_scores(split, len(class_names)) for split in ("train", "validation", "test")}
+    return Evaluation(model, tuple(class_names), splits, 1.31, "ab" * 32, "cd" * 32, {"torch": "2.14.1"})
+
+
+def run(name: str, epochs: int = 3, kept: int | None = None) -> Run:
+    """Losses that halve, accuracies that close half the gap to 1 at each epoch."""
+    entries = tuple(
+        Epoch(
+            epoch=number,
+            train_loss=2.0 * 0.5**number,
+            train_accuracy=1 - 0.5**number,
+            validation_loss=None if name == "one batch" else 2.5 * 0.5**number,
+            validation_accuracy=None if name == "one batch" else 0.9 * (1 - 0.5**number),
+            learning_rate=0.004 / number,
+            seconds=12.5,
+            image_size=64 if number > 1 else 32,
+        )
+        for number in range(1, epochs + 1)
+    )
+    settings = {"seed": 7, "batch": 128, "optimiser": "AdamW"}
+    return Run(name, entries, kept or epochs, settings, {"hardware": "two CPU cores", "torch": "2.14.1"})
+
+
+def explanation(photo: Photo, class_names: Sequence[str], predicted: int, size: int = 16) -> Explanation:
+    """Logit 4 for `predicted`, 2 for the next class, 0 for the others; the map of the last class is all zero."""
+    count = len(class_names)
+    logits = np.zeros(count, dtype=np.float32)
+    logits[(predicted + 1) % count] = 2
+    logits[predicted] = 4
+    exponentials = np.exp(logits)
+    cams = np.linspace(0, 1, count * 16, dtype=np.float32).reshape(count, 4, 4)
+    cams[-1] = 0
+    stages = tuple(
+        StageMaps(f"features.conv{number}", f"stage {number}", np.ones((4 * number, side, side), dtype=np.float32))
+        for number, side in ((1, 8), (2, 4))
+    )
+    return Explanation(
+        photo=photo.id,
+        seen=pixels(size),
+        logits=logits,
+        probabilities=(exponentials / exponentials.sum()).astype(np.float32),
+        label=photo.label,
+        layer="features.conv2",
+        targets=tuple(range(count)),
+        cams=cams,
+        stages=stages,
+    )
+
+
+def weights(outputs: int, inputs: int, side: int = 3) -> Floats:
+    """(outputs, inputs, side, side) float32 in [-1, 1]."""
+    return np.linspace(-1, 1, outputs * inputs * side * side, dtype=np.float32).reshape(outputs, inputs, side, side)
+
+
+def photo(identifier: str, label: int | None, title: str = "", origin: str = "bundled", shift: int = 0) -> Photo:
+    """A ramp with a credit."""
+    credit = Credit("A. Painter", "a stamp collection", "GPL-2", "https://example.org/stamps")
+    kind = origin if origin in ("own", "test") else "bundled"
+    return Photo(
+        identifier,
+        title or identifier.capitalize(),
+        pixels(16, shift),
+        "own" if kind == "own" else "test" if kind == "test" else "bundled",
+        label,
+        f"a {identifier}",
+        credit=credit if kind == "bundled" else None,
+        digest="ef" * 32,
+    )
+
+
+def network(
+    identifier: str,
+    title: str,
+    photos: Sequence[Photo],
+    class_names: Sequence[str] = CLASSES,
+    runs: Sequence[Run] | None = None,
+    evaluated: bool = True,
+) -> Network:
+    """Photo i is called class i, so that a photo labelled otherwise is a mistake."""
+    explanations = {p.id: explanation(p, class_names, i % len(class_names)) for i, p in enumerate(photos)}
+    wrong = [e.photo for e in explanations.values() if e.label is not None and e.label != e.predicted]
+    if runs is None:
+        runs = (run("one batch", 2), run("without augmentation", 3, kept=2), run("augmented", 4, kept=3))
+    return Network(
+        id=identifier,
+        title=title,
+        class_names=tuple(class_names),
+        parameters=1_234_567,
+        macs=89_000_000,
+        input_size=16,
+        summary=(("features.conv1", "Conv2d 3 -> 4, 3x3", "4 x 16 x 16"), ("head.linear", "Linear 8 -> 4", "4")),
+        weights_source=f"{title}'s weights were trained for this report.",
+        weights_digest="ab" * 32,
+        notes=(),
+        layers=(
+            ConvLayer("features.conv1", "convolution 1", weights(4, 3), 1, 1, 3, 1),
+            ConvLayer("features.conv2", "convolution 2", weights(8, 4), 1, 1, 8, 2),
+        ),
+        explanations=explanations,
+        runs=tuple(runs),
+        evaluation=evaluation(identifier, class_names) if evaluated else None,
+        snapshots={1: weights(4, 3), 3: weights(4, 3)},
+        card=f"# {title}\n\nFor teaching.\n",
+        cam_note="",
+        failures=tuple(wrong),
+    )
+
+
+def data_summary(class_names: Sequence[str] = CLASSES, present: bool = True) -> DataSummary:
+    """450, 50 and 50 images a class."""
+    count = len(class_names)
+    return DataSummary(
+        name="TinyImageNet30",
+        class_names=tuple(class_names),
+        wnids=tuple(f"n{index:08d}" for index in range(count)),
+        counts={"train": 450 * count, "validation": 50 * count, "test": 50 * count},
+        per_class={"train": 450, "validation": 50, "test": 50},
+        examples={i: (pixels(16, i), pixels(16, i + 1)) for i in range(count)} if present else {},
+        augmented=(("original", pixels()), ("crop and flip", pixels(shift=1))) if present else (),
+        present=present,
+        digest="cd" * 32 if present else "",
+        skipped=(),
+    )
+
+
+def report(
+    networks: Sequence[Network] | None = None,
+    photos: Sequence[Photo] | None = None,
+    class_names: Sequence[str] = CLASSES,
+    present: bool = True,
+    notes: Sequence[str] = (),
+) -> Report:
+    """Two networks, three photos: a bee, a koala, and a pizza that is called a lion."""
+    if photos is None:
+        last = len(class_names) - 1
+        photos = (photo("bee", 0), photo("koala", 1, shift=1), photo("slice", last, "A slice of pizza", "own", 2))
+    if networks is None:
+        networks = (
+            network("cnn", "SmallCNN", photos, class_names),
+            network("alexnet", "AlexNet", photos, class_names, runs=()),
+        )
+    environment = {"python": "3.11.2", "torch": "2.14.1", "seed": "7"}
+    return Report(tuple(networks), tuple(photos), data_summary(class_names, present), environment, tuple(notes))
+
+
+def raster(identifier: str, caption: str = "", table: Table | None = None) -> Figure:
+    """A placeholder image file of 320 x 240 pixels."""
+    path = f"assets/figures/{identifier}.webp"
+    return Figure(
+        identifier, f"picture of {identifier}", caption or f"Caption of {identifier}.", 320, 240, path,
+        files={path: b"RIFF" + identifier.encode()}, table=table,
+    )  # fmt: skip
+
+
+def chart(identifier: str) -> Figure:
+    """A placeholder chart with a table of two rows."""
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 64 32"><path d="M0 32L64 0"/></svg>'
+    table = Table(("epoch", "loss"), ((1, 1.0), (2, 0.5)))
+    return Figure(identifier, f"line chart of {identifier}", f"Caption of {identifier}.", 64, 32, svg=svg, table=table)
+
+
+def figures(made: Report) -> Mapping[str, Figure]:
+    """A placeholder for each figure that the pages place."""
+    found = [raster("hero"), raster("social"), raster("teaser"), raster("favicon"), raster("data-augmentation")]
+    found += [raster(f"data-examples-{name}") for name in made.data.class_names if name.isalnum()]
+    for net in made.networks:
+        found += [chart(f"{net.id}-curves-{r.name.replace(' ', '-')}") for r in net.runs]
+        if net.runs:
+            found += [chart(f"{net.id}-runs"), raster(f"{net.id}-first-layer-epochs")]
+        if net.evaluation:
+            found += [raster(f"{net.id}-confusion-{split}") for split in net.evaluation.splits]
+            found += [chart(f"{net.id}-reliability"), chart(f"{net.id}-per-class")]
+        found += [raster(f"{net.id}-filters-{layer.name.replace('.', '-')}") for layer in net.layers]
+        found += [
+            raster(f"{net.id}-failure-{photo}-{role}") for photo in net.failures for role in ("photo", "predicted")
+        ]
+        for seen in net.explanations.values():
+            found += [raster(f"{net.id}-maps-{seen.photo}-{s.layer.replace('.', '-')}") for s in seen.stages]
+            roles = ["photo", "predicted", "runner-up", *(["true"] if seen.label is not None else [])]
+            found += [raster(f"{net.id}-cam-{seen.photo}-{role}") for role in roles]
+            found += [raster(f"{net.id}-cam-{seen.photo}-{role}-heat") for role in roles if role != "photo"]
+            rows = tuple((name, 0.5, float(logit)) for name, logit in zip(net.class_names, seen.logits, strict=True))
+            found.append(raster(f"{net.id}-cam-{seen.photo}-all", table=Table(("class", "raw maximum", "logit"), rows)))
+    return {figure.id: figure for figure in found}

@@ -1,0 +1,502 @@
+"""The pages: their numbers are the records', their links resolve, and what a user writes acts nowhere."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import posixpath
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import html5lib
+import pytest
+import synthetic
+
+from generator import config
+from generator.errors import InputError
+from generator.pages import formats, render
+from generator.records import Figure, Report
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "about")
+HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}[a](javascript:alert(2))*b*`c`"
+
+
+@dataclass
+class Document(HTMLParser):
+    """A page's elements in order, its ids and its visible text."""
+
+    elements: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag in ("td", "th", "p", "dd", "dt", "li"):
+            self.words.append(" ")
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).replace("\u00a0", " ").split())
+
+    @property
+    def ids(self) -> list[str]:
+        return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+
+    def every(self, name: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+
+def site(
+    report: Report | None = None,
+    figures: Mapping[str, Figure] | None = None,
+    settings: config.ReportConfig | None = None,
+    templates: tuple[Path, ...] = (ROOT / "templates",),
+    content: Path = ROOT / "content",
+) -> dict[str, bytes]:
+    made = synthetic.report() if report is None else report
+    read = config.load(ROOT / "report.toml")
+    return render(
+        made,
+        synthetic.figures(made) if figures is None else figures,
+        replace(read, report=settings or read.report),
+        templates,
+        content,
+    )
+
+
+def pages(files: Mapping[str, bytes]) -> dict[str, Document]:
+    found = {}
+    for path, data in files.items():
+        if path.endswith(".html"):
+            found[path] = Document()
+            found[path].feed(data.decode())
+    return found
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return site()
+
+
+@pytest.fixture(scope="module")
+def documents(files: dict[str, bytes]) -> dict[str, Document]:
+    return pages(files)
+
+
+def own_content(folder: Path) -> Path:
+    """A copy of the pages' words, to be changed."""
+    copy = folder / "content"
+    shutil.copytree(ROOT / "content", copy, ignore=shutil.ignore_patterns("samples"))
+    return copy
+
+
+def test_files_of_the_site(files: dict[str, bytes]) -> None:
+    photos = ("bee", "koala", "slice")
+    expected = {f"{name}.html" for name in PAGES} | {"404.html", "results.json", "robots.txt", ".nojekyll"}
+    expected |= {f"{name}-{photo}.html" for name in ("feature-maps", "grad-cam") for photo in photos}
+    assert expected <= set(files)
+    assert files["robots.txt"] == b"User-agent: *\nAllow: /\n"
+    assert files["assets/figures/cnn-confusion-test.webp"] == b"RIFFcnn-confusion-test"
+    assert not [path for path in files if path.startswith(("/", "_", "..")) or "/_" in path]
+
+
+def test_overview_quotes_the_records(documents: dict[str, Document]) -> None:
+    text = documents["index.html"].text
+    # 32 of the 40 images of the confusion matrix are on its diagonal; guessing among 4 classes gets a quarter.
+    assert "Shown 40 photos that it was not trained with, it gives 80.0 % of them the right name out of 4" in text
+    assert "guessing would get 25.0 %" in text
+    assert "97.5 %" in text
+    assert "1.2 million weights" in text
+    assert "50 s" in text  # four epochs of 12.5 s
+    # Four classes are not the course's thirty.
+    assert "course’s own recipe" not in text
+
+
+def test_course_stands_beside_its_own_thirty_classes() -> None:
+    from generator.classes import TINY_IMAGENET_30
+
+    names = tuple(TINY_IMAGENET_30)
+    text = pages(site(synthetic.report(class_names=names)))["index.html"].text
+    assert "named 46.0 % of 1,500 unseen images" in text
+    assert "guessing would get 3.3 %" in text
+
+
+def test_data_quotes_the_records(documents: dict[str, Document]) -> None:
+    text = documents["data.html"].text
+    assert "trained with 1,800 of its images, 450 of each class" in text
+    assert "and 200 more were kept back for the test" in text
+
+
+def test_training_quotes_the_kept_epoch(documents: dict[str, Document]) -> None:
+    text = documents["training.html"].text
+    # Epoch 3 of 4: 0.9 * (1 - 1/8) = 0.7875, losses 2/8 and 2.5/8.
+    assert "The weights of epoch 3 were kept: they name 78.8 % of the validation images correctly" in text
+    assert "the loss was 0.25 on the training images and 0.31 on the validation images" in text
+    assert "No training of AlexNet was recorded" in text
+
+
+def test_evaluation_quotes_the_confusion_matrix(documents: dict[str, Document]) -> None:
+    text = documents["evaluation.html"].text
+    assert "Of 40 test images, SmallCNN names 80.0 % correctly" in text
+    # 3 of 10 lions are called bee.
+    assert "it calls 30.0 % of lion bee" in text
+    assert "3 images of lion called bee" in text
+    assert "It finds pizza (100 %), koala (90 %), lion (70 %) most often and bee (60 %)" in text
+    assert "is 8.8 %. One number, the temperature, divides all logits; with 1.31" in text
+    assert "the error is 2.1 %" in text
+
+
+def test_failures_name_the_most_confident_mistake(documents: dict[str, Document]) -> None:
+    text = documents["failures.html"].text
+    # Softmax of the logits 4, 2, 0, 0: e^4 / (e^4 + e^2 + 2) = 0.8533 and e^2 / ... = 0.1155.
+    assert "SmallCNN gets 1 of the 3 sample photos that show one of its classes wrong" in text
+    assert "calls A slice of pizza lion with 85.3 %, and gives pizza 11.5 %" in text
+    assert "test_12.JPEG lion bee 98.4 %" in text
+
+
+def test_grad_cam_shows_each_role_and_says_where_there_is_no_evidence(documents: dict[str, Document]) -> None:
+    page = documents["grad-cam-slice.html"]
+    assert "Predicted: lion" in page.text
+    assert "True class: pizza" in page.text
+    # The last class's map is zero everywhere.
+    assert "No positive evidence" in page.text
+    assert {"cnn-cam-slice-predicted", "cnn-cam-slice-true", "alexnet-cam-slice-all"} <= set(page.ids)
+    assert "True class" not in documents["grad-cam-bee.html"].text.replace("True class: bee", "")
+    assert "SmallCNN names 2 of the 3 sample photos" in page.text
+
+
+def test_weights_that_were_replaced_are_told_where_their_results_stand() -> None:
+    made = synthetic.report()
+    note = "ImageNet’s weights could not be had."
+    told = replace(made.networks[1], notes=(note,), cam_note="No guarantee for this head.")
+    found = pages(site(replace(made, networks=(made.networks[0], told))))
+    for name in ("index", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "about"):
+        assert note in found[f"{name}.html"].text, name
+    assert "No guarantee for this head." in found["grad-cam-koala.html"].text
+
+
+def test_links_and_fragments_resolve(files: dict[str, bytes], documents: dict[str, Document]) -> None:
+    checked = 0
+    for path, page in documents.items():
+        targets = [a["href"] for a in page.every("a") + page.every("link")]
+        targets += [a["src"] for a in page.every("img") + page.every("script")]
+        for target in targets:
+            if re.match(r"https?://|mailto:", target):
+                continue
+            file, _, fragment = target.partition("#")
+            assert not file.startswith("/"), (path, target)
+            resolved = posixpath.normpath(file) if file else path
+            assert resolved in files, (path, target)
+            if fragment:
+                assert fragment in documents[resolved].ids, (path, target)
+            checked += 1
+    assert checked > 300
+
+
+def test_ids_are_unique_and_headings_go_down_one_by_one(documents: dict[str, Document]) -> None:
+    for path, page in documents.items():
+        assert len(page.ids) == len(set(page.ids)), path
+        levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1, path
+        assert levels.count(1) == 1, path
+        assert all(now - before <= 1 for before, now in itertools.pairwise(levels)), path
+
+
+def test_pages_are_valid_html(files: dict[str, bytes]) -> None:
+    for path, data in files.items():
+        if path.endswith(".html"):
+            parser = html5lib.HTMLParser(strict=False)
+            parser.parse(data.decode())
+            assert not parser.errors, (path, parser.errors[:3])
+
+
+def test_nothing_is_inline(documents: dict[str, Document]) -> None:
+    for path, page in documents.items():
+        policy = next(m["content"] for m in page.every("meta") if m.get("http-equiv") == "Content-Security-Policy")
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert not page.every("style"), path
+        assert all(script.get("src") for script in page.every("script")), path
+        acting = [a for _, attributes in page.elements for a in attributes if a == "style" or a.startswith("on")]
+        assert not acting, path
+
+
+def test_images_have_words_and_sizes(documents: dict[str, Document]) -> None:
+    for path, page in documents.items():
+        images = page.every("img")
+        assert all({"alt", "width", "height", "src"} <= set(image) for image in images), path
+        assert all(image.get("loading") == "lazy" or "fetchpriority" in image for image in images), path
+
+
+def test_budgets(files: dict[str, bytes]) -> None:
+    def size(suffix: str) -> int:
+        return sum(len(data) for path, data in files.items() if path.endswith(suffix))
+
+    assert 0 < size(".css") <= 25 * 1024
+    assert 0 < size(".js") <= 25 * 1024
+
+
+def test_the_current_page_is_marked_and_the_story_goes_on(documents: dict[str, Document]) -> None:
+    for place, name in enumerate(PAGES):
+        page = documents[f"{name}.html"]
+        marked = [a["href"] for a in page.every("a") if a.get("aria-current") == "page"]
+        assert marked == [f"{name}.html"]
+        onward = {a["rel"]: a["href"] for a in page.every("a") if "rel" in a}
+        assert onward.get("prev") == (f"{PAGES[place - 1]}.html" if place else None)
+        assert onward.get("next") == (f"{PAGES[place + 1]}.html" if place + 1 < len(PAGES) else None)
+
+
+def test_two_renders_are_the_same_bytes(files: dict[str, bytes]) -> None:
+    assert site() == files
+    assert list(site()) == list(files)
+
+
+def test_results_are_the_records(files: dict[str, bytes]) -> None:
+    found = json.loads(files["results.json"])
+    cnn = found["networks"]["cnn"]
+    test = cnn["evaluation"]["splits"]["test"]
+    assert test["top1"] == 0.8
+    assert test["confusion"] == synthetic.CONFUSION.tolist()
+    assert test["precision"][0] == round(6 / 9, 6)
+    assert test["calibration"]["accuracy"] == [None, 0.5, 0.75, 0.95]  # nan has no place in JSON
+    assert cnn["runs"][2]["epochs"][2]["validation_accuracy"] == 0.7875
+    assert cnn["parameters"] == 1_234_567
+    slice_ = cnn["photos"]["slice"]
+    assert (slice_["predicted"], slice_["true"], slice_["rank_of_true"]) == ("lion", "pizza", 2)
+    assert slice_["maps"][3]["maximum"] == 0
+    assert (cnn["photos_right"], cnn["photos_judged"]) == (2, 3)
+    assert found["data"]["counts"] == {"train": 1800, "validation": 200, "test": 200}
+
+
+def test_every_percentage_of_the_scores_is_in_the_results(
+    files: dict[str, bytes], documents: dict[str, Document]
+) -> None:
+    """What the evaluation page shows in percent is in results.json, to the digit."""
+    numbers: set[float] = set()
+
+    def collect(value: object) -> None:
+        if isinstance(value, dict):
+            for item in value.values():
+                collect(item)
+        elif isinstance(value, list):
+            for item in value:
+                collect(item)
+        elif isinstance(value, (int, float)):
+            numbers.add(float(value))
+
+    collect(json.loads(files["results.json"]))
+    known = {f"{100 * number:.{digits}f}" for number in numbers if 0 <= number <= 1 for digits in (0, 1)}
+    shown = re.findall(r"([\d.]+) %", documents["evaluation.html"].text)
+    spoken = {"95", "80"}  # of the interval, and the definition of calibration
+    assert len(shown) > 20
+    assert set(shown) - spoken <= known
+
+
+def test_hostile_words_are_text_everywhere() -> None:
+    names = (HOSTILE, "koala", "<script>alert(3)</script>", "</textarea><svg onload=alert(4)>")
+    made = synthetic.report(class_names=names, notes=(HOSTILE,))
+    photos = tuple(replace(photo, title=HOSTILE, shows=HOSTILE) for photo in made.photos)
+    networks = tuple(
+        replace(net, title=HOSTILE, weights_source=HOSTILE, notes=(HOSTILE,), cam_note=HOSTILE, card=HOSTILE)
+        for net in made.networks
+    )
+    made = replace(made, photos=photos, networks=networks, environment={HOSTILE: HOSTILE})
+    figures = {
+        key: figure if figure.svg else replace(figure, alt=HOSTILE, caption=HOSTILE)
+        for key, figure in synthetic.figures(made).items()
+    }
+    settings = config.ReportConfig(
+        title=HOSTILE, subtitle=HOSTILE, author=HOSTILE, course=HOSTILE, libraries=(HOSTILE,)
+    )
+    files = site(made, figures, settings)
+    for path, page in pages(files).items():
+        acting = [a for _, attributes in page.elements for a in attributes if a == "style" or a.startswith("on")]
+        assert not acting, path
+        assert all(image["src"] != "x" for image in page.every("img")), path
+        assert all(script.get("src") for script in page.every("script")), path
+        assert all(not a.get("href", "").startswith("javascript") for a in page.every("a")), path
+        assert not {"textarea"} & {tag for tag, _ in page.elements}, path
+    found = pages(files)
+    plain = " ".join(HOSTILE.split())
+    assert plain in found["index.html"].text
+    assert plain in found["evaluation.html"].text  # in the lead, which is Markdown
+    assert plain in found["grad-cam-bee.html"].text
+    results = files["results.json"].decode()
+    assert "<" not in results
+    assert json.loads(results)["data"]["class_names"] == list(names)
+
+
+def test_html_in_a_content_file_does_not_act(tmp_path: Path) -> None:
+    content = own_content(tmp_path)
+    file = content / "data.md"
+    file.write_text(
+        file.read_text(encoding="utf-8")
+        + "\n## More {#more}\n\n<script>alert(1)</script><b onclick='x()' style='color:red'>bold</b> "
+        "[bad](javascript:x) [good](https://example.org) <dfn>term</dfn> <img src='https://example.org/a.png'>\n",
+        encoding="utf-8",
+    )
+    html = site(content=content)["data.html"].decode()
+    part = html[html.index('id="more"') :]
+    # The writer's own section is shown although no template asks for it.
+    assert "<b>bold</b>" in part
+    assert '<a href="https://example.org">good</a>' in part
+    assert "<dfn>term</dfn>" in part
+    for acting in ("alert", "onclick", "style=", "javascript", "a.png"):
+        assert acting not in part
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("It has {{ dta.name }}.", "'dta' is undefined; did you mean 'data'?"),
+        ("It has {{ data.nme }}.", "has no attribute 'nme'"),
+        ("It has {{ data.name | percent }}.", "percent"),
+        ("It has {% if %}.", "Expected an expression"),
+        ("It has {{ data.name | perzent }}.", "No filter named 'perzent'"),
+    ],
+)
+def test_a_mistake_in_a_text_names_file_and_line(tmp_path: Path, line: str, message: str) -> None:
+    content = own_content(tmp_path)
+    file = content / "data.md"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    place = lines.index("## Augmentation {#augmentation}") + 2
+    lines[place] = line
+    file.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        site(content=content)
+    assert str(raised.value).startswith(f"{file}:{place + 1}: ")
+    if message != "percent":
+        assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("line", "number"), [("question: {{ nothing }}", 3), ("wrong: x", 3), ("{{", 1)])
+def test_a_mistake_in_the_front_matter_names_file_and_line(tmp_path: Path, line: str, number: int) -> None:
+    content = own_content(tmp_path)
+    file = content / "about.md"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    lines[number - 1] = line
+    file.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"about\.md:{number}: "):
+        site(content=content)
+
+
+def test_a_missing_section_is_named(tmp_path: Path) -> None:
+    content = own_content(tmp_path)
+    file = content / "filters.md"
+    file.write_text(file.read_text(encoding="utf-8").replace("{#first-layers}", "{#frist-layers}"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"filters\.md: expected a section .*#first-layers"):
+        site(content=content)
+
+
+def test_a_missing_content_file_is_named(tmp_path: Path) -> None:
+    content = own_content(tmp_path)
+    (content / "about.md").unlink()
+    with pytest.raises(InputError, match=r"about\.md: expected the page's words"):
+        site(content=content)
+
+
+def test_an_override_wins_and_its_mistakes_are_named(tmp_path: Path) -> None:
+    (tmp_path / "404.html").write_text("<!doctype html>\n<title>Ours</title>\n{{ site.titel }}\n")
+    with pytest.raises(InputError, match=r"404\.html:3: .*titel"):
+        site(templates=(tmp_path, ROOT / "templates"))
+    (tmp_path / "404.html").write_text("<!doctype html>\n<title>Ours</title>\n")
+    (tmp_path / "site.css").write_text("p { color: green }")
+    files = site(templates=(tmp_path, ROOT / "templates"))
+    assert files["404.html"] == b"<!doctype html>\n<title>Ours</title>\n"
+    assert files["assets/site.css"] == b"p { color: green }"
+
+
+def test_without_the_data_set_its_place_is_a_sentence() -> None:
+    made = synthetic.report(present=False)
+    figures = {key: f for key, f in synthetic.figures(made).items() if not key.startswith("data-")}
+    page = pages(site(made, figures))["data.html"]
+    assert "This report was built without the data set" in page.text
+    assert "bee, koala, lion and pizza" in page.text
+    assert not [i for i in page.ids if i.startswith("data-examples")]
+
+
+def test_without_figures_no_frame_is_left_empty() -> None:
+    for path, page in pages(site(figures={})).items():
+        assert not page.every("img"), path
+        assert not [a for a in page.every("figure") if "exhibit" in a.get("class", "")] or path == "data.html"
+
+
+def test_one_network_without_evaluation_or_training_or_photos() -> None:
+    network = synthetic.network("cnn", "SmallCNN", (), runs=(), evaluated=False)
+    made = synthetic.report(networks=(network,), photos=())
+    found = pages(site(made))
+    assert "It has not been evaluated yet" in found["index.html"].text
+    assert "SmallCNN has not been evaluated on these classes" in found["evaluation.html"].text
+    assert "No training of SmallCNN was recorded" in found["training.html"].text
+    assert "shows no photos" in found["grad-cam.html"].text
+    assert "shows no photos" in found["feature-maps.html"].text
+    assert "shows no photos" in found["data.html"].text
+    assert "so none could be called wrong" in found["failures.html"].text
+    assert not [path for path in found if path.startswith("grad-cam-")]
+
+
+def test_test_images_are_not_counted_for_some_were_chosen_for_being_mistaken() -> None:
+    photos = (synthetic.photo("bee", 0), synthetic.photo("wasp", 0, origin="test"), synthetic.photo("lion", 2))
+    text = pages(site(synthetic.report(photos=photos)))["failures.html"].text
+    assert "SmallCNN gets 0 of the 2 sample photos that show one of its classes wrong" in text
+    # Photo 1 is called class 1.
+    assert "it calls Wasp koala with 85.3 %" in text
+
+
+def test_a_photo_of_none_of_the_classes_is_not_judged() -> None:
+    photos = (synthetic.photo("cat", None, "The cat"),)
+    made = synthetic.report(photos=photos)
+    found = pages(site(made))
+    assert "shows none of the network’s classes" in found["grad-cam-cat.html"].text
+    assert "True class" not in found["grad-cam-cat.html"].text.split("How to read the maps")[0]
+    assert "none can be called wrong" in found["failures.html"].text
+
+
+def test_addresses_are_absolute_only_with_a_base_url() -> None:
+    plain = site()
+    assert b"canonical" not in plain["index.html"]
+    assert "sitemap.xml" not in plain
+    files = site(settings=config.ReportConfig(base_url="https://example.org/report"))
+    found = pages(files)
+    links = {a["rel"]: a["href"] for a in found["data.html"].every("link")}
+    assert links["canonical"] == "https://example.org/report/data.html"
+    assert {"https://example.org/report/index.html"} <= {a["href"] for a in found["404.html"].every("a")}
+    assert b"<loc>https://example.org/report/about.html</loc>" in files["sitemap.xml"]
+    assert b"Sitemap: https://example.org/report/sitemap.xml" in files["robots.txt"]
+
+
+def test_formats() -> None:
+    assert formats.percent(0.83125) == "83.1\u00a0%"
+    assert formats.percent(0.5, 0) == "50\u00a0%"
+    assert formats.percent(math.nan) == formats.percent(None) == "–"
+    assert formats.number(13500) == "13,500"
+    assert formats.decimal(-1.234) == "−1.23"
+    assert formats.significant(0.00123456) == "0.00123"
+    assert formats.significant(-1.08e-05) == "−1.08\u00a0×\u00a010⁻⁵"
+    assert formats.significant(None) == "–"
+    assert formats.magnitude(9999) == "9,999"
+    assert formats.magnitude(2_112_640) == "2.1\u00a0million"
+    assert formats.magnitude(57_127_000) == "57\u00a0million"
+    assert formats.duration(0) == "0\u00a0s"
+    assert formats.duration(59.6) == "1\u00a0min"
+    assert formats.duration(3725) == "1\u00a0h 2\u00a0min"
+    assert formats.listing(()) == ""
+    assert formats.listing(("a",)) == "a"
+    assert formats.listing(("a", "b", "c")) == "a, b and c"
+    assert formats.counted(1, "class", "classes") == "1\u00a0class"
+    assert formats.counted(3, "class", "classes") == "3\u00a0classes"
+    assert formats.subject("Line chart of a loss: it falls.") == "Line chart of a loss"
+    assert formats.finding("Line chart of a loss: it falls.") == "It falls."
+    assert formats.cell(-0.5) == "−0.5"
