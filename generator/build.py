@@ -122,14 +122,14 @@ def _data_name(config: Config) -> str:
 def _observe(site: Site, loaded: Loaded, photos: Sequence[Photo], failures: Sequence[str]) -> Network:
     """One network with the explanation of each photo, from the cache where they are known."""
     wanted: ModelConfig = getattr(site.config.models, loaded.id)
-    others = _other_class(loaded, wanted.other_class)
+    other = _other_class(loaded, wanted.other_class)
     explanations: dict[str, Explanation] = {}
     with terminal.bar(f"{loaded.title}: explaining", len(photos), "photos") as bar:
         for photo in photos:
             label = None if photo.label is None else loaded.class_of.get(site.classes.wnids[photo.label])
-            key = site.key("explanation", loaded.digest, photo.digest, label, others, wanted.layer)
-            look = partial(observe.observed, loaded, photo, label, others, wanted.layer)
-            explanations[photo.id] = observe.explanation(photo.id, label, site.results.arrays(key, look))
+            key = site.key("explanation", loaded.digest, photo.digest, label, other, wanted.layer)
+            look = partial(observe.observed, loaded, photo, label, other, wanted.layer)
+            explanations[photo.id] = observe.explanation(photo.id, label, other, site.results.arrays(key, look))
             bar.advance()
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
     return observe.network(
@@ -137,14 +137,14 @@ def _observe(site: Site, loaded: Loaded, photos: Sequence[Photo], failures: Sequ
     )
 
 
-def _other_class(loaded: Loaded, name: str) -> list[int]:
+def _other_class(loaded: Loaded, name: str) -> int | None:
     """The class that report.toml wants explained beside the predicted one."""
     names = loaded.description.class_names
     if name and name not in names:
         raise InputError(
             f"[models.{loaded.id}] other_class: expected one of the network's {len(names)} classes, got {name!r}"
         )
-    return [names.index(name)] if name else []
+    return names.index(name) if name else None
 
 
 def _figures(site: Site, report: Report) -> dict[str, Figure]:

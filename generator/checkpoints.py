@@ -88,7 +88,7 @@ def load_model(folder: Path) -> Model:
         lists = {key: tuple(value) for key, value in said.items() if isinstance(value, list)}
         description = Description(**{**said, **lists})
         weights = compress.decode(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(
             f"{path}: expected a model written by this program ({error!r}); train it again, "
             "or name somebody else's file as the weights of [models.<name>] in report.toml"
@@ -111,7 +111,7 @@ def load_foreign(path: Path) -> Weights:
     except Exception as error:  # torch.load raises a dozen kinds for a damaged or hostile file
         raise InputError(
             f"{path}: expected a state dict saved by torch.save, which weights_only=True can read "
-            f"({str(error).splitlines()[0][:120]})"
+            f"({(str(error) or type(error).__name__).splitlines()[0][:120]})"
         ) from error
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
@@ -170,7 +170,13 @@ def load_state(folder: Path, key: Mapping[str, Any]) -> TrainingState | None:
     if not path.exists():
         return None
     tensors, metadata = _read_tensors(path)
-    numbers = json.loads(metadata["state"])
+    try:
+        numbers = json.loads(metadata["state"])
+        epochs = [Epoch(**epoch) for epoch in numbers["epochs"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: expected the state of an interrupted run ({error!r}); train without --resume"
+        ) from error
     for name, value in json.loads(json.dumps(dict(key))).items():
         if numbers["key"].get(name) != value:
             raise InputError(
@@ -185,7 +191,7 @@ def load_state(folder: Path, key: Mapping[str, Any]) -> TrainingState | None:
     return TrainingState(
         **parts,
         snapshots=snapshots,
-        epochs=[Epoch(**epoch) for epoch in numbers["epochs"]],
+        epochs=epochs,
         kept=numbers["kept"],
         steps=numbers["steps"],
         precision=numbers["precision"],
@@ -251,7 +257,7 @@ def load_evaluation(folder: Path) -> Evaluation | None:
         splits = {name: _split_scores(scores) for name, scores in said.pop("splits").items()}
         said["class_names"] = tuple(said["class_names"])
         return Evaluation(**said, splits=splits)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: expected what `evaluate` writes ({error!r}); evaluate the model again") from error
 
 
@@ -354,6 +360,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: expected JSON, found a damaged file ({error}); restore it or make it again"
         ) from error
+    except OSError as error:
+        raise InputError(f"{path}: expected JSON, it cannot be read ({error.strerror})") from error
     return said
 
 

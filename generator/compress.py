@@ -10,6 +10,7 @@ import lzma
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Weights = dict[str, Tensor]
@@ -31,7 +32,7 @@ def encode(weights: Mapping[str, Tensor]) -> Weights:
     for name, tensor in weights.items():
         if tensor.ndim == 2 and tensor.numel() > LARGE:
             codes, codebook = _coded(tensor.float())
-            packed = codes.view(-1, 2)
+            packed = F.pad(codes, (0, len(codes) % 2)).view(-1, 2)
             parts[f"{name}|codes"] = packed[:, 0] * CODES + packed[:, 1]
             parts[f"{name}|codebook"] = codebook.half()
             parts[f"{name}|shape"] = torch.tensor(tensor.shape)
@@ -54,7 +55,8 @@ def decode(parts: Mapping[str, Tensor]) -> Weights:
             book = parts[f"{name}|codebook"].float()
             # One look-up a byte: a table of the 256 pairs.
             pairs = torch.stack([book.repeat_interleave(CODES), book.repeat(CODES)], 1)
-            weights[name] = pairs[part.int()].view(tuple(parts[f"{name}|shape"].tolist()))
+            shape = torch.Size(parts[f"{name}|shape"].tolist())
+            weights[name] = pairs[part.int()].flatten()[: shape.numel()].view(shape)
         elif kind == "int8":
             rows = (len(part),) + (1,) * (part.ndim - 1)
             weights[name] = part.float() * parts[f"{name}|scale"].view(rows)

@@ -82,5 +82,5 @@ def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:
 def _sha256(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    except FileNotFoundError:
+    except OSError:  # whoever reads it for what it holds says what is wrong with it
         return ""

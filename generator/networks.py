@@ -104,7 +104,7 @@ def named(path: str) -> Callable[..., nn.Module]:
     module, _, attribute = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise InputError(
             f"architecture {path!r}: expected the form package.module:name of something importable ({error})"
         ) from error
@@ -115,13 +115,25 @@ def named(path: str) -> Callable[..., nn.Module]:
 
 
 def construct(architecture: str, classes: int, widths: Sequence[int] = WIDTHS) -> nn.Module:
-    """A network by the name that its record gives: "SmallCNN", "AlexNet", or package.module:name."""
+    """A network by the name that its record gives: "SmallCNN", "AlexNet", or package.module:name.
+
+    Raises:
+        InputError: where the name leads nowhere, or to something that makes no network of `num_classes` classes.
+    """
     if architecture == "SmallCNN":
         return SmallCNN(classes, widths)
     if architecture == "AlexNet":
         found: nn.Module = alexnet(classes)
         return found
-    return named(architecture)(num_classes=classes)
+    try:
+        made = named(architecture)(num_classes=classes)
+    except TypeError as error:
+        raise InputError(f"architecture {architecture!r}: expected to be called with num_classes ({error})") from error
+    if not isinstance(made, nn.Module):
+        raise InputError(
+            f"architecture {architecture!r}: expected an nn.Module from num_classes, got {type(made).__name__}"
+        )
+    return made
 
 
 def stages(network: nn.Module) -> list[str]:

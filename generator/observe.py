@@ -86,14 +86,12 @@ def layers(loaded: Loaded) -> tuple[ConvLayer, ...]:
     return tuple(found)
 
 
-def observed(
-    loaded: Loaded, photo: Photo, label: int | None, others: Sequence[int], layer: str
-) -> dict[str, NDArray[Any]]:
+def observed(loaded: Loaded, photo: Photo, label: int | None, other: int | None, layer: str) -> dict[str, NDArray[Any]]:
     """One photo through the network, as arrays that a cache can hold: see `explanation`.
 
     Args:
         label: the photo's class among the network's.
-        others: further classes to explain, where not all are.
+        other: a further class to explain, where not all are.
         layer: that Grad-CAM looks at; "": chosen.
     """
     description = loaded.description
@@ -102,7 +100,7 @@ def observed(
     layer = layer or explain.choose_layer(loaded.network, images)
     with torch.no_grad():
         logits = loaded.network(images)[0]
-    targets = _targets(logits, label, others)
+    targets = _targets(logits, label, other)
     if len(targets) == len(logits):
         cams = explain.grad_cam_all(loaded.network, images, layer)[0]
     else:
@@ -119,7 +117,7 @@ def observed(
     }
 
 
-def explanation(photo: str, label: int | None, arrays: Arrays) -> Explanation:
+def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays) -> Explanation:
     """The record of what `observed` found."""
     logits = arrays["logits"].astype(np.float32)
     shifted = np.exp(logits - logits.max())
@@ -130,6 +128,7 @@ def explanation(photo: str, label: int | None, arrays: Arrays) -> Explanation:
         logits=logits,
         probabilities=shifted / shifted.sum(),
         label=label,
+        other=other,
         layer=str(arrays["layer"]),
         targets=tuple(arrays["targets"].tolist()),
         cams=arrays["cams"].astype(np.float32),
@@ -145,9 +144,9 @@ def augmented(image: Tensor, partner: Tensor, seed: int = 4) -> tuple[tuple[str,
     return tuple((name, step.permute(1, 2, 0).numpy()) for name, step in shown)
 
 
-def _targets(logits: Tensor, label: int | None, others: Sequence[int]) -> list[int]:
-    """All classes of a small network; of a large one the predicted, the runner-up, the true and the named ones."""
+def _targets(logits: Tensor, label: int | None, other: int | None) -> list[int]:
+    """All classes of a small network; of a large one the predicted, the runner-up, the true and the named one."""
     if len(logits) <= ALL_CLASSES:
         return list(range(len(logits)))
-    named = [*logits.topk(2).indices.tolist(), *([] if label is None else [label]), *others]
-    return list(dict.fromkeys(named))
+    named = [*logits.topk(2).indices.tolist(), label, other]
+    return list(dict.fromkeys(target for target in named if target is not None))

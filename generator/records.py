@@ -181,6 +181,7 @@ class Explanation:
     targets: tuple[int, ...]
     cams: Floats  # (len(targets), h, w)
     stages: tuple[StageMaps, ...]
+    other: int | None = None  # the class that report.toml wants explained beside the predicted one
 
     @property
     def ranking(self) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from generator.photos import square
 from generator.records import DataSummary, Evaluation, Photo
 
 FAILURES = 6  # of each network on the failures page
-EXAMPLES = 6  # of each class on the data page
+EXAMPLES = 4  # of each class on the data page
 
 
 def photos(
@@ -89,8 +89,9 @@ def _spread(root: Path, classes: Classes, count: int) -> list[str]:
     firsts: dict[int, str] = {}
     for image in tiny_imagenet.list_images(root, classes, "test"):
         firsts.setdefault(image.target, image.name)
-    chosen = [round(step * (len(classes) - 1) / max(1, count - 1)) for step in range(min(count, len(classes)))]
-    return [firsts[target] for target in dict.fromkeys(chosen)]
+    count = min(count, len(classes))
+    chosen = [round(step * (len(classes) - 1) / max(1, count - 1)) for step in range(count)]
+    return [firsts[target] for target in chosen]
 
 
 def _mistaken(evaluation: Evaluation | None) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from generator import checkpoints, environment, evaluate, recipes, terminal
+from generator import cards, checkpoints, environment, evaluate, recipes, terminal
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.data import ImageSet, Split, joint_digest
@@ -128,6 +128,7 @@ def evaluate_model(
     )
     if loaded.folder is not None and set(splits) == set(SPLITS):
         checkpoints.save_evaluation(loaded.folder, found)
+        checkpoints.save_card(loaded.folder, _card(loaded, found))
     return found
 
 
@@ -148,6 +149,14 @@ def trained(name: str, folder: Path, classes: Classes) -> Loaded:
     if found is None:
         raise InputError(f"{folder}: expected the weights that were just trained, found none")
     return found
+
+
+def _card(loaded: Loaded, evaluation: Evaluation) -> str:
+    assert loaded.folder is not None
+    parameters = sum(parameter.numel() for parameter in loaded.network.parameters())
+    said = loaded.description
+    runs = checkpoints.load_runs(loaded.folder)
+    return cards.card(loaded.id, said.architecture, parameters, said.input_size, runs, evaluation)
 
 
 def _description(name: str, classes: Classes) -> Description:

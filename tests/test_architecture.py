@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "generator"
 FLOW = (
     ("errors", "records", "__init__"),
     ("config", "cache", "writer", "serve", "installation", "environment", "terminal"),
-    ("classes", "photos", "inputs"),
+    ("classes", "photos", "inputs", "cards"),
     ("tiny_imagenet", "download"),
     ("samples", "data", "augment", "networks", "compress"),
     ("train",),

@@ -66,7 +66,7 @@ def evaluation() -> Evaluation:
 
 
 def assert_same(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    assert list(sorted(found)) == list(sorted(wanted))
+    assert sorted(found) == sorted(wanted)
     for name, tensor in wanted.items():
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor), name
@@ -228,7 +228,9 @@ def test_a_header_without_our_words_is_named(tmp_path: Path, name: str, words: d
 
 
 @pytest.mark.parametrize("name", ["history.json", "evaluation.json"])
-@pytest.mark.parametrize("text", ["[]", '""', "{}", '{"runs": [{}], "splits": {"test": {}}}', '{"runs": 1, "splits": 1}'])
+@pytest.mark.parametrize(
+    "text", ["[]", '""', "{}", '{"runs": [{}], "splits": {"test": {}}}', '{"runs": 1, "splits": 1}']
+)
 def test_other_json_is_named(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError) as error:
@@ -351,23 +353,26 @@ def test_killed_at_any_moment_the_weights_load(tmp_path: Path) -> None:
     import torch
     from generator.checkpoints import Description, load_model, save_model
 
+    torch.set_num_threads(1)  # threads do not survive a fork
     folder, description = Path(sys.argv[1]), Description(**{fields})
-    save_model(folder, {{"a": torch.zeros(400_000)}}, description)
-    for seconds in (0.1, 0.17, 0.23):
+    begun, begins = os.pipe()
+    for seconds in (0.0, 0.003, 0.01):
         if not (child := os.fork()):
             value = 0
             while True:
                 value += 1
                 save_model(folder, {{"a": torch.full((400_000,), float(value % 100))}}, description)
+                os.write(begins, b"!")
+        os.read(begun, 1)
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         values = load_model(folder).weights["a"].unique()
-        print(len(values), float(values[0]) > 0)
+        print(len(values))
     """
     script = textwrap.dedent(code.format(fields=asdict(DESCRIPTION)))
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["1 True"] * 3
+    assert done.stdout.splitlines() == ["1"] * 3

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SHAPES, SmallDataSet
 from PIL import Image
 
 from generator import data
 from generator.classes import Classes
 from generator.errors import InputError
 from generator.tiny_imagenet import SPLITS
+from tests.conftest import SHAPES, SmallDataSet
 
 
 @pytest.fixture

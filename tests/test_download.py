@@ -15,12 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import SmallDataSet
 
 from generator.classes import Classes
 from generator.download import fetch
 from generator.errors import InputError
 from generator.tiny_imagenet import SPLITS, find, list_images
+from tests.conftest import SmallDataSet
 
 TWO = Classes(("goldfish", "banana"), ("n01443537", "n07753592"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import re
@@ -10,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import synthetic
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -22,6 +22,7 @@ from generator.exhibits.scores import seriation
 from generator.exhibits.weights import columns, dead, norms
 from generator.figures import raster
 from generator.records import ConvLayer, Explanation, Figure, Network, Photo, Report, StageMaps
+from tests import synthetic
 
 CLEAR = [0, 0, 0, 0]
 HOSTILE = "<script>alert('x')</script>"
@@ -400,6 +401,9 @@ def test_roles() -> None:
     assert roles([1, 3, 2], 2) == (("predicted", 1), ("true", 2))  # the second choice is the truth
     assert roles([1, 3, 2], None) == (("predicted", 1), ("runner-up", 2))
     assert roles([1, 3, 2], 0, shown=2) == (("predicted", 1), ("true", 0))  # no map of the third class
+    asked = dataclasses.replace(explained(cams, [1, 3, 2], 1).explanations["p"], other=0)
+    assert exhibits.roles(asked) == (("predicted", 1), ("runner-up", 2), ("other", 0))
+    assert exhibits.roles(dataclasses.replace(asked, other=2)) == (("predicted", 1), ("runner-up", 2))
 
 
 def test_cam_words_give_probability_logit_and_raw_maximum() -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import html5lib
 import pytest
-import synthetic
 
 from generator import config
 from generator.errors import InputError
 from generator.pages import formats, render
 from generator.records import Figure, Report
+from tests import synthetic
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "about")

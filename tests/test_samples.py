@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SmallDataSet
 from PIL import Image
 
 from generator.classes import TINY_IMAGENET_30, Classes, resolve_classes
@@ -17,6 +16,7 @@ from generator.errors import InputError
 from generator.photos import digest
 from generator.records import Credit, Photo
 from generator.samples import box_of, bundled, from_test, licence_texts, own, slug
+from tests.conftest import SmallDataSet
 
 FOLDER = Path(__file__).parents[1] / "content" / "samples"
 NAMES = tuple(TINY_IMAGENET_30)

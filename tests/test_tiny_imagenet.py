@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import SmallDataSet
 
 from generator.classes import Classes, resolve_classes
 from generator.errors import InputError
@@ -17,6 +16,7 @@ from generator.tiny_imagenet import (
     list_images,
     split_names,
 )
+from tests.conftest import SmallDataSet
 
 LETTERS = "abcdefghijklmnopqrst"
 VALIDATION_NAMES = ("a.JPEG", "o.JPEG")

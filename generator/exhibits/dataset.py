@@ -41,7 +41,7 @@ def _examples(name: str, address: str, images: Sequence[Pixels], data_set: str) 
         pixels,
         alt=f"Row of {counted(len(images), 'photo')} of the class {name}, {images[0].shape[1]} pixels wide each.",
         caption=f"{sentence(name)}: {counted(len(images), 'training image')} of {data_set}.",
-        quality=SMALL,
+        quality=PHOTO,
         pixelated=True,
     )
 

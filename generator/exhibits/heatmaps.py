@@ -22,16 +22,23 @@ TILE_GAP = 2
 TILE_VEIL = (0.6, 0.8)  # as VEIL, over a photo without its colours
 LARGE = 128  # a photo this wide or wider is shown smooth; a smaller one is enlarged, its pixels sharp
 
-ROLES = {"predicted": "its answer", "true": "the true class", "runner-up": "its second choice"}
+ROLES = {
+    "predicted": "its answer",
+    "true": "the true class",
+    "runner-up": "its second choice",
+    "other": "a class that was asked for",
+}
 
 
 def roles(explanation: Explanation) -> tuple[tuple[str, int], ...]:
-    """(role, class) of the maps shown: the answer; the truth, if known and another; the second choice, if a third."""
+    """(role, class) of the maps shown, each class once: the answer, the truth, the second choice, one asked for."""
     found = {"predicted": explanation.predicted}
     if explanation.label is not None:
         found["true"] = explanation.label
     if len(explanation.logits) > 1:
         found["runner-up"] = explanation.runner_up
+    if explanation.other is not None:
+        found["other"] = explanation.other
     shown: dict[str, int] = {}
     for role, target in found.items():
         if target in explanation.targets and target not in shown.values():

@@ -72,6 +72,7 @@ class Look:
     truth: Answer | None
     rank: int | None
     stages: tuple[Stage, ...]
+    other: Answer | None  # the class that report.toml names
 
     @property
     def predicted(self) -> Answer:
@@ -91,7 +92,7 @@ class Look:
     @property
     def answers(self) -> Mapping[str, Answer]:
         """By the role's name, as in the figures' ids."""
-        roles = {"predicted": self.predicted, "true": self.truth, "runner-up": self.runner_up}
+        roles = {"predicted": self.predicted, "true": self.truth, "runner-up": self.runner_up, "other": self.other}
         return {role: answer for role, answer in roles.items() if answer is not None}
 
 
@@ -314,6 +315,7 @@ def _look(network: Network, photo: Photo) -> Look:
         truth=None if label is None else _answer(network, explanation, label),
         rank=None if label is None else ranking.index(label) + 1,
         stages=tuple(_stage(stage) for stage in explanation.stages),
+        other=None if explanation.other is None else _answer(network, explanation, explanation.other),
     )
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import devtools
 import pytest
-import synthetic
 
 from generator import config, exhibits
 from generator.pages import render
 from generator.records import Figure, Report
+from tests import synthetic
+from tests.browser import devtools
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = (

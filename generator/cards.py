@@ -1,0 +1,127 @@
+"""Model cards: the records of a model folder as the README.md beside its weights, in Hugging Face's sections.
+
+Mitchell et al. 2019, arXiv:1810.03993. Every number comes from the records, so that the card cannot disagree with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from generator.records import Evaluation, Run, SplitScores
+
+PURPOSE = {
+    "SmallCNN": "a plain network of seven 3x3 convolutions with batch norm, global average pooling, one linear layer",
+    "AlexNet": "torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997) with as many outputs as there are classes",
+}
+SHOWN = (
+    "epochs",
+    "batch",
+    "learning_rate",
+    "weight_decay",
+    "smoothing",
+    "sizes",
+    "average",
+    "prune",
+    "precision",
+    "seed",
+)
+
+
+def card(
+    name: str, architecture: str, parameters: int, input_size: int, runs: Sequence[Run], evaluation: Evaluation
+) -> str:
+    """The card of one model as Markdown.
+
+    Args:
+        name: of the model's folder and of the commands, such as "cnn".
+        parameters: their number.
+        input_size: side of the images that go in.
+    """
+    classes = ", ".join(evaluation.class_names)
+    lines = [
+        f"# {architecture} on {len(evaluation.class_names)} classes",
+        "",
+        (
+            f"This is {PURPOSE.get(architecture, f'a network of the architecture {architecture}')}: {parameters:,} "
+            f"parameters, photos of {input_size} x {input_size} pixels in, {len(evaluation.class_names)} logits out."
+        ),
+        "",
+        "## Intended use",
+        "",
+        "To be looked at: the network is the subject of a report on what a small network learns and where it looks. It",
+        "is no tool for recognising anything; it gives one of its classes to every photo, whatever is in it.",
+        "",
+        "## Data",
+        "",
+        f"Tiny ImageNet, the classes {classes}. Of each class's training images a tenth, chosen by a hash of the file",
+        "name, is kept for validation; the official validation images are the test images.",
+        (
+            f"Images: {', '.join(f'{scores.split} {scores.count:,}' for scores in evaluation.splits.values())}. "
+            f"Digest of the data: {evaluation.data_digest[:16]}."
+        ),
+        "",
+        "## Training",
+        "",
+        *_training(name, runs),
+        "",
+        "## Evaluation",
+        "",
+        "| images | number | top-1 | 95 % interval | top-5 | with the mirror image | loss | ECE, scaled |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_row(scores) for scores in evaluation.splits.values()),
+        "",
+        (
+            f"The temperature, fitted on the validation images, is {evaluation.temperature:.3f}. "
+            f"The weights' digest is {evaluation.weights_digest[:16]}."
+        ),
+        f"Made by `python -m generator evaluate {name}`.",
+        "",
+        *_limits(evaluation),
+        "",
+        "## Licence",
+        "",
+        "The weights were won from images of ImageNet, whose terms allow non-commercial research and education.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _training(name: str, runs: Sequence[Run]) -> list[str]:
+    run = next((run for run in reversed(runs) if run.name == "augmented"), None)
+    if run is None:
+        return ["No record of the training came with the weights."]
+    seconds = sum(epoch.seconds for epoch in run.epochs)
+    told = ", ".join(f"{key} {run.settings[key]}" for key in SHOWN if key in run.settings)
+    machine = run.environment
+    where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores"
+    return [
+        (
+            f"`python -m generator train {name} --preset {run.settings.get('preset', 'default')}`: from scratch, "
+            f"AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}, torch {machine.get('torch', '?')}; the"
+        ),
+        f"weights of epoch {run.kept}, the best by validation accuracy, were kept.",
+        "",
+        f"Settings: {told}.",
+        f"Augmentation: {run.settings.get('augmentation', 'none')}.",
+    ]
+
+
+def _row(scores: SplitScores) -> str:
+    low, high = scores.top1_interval
+    return (
+        f"| {scores.split} | {scores.count:,} | {scores.top1:.1%} | {low:.1%} to {high:.1%} | {scores.top5:.1%} | "
+        f"{scores.top1_flipped:.1%} | {scores.loss:.3f} | {scores.calibration_scaled.error:.3f} |"
+    )
+
+
+def _limits(evaluation: Evaluation) -> list[str]:
+    split = evaluation.splits.get("test") or next(iter(evaluation.splits.values()))
+    weakest = sorted(range(len(evaluation.class_names)), key=lambda index: float(split.recall[index]))[:3]
+    named = ", ".join(f"{evaluation.class_names[index]} ({split.recall[index]:.0%} found)" for index in weakest)
+    lines = ["## Limits", "", f"Weakest on the {split.split} images: {named}."]
+    if split.pairs:
+        pair = split.pairs[0]
+        lines.append(
+            f"It takes {pair.share:.0%} of {evaluation.class_names[pair.true]} for "
+            f"{evaluation.class_names[pair.predicted]}."
+        )
+    return [*lines, "Photos unlike Tiny ImageNet's, such as cut-outs on a plain ground, are often misread."]

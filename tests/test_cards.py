@@ -1,0 +1,30 @@
+"""A model card quotes the records it is made from."""
+
+from __future__ import annotations
+
+from generator.cards import card
+from tests import synthetic
+
+NAMES = ("bee", "fly", "koala", "pig")
+
+
+def test_card_quotes_the_records() -> None:
+    evaluation = synthetic.evaluation("cnn", NAMES)
+    run = synthetic.run("augmented", epochs=3, kept=2)
+    text = card("cnn", "SmallCNN", 2_110_094, 64, [synthetic.run("one batch"), run], evaluation)
+    scores = evaluation.splits["test"]
+    low, high = scores.top1_interval
+    assert "2,110,094 parameters" in text
+    assert f"| test | {scores.count:,} | {scores.top1:.1%} | {low:.1%} to {high:.1%} | {scores.top5:.1%} |" in text
+    assert "3 epochs in" in text
+    assert "weights of epoch 2, the best by validation accuracy" in text
+    worst = min(range(4), key=lambda index: float(scores.recall[index]))
+    assert f"Weakest on the test images: {NAMES[worst]} ({scores.recall[worst]:.0%} found)" in text
+    for section in ("Intended use", "Data", "Training", "Evaluation", "Limits", "Licence"):
+        assert f"\n## {section}\n" in text
+
+
+def test_weights_without_a_record_of_training_say_so() -> None:
+    text = card("cnn", "Other", 10, 64, [], synthetic.evaluation("cnn", NAMES))
+    assert "No record of the training came with the weights." in text
+    assert "a network of the architecture Other" in text

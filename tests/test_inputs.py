@@ -1,0 +1,135 @@
+"""The digest of a build changes with whatever the site is made from, and with nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from generator import config, inputs
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    project = tmp_path / "project"
+    for file in ("templates/page.html", "content/index.md", "models/cnn/weights.safetensors", "mine.safetensors"):
+        (project / file).parent.mkdir(parents=True, exist_ok=True)
+        (project / file).write_text(file)
+    Image.new("RGB", (8, 8), "red").save(project / "photo.png")
+    (project / "report.toml").write_text(
+        '[report]\ntitle = "One"\n[models.alexnet]\nweights = "mine.safetensors"\n[samples]\nphotos = ["photo.png"]\n'
+    )
+    return project
+
+
+def digest(project: Path, data: str = "") -> str:
+    settings = config.load(project / "report.toml")
+    return inputs.of_build(settings, data, *inputs.folders(settings))
+
+
+def write(file: str) -> Callable[[Path], None]:
+    def change(project: Path) -> None:
+        (project / file).parent.mkdir(parents=True, exist_ok=True)
+        (project / file).write_text("changed")
+
+    return change
+
+
+def other_title(project: Path) -> None:
+    (project / "report.toml").write_text((project / "report.toml").read_text().replace("One", "Two"))
+
+
+def other_photo(project: Path) -> None:
+    Image.new("RGB", (8, 8), "blue").save(project / "photo.png")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(other_title, id="report value"),
+        pytest.param(other_photo, id="photo"),
+        pytest.param(write("templates/page.html"), id="template"),
+        pytest.param(write("templates/deep/new.html"), id="new template"),
+        pytest.param(write("content/index.md"), id="content"),
+        pytest.param(write("models/cnn/weights.safetensors"), id="weights"),
+        pytest.param(write("models/cnn/evaluation.json"), id="evaluation"),
+        pytest.param(write("models/alexnet/README.md"), id="card"),
+        pytest.param(write("mine.safetensors"), id="foreign weights"),
+        pytest.param(write("../torch/hub/checkpoints/alexnet-owt-7be5be79.pth"), id="ImageNet's weights"),
+        pytest.param(lambda project: shutil.rmtree(project / "templates"), id="templates gone"),
+        pytest.param(lambda project: (project / "models/cnn/weights.safetensors").unlink(), id="weights gone"),
+    ],
+)
+def test_what_the_site_is_made_from_changes_it(project: Path, change: Callable[[Path], None]) -> None:
+    before = digest(project)
+    change(project)
+    assert digest(project) != before
+
+
+def test_another_data_set_changes_it(project: Path) -> None:
+    assert len({digest(project), digest(project, "one"), digest(project, "two")}) == 3
+
+
+def test_nothing_else_changes_it(project: Path) -> None:
+    before = digest(project)
+    assert digest(project) == before
+    write("models/cnn/resume.safetensors")(project)
+    write("site/index.html")(project)
+    write("templates/__pycache__/filters.pyc")(project)
+    os.utime(project / "templates" / "page.html", (0, 0))
+    with (project / "report.toml").open("a") as file:
+        file.write("# a comment\n")
+    assert digest(project) == before
+
+
+def test_an_unreadable_record_is_left_to_those_who_read_it(project: Path) -> None:
+    before = digest(project)
+    (project / "models" / "cnn" / "history.json").mkdir()
+    assert digest(project) == before
+
+
+def test_own_templates_go_before_the_bundled_and_own_content_instead_of_it(project: Path) -> None:
+    settings = config.load(project / "report.toml")
+    assert inputs.folders(settings) == (
+        (project / "templates", config.bundled("templates")),
+        project / "content",
+    )
+    shutil.rmtree(project / "templates")
+    shutil.rmtree(project / "content")
+    assert inputs.folders(settings) == ((config.bundled("templates"),), config.bundled("content"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({"TORCH_HOME": "/torch", "XDG_CACHE_HOME": "/xdg"}, "/torch"),
+        ({"TORCH_HOME": "", "XDG_CACHE_HOME": "/xdg"}, "/xdg/torch"),
+        ({"HOME": "/home/me"}, "/home/me/.cache/torch"),
+    ],
+)
+def test_imagenet_s_weights_are_where_torch_keeps_them(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], folder: str
+) -> None:
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert inputs.imagenet_file() == Path(folder) / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+
+
+def test_the_command_line_and_the_digest_need_no_torch() -> None:
+    code = (
+        "import sys, generator.inputs, generator.__main__; "
+        "print(sorted({'torch', 'torchvision', 'matplotlib', 'jinja2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,174 @@
+"""Which weights stand behind a network's name, and what is said where they cannot be had."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from generator import checkpoints, config, models
+from generator.checkpoints import Description
+from generator.classes import Classes
+from generator.errors import InputError
+from generator.networks import SmallCNN, initialise
+from tests.test_download import Archive, served
+
+CLASSES = Classes(("goldfish", "banana"), ("n01443537", "n07753592"))
+DESCRIPTION = Description("SmallCNN", ("gold fish", "a banana"), CLASSES.wnids, 64, 64, (4, 4, 4, 4))
+CONTENT = bytes(range(256)) * 400
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def save(folder: Path) -> SmallCNN:
+    """A small network's weights, rounded as the file holds them."""
+    network = SmallCNN(len(CLASSES), DESCRIPTION.widths)
+    initialise(network, 0)
+    checkpoints.save_model(folder, network.state_dict(), DESCRIPTION)
+    checkpoints.fill(network, checkpoints.load_model(folder).weights, "")
+    return network.eval()
+
+
+def configured(folder: Path, text: str = "") -> config.Config:
+    (folder / "report.toml").write_text(f'[models]\nfolder = "models"\n{text}')
+    return config.load(folder / "report.toml")
+
+
+def test_a_folder_s_network_answers_as_the_saved_one(tmp_path: Path) -> None:
+    network = save(tmp_path / "cnn")
+    loaded = models.from_folder("cnn", tmp_path / "cnn", CLASSES)
+    assert loaded is not None
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded.network(images), network(images))
+    assert not loaded.network.training
+    assert loaded.description.class_names == CLASSES.names  # the report's spelling
+    assert loaded.class_of == {"n01443537": 0, "n07753592": 1}
+    assert loaded.digest == hashlib.sha256((tmp_path / "cnn" / "weights.safetensors").read_bytes()).hexdigest()
+    assert (loaded.title, loaded.folder) == ("SmallCNN", tmp_path / "cnn")
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (Classes(("goldfish",), ("n01443537",)), "the 1 classes of the report, found one for 2 classes"),
+        (Classes(("koala", "lion"), ("n01882714", "n02129165")), "the 2 classes of the report, found one for 2 others"),
+        (Classes(CLASSES.names[::-1], CLASSES.wnids[::-1]), "the 2 classes of the report, found one for 2 others"),
+    ],
+)
+def test_weights_for_other_classes_are_refused(tmp_path: Path, classes: Classes, words: str) -> None:
+    save(tmp_path / "cnn")
+    with pytest.raises(InputError, match=f"{words}; .*: python -m generator train cnn$") as error:
+        models.from_folder("cnn", tmp_path / "cnn", classes)
+    assert str(tmp_path / "cnn") in str(error.value)
+
+
+def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
+    network = save(tmp_path)
+    checkpoints.save_model(tmp_path, network.state_dict(), replace(DESCRIPTION, widths=(4, 4, 4, 8)))
+    with pytest.raises(InputError, match=r"expected features\.conv6\.weight of shape \(8, 4, 3, 3\), found \(4, 4"):
+        models.from_folder("cnn", tmp_path, CLASSES)
+
+
+def test_no_weights_are_no_network(tmp_path: Path) -> None:
+    assert models.load("cnn", configured(tmp_path), CLASSES) is None
+
+
+def test_auto_falls_back_offline_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    save(tmp_path / "models" / "alexnet")
+    loaded = models.load("alexnet", configured(tmp_path), CLASSES, offline=True)
+    assert loaded is not None
+    assert loaded.folder == tmp_path / "models" / "alexnet"
+    (note,) = loaded.notes
+    assert note.startswith("ImageNet's weights were asked for first and could not be had: ")
+    assert "the build is offline" in note
+    assert not (tmp_path / "torch").exists()
+
+
+def test_bundled_never_asks_for_imagenet_s(tmp_path: Path) -> None:
+    save(tmp_path / "models" / "alexnet")
+    loaded = models.load("alexnet", configured(tmp_path, '[models.alexnet]\nweights = "bundled"\n'), CLASSES)
+    assert loaded is not None
+    assert loaded.notes == ()
+
+
+def test_imagenet_refuses_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    save(tmp_path / "models" / "alexnet")
+    settings = configured(tmp_path, '[models.alexnet]\nweights = "imagenet"\n')
+    with pytest.raises(InputError, match=r"alexnet-owt-7be5be79\.pth: expected ImageNet's weights, .* is offline"):
+        models.load("alexnet", settings, CLASSES, offline=True)
+
+
+def test_a_file_of_weights_is_loaded_by_its_name(tmp_path: Path) -> None:
+    network = SmallCNN(len(CLASSES))
+    torch.save(network.state_dict(), tmp_path / "mine.pth")
+    loaded = models.load("cnn", configured(tmp_path, '[models.cnn]\nweights = "mine.pth"\n'), CLASSES)
+    assert loaded is not None
+    found = loaded.network.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in network.state_dict().items())
+    assert (loaded.folder, loaded.source) == (None, "Loaded from the file mine.pth.")
+    with pytest.raises(
+        InputError, match=r"mine\.pth: expected head\.linear\.weight of shape \(1, 320\), found \(2, 320\)"
+    ):
+        models.load(
+            "cnn",
+            configured(tmp_path, '[models.cnn]\nweights = "mine.pth"\n'),
+            Classes(("goldfish",), ("n01443537",)),
+        )
+
+
+def fetch(path: Path, archive: Archive, sha256: str = SHA256, *, offline: bool = False) -> list[str]:
+    """ImageNet's file from a server of ours; what was said."""
+    said: list[str] = []
+    assert models.imagenet_file(offline, said.append, path, archive.url, len(CONTENT), sha256) == path
+    return said
+
+
+def test_imagenet_s_file_is_downloaded_once(tmp_path: Path) -> None:
+    path = tmp_path / "hub" / "alexnet.pth"
+    with served(Archive(CONTENT)) as archive:
+        assert fetch(path, archive, SHA256[:8]) == ["AlexNet: downloading ImageNet's weights (0 MB)"]
+        assert fetch(path, archive, SHA256[:8]) == []
+        assert fetch(path, archive, offline=True) == []
+    assert path.read_bytes() == CONTENT
+    assert archive.asked == [""]
+
+
+def test_a_wrong_hash_is_told_and_the_file_removed(tmp_path: Path) -> None:
+    with (
+        served(Archive(CONTENT)) as archive,
+        pytest.raises(InputError, match=rf"expected sha256 0000, got {SHA256}; the file is removed"),
+    ):
+        fetch(tmp_path / "hub" / "alexnet.pth", archive, "0000")
+    assert list((tmp_path / "hub").iterdir()) == []
+
+
+def test_a_broken_connection_goes_on_where_it_broke(tmp_path: Path) -> None:
+    with served(Archive(CONTENT, breaks_after=[1000])) as archive:
+        fetch(tmp_path / "alexnet.pth", archive)
+    assert archive.asked == ["", "bytes=1000-"]
+    assert (tmp_path / "alexnet.pth").read_bytes() == CONTENT
+
+
+def test_a_server_without_the_file_is_told_at_once(tmp_path: Path) -> None:
+    with served(Archive(CONTENT, status=404)) as archive, pytest.raises(InputError, match="the server answered 404"):
+        fetch(tmp_path / "alexnet.pth", archive)
+    assert len(archive.asked) == 1
+
+
+def test_offline_nobody_is_asked(tmp_path: Path) -> None:
+    with served(Archive(CONTENT)) as archive, pytest.raises(InputError, match="the build is offline"):
+        fetch(tmp_path / "alexnet.pth", archive, offline=True)
+    assert archive.asked == []
+
+
+def test_another_file_in_torch_s_cache_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "alexnet.pth"
+    path.write_bytes(b"something else")
+    with pytest.raises(InputError, match=rf"expected sha256 {SHA256}…, found another; delete the file") as error:
+        fetch(path, Archive(CONTENT))
+    assert str(path) in str(error.value)
+    assert path.read_bytes() == b"something else"

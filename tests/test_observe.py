@@ -1,0 +1,135 @@
+"""What the report says of a network is what direct calls give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from generator import checkpoints, explain, observe
+from generator.cache import Cache
+from generator.checkpoints import Description
+from generator.models import Loaded
+from generator.networks import SmallCNN, initialise, normalise, stages
+from generator.photos import square
+from generator.records import Epoch, Photo, Run
+
+WIDTHS = (4, 4, 4, 4)
+PHOTO = Photo("noise", "Noise", np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8), "own")
+
+
+def loaded(classes: int = 3, folder: Path | None = None) -> Loaded:
+    network = SmallCNN(classes, WIDTHS)
+    initialise(network, 0)
+    torch.nn.init.normal_(network.head[2].weight, generator=torch.Generator().manual_seed(1))
+    names = tuple(f"class {number}" for number in range(classes))
+    description = Description("SmallCNN", names, names, 64, 64, WIDTHS)
+    return Loaded("cnn", network.eval(), description, "d" * 64, "Made here.", ("A note.",), folder)
+
+
+def images_of(photo: Photo) -> torch.Tensor:
+    return normalise(torch.tensor(square(photo.pixels, 64)).permute(2, 0, 1)[None])
+
+
+def test_every_convolution_with_what_its_units_see() -> None:
+    """By hand: a 3x3 kernel adds 2 jumps, a 2x2 pooling one and doubles the jump."""
+    one = loaded()
+    found = observe.layers(one)
+    assert [layer.name for layer in found] == [f"features.conv{number}" for number in range(1, 8)]
+    assert [layer.title for layer in found] == [f"convolution {number}" for number in range(1, 8)]
+    assert [layer.receptive_field for layer in found] == [3, 8, 18, 26, 46, 62, 78]
+    assert [layer.jump for layer in found] == [1, 2, 4, 4, 8, 8, 8]
+    assert {(layer.stride, layer.padding) for layer in found} == {(1, 1)}
+    for layer in found:
+        np.testing.assert_array_equal(layer.weights, one.network.state_dict()[f"{layer.name}.weight"].numpy())
+
+
+def test_an_explanation_agrees_with_direct_calls() -> None:
+    one = loaded()
+    images = images_of(PHOTO)
+    found = observe.explanation("noise", 1, observe.observed(one, PHOTO, 1, [], ""))
+    with torch.no_grad():
+        logits = one.network(images)[0]
+    assert found.layer == explain.choose_layer(one.network, images)
+    np.testing.assert_array_equal(found.seen, square(PHOTO.pixels, 64))
+    np.testing.assert_array_equal(found.logits, logits.numpy())
+    np.testing.assert_allclose(found.probabilities, logits.softmax(0).numpy(), rtol=1e-5)
+    assert (found.photo, found.label, found.targets) == ("noise", 1, (0, 1, 2))
+    np.testing.assert_array_equal(found.cams, explain.grad_cam_all(one.network, images)[0].numpy())
+    assert found.cams.max() > 0
+    wanted = explain.feature_maps(one.network, images, stages(one.network))
+    assert [(stage.layer, stage.title) for stage in found.stages] == [
+        (name, f"stage {number}") for number, name in enumerate(wanted, start=1)
+    ]
+    for stage in found.stages:
+        np.testing.assert_array_equal(stage.maps, wanted[stage.layer][0].numpy())
+
+
+def test_a_cached_explanation_is_the_same(tmp_path: Path) -> None:
+    arrays = observe.observed(loaded(), PHOTO, None, [], "")
+    kept = Cache(tmp_path).arrays("key", lambda: arrays)
+    kept = Cache(tmp_path).arrays("key", dict)  # the second time from the disk
+    now, then = (observe.explanation("noise", None, each) for each in (arrays, kept))
+    assert [stage.layer for stage in then.stages] == [stage.layer for stage in now.stages]
+    assert (then.layer, then.targets) == (now.layer, now.targets)
+    np.testing.assert_array_equal(then.cams, now.cams)
+
+
+def test_a_named_layer_is_the_one_explained() -> None:
+    one = loaded()
+    found = observe.explanation("noise", None, observe.observed(one, PHOTO, None, [], "features.relu3"))
+    assert found.layer == "features.relu3"
+    assert found.cams.shape == (3, 16, 16)
+    wanted = explain.grad_cam_all(one.network, images_of(PHOTO), "features.relu3")[0]
+    np.testing.assert_array_equal(found.cams, wanted.numpy())
+
+
+def test_of_many_classes_only_the_named_are_explained() -> None:
+    one = loaded(classes=101)
+    images = images_of(PHOTO)
+    first, second, third, fourth = one.network(images)[0].topk(4).indices.tolist()
+    found = observe.explanation("noise", third, observe.observed(one, PHOTO, third, [first, fourth], ""))
+    assert found.targets == (first, second, third, fourth)
+    assert (found.predicted, found.runner_up) == (first, second)
+    for target in found.targets:
+        wanted = explain.grad_cam(one.network, images, [target])[0].numpy()
+        np.testing.assert_allclose(found.cam(target), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_hundred_classes_are_all_explained() -> None:
+    found = observe.observed(loaded(classes=100), PHOTO, None, [], "")
+    assert found["targets"].tolist() == list(range(100))
+
+
+def test_the_network_s_numbers_are_those_worked_out_by_hand(tmp_path: Path) -> None:
+    run = Run("augmented", (Epoch(1, 1.0, 0.5, None, None, 0.1, 1.0, 64),), 1, {}, {})
+    checkpoints.save_run(tmp_path, run, {0: torch.ones(4, 3, 3, 3)})
+    checkpoints.save_card(tmp_path, "# The card")
+    found = observe.network(loaded(folder=tmp_path), {}, ["noise"], None)
+    # Kernels 3x4 and six of 4x4, each 3x3; seven batch norms of scale and shift; the linear layer with its bias.
+    assert found.parameters == 9 * (12 + 6 * 16) + 7 * 8 + 3 * 5
+    # Convolutions run before their stage is pooled: at 64, 32, 16, 16 and three times 8 pixels.
+    assert found.macs == 9 * (12 * 64**2 + 16 * (32**2 + 2 * 16**2 + 3 * 8**2)) + 4 * 3
+    assert (found.runs, found.card, found.failures, found.notes) == ((run,), "# The card", ("noise",), ("A note.",))
+    np.testing.assert_array_equal(found.snapshots[0], np.ones((4, 3, 3, 3)))
+    assert "class activation map" in found.cam_note
+
+
+def test_weights_from_elsewhere_have_no_records() -> None:
+    found = observe.network(loaded(), {}, [], None)
+    assert (found.runs, found.snapshots, found.card) == ((), {}, "")
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_augmentation_begins_with_the_image_and_is_repeatable(seed: int) -> None:
+    image, partner = torch.randint(
+        0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    steps = observe.augmented(image, partner, seed)
+    np.testing.assert_array_equal(steps[0][1], image.permute(1, 2, 0).numpy())
+    for (name, step), (same_name, same_step) in zip(steps, observe.augmented(image, partner, seed), strict=True):
+        assert name == same_name
+        np.testing.assert_array_equal(step, same_step)
+    assert not np.array_equal(steps[-1][1], steps[0][1])

@@ -1,0 +1,187 @@
+"""Training and evaluating by a preset: what they leave in a model's folder."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from generator import checkpoints, models, workshop
+from generator.checkpoints import Description
+from generator.classes import Classes
+from generator.errors import InputError
+from generator.models import Loaded
+from generator.networks import WIDTHS, SmallCNN, initialise
+from generator.records import Run
+from generator.tiny_imagenet import list_images
+from tests.conftest import SmallDataSet
+
+# float32, since "auto" measures which arithmetic is faster: two runs might differ in it.
+SHORT = {"epochs": 1, "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def classes(small_data_set: SmallDataSet) -> Classes:
+    return Classes(small_data_set.names, small_data_set.wnids)
+
+
+@pytest.fixture(scope="module")
+def decoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("decoded")
+
+
+@pytest.fixture(scope="module")
+def trained(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Run]:
+    """A model's folder after one epoch, and its run; tests that change it work on a copy."""
+    folder = tmp_path_factory.mktemp("models") / "cnn"
+    run = workshop.train_model("cnn", "quick", small_data_set.root, classes, folder, decoded, changes=SHORT)
+    return folder, run
+
+
+def small(folder: Path | None, classes: Classes, order: tuple[int, ...] = (0, 1, 2)) -> Loaded:
+    """A small network with its outputs in this order."""
+    network = SmallCNN(len(classes), (4, 4, 4, 4))
+    initialise(network, 0)
+    torch.nn.init.normal_(network.head[2].weight, std=5, generator=torch.Generator().manual_seed(0))
+    network.head[2].load_state_dict({name: t[list(order)] for name, t in network.head[2].state_dict().items()})
+    wnids = tuple(classes.wnids[index] for index in order)
+    description = Description("SmallCNN", wnids, wnids, 64, 64, (4, 4, 4, 4))
+    return Loaded("cnn", network.eval(), description, "w" * 64, "", folder=folder)
+
+
+def test_training_leaves_weights_and_records_and_nothing_to_resume(trained: tuple[Path, Run], classes: Classes) -> None:
+    folder, run = trained
+    assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "history.json", "snapshots.safetensors"}
+    model = checkpoints.load_model(folder)
+    assert model.description == Description("SmallCNN", classes.names, classes.wnids, 64, 64, WIDTHS)
+    assert checkpoints.load_runs(folder) == (replace(run, settings=checkpoints.load_runs(folder)[0].settings),)
+    assert (run.name, run.kept, len(run.epochs)) == ("augmented", 1, 1)
+    assert (run.settings["preset"], run.settings["epochs"], run.settings["precision"]) == ("quick", 1, "float32")
+    assert {"processor", "torch", "revision", "data", "device"} <= set(run.environment)
+    snapshots = checkpoints.load_snapshots(folder)
+    first = model.weights["features.conv1.weight"].numpy()
+    np.testing.assert_allclose(snapshots[1], first, atol=1e-3)  # float16's rounding
+    assert np.abs(snapshots[0] - snapshots[1]).max() > 1e-3
+
+
+def test_a_run_for_the_record_leaves_the_weights_as_they_are(
+    trained: tuple[Path, Run], small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(trained[0], tmp_path / "cnn"))
+    before = (folder / "weights.safetensors").read_bytes()
+    workshop.train_model("cnn", "one batch", small_data_set.root, classes, folder, decoded, changes=SHORT)
+    assert (folder / "weights.safetensors").read_bytes() == before
+    assert [run.name for run in checkpoints.load_runs(folder)] == ["augmented", "one batch"]
+    assert not (folder / "resume.safetensors").exists()
+
+
+def test_a_broken_image_is_named_and_left_out(
+    small_data_set: SmallDataSet, classes: Classes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(shutil.copytree(small_data_set.root, tmp_path / "data"))
+    broken = list_images(root, classes, "train")[3]
+    broken.path.write_bytes(broken.path.read_bytes()[:200])
+    changes = {**SHORT, "limit": 8}
+    run = workshop.train_model("cnn", "one batch", root, classes, tmp_path / "cnn", tmp_path, changes=changes)
+    assert f"train: 1 broken images are left out: {broken.name}" in capsys.readouterr().err.splitlines()
+    assert len(run.epochs) == 1
+
+
+class Impatient(io.StringIO):
+    """A terminal whose user presses Ctrl-C when the first of two epochs is told."""
+
+    def write(self, text: str) -> int:
+        if "epoch 1 of 2" in text:
+            raise KeyboardInterrupt
+        return super().write(text)
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {**SHORT, "epochs": 2}
+
+    def train(folder: Path, *, resume: bool = False, epochs: int = 2) -> Run:
+        return workshop.train_model(
+            "cnn",
+            "quick",
+            small_data_set.root,
+            classes,
+            folder,
+            decoded,
+            resume=resume,
+            changes={**changes, "epochs": epochs},
+        )
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(sys, "stderr", Impatient())
+        train(tmp_path / "interrupted")
+    assert [path.name for path in (tmp_path / "interrupted").iterdir()] == ["resume.safetensors"]
+    with pytest.raises(InputError, match=r"expected a run with epochs = 3, found 2"):
+        train(tmp_path / "interrupted", resume=True, epochs=3)
+    resumed, whole = train(tmp_path / "interrupted", resume=True), train(tmp_path / "whole")
+    assert [epoch.epoch for epoch in resumed.epochs] == [1, 2]
+    assert [epoch.train_loss for epoch in resumed.epochs] == [epoch.train_loss for epoch in whole.epochs]
+    for file in ("weights.safetensors", "snapshots.safetensors"):
+        assert (tmp_path / "interrupted" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert not (tmp_path / "interrupted" / "resume.safetensors").exists()
+
+
+def test_only_a_whole_evaluation_is_written(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    loaded = small(tmp_path, classes)
+    some = workshop.evaluate_model(loaded, small_data_set.root, classes, decoded, ("test",))
+    assert {name: scores.count for name, scores in some.splits.items()} == {"test": 18}
+    assert list(tmp_path.iterdir()) == []
+    found = workshop.evaluate_model(loaded, small_data_set.root, classes, decoded)
+    assert {name: int(scores.confusion.sum()) for name, scores in found.splits.items()} == {
+        "train": 54,
+        "validation": 6,
+        "test": 18,
+    }
+    assert (found.model, found.weights_digest) == ("cnn", "w" * 64)
+    written = checkpoints.load_evaluation(tmp_path)
+    assert written is not None
+    assert checkpoints.plain_evaluation(written) == checkpoints.plain_evaluation(found)
+
+
+def test_weights_from_elsewhere_are_scored_and_nothing_is_written(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path
+) -> None:
+    """Its outputs stand in another order; the data set's classes are found by their wnids."""
+    one = workshop.evaluate_model(small(None, classes), small_data_set.root, classes, decoded)
+    other = workshop.evaluate_model(small(None, classes, (2, 0, 1)), small_data_set.root, classes, decoded)
+    assert one.splits["train"].top1 not in (0, 1)
+    for name, scores in one.splits.items():
+        np.testing.assert_array_equal(scores.confusion, other.splits[name].confusion)
+    fewer = small(None, classes, (0, 1))
+    with pytest.raises(InputError, match="SmallCNN: expected an output for the class 'n07753592', it has none"):
+        workshop.evaluate_model(fewer, small_data_set.root, classes, decoded, ("test",))
+
+
+def test_compressed_weights_are_smaller_and_load(trained: tuple[Path, Run], classes: Classes, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(trained[0], tmp_path / "cnn"))
+    whole = checkpoints.load_model(folder)
+    before, after = workshop.compress_model("cnn", folder)
+    assert before == (trained[0] / "weights.safetensors").stat().st_size
+    assert after == (folder / "weights.safetensors.xz").stat().st_size
+    assert after < 0.55 * before  # 8 bits a weight instead of 16
+    assert not (folder / "weights.safetensors").exists()
+    assert workshop.trained("cnn", folder, classes).digest != whole.digest
+    with pytest.raises(InputError, match=r"expected weights to compress, found none; train them with: train cnn"):
+        workshop.compress_model("cnn", folder)
+
+
+def test_a_folder_without_weights_was_not_trained(tmp_path: Path, classes: Classes) -> None:
+    assert models.from_folder("cnn", tmp_path, classes) is None
+    with pytest.raises(InputError, match="expected the weights that were just trained"):
+        workshop.trained("cnn", tmp_path, classes)
