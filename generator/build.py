@@ -16,6 +16,7 @@ from generator import (
     models,
     observe,
     pages,
+    samples,
     selection,
     terminal,
     workshop,
@@ -72,6 +73,7 @@ def build(config: Config, root: Path | None, out: Path, cache: Path, digest: str
         photos=photos,
         data=selection.summary(_data_name(config), classes, root, site.decoded, evaluations["cnn"], photos),
         environment=environment.versions(),
+        licences=samples.licence_texts(content / "samples") if config.samples.bundled else {},
     )
     files = pages.render(report, _figures(site, report), config, templates, content)
     writer.place(files, out, {"inputs": digest})

@@ -92,11 +92,12 @@ def _training(name: str, runs: Sequence[Run]) -> list[str]:
     seconds = sum(epoch.seconds for epoch in run.epochs)
     told = ", ".join(f"{key} {run.settings[key]}" for key in SHOWN if key in run.settings)
     machine = run.environment
-    where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores"
+    where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
+    where += f"torch {machine.get('torch', '?')}"
     return [
         (
             f"`python -m generator train {name} --preset {run.settings.get('preset', 'default')}`: from scratch, "
-            f"AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}, torch {machine.get('torch', '?')}; the"
+            f"AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the"
         ),
         f"weights of epoch {run.kept}, the best by validation accuracy, were kept.",
         "",

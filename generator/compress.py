@@ -79,6 +79,8 @@ def _coded(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Codes (uint8, flat) and the codebook (16,): zero, and 15 values found by Lloyd's algorithm in one dimension."""
     flat = matrix.flatten()
     kept = flat[flat != 0]
+    if not len(kept):
+        return torch.zeros(len(flat), dtype=torch.uint8), torch.zeros(CODES)
     # Quantiles would crowd around zero; an even grid starts from the values that matter (Han et al., section 3.2).
     book = torch.linspace(float(kept.min()), float(kept.max()), CODES - 1)
     for _ in range(ROUNDS):

@@ -153,7 +153,7 @@ def imagenet_file(
         if offline:
             raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
         say(f"AlexNet: downloading ImageNet's weights ({size / 1e6:.0f} MB)")
-        fetch_file(path, url, size, sha256)
+        fetch_file(path, url, size, sha256, pause=0.2)
     elif not hashlib.sha256(path.read_bytes()).hexdigest().startswith(sha256):
         raise InputError(f"{path}: expected sha256 {sha256}…, found another; delete the file to download it again")
     return path

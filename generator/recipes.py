@@ -38,9 +38,9 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             epochs=90, augmentation=STRONG, mild=MILD, tail=0.12, sizes=((0, 32), (0.13, 48), (0.8, 64)), warm_up=0.1
         ),
         "one batch": Recipe(
-            epochs=80, limit=128, learning_rate=3e-3, smoothing=0, weight_decay=0, average=0, sizes=((0, 64),)
+            epochs=60, limit=128, learning_rate=3e-3, smoothing=0, weight_decay=0, average=0, sizes=((0, 64),)
         ),
-        "without augmentation": Recipe(epochs=12, sizes=((0, 64),), smoothing=0, average=0.99),
+        "without augmentation": Recipe(epochs=10, sizes=((0, 48),), smoothing=0, average=0.99),
     },
     "alexnet": {
         "default": Recipe(

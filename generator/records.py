@@ -282,3 +282,4 @@ class Report:
     data: DataSummary
     environment: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    licences: Mapping[str, str] = field(default_factory=dict)  # name -> text, where it must travel with the photos

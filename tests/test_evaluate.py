@@ -178,7 +178,7 @@ def test_interval_of_unanimous_answers_is_a_point(answer: bool) -> None:
 def test_softmax_by_hand_also_of_huge_logits() -> None:
     logits = np.array([[0.0, math.log(3)], [1000.0, 1000.0], [-1000.0, 1000.0]])
 
-    np.testing.assert_allclose(softmax(logits), [[0.25, 0.75], [0.5, 0.5], [0, 1]], atol=1e-12)
+    np.testing.assert_allclose(softmax(logits), [[0.25, 0.75], [0.5, 0.5], [0.0, 1.0]], atol=1e-12)
     assert log_softmax(logits)[2].tolist() == [-2000, 0]
 
 

@@ -180,7 +180,7 @@ def test_a_name_that_leads_nowhere_is_told_with_the_form_expected(path: str) -> 
 
 
 def test_a_name_of_no_class_or_function_is_told() -> None:
-    with pytest.raises(InputError, match="generator.networks:MEAN.*expected a class or function"):
+    with pytest.raises(InputError, match=r"generator\.networks:MEAN.*expected a class or function"):
         construct("generator.networks:MEAN", 3)
 
 

@@ -49,7 +49,7 @@ def test_every_convolution_with_what_its_units_see() -> None:
 def test_an_explanation_agrees_with_direct_calls() -> None:
     one = loaded()
     images = images_of(PHOTO)
-    found = observe.explanation("noise", 1, observe.observed(one, PHOTO, 1, [], ""))
+    found = observe.explanation("noise", 1, None, observe.observed(one, PHOTO, 1, None, ""))
     with torch.no_grad():
         logits = one.network(images)[0]
     assert found.layer == explain.choose_layer(one.network, images)
@@ -68,10 +68,10 @@ def test_an_explanation_agrees_with_direct_calls() -> None:
 
 
 def test_a_cached_explanation_is_the_same(tmp_path: Path) -> None:
-    arrays = observe.observed(loaded(), PHOTO, None, [], "")
+    arrays = observe.observed(loaded(), PHOTO, None, None, "")
     kept = Cache(tmp_path).arrays("key", lambda: arrays)
     kept = Cache(tmp_path).arrays("key", dict)  # the second time from the disk
-    now, then = (observe.explanation("noise", None, each) for each in (arrays, kept))
+    now, then = (observe.explanation("noise", None, None, each) for each in (arrays, kept))
     assert [stage.layer for stage in then.stages] == [stage.layer for stage in now.stages]
     assert (then.layer, then.targets) == (now.layer, now.targets)
     np.testing.assert_array_equal(then.cams, now.cams)
@@ -79,7 +79,7 @@ def test_a_cached_explanation_is_the_same(tmp_path: Path) -> None:
 
 def test_a_named_layer_is_the_one_explained() -> None:
     one = loaded()
-    found = observe.explanation("noise", None, observe.observed(one, PHOTO, None, [], "features.relu3"))
+    found = observe.explanation("noise", None, None, observe.observed(one, PHOTO, None, None, "features.relu3"))
     assert found.layer == "features.relu3"
     assert found.cams.shape == (3, 16, 16)
     wanted = explain.grad_cam_all(one.network, images_of(PHOTO), "features.relu3")[0]
@@ -90,16 +90,18 @@ def test_of_many_classes_only_the_named_are_explained() -> None:
     one = loaded(classes=101)
     images = images_of(PHOTO)
     first, second, third, fourth = one.network(images)[0].topk(4).indices.tolist()
-    found = observe.explanation("noise", third, observe.observed(one, PHOTO, third, [first, fourth], ""))
+    found = observe.explanation("noise", third, fourth, observe.observed(one, PHOTO, third, fourth, ""))
     assert found.targets == (first, second, third, fourth)
+    assert (found.label, found.other) == (third, fourth)
     assert (found.predicted, found.runner_up) == (first, second)
+    assert observe.observed(one, PHOTO, second, first, "")["targets"].tolist() == [first, second]
     for target in found.targets:
         wanted = explain.grad_cam(one.network, images, [target])[0].numpy()
         np.testing.assert_allclose(found.cam(target), wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_a_hundred_classes_are_all_explained() -> None:
-    found = observe.observed(loaded(classes=100), PHOTO, None, [], "")
+    found = observe.observed(loaded(classes=100), PHOTO, None, None, "")
     assert found["targets"].tolist() == list(range(100))
 
 

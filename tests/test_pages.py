@@ -500,3 +500,9 @@ def test_formats() -> None:
     assert formats.subject("Line chart of a loss: it falls.") == "Line chart of a loss"
     assert formats.finding("Line chart of a loss: it falls.") == "It falls."
     assert formats.cell(-0.5) == "−0.5"
+
+
+def test_the_licence_texts_travel_with_the_photos() -> None:
+    files = site(replace(synthetic.report(), licences={"GPL-2": "Everyone is permitted to copy."}))
+    assert files["assets/licences/gpl-2.txt"] == b"Everyone is permitted to copy."
+    assert '<a href="assets/licences/gpl-2.txt">GPL-2</a>' in files["about.html"].decode()

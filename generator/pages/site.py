@@ -14,6 +14,7 @@ from jinja2 import Environment
 from generator.config import Config
 from generator.pages import words
 from generator.pages.facts import Portrait, course, portrait
+from generator.pages.formats import slug
 from generator.pages.results import results
 from generator.records import Figure, Photo, Report
 
@@ -60,6 +61,7 @@ def render(
     pages.globals["pages"] = story
     files = {path: data for figure in figures.values() for path, data in figure.files.items()}
     files |= _static(templates)
+    files |= {licence_path(name): text.encode() for name, text in report.licences.items()}
     for page in story:
         files |= _pages(pages, page, story, spoken[page.name], report.photos)
     # Served at any depth, so that only an absolute address would be right everywhere.
@@ -72,6 +74,11 @@ def render(
     return files
 
 
+def licence_path(name: str) -> str:
+    """Where a licence's text stands in the site."""
+    return f"assets/licences/{slug(name)}.txt"
+
+
 def _facts(
     report: Report, portraits: tuple[Portrait, ...], figures: Mapping[str, Figure], config: Config
 ) -> Mapping[str, Any]:
@@ -82,6 +89,7 @@ def _facts(
         "data": report.data,
         "environment": report.environment,
         "notes": report.notes,
+        "licences": {name: licence_path(name) for name in report.licences},
         "photos": report.photos,
         "networks": portraits,
         "first": portraits[0],

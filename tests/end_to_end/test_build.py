@@ -204,6 +204,18 @@ def test_killed_at_any_moment_the_old_site_is_whole(copy: Path) -> None:
     assert [path.name for path in copy.iterdir() if ".cnn-report-" in path.name] == []
 
 
+@pytest.mark.slow
+def test_build_trains_what_is_missing_and_says_so(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(copy / "models" / "cnn")
+    assert main(["build", "--config", str(copy / "report.toml")]) == 0
+    said = capsys.readouterr().err
+    assert "holds no weights, so they are trained now" in said
+    assert "min left" in said
+    history = json.loads((copy / "models" / "cnn" / "history.json").read_text("utf-8"))
+    assert len(history["runs"][0]["epochs"]) == 32
+    assert not (copy / "models" / "cnn" / "resume.safetensors").exists()
+
+
 def spoil_toml(project: Path) -> None:
     (project / "report.toml").write_text("[report\ntitle = 1")
 
