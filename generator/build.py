@@ -67,7 +67,7 @@ def build(config: Config, root: Path | None, out: Path, cache: Path, digest: str
     templates, content = inputs.folders(config)
     loaded = [_obtain(site, name) for name in inputs.MODELS]
     evaluations = {one.id: _evaluation(one) for one in loaded}
-    photos, failures = selection.photos(config, content, root, classes, evaluations)
+    photos, failures = selection.photos(config, content, root, site.decoded, classes, evaluations)
     report = Report(
         networks=tuple(_observe(site, one, photos, failures[one.id]) for one in loaded),
         photos=photos,

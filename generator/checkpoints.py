@@ -264,7 +264,7 @@ def load_evaluation(folder: Path) -> Evaluation | None:
 def load_card(folder: Path) -> str:
     """The model card, Markdown; empty where there is none."""
     path = folder / CARD
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def save_card(folder: Path, text: str) -> None:

@@ -106,7 +106,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(f"{folder}: the disk is full; make room and run it again, it goes on from there") from None
         reason = error.strerror or error
-        raise InputError(f"{folder}: expected a folder for the data set, cannot write there ({reason})") from None
+        raise InputError(f"{folder}: expected a folder for the download, cannot write there ({reason})") from None
 
 
 def _obtain(archive: Path, url: str, checksum: str, size: int, progress: TextIO, pause: float) -> None:

@@ -10,6 +10,7 @@ import torch
 from generator import data, observe, samples, tiny_imagenet
 from generator.classes import Classes
 from generator.config import Config
+from generator.data import ImageSet
 from generator.photos import square
 from generator.records import DataSummary, Evaluation, Photo
 
@@ -18,12 +19,18 @@ EXAMPLES = 4  # of each class on the data page
 
 
 def photos(
-    config: Config, content: Path, root: Path | None, classes: Classes, evaluations: Mapping[str, Evaluation | None]
+    config: Config,
+    content: Path,
+    root: Path | None,
+    decoded: Path,
+    classes: Classes,
+    evaluations: Mapping[str, Evaluation | None],
 ) -> tuple[tuple[Photo, ...], dict[str, tuple[str, ...]]]:
     """All photos of the report: one's own, the bundled ones, test images, and the networks' most confident mistakes.
 
     Args:
         root: the data set, None where there is none; then there are no test images and no mistakes.
+        decoded: where its decoded images are kept.
         evaluations: by network.
     Returns:
         the photos, and by network the ids of those that show its mistakes.
@@ -33,9 +40,10 @@ def photos(
         found += samples.bundled(content / "samples", classes.names)
     failures: dict[str, tuple[str, ...]] = dict.fromkeys(evaluations, ())
     if root is not None:
-        found += samples.from_test(root, classes, _spread(root, classes, config.samples.test_images))
+        test = data.load(root, classes, "test", decoded)
+        found += samples.from_test(root, classes, _spread(test, len(classes), config.samples.test_images))
         for name, evaluation in evaluations.items():
-            wrong = samples.from_test(root, classes, _mistaken(evaluation))
+            wrong = samples.from_test(root, classes, _mistaken(evaluation, test.files))
             failures[name] = tuple(photo.id for photo in wrong)
             found += wrong
     return tuple({photo.id: photo for photo in found}.values()), failures
@@ -84,21 +92,26 @@ def summary(
     )
 
 
-def _spread(root: Path, classes: Classes, count: int) -> list[str]:
-    """File names of so many test images, of classes as far apart in the list as can be."""
+def _spread(test: ImageSet, classes: int, count: int) -> list[str]:
+    """File names of so many whole test images, of classes as far apart in the list as can be."""
     firsts: dict[int, str] = {}
-    for image in tiny_imagenet.list_images(root, classes, "test"):
-        firsts.setdefault(image.target, image.name)
-    count = min(count, len(classes))
-    chosen = [round(step * (len(classes) - 1) / max(1, count - 1)) for step in range(count)]
+    for target, file in zip(test.targets.tolist(), test.files, strict=True):
+        firsts.setdefault(target, file)
+    count = min(count, classes)
+    chosen = [round(step * (classes - 1) / max(1, count - 1)) for step in range(count)]
     return [firsts[target] for target in chosen]
 
 
-def _mistaken(evaluation: Evaluation | None) -> list[str]:
-    """File names of the most confident mistakes on test images, one for each true class."""
+def _mistaken(evaluation: Evaluation | None, files: Sequence[str]) -> list[str]:
+    """File names of the most confident mistakes on test images, one for each true class.
+
+    Only of images that are here: a network may have been evaluated on another part of the official images.
+    """
     if evaluation is None or "test" not in evaluation.splits:
         return []
+    here = set(files)
     firsts: dict[int, str] = {}
     for mistake in evaluation.splits["test"].mistakes:
-        firsts.setdefault(mistake.true, mistake.image)
+        if mistake.image in here:
+            firsts.setdefault(mistake.true, mistake.image)
     return list(firsts.values())[:FAILURES]

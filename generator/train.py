@@ -28,6 +28,8 @@ Weights = dict[str, Tensor]
 FLOOR = 1e-3
 # The average takes in the weights every so many steps: as good as every step, and cheaper.
 AVERAGE_EVERY = 4
+# Pruning goes from the first to the second share of the epochs.
+PRUNED_FROM, PRUNED_BY = 0.2, 0.75
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Recipe:
     average: float = 0.998  # decay a step; 0 keeps the last weights instead
     patience: int = 0  # epochs without a better validation accuracy before the run stops; 0: never
     prune: float = 0.0  # share of the large linear layers' weights that are zero in the end (Zhu & Gupta 2017)
-    limit: int = 0  # only the first so many images: the one-batch check; 0: all
+    limit: int = 0  # only so many images, of all classes: the one-batch check; 0: all
     precision: str = "auto"  # "float32", "bfloat16", or "auto": whichever is faster here
     seed: int = 0
 
@@ -104,7 +106,9 @@ def fit(
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     images, targets = train.images, train.targets
     if recipe.limit:
-        images, targets = images[: recipe.limit], targets[: recipe.limit]
+        # Evenly over the set, which is ordered by class.
+        chosen = torch.linspace(0, len(images) - 1, min(recipe.limit, len(images))).long()
+        images, targets = images[chosen], targets[chosen]
     optimizer = _optimizer(network, recipe, device)
     if state is None:
         weights = _copy(network)
@@ -114,8 +118,10 @@ def fit(
     else:
         network.load_state_dict(state.weights)
         _restore_moments(optimizer, network, state.moments)
-    average = {name: tensor.to(device).clone() for name, tensor in state.average.items()}
+    # In the network's order, which a resume file does not keep: `_first_kernels` takes the first.
+    average = {name: state.average[name].to(device).clone() for name in network.state_dict()}
     batches = math.ceil(len(images) / recipe.batch)
+    every = AVERAGE_EVERY if batches >= AVERAGE_EVERY else 1
     marks = _snapshot_epochs(recipe.epochs)
 
     while not state.complete:
@@ -152,8 +158,8 @@ def fit(
                 for parameter, mask in masks:
                     parameter.detach().mul_(mask)
                 state.steps += 1
-                if recipe.average and state.steps % AVERAGE_EVERY == 0:
-                    _take_in(average, network, recipe.average, state.steps)
+                if recipe.average and state.steps % every == 0:
+                    _take_in(average, network, recipe.average**every, state.steps)
                 on_step(Step(epoch, number + 1, batches, value))
         state.weights = _copy(network)
         state.average = {n: t.cpu().clone() for n, t in average.items()} if recipe.average else dict(state.weights)
@@ -173,7 +179,7 @@ def fit(
         )
         if epoch in marks:
             state.snapshots[epoch] = _first_kernels(state.average)
-        if _is_best(state):
+        if _is_best(state, recipe):
             state.best, state.kept = dict(state.average), epoch
         state.complete = epoch >= recipe.epochs or bool(recipe.patience and epoch - state.kept >= recipe.patience)
         on_epoch(state)
@@ -243,12 +249,12 @@ def _restore_moments(optimizer: torch.optim.Optimizer, network: nn.Module, momen
 def _masks(network: nn.Module, average: Weights, recipe: Recipe, share: float) -> list[tuple[Tensor, Tensor]]:
     """The large linear layers' weights and which of them live in this epoch; the others are set to zero here.
 
-    Gradual magnitude pruning, Zhu & Gupta 2017 (arXiv:1710.01878), equation 1, from 20 % to 75 % of the epochs. What is
+    Gradual magnitude pruning, Zhu & Gupta 2017 (arXiv:1710.01878), equation 1, from PRUNED_FROM to PRUNED_BY. What is
     zero stays the smallest, so the mask follows from the weights and needs no memory of its own.
     """
     if not recipe.prune:
         return []
-    way = min(1.0, max(0.0, (share - 0.2) / 0.55))
+    way = min(1.0, max(0.0, (share - PRUNED_FROM) / (PRUNED_BY - PRUNED_FROM)))
     zeros = recipe.prune * (1 - (1 - way) ** 3)
     masks: list[tuple[Tensor, Tensor]] = []
     for name, parameter in network.named_parameters():
@@ -263,7 +269,7 @@ def _masks(network: nn.Module, average: Weights, recipe: Recipe, share: float) -
 
 def _take_in(average: Weights, network: nn.Module, decay: float, steps: int) -> None:
     """Move the average towards the network's present weights and buffers; quickly while it is young."""
-    keep = min(decay**AVERAGE_EVERY, steps / (steps + 20))
+    keep = min(decay, steps / (steps + 20))
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():
             average[name].lerp_(tensor, 1 - keep)
@@ -300,10 +306,14 @@ def _validate(
     return loss / len(validation.images), right / len(validation.images)
 
 
-def _is_best(state: TrainingState) -> bool:
-    """Whether the last epoch is the best so far by validation accuracy; a tie goes to the later one."""
-    scores = [epoch.validation_accuracy for epoch in state.epochs]
-    last = scores[-1]
+def _is_best(state: TrainingState, recipe: Recipe) -> bool:
+    """Whether the last epoch is the best so far by validation accuracy; a tie goes to the later one.
+
+    Where weights are pruned, only epochs after the pruning are compared: earlier ones have weights that must go.
+    """
+    first = math.ceil(PRUNED_BY * recipe.epochs) if recipe.prune else 0
+    scores = [epoch.validation_accuracy for epoch in state.epochs[first:]]
+    last = state.epochs[-1].validation_accuracy
     return last is None or all(score is None or last >= score for score in scores)
 
 

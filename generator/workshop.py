@@ -45,7 +45,7 @@ def train_model(
     resume: bool = False,
     changes: Mapping[str, object] | None = None,
 ) -> Run:
-    """Train `name` by a preset and write its folder: weights, history, snapshots, evaluation, card.
+    """Train `name` by a preset and write its folder: weights, history, snapshots.
 
     The runs "one batch" and "without augmentation" leave the weights as they are: only their history is recorded.
 

@@ -144,10 +144,8 @@ def test_runs_keep_their_order_and_a_new_one_replaces_its_namesake(tmp_path: Pat
     checkpoints.save_run(tmp_path, again)
     assert checkpoints.load_runs(tmp_path) == (RUN, again)
     snapshots = checkpoints.load_snapshots(tmp_path)
-    assert {epoch: (kernels.dtype, kernels.mean()) for epoch, kernels in snapshots.items()} == {
-        0: (np.float32, 0),
-        12: (np.float32, 1),
-    }
+    assert all(kernels.dtype == np.float32 for kernels in snapshots.values())
+    assert {epoch: float(kernels.mean()) for epoch, kernels in snapshots.items()} == {0: 0.0, 12: 1.0}
 
 
 def test_an_evaluation_comes_back_and_nan_is_null(tmp_path: Path) -> None:
@@ -345,6 +343,7 @@ def test_what_cannot_be_written_leaves_the_old_file(full: Path, name: str) -> No
 
 
 @posix
+@pytest.mark.slow
 def test_killed_at_any_moment_the_weights_load(tmp_path: Path) -> None:
     """One process forks three that save without end, and kills them; torch is loaded once."""
     code = """

@@ -376,5 +376,5 @@ def test_a_disk_that_fills_up_while_unpacking_leaves_the_old_folder(
 
 def test_a_place_that_cannot_be_written_is_told(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="expected a folder for the data set, cannot write there"):
+    with pytest.raises(InputError, match="expected a folder for the download, cannot write there"):
         get(Archive(content, url="http://127.0.0.1:9/"), tmp_path / "file" / "tiny-imagenet-200")

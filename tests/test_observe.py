@@ -23,7 +23,8 @@ PHOTO = Photo("noise", "Noise", np.random.default_rng(0).integers(0, 256, (80, 1
 def loaded(classes: int = 3, folder: Path | None = None) -> Loaded:
     network = SmallCNN(classes, WIDTHS)
     initialise(network, 0)
-    torch.nn.init.normal_(network.head[2].weight, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        network.get_parameter("head.linear.weight").normal_(generator=torch.Generator().manual_seed(1))
     names = tuple(f"class {number}" for number in range(classes))
     description = Description("SmallCNN", names, names, 64, 64, WIDTHS)
     return Loaded("cnn", network.eval(), description, "d" * 64, "Made here.", ("A note.",), folder)

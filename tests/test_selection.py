@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_without_a_data_set_there_are_the_bundled_photos_alone(
     tmp_path: Path, classes: Classes, evaluation: Evaluation
 ) -> None:
     found, failures = selection.photos(
-        configured(tmp_path, 8, bundled=True), CONTENT, None, classes, {"cnn": evaluation, "alexnet": None}
+        configured(tmp_path, 8, bundled=True), CONTENT, None, tmp_path, classes, {"cnn": evaluation, "alexnet": None}
     )
     assert {photo.origin for photo in found} == {"bundled"}
     assert failures == {"cnn": (), "alexnet": ()}
@@ -56,7 +57,7 @@ def test_mistakes_are_the_surest_of_each_true_class(
 ) -> None:
     root = small_data_set.root
     found, failures = selection.photos(
-        configured(tmp_path, 0), CONTENT, root, classes, {"cnn": evaluation, "alexnet": None}
+        configured(tmp_path, 0), CONTENT, root, tmp_path, classes, {"cnn": evaluation, "alexnet": None}
     )
     # The surest of all is the last image of the last class.
     wanted = [last(root, classes, 2), last(root, classes, 1)]
@@ -73,7 +74,12 @@ def test_two_networks_may_share_a_mistake_and_it_is_shown_once(
     tmp_path: Path, small_data_set: SmallDataSet, classes: Classes, evaluation: Evaluation
 ) -> None:
     found, failures = selection.photos(
-        configured(tmp_path, 0), CONTENT, small_data_set.root, classes, {"cnn": evaluation, "alexnet": evaluation}
+        configured(tmp_path, 0),
+        CONTENT,
+        small_data_set.root,
+        tmp_path,
+        classes,
+        {"cnn": evaluation, "alexnet": evaluation},
     )
     assert failures["cnn"] == failures["alexnet"]
     assert [photo.id for photo in found] == list(failures["cnn"])
@@ -83,7 +89,9 @@ def test_two_networks_may_share_a_mistake_and_it_is_shown_once(
 def test_test_images_are_spread_over_the_classes(
     tmp_path: Path, small_data_set: SmallDataSet, classes: Classes, count: int, labels: list[int]
 ) -> None:
-    found, _ = selection.photos(configured(tmp_path, count), CONTENT, small_data_set.root, classes, {"cnn": None})
+    found, _ = selection.photos(
+        configured(tmp_path, count), CONTENT, small_data_set.root, tmp_path, classes, {"cnn": None}
+    )
     assert [photo.label for photo in found] == labels
     assert {photo.origin for photo in found} <= {"test"}
 
@@ -109,7 +117,7 @@ def test_the_summary_counts_what_lies_there(
 def test_without_a_data_set_the_summary_is_the_evaluation_s(
     tmp_path: Path, small_data_set: SmallDataSet, classes: Classes, evaluation: Evaluation
 ) -> None:
-    shown, _ = selection.photos(configured(tmp_path, 2), CONTENT, small_data_set.root, classes, {})
+    shown, _ = selection.photos(configured(tmp_path, 2), CONTENT, small_data_set.root, tmp_path, classes, {})
     found = selection.summary("shapes", classes, None, tmp_path, evaluation, shown)
     assert (found.counts, found.per_class, found.present) == ({"test": 18}, {"test": 6}, False)
     assert (found.digest, found.examples) == ("d" * 64, {})
@@ -119,3 +127,20 @@ def test_without_a_data_set_the_summary_is_the_evaluation_s(
 def test_without_a_data_set_and_an_evaluation_there_is_nothing_to_count(tmp_path: Path, classes: Classes) -> None:
     found = selection.summary("shapes", classes, None, tmp_path, None, ())
     assert (found.counts, found.per_class, found.augmented, found.digest) == ({}, {}, (), "")
+
+
+def test_images_that_are_not_here_or_broken_are_not_shown(
+    tmp_path: Path, small_data_set: SmallDataSet, classes: Classes, evaluation: Evaluation
+) -> None:
+    root = Path(shutil.copytree(small_data_set.root, tmp_path / "copy"))
+    gone, listed = last(root, classes, 2), list_images(root, classes, "test")
+    (root / "val" / "images" / gone).unlink()
+    broken = next(image for image in listed if image.target == 0)
+    broken.path.write_bytes(b"no image")
+    found, failures = selection.photos(
+        configured(tmp_path, 1), CONTENT, root, tmp_path / "cache", classes, {"cnn": evaluation}
+    )
+    assert gone.removesuffix(".JPEG").replace("_", "-") not in " ".join(failures["cnn"])
+    assert len(failures["cnn"]) == 1
+    second = [image for image in listed if image.target == 0][1]
+    assert found[0].id == f"test-{second.path.stem.replace('_', '-')}"

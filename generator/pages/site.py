@@ -12,9 +12,9 @@ from xml.sax.saxutils import escape
 from jinja2 import Environment
 
 from generator.config import Config
+from generator.exhibits import slug
 from generator.pages import words
 from generator.pages.facts import Portrait, course, portrait
-from generator.pages.formats import slug
 from generator.pages.results import results
 from generator.records import Figure, Photo, Report
 
