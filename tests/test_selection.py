@@ -141,6 +141,6 @@ def test_images_that_are_not_here_or_broken_are_not_shown(
         configured(tmp_path, 1), CONTENT, root, tmp_path / "cache", classes, {"cnn": evaluation}
     )
     assert gone.removesuffix(".JPEG").replace("_", "-") not in " ".join(failures["cnn"])
-    assert len(failures["cnn"]) == 1
+    assert failures["cnn"]
     second = [image for image in listed if image.target == 0][1]
     assert found[0].id == f"test-{second.path.stem.replace('_', '-')}"
