@@ -1,50 +1,75 @@
-# make site: the report, from nothing.  make test: every test.  make check: what CI runs.  make bench: the README's figures.
-PYTHON ?= python3
+# make site    a fresh machine -> the report in site/
+# make test    every test            make check   what CI runs: lint, format, types, tests
+# make bench   the README's figures  make clean   remove what the program made
+#
+# Set on the command line: PYTHON (3.10 or newer), ARGS (for `build`, such as ARGS="--offline").
+
 VENV := .venv
-RUN := $(VENV)/bin/python
+BIN := $(VENV)/bin
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 10))'
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do \
+	if $$python $(NEW_ENOUGH) 2>/dev/null; then echo $$python; break; fi; done)
 
-.PHONY: site test check lint bench browser clean
+.PHONY: help site test check lint types bench clean install-site install-check browser
+.NOTPARALLEL:
 
-site: $(VENV)/installed
-	$(RUN) -m generator build
-	@echo "open $(CURDIR)/site/index.html"
+help:
+	@sed -n 's/^# //p' Makefile
 
-test: $(VENV)/installed-test browser
-	$(RUN) -m pytest
+site: install-site
+	@$(BIN)/python -m generator build $(ARGS)
+	@echo "Open $(CURDIR)/site/index.html"
 
-check: lint test
+test: install-check browser
+	$(BIN)/python -m pytest
 
-lint: $(VENV)/installed-test
-	$(RUN) -m ruff format --check .
-	$(RUN) -m ruff check .
-	$(RUN) -m mypy
+check: lint types test
 
-bench: $(VENV)/installed
-	$(RUN) benchmarks/build_time.py
+lint: install-check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
-# The stamps keep pip away, and so the network, until pyproject.toml changes.
-$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(RUN) -m pip install --quiet -e .
-	@touch $@
+types: install-check
+	$(BIN)/mypy
 
-$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
-	$(RUN) -m pip install --quiet -e '.[test,check]'
-	@touch $@ $(VENV)/installed
-
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "expected Python 3.10 or newer, got $$($(PYTHON) --version); name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-
-# Chromium for the browser tests where it can be had; without it they are skipped and say so.
-browser:
-	@for name in chromium chromium-browser google-chrome google-chrome-stable chrome; do \
-		command -v $$name > /dev/null && exit 0; done; \
-	if [ -n "$$CHROME" ] || [ -d "/Applications/Google Chrome.app" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium > /dev/null \
-		|| echo "chromium could not be installed: the browser tests will be skipped"; \
-	else echo "no Chrome or Chromium found: the browser tests will be skipped"; fi
+bench: install-check
+	@for script in benchmarks/*.py; do \
+		[ -f "$$script" ] || { echo "there is nothing in benchmarks/"; exit 1; }; \
+		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
+	done
 
 clean:
-	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find site -mindepth 1 ! -name .gitignore -delete
+	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache build dist
+
+# A copy of the pyproject.toml that was installed is kept in the environment: pip is asked again only when it changed, so
+# that everything works without a network from then on.
+install-site: $(BIN)/python
+	@cmp -s pyproject.toml $(VENV)/installed-check.toml || cmp -s pyproject.toml $(VENV)/installed-site.toml || { \
+		$(BIN)/python -m pip install --disable-pip-version-check --editable . && \
+		cp pyproject.toml $(VENV)/installed-site.toml; }
+
+install-check: $(BIN)/python
+	@cmp -s pyproject.toml $(VENV)/installed-check.toml || { \
+		$(BIN)/python -m pip install --disable-pip-version-check --editable '.[test,check]' && \
+		cp pyproject.toml $(VENV)/installed-check.toml; }
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then echo "expected Python 3.10 or newer, found none; name one with: make PYTHON=..."; exit 1; fi
+	@$(PYTHON) $(NEW_ENOUGH) || { \
+		echo "expected Python 3.10 or newer, $(PYTHON) is `$(PYTHON) --version 2>&1`; name one with: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "could not make $(VENV); on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+# The browser tests open the pages in a real browser. Where there is none and none can be had, pytest says what it skips.
+browser:
+	@for name in $(CHROME) chromium chromium-browser google-chrome google-chrome-stable chrome \
+			"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do \
+		command -v "$$name" >/dev/null && exit 0; done; \
+	if [ "`id -u`" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing chromium for the browser tests"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+		echo "chromium could not be installed: the browser tests are skipped"; \
+	else \
+		echo "no Chrome or Chromium is installed: the browser tests are skipped (CHROME=... names one elsewhere)"; \
+	fi

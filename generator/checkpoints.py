@@ -172,31 +172,19 @@ def load_state(folder: Path, key: Mapping[str, Any]) -> TrainingState | None:
     tensors, metadata = _read_tensors(path)
     try:
         numbers = json.loads(metadata["state"])
-        epochs = [Epoch(**epoch) for epoch in numbers["epochs"]]
+        found: dict[str, Any] = dict(numbers["key"])
+        state = _state(tensors, numbers)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: expected the state of an interrupted run ({error!r}); train without --resume"
         ) from error
     for name, value in json.loads(json.dumps(dict(key))).items():
-        if numbers["key"].get(name) != value:
+        if found.get(name) != value:
             raise InputError(
-                f"{path}: expected a run with {name} = {value}, found {numbers['key'].get(name)}; "
+                f"{path}: expected a run with {name} = {value}, found {found.get(name)}; "
                 "give the same settings, or train without --resume"
             )
-    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "best": {}, "moments": {}, "snapshots": {}}
-    for name, tensor in tensors.items():
-        part, _, rest = name.partition("/")
-        parts[part][rest] = tensor
-    snapshots = {int(epoch): tensor for epoch, tensor in parts.pop("snapshots").items()}
-    return TrainingState(
-        **parts,
-        snapshots=snapshots,
-        epochs=epochs,
-        kept=numbers["kept"],
-        steps=numbers["steps"],
-        precision=numbers["precision"],
-        complete=numbers["complete"],
-    )
+    return state
 
 
 def drop_state(folder: Path) -> None:
@@ -270,6 +258,24 @@ def load_card(folder: Path) -> str:
 def save_card(folder: Path, text: str) -> None:
     """Write the model card."""
     _write(folder / CARD, text.encode())
+
+
+def _state(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> TrainingState:
+    """What `save_state` wrote, from the tensors and the numbers of the file."""
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "best": {}, "moments": {}, "snapshots": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition("/")
+        parts[part][rest] = tensor
+    snapshots = {int(epoch): tensor for epoch, tensor in parts.pop("snapshots").items()}
+    return TrainingState(
+        **parts,
+        snapshots=snapshots,
+        epochs=[Epoch(**epoch) for epoch in numbers["epochs"]],
+        kept=numbers["kept"],
+        steps=numbers["steps"],
+        precision=numbers["precision"],
+        complete=numbers["complete"],
+    )
 
 
 def _split_scores(said: dict[str, Any]) -> SplitScores:

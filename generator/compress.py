@@ -76,11 +76,19 @@ def stretch(content: bytes) -> bytes:
 
 
 def _coded(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes (uint8, flat) and the codebook (16,): zero, and 15 values found by Lloyd's algorithm in one dimension."""
+    """Codes (uint8, flat) and the codebook (16,): zero and 15 values, exactly the matrix's own where it has no more."""
     flat = matrix.flatten()
     kept = flat[flat != 0]
-    if not len(kept):
-        return torch.zeros(len(flat), dtype=torch.uint8), torch.zeros(CODES)
+    book = torch.unique(kept)
+    if len(book) >= CODES:
+        book = _levels(kept)
+    codes = torch.bucketize(flat, (book[1:] + book[:-1]) / 2).to(torch.uint8) + 1
+    codes[flat == 0] = 0
+    return codes, F.pad(book, (1, CODES - 1 - len(book)))
+
+
+def _levels(kept: Tensor) -> Tensor:
+    """The 15 values, ascending, that Lloyd's algorithm finds for many, in one dimension."""
     # Quantiles would crowd around zero; an even grid starts from the values that matter (Han et al., section 3.2).
     book = torch.linspace(float(kept.min()), float(kept.max()), CODES - 1)
     for _ in range(ROUNDS):
@@ -88,6 +96,4 @@ def _coded(matrix: Tensor) -> tuple[Tensor, Tensor]:
         sums = torch.zeros_like(book).index_add_(0, nearest, kept)
         counts = torch.bincount(nearest, minlength=CODES - 1)
         book = torch.where(counts > 0, sums / counts.clamp(min=1), book)
-    codes = torch.bucketize(flat, (book[1:] + book[:-1]) / 2).to(torch.uint8) + 1
-    codes[flat == 0] = 0
-    return codes, torch.cat([torch.zeros(1), book])
+    return book

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -28,6 +29,8 @@ Weights = dict[str, Tensor]
 FLOOR = 1e-3
 # The average takes in the weights every so many steps: as good as every step, and cheaper.
 AVERAGE_EVERY = 4
+# How torch says that memory ran out: on GPUs, on the CPU of Linux and macOS, of Windows.
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 # Pruning goes from the first to the second share of the epochs.
 PRUNED_FROM, PRUNED_BY = 0.2, 0.75
 
@@ -114,7 +117,8 @@ def fit(
         weights = _copy(network)
         state = TrainingState(weights, dict(weights), dict(weights))
         state.snapshots[0] = _first_kernels(weights)
-        state.precision = _precision(network, images, recipe, device)
+        with _memory_explained(recipe):
+            state.precision = _precision(network, images, recipe, device)
     else:
         network.load_state_dict(state.weights)
         _restore_moments(optimizer, network, state.moments)
@@ -139,14 +143,12 @@ def fit(
                 rate = learning_rate(state.steps, batches * recipe.epochs, recipe)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                pixels, partner, own = augment(images[chosen].to(device), size, how, pixel_generator)
                 wanted = targets[chosen].to(device)
-                try:
+                with _memory_explained(recipe):
+                    pixels, partner, own = augment(images[chosen].to(device), size, how, pixel_generator)
                     loss, logits = _step(
                         network, optimizer, pixels, wanted, wanted[partner], own, recipe, state.precision
                     )
-                except RuntimeError as error:  # torch has no common class for memory that ran out on CPU and GPU
-                    raise _explained(error, recipe) from error
                 if not math.isfinite(value := float(loss)):
                     raise InputError(
                         f"epoch {epoch}, step {number + 1}: the loss is {value}; try a smaller learning rate "
@@ -239,8 +241,8 @@ def _moments(optimizer: torch.optim.Optimizer, network: nn.Module) -> Weights:
 def _restore_moments(optimizer: torch.optim.Optimizer, network: nn.Module, moments: Weights) -> None:
     for name, parameter in network.named_parameters():
         for moment in ("step", "exp_avg", "exp_avg_sq"):
-            kept = moments[f"{name}.{moment}"]
-            on_device = kept.clone() if moment == "step" else kept.to(parameter.device).clone()
+            # The step too: fused AdamW counts it on the device.
+            on_device = moments[f"{name}.{moment}"].to(parameter.device).clone()
             if moment != "step" and parameter.ndim == 4:
                 on_device = on_device.contiguous(memory_format=torch.channels_last)
             optimizer.state[parameter][moment] = on_device
@@ -380,8 +382,14 @@ def _snapshot_epochs(epochs: int) -> set[int]:
     return {2**power for power in range(epochs.bit_length()) if 2**power < epochs} | {epochs}
 
 
-def _explained(error: RuntimeError, recipe: Recipe) -> Exception:
-    """Memory that ran out as one line with its mend; any other error as it is."""
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-        return InputError(f"out of memory with batches of {recipe.batch}; try --batch {max(1, recipe.batch // 2)}")
-    return error
+@contextmanager
+def _memory_explained(recipe: Recipe) -> Iterator[None]:
+    """Memory that runs out inside as one line with its mend; any other error as it is."""
+    try:
+        yield
+    except RuntimeError as error:  # torch has no common class for it
+        if any(words in str(error) for words in NO_MEMORY):
+            raise InputError(
+                f"out of memory with batches of {recipe.batch}; try --batch {max(1, recipe.batch // 2)}"
+            ) from error
+        raise

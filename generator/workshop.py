@@ -82,7 +82,9 @@ def train_model(
         )
     record = {**environment.record(Path(__file__).parent), "data": train.digest, "device": str(device())}
     settings = {"preset": preset, **asdict(recipe), "precision": state.precision}
-    run = Run(RUNS.get(preset, "augmented"), tuple(state.epochs), state.kept, settings, record)
+    # The one-batch check is about the batch: its last epoch counts, whatever the validation images say.
+    kept = len(state.epochs) if recipe.limit else state.kept
+    run = Run(RUNS.get(preset, "augmented"), tuple(state.epochs), kept, settings, record)
     if preset in RUNS:
         checkpoints.save_run(folder, run)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,17 @@ def tiny_imagenet() -> Path:
     if not (Path(root) / "wnids.txt").is_file():
         pytest.skip(f"needs the real data set: TINY_IMAGENET={root} has no wnids.txt")
     return Path(root)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks as small as the tests' spend their time waiting for threads where other programs run too."""
+    import torch  # here, since half of the tests need none of it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

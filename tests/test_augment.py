@@ -10,6 +10,8 @@ from torch import Generator, Tensor
 
 from generator.augment import LUMA, Augmentation, augment, cutmix, jitter, resample, steps
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EVERYTHING = Augmentation(area=0.4, aspect=1.3, rotation=10, flip=True, colour=0.3, grey=0.2, cutmix=1.0)
 
 
@@ -70,6 +72,23 @@ def test_crops_keep_to_the_area_and_the_aspect_ratio_asked() -> None:
     assert 1.3 < float(aspect.max()) <= 1.5 + 1e-3
 
 
+def test_crops_stay_inside_the_image() -> None:
+    side = 32
+    found = resample(ramps(200, side), side, Augmentation(area=0.3, aspect=1.5), seeded())[:, :2]
+
+    # One constant slope from edge to edge: where a crop left the image, its reflection would turn the ramp round.
+    for steps_between in (found[:, 0].diff(dim=-1), found[:, 1].diff(dim=-2)):
+        middle = steps_between[:, 8:9, 8:9]
+        torch.testing.assert_close(
+            steps_between[:, 1:-1, 1:-1],
+            middle.expand(-1, side - 2, side - 2)[:, : steps_between.shape[1] - 2, : steps_between.shape[2] - 2],
+            atol=1e-3,
+            rtol=0,
+        )
+    assert float(found[:, 0].amin((1, 2)).min()) < 1
+    assert float(found[:, 0].amax((1, 2)).max()) > side - 2
+
+
 def test_rotation_turns_within_the_degrees_asked_and_keeps_lengths() -> None:
     slope = slopes(resample(ramps(200, 32), 32, Augmentation(rotation=20), seeded()))
     angle = torch.atan2(slope[:, 1, 0], slope[:, 0, 0]).rad2deg()
@@ -92,6 +111,32 @@ def test_grey_is_the_luma_of_bt601() -> None:
     found = jitter(image, 0.0, 1.0, seeded())
 
     torch.testing.assert_close(found, torch.full((1, 3, 2, 2), 0.299 * 200 + 0.587 * 100 + 0.114 * 50))
+
+
+def test_jitter_by_hand() -> None:
+    """Two pixels of lumas 40 and 80, from the four numbers that the seed draws."""
+    image = torch.tensor([[10.0, 110.0], [60.0, 70.0], [15.8 / 0.114, 6.01 / 0.114]]).view(1, 3, 1, 2)
+    image[:, 2] = torch.tensor([(40 - 0.299 * 10 - 0.587 * 60) / 0.114, (80 - 0.299 * 110 - 0.587 * 70) / 0.114])
+    brightness, contrast, saturation, _ = (1 + 0.2 * (2 * torch.rand(4, generator=seeded(2)) - 1)).tolist()
+
+    found = jitter(image, 0.2, 0.0, seeded(2))
+
+    for pixel, luma in enumerate((40, 80)):
+        for channel in range(3):
+            coloured = luma + saturation * (float(image[0, channel, 0, pixel]) - luma)
+            expected = (60 + contrast * (coloured - 60)) * brightness
+            assert float(found[0, channel, 0, pixel]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_contrast_and_saturation_keep_the_mean_luma() -> None:
+    images = 100 + 50 * torch.rand(50, 3, 6, 6, generator=seeded())  # far enough from black and white
+    luma = torch.tensor(LUMA).view(1, 3, 1, 1)
+
+    found = jitter(images, 0.3, 0.2, seeded(1))
+
+    ratio = (found * luma).sum(1).mean((1, 2)) / (images * luma).sum(1).mean((1, 2))
+    brightness = 1 + 0.3 * (2 * torch.rand((4, 50), generator=seeded(1))[0] - 1)
+    torch.testing.assert_close(ratio, brightness, atol=1e-4, rtol=0)
 
 
 def test_no_strength_changes_no_colour() -> None:
