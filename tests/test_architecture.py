@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,25 +61,30 @@ WITHOUT_TORCH = (
 PURE = ("networks", "augment", "evaluate", "explain", "figures", "exhibits", "pages", "records")
 
 
-def sources() -> Iterator[tuple[str, Path]]:
+@cache
+def sources() -> tuple[tuple[str, Path], ...]:
     """Each file of the package with its module's name below it: a package's files go by the package's name."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        relative = path.relative_to(PACKAGE)
-        if "_bundled" not in relative.parts:
-            yield relative.parts[0].removesuffix(".py"), path
+    relative = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    return tuple(
+        (path.parts[0].removesuffix(".py"), PACKAGE / path) for path in relative if "_bundled" not in path.parts
+    )
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """The dotted names that a file imports, wherever in it."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: relative imports hide where an arrow goes"
             assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return tuple(found)
 
 
+@cache
 def arrows() -> dict[str, set[str]]:
     """Module -> the modules of the package that it imports."""
     found: dict[str, set[str]] = {}

@@ -225,6 +225,16 @@ def test_a_header_without_our_words_is_named(tmp_path: Path, name: str, words: d
     assert_one_line(error, tmp_path / name)
 
 
+@pytest.mark.parametrize(("tensor", "left_out"), [("weights/a", "key"), ("weights/a", "complete"), ("gradients/a", "")])
+def test_the_state_of_another_version_is_named(tmp_path: Path, tensor: str, left_out: str) -> None:
+    words = {"epochs": [], "kept": 0, "steps": 0, "precision": "float32", "complete": False, "key": KEY}
+    words.pop(left_out, None)
+    save_file({tensor: torch.zeros(2)}, tmp_path / "resume.safetensors", {"state": json.dumps(words)})
+    with pytest.raises(InputError, match="expected the state of an interrupted run .* train without --resume") as error:
+        checkpoints.load_state(tmp_path, KEY)
+    assert_one_line(error, tmp_path / "resume.safetensors")
+
+
 @pytest.mark.parametrize("name", ["history.json", "evaluation.json"])
 @pytest.mark.parametrize(
     "text", ["[]", '""', "{}", '{"runs": [{}], "splits": {"test": {}}}', '{"runs": 1, "splits": 1}']
@@ -304,6 +314,24 @@ def test_a_foreign_file_without_weights_is_named(tmp_path: Path, suffix: str, co
     with pytest.raises(InputError) as error:
         checkpoints.load_foreign(file)
     assert_one_line(error, file)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_folder_in_a_foreign_file_s_place_is_named(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"net{suffix}").mkdir()
+    with pytest.raises(InputError) as error:
+        checkpoints.load_foreign(tmp_path / f"net{suffix}")
+    assert_one_line(error, tmp_path / f"net{suffix}")
+
+
+def test_a_foreign_file_cut_short_is_named(tmp_path: Path) -> None:
+    torch.save(network().state_dict(), tmp_path / "net.pth")
+    content = (tmp_path / "net.pth").read_bytes()
+    for length in (100, len(content) // 2, len(content) - 1):
+        (tmp_path / "net.pth").write_bytes(content[:length])
+        with pytest.raises(InputError) as error:
+            checkpoints.load_foreign(tmp_path / "net.pth")
+        assert_one_line(error, tmp_path / "net.pth")
 
 
 def test_a_list_of_tensors_is_no_state_dict(tmp_path: Path) -> None:

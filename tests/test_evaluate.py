@@ -30,6 +30,8 @@ from generator.evaluate import (
 from generator.networks import fitted, normalise
 from generator.records import Counts, Floats
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def floats(*rows: Sequence[float]) -> Floats:
     return np.array(rows, np.float32)

@@ -75,6 +75,18 @@ def test_what_the_site_is_made_from_changes_it(project: Path, change: Callable[[
     assert digest(project) != before
 
 
+def test_other_code_changes_it(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = Path(shutil.copytree(Path(inputs.__file__).parent, tmp_path / "generator"))
+    before = digest(project)
+    monkeypatch.setattr(inputs, "__file__", str(copy / "inputs.py"))
+    assert digest(project) == before  # where the program lies does not matter
+    (copy / "notes.txt").write_text("no code")
+    assert digest(project) == before
+    with (copy / "pages" / "site.py").open("a") as file:
+        file.write("# changed\n")
+    assert digest(project) != before
+
+
 def test_another_data_set_changes_it(project: Path) -> None:
     assert len({digest(project), digest(project, "one"), digest(project, "two")}) == 3
 

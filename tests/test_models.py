@@ -16,6 +16,8 @@ from generator.errors import InputError
 from generator.networks import SmallCNN, initialise
 from tests.test_download import Archive, served
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CLASSES = Classes(("goldfish", "banana"), ("n01443537", "n07753592"))
 DESCRIPTION = Description("SmallCNN", ("gold fish", "a banana"), CLASSES.wnids, 64, 64, (4, 4, 4, 4))
 CONTENT = bytes(range(256)) * 400

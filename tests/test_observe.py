@@ -16,6 +16,8 @@ from generator.networks import SmallCNN, initialise, normalise, stages
 from generator.photos import square
 from generator.records import Epoch, Photo, Run
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WIDTHS = (4, 4, 4, 4)
 PHOTO = Photo("noise", "Noise", np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8), "own")
 

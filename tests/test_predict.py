@@ -3,13 +3,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from generator import predict
+from generator import data, evaluate, predict
 from generator.checkpoints import Description
+from generator.classes import Classes
 from generator.errors import InputError
 from generator.models import Loaded
+from generator.networks import SmallCNN, initialise
+from tests.conftest import SmallDataSet
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Strongest(nn.Module):
@@ -51,6 +57,24 @@ def test_more_than_one_batch_keeps_its_order(tmp_path: Path) -> None:
     for number in range(252):
         paint(tmp_path / f"{number:03}.bmp", "red" if number % 3 else "blue", (2, 2))
     assert predict.folder(LOADED, tmp_path) == [(f"{number:03}.bmp", 0 if number % 3 else 2) for number in range(252)]
+
+
+@pytest.mark.parametrize(("size", "resize"), [(64, 64), (128, 128), (112, 128)])
+def test_answers_are_those_of_the_evaluation(
+    small_data_set: SmallDataSet, tmp_path: Path, size: int, resize: int
+) -> None:
+    """One way leads through Pillow, image by image, the other through torch, in batches."""
+    network = initialise(SmallCNN(3, (4, 4, 4, 4)), 0).eval()
+    with torch.no_grad():
+        network.get_parameter("head.linear.weight").normal_(generator=torch.Generator().manual_seed(0))
+    loaded = Loaded("cnn", network, Description("SmallCNN", ("a", "b", "c"), (), size, resize), "", "")
+    classes = Classes(small_data_set.names, small_data_set.wnids)
+    images = data.load(small_data_set.root, classes, "test", tmp_path)
+    answers = evaluate.logits_of(network, images.images, size, resize).argmax(1).tolist()
+    assert len(set(answers)) > 1
+    assert predict.folder(loaded, small_data_set.root / "val" / "images") == sorted(
+        zip(images.files, answers, strict=True)
+    )
 
 
 def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from generator.records import Evaluation
 from generator.tiny_imagenet import list_images
 from tests.conftest import SmallDataSet
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONTENT = config.bundled("content")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from generator.evaluate import logits_of
 from generator.networks import initialise
 from generator.train import FLOOR, Recipe, Step, TrainingState, Weights, fit, learning_rate
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIDE = 8
 PLAIN = Recipe(
     epochs=6, sizes=((0.0, SIDE),), batch=16, learning_rate=0.02, smoothing=0.0, average=0.0, precision="float32"
@@ -35,15 +36,6 @@ EVERYTHING = replace(
     tail=0.2,
     learning_rate=2e-3,
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small spend their time waiting for threads where other programs run too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def coloured(count: int, split: str = "train", seed: int = 0) -> ImageSet:
@@ -229,6 +221,19 @@ def dict_equal(first: Weights, second: Weights) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_run_is_resumed_on_a_gpu_too() -> None:
+    device, states = torch.device("cuda"), []
+
+    fit(small(), coloured(32), None, PLAIN, device=device, on_epoch=lambda now: states.append(copy.deepcopy(now)))
+    resumed = fit(small(), coloured(32), None, PLAIN, device=device, state=states[1])
+
+    assert [epoch.epoch for epoch in resumed.epochs] == [1, 2, 3, 4, 5, 6]
+    assert float(resumed.moments["0.weight.step"]) == resumed.steps == 12
+    for name, tensor in states[-1].best.items():
+        torch.testing.assert_close(resumed.best[name], tensor, atol=1e-2, rtol=1e-2)
+
+
 def test_a_complete_run_is_not_gone_on_with() -> None:
     data = coloured(32)
     state = fit(small(), data, None, PLAIN)
@@ -307,6 +312,59 @@ def test_poisoned_weights_are_told_at_the_first_step() -> None:
 
     with pytest.raises(InputError, match=r"epoch 1, step 1: the loss is nan.*precision float32"):
         fit(network, coloured(16), None, PLAIN)
+
+
+class Failing(nn.Module):
+    """Runs out of memory, or fails otherwise, at the pass through it that is named."""
+
+    def __init__(self, error: BaseException | None, at: int) -> None:
+        super().__init__()
+        self.network = small()
+        self.error, self.left = error, at
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.left -= 1
+        if not self.left and self.error is None:
+            torch.empty(1 << 50)  # 4 PiB, more than any machine can address
+        if not self.left and self.error is not None:
+            raise self.error
+        found: Tensor = self.network(images)
+        return found
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize(
+    "error",
+    [
+        None,
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 17.9 GiB)."),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4294967296 bytes."),
+    ],
+    ids=["CPU", "CUDA", "MPS", "Windows"],
+)
+def test_memory_that_runs_out_is_told_with_a_smaller_batch(error: RuntimeError | None, at: int, precision: str) -> None:
+    """In the first step or the second, or while "auto" measures."""
+    with pytest.raises(InputError, match=r"^out of memory with batches of 16; try --batch 8$"):
+        fit(Failing(error, at), coloured(40), None, replace(PLAIN, precision=precision))
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="something else"):
+        fit(Failing(RuntimeError("something else"), 1), coloured(16), None, PLAIN)
+
+
+def test_only_weights_that_are_pruned_to_the_end_are_kept() -> None:
+    """Validated on swapped labels: the first epochs are the best, but have weights that must go."""
+    validation = swapped(coloured(20, "validation", seed=1))
+
+    state = fit(wide(), coloured(32), validation, replace(EVERYTHING, learning_rate=3e-5, augmentation=Augmentation()))
+
+    scores = [epoch.validation_accuracy or 0.0 for epoch in state.epochs]
+    assert max(scores[:4]) > scores[4]
+    assert state.kept == 5  # pruning is done at 75 % of 5 epochs
+    assert float((state.best["4.weight"] == 0).float().mean()) == pytest.approx(0.6, abs=1e-5)
 
 
 def test_pruning_reaches_the_asked_share_of_zeros_by_and_by() -> None:

@@ -21,6 +21,8 @@ from generator.records import Run
 from generator.tiny_imagenet import list_images
 from tests.conftest import SmallDataSet
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 # float32, since "auto" measures which arithmetic is faster: two runs might differ in it. Four steps an epoch, since the
 # average, which is what is kept, takes in the weights every fourth step.
 SHORT = {"epochs": 1, "precision": "float32", "limit": 16, "batch": 4, "sizes": ((0.0, 32),)}
