@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 .NOTPARALLEL:
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '1,5s/^# *//p' Makefile
 
 site: install-site
 	@$(BIN)/python -m generator build $(ARGS)

@@ -76,7 +76,10 @@ def load(
         except InputError as error:
             if wanted.weights == "imagenet":
                 raise
-            notes = (f"ImageNet's weights were asked for first and could not be had: {error}.",)
+            say(f"{TITLES[name]}: {error}")
+            # The page says what happened, not where on this machine.
+            why = "the build was offline" if offline else "they could not be downloaded"
+            notes = (f"ImageNet's weights were asked for first, but are not on this machine and {why}.",)
     found = from_folder(name, config.models.folder / name, classes)
     return found and replace(found, notes=notes)
 

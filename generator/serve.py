@@ -58,8 +58,8 @@ def server(folder: Path, port: int | None = None) -> PreviewServer:
 def serve(folder: Path, port: int | None = None, say: Callable[[str], None] = print) -> None:
     """Serve `folder` until Ctrl-C; see `server`."""
     with server(folder, port) as preview:
-        say(f"{preview.url} shows {folder}; Ctrl-C ends it")
         try:
+            say(f"{preview.url} shows {folder}; Ctrl-C ends it")
             preview.serve_forever()
         except KeyboardInterrupt:
             say("ended")

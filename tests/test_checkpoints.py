@@ -230,7 +230,9 @@ def test_the_state_of_another_version_is_named(tmp_path: Path, tensor: str, left
     words = {"epochs": [], "kept": 0, "steps": 0, "precision": "float32", "complete": False, "key": KEY}
     words.pop(left_out, None)
     save_file({tensor: torch.zeros(2)}, tmp_path / "resume.safetensors", {"state": json.dumps(words)})
-    with pytest.raises(InputError, match="expected the state of an interrupted run .* train without --resume") as error:
+    with pytest.raises(
+        InputError, match=r"expected the state of an interrupted run .* train without --resume"
+    ) as error:
         checkpoints.load_state(tmp_path, KEY)
     assert_one_line(error, tmp_path / "resume.safetensors")
 
