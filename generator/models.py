@@ -78,8 +78,11 @@ def load(
                 raise
             say(f"{TITLES[name]}: {error}")
             # The page says what happened, not where on this machine.
-            why = "the build was offline" if offline else "they could not be downloaded"
-            notes = (f"ImageNet's weights were asked for first, but are not on this machine and {why}.",)
+            if inputs.imagenet_file().exists():
+                why = "the file on this machine is not the official one"
+            else:
+                why = f"are not on this machine and {'the build was offline' if offline else 'could not be downloaded'}"
+            notes = (f"ImageNet's weights were asked for first, but {why}.",)
     found = from_folder(name, config.models.folder / name, classes)
     return found and replace(found, notes=notes)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from generator import checkpoints, config, models
+from generator import checkpoints, config, inputs, models
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.errors import InputError
@@ -85,6 +85,24 @@ def test_auto_falls_back_offline_and_says_so(tmp_path: Path, monkeypatch: pytest
     assert loaded.folder == tmp_path / "models" / "alexnet"
     (note,) = loaded.notes
     assert note == "ImageNet's weights were asked for first, but are not on this machine and the build was offline."
+
+
+def test_auto_falls_back_from_a_damaged_file_and_tells_the_page_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    damaged = inputs.imagenet_file()
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"something else")
+    save(tmp_path / "models" / "alexnet")
+    said: list[str] = []
+    loaded = models.load("alexnet", configured(tmp_path), CLASSES, say=said.append)
+    assert loaded is not None
+    assert loaded.notes == (
+        "ImageNet's weights were asked for first, but the file on this machine is not the official one.",
+    )
+    (line,) = said
+    assert line.startswith(f"AlexNet: {damaged}: expected sha256 7be5be79…, found another; delete the file")
 
 
 def test_bundled_never_asks_for_imagenet_s(tmp_path: Path) -> None:
