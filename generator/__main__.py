@@ -14,11 +14,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from generator import __version__, config, inputs, terminal, tiny_imagenet, writer
 from generator.classes import Classes, resolve_classes
 from generator.config import Config
 from generator.errors import InputError
+
+if TYPE_CHECKING:
+    from generator.models import Loaded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,14 +100,9 @@ def _compress(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     settings, root, classes = _with_data(options)
     _torch()
-    from generator import checkpoints, models, workshop
+    from generator import checkpoints, workshop
 
-    loaded = models.load(options.model, settings, classes, offline=options.offline, say=terminal.say)
-    if loaded is None:
-        raise InputError(
-            f"{settings.models.folder / options.model}: expected weights, found none; "
-            f"train them with: python -m generator train {options.model}"
-        )
+    loaded = _loaded(options, settings, classes)
     splits = (options.split,) if options.split else tiny_imagenet.SPLITS
     found = workshop.evaluate_model(loaded, root, classes, _cache(settings) / "data", splits)
     if options.json:
@@ -121,14 +120,9 @@ def _predict(options: argparse.Namespace) -> None:
     settings = config.load(options.config)
     classes = resolve_classes(settings.data.classes, _data_root(options, settings))
     _torch()
-    from generator import models, predict
+    from generator import predict
 
-    loaded = models.load(options.model, settings, classes, offline=options.offline, say=terminal.say)
-    if loaded is None:
-        raise InputError(
-            f"{settings.models.folder / options.model}: expected weights, found none; "
-            f"train them with: python -m generator train {options.model}"
-        )
+    loaded = _loaded(options, settings, classes)
     rows = predict.folder(loaded, options.folder)
     _write_csv(options.csv, rows)
     print(f"{options.csv}: {len(rows)} images")
@@ -142,6 +136,19 @@ def _serve(options: argparse.Namespace) -> None:
     with serve.server(folder, options.port) as preview:
         terminal.say(f"{folder} is at {preview.url} (Ctrl-C ends it)")
         preview.serve_forever()
+
+
+def _loaded(options: argparse.Namespace, settings: Config, classes: Classes) -> Loaded:
+    """The network that the command is about, with its weights."""
+    from generator import models
+
+    loaded = models.load(options.model, settings, classes, offline=options.offline, say=terminal.say)
+    if loaded is None:
+        raise InputError(
+            f"{settings.models.folder / options.model}: expected weights, found none; "
+            f"train them with: python -m generator train {options.model}"
+        )
+    return loaded
 
 
 def _write_csv(path: Path, rows: Sequence[tuple[str, int]]) -> None:

@@ -69,7 +69,7 @@ def build(config: Config, root: Path | None, out: Path, cache: Path, digest: str
     evaluations = {one.id: _evaluation(one) for one in loaded}
     photos, failures = selection.photos(config, content, root, site.decoded, classes, evaluations)
     report = Report(
-        networks=tuple(_observe(site, one, photos, failures[one.id]) for one in loaded),
+        networks=tuple(_observe(site, one, photos, failures[one.id], evaluations[one.id]) for one in loaded),
         photos=photos,
         data=selection.summary(_data_name(config), classes, root, site.decoded, evaluations["cnn"], photos),
         environment=environment.versions(),
@@ -121,7 +121,9 @@ def _data_name(config: Config) -> str:
     return config.data.classes if isinstance(config.data.classes, str) else "Tiny ImageNet"
 
 
-def _observe(site: Site, loaded: Loaded, photos: Sequence[Photo], failures: Sequence[str]) -> Network:
+def _observe(
+    site: Site, loaded: Loaded, photos: Sequence[Photo], failures: Sequence[str], evaluation: Evaluation | None
+) -> Network:
     """One network with the explanation of each photo, from the cache where they are known."""
     wanted: ModelConfig = getattr(site.config.models, loaded.id)
     other = _other_class(loaded, wanted.other_class)
@@ -135,7 +137,7 @@ def _observe(site: Site, loaded: Loaded, photos: Sequence[Photo], failures: Sequ
             bar.advance()
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
     return observe.network(
-        loaded, explanations, [*failures, *(photo for photo in fooled if photo not in failures)], _evaluation(loaded)
+        loaded, explanations, [*failures, *(photo for photo in fooled if photo not in failures)], evaluation
     )
 
 

@@ -23,7 +23,7 @@ from generator.tiny_imagenet import SPLITS
 from generator.train import Recipe, Step, TrainingState, fit
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
-RUNS = {"one batch": "one batch", "without augmentation": "without augmentation"}
+RUNS = ("one batch", "without augmentation")
 GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
 
 
@@ -84,7 +84,7 @@ def train_model(
     settings = {"preset": preset, **asdict(recipe), "precision": state.precision}
     # The one-batch check is about the batch: its last epoch counts, whatever the validation images say.
     kept = len(state.epochs) if recipe.limit else state.kept
-    run = Run(RUNS.get(preset, "augmented"), tuple(state.epochs), kept, settings, record)
+    run = Run(preset if preset in RUNS else "augmented", tuple(state.epochs), kept, settings, record)
     if preset in RUNS:
         checkpoints.save_run(folder, run)
     else:
