@@ -38,7 +38,9 @@ class Description:
     wnids: tuple[str, ...]
     input_size: int
     resize: int  # the shorter side of a photo is brought to this before the centre crop
-    widths: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()  # with the next two: SmallCNN's shape
+    kernel: int = 5
+    pool: str = "max"
     grid: int = 6  # AlexNet's pooled features are grid x grid; see `networks.alexnet`
 
 
@@ -86,7 +88,8 @@ def load_model(folder: Path) -> Model:
     try:
         said: dict[str, Any] = json.loads(metadata["description"])
         lists = {key: tuple(value) for key, value in said.items() if isinstance(value, list)}
-        description = Description(**{**said, **lists})
+        # Files of before this was written down have the shape that SmallCNN had then.
+        description = Description(**{"kernel": 3, "pool": "average", **said, **lists})
         weights = compress.decode(tensors)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(

@@ -104,7 +104,9 @@ def from_folder(name: str, folder: Path, classes: Classes | None = None) -> Load
             f"python -m generator train {name}"
         )
     weights = widen(model.weights, said.grid) if said.architecture == "AlexNet" else model.weights
-    network = construct(said.architecture, len(said.class_names), said.widths)
+    network = construct(
+        said.architecture, len(said.class_names), widths=said.widths, kernel=said.kernel, pool=said.pool
+    )
     checkpoints.fill(network, weights, str(folder))
     names = ", ".join(said.class_names[:3])
     source = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,24 +23,39 @@ STD = (0.229, 0.224, 0.225)
 
 WIDTHS = (48, 96, 192, 320)
 
+# The first kernels start at this share of He's scale.
+FIRST_KERNELS = 0.1
+
 
 class SmallCNN(nn.Module):
-    """A plain convolutional network: seven 3x3 convolutions, global average pooling, one linear layer.
+    """A plain convolutional network: seven convolutions, global max pooling, one linear layer.
 
     Stages of one, two, two and two convolutions, each followed by batch norm and ReLU; the first three stages halve the
     resolution by max pooling, the last keeps it, so that its maps are 8x8 for 64x64 images and a class activation map
-    can point. Pooling stands before batch norm: maximum and a monotone map commute where the scale is positive, and a
-    quarter of the work is left. The average-pooled head makes Grad-CAM of the last layer CAM (Zhou et al. 2016).
+    can point. The first kernels are 5x5, large enough to be looked at, the others 3x3. Pooling stands before batch
+    norm: maximum and a monotone map commute where the scale is positive, and a quarter of the work is left.
+
+    Global max pooling (Oquab et al. 2015, "Is object localization for free?") asks of each channel that it fire
+    somewhere, not everywhere; `pool` "average" makes the head of Lin et al. 2014 (arXiv:1312.4400) instead, with which
+    Grad-CAM of the last layer is CAM (Zhou et al. 2016).
     """
 
-    def __init__(self, classes: int = 30, widths: Sequence[int] = WIDTHS) -> None:
+    def __init__(
+        self,
+        classes: int = 30,
+        widths: Sequence[int] = WIDTHS,
+        kernel: int = 5,
+        pool: str = "max",
+        dropout: float = 0.3,
+    ) -> None:
         super().__init__()
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         number, channels = 0, 3
         for stage, width in enumerate(widths):
             for convolution in range(1 if stage == 0 else 2):
                 number += 1
-                layers[f"conv{number}"] = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+                side = kernel if number == 1 else 3
+                layers[f"conv{number}"] = nn.Conv2d(channels, width, side, padding=side // 2, bias=False)
                 if convolution == 0 and stage < len(widths) - 1:
                     layers[f"pool{number}"] = nn.MaxPool2d(2)
                 layers[f"bn{number}"] = nn.BatchNorm2d(width)
@@ -47,7 +63,12 @@ class SmallCNN(nn.Module):
                 channels = width
         self.features = nn.Sequential(layers)
         self.head = nn.Sequential(
-            OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), linear=nn.Linear(channels, classes))
+            OrderedDict(
+                pool=nn.AdaptiveMaxPool2d(1) if pool == "max" else nn.AdaptiveAvgPool2d(1),
+                flatten=nn.Flatten(),
+                dropout=nn.Dropout(dropout),
+                linear=nn.Linear(channels, classes),
+            )
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -87,7 +108,8 @@ def widen(state: Mapping[str, Tensor], grid: int = 3) -> dict[str, Tensor]:
 def initialise(network: nn.Module, seed: int) -> nn.Module:
     """He initialisation of all convolutions and linear layers (He et al. 2015, arXiv:1502.01852), in place, seeded.
 
-    The last linear layer starts small, so that the first loss is ln K.
+    The last linear layer starts small, so that the first loss is ln K; and the first kernels, so that what is seen of
+    them in the end was learnt: noise of their start would otherwise still be there after the training.
     """
     generator = torch.Generator().manual_seed(seed)
     weighted = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
@@ -96,6 +118,8 @@ def initialise(network: nn.Module, seed: int) -> nn.Module:
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     nn.init.normal_(weighted[-1].weight, std=0.01, generator=generator)
+    with torch.no_grad():
+        weighted[0].weight.mul_(FIRST_KERNELS)
     return network
 
 
@@ -114,14 +138,17 @@ def named(path: str) -> Callable[..., nn.Module]:
     return constructor
 
 
-def construct(architecture: str, classes: int, widths: Sequence[int] = WIDTHS) -> nn.Module:
+def construct(architecture: str, classes: int, **shape: Any) -> nn.Module:
     """A network by the name that its record gives: "SmallCNN", "AlexNet", or package.module:name.
+
+    Args:
+        shape: what SmallCNN is told besides: widths, kernel, pool.
 
     Raises:
         InputError: where the name leads nowhere, or to something that makes no network of `num_classes` classes.
     """
     if architecture == "SmallCNN":
-        return SmallCNN(classes, widths)
+        return SmallCNN(classes, **shape)
     if architecture == "AlexNet":
         found: nn.Module = alexnet(classes)
         return found

@@ -9,10 +9,12 @@ from __future__ import annotations
 from generator.augment import Augmentation
 from generator.train import Recipe
 
-STRONG = Augmentation(area=0.35, aspect=1.3, rotation=8, flip=True, colour=0.3, grey=0.1, cutmix=0.4)
+# CutMix to the end: without it in the last epochs a network learns the training images by heart (99 % of them were
+# right, and validation rose by 2 points only).
+STRONG = Augmentation(area=0.35, aspect=1.3, rotation=5, flip=True, colour=0.3, grey=0.1, cutmix=0.5)
+LARGER = Augmentation(area=0.55, aspect=1.2, flip=True, colour=0.2, grey=0.05, cutmix=0.5)
 USUAL = Augmentation(area=0.4, aspect=1.25, flip=True, colour=0.2, grey=0.1)
 MILD = Augmentation(area=0.7, aspect=1.15, flip=True, colour=0.1)
-CROPS = Augmentation(area=0.4, aspect=1.25, rotation=5, flip=True, colour=0.3, grey=0.1, cutmix=0.3)
 
 PRESETS: dict[str, dict[str, Recipe]] = {
     "cnn": {
@@ -35,7 +37,7 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             average=0.99,
         ),
         "best": Recipe(
-            epochs=90, augmentation=STRONG, mild=MILD, tail=0.12, sizes=((0, 32), (0.13, 48), (0.8, 64)), warm_up=0.1
+            epochs=110, augmentation=STRONG, mild=LARGER, tail=0.15, sizes=((0, 32), (0.2, 48), (0.8, 64)), warm_up=0.1
         ),
         "one batch": Recipe(
             epochs=60, limit=128, learning_rate=3e-3, smoothing=0, weight_decay=0, average=0, sizes=((0, 64),)
@@ -55,10 +57,10 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             prune=0.75,
         ),
         "best": Recipe(
-            epochs=60,
-            augmentation=CROPS,
-            mild=MILD,
-            tail=0.12,
+            epochs=80,
+            augmentation=STRONG,
+            mild=LARGER,
+            tail=0.15,
             sizes=((0, 96), (0.7, 128)),
             learning_rate=8e-4,
             betas=(0.9, 0.99),

@@ -163,10 +163,8 @@ def _card(loaded: Loaded, evaluation: Evaluation) -> str:
 
 def _description(name: str, classes: Classes) -> Description:
     size = INPUTS[name]
-    widths = WIDTHS if name == "cnn" else ()
-    return Description(
-        ARCHITECTURES[name], classes.names, classes.wnids, size, size, widths, GRID if name == "alexnet" else 6
-    )
+    said = Description(ARCHITECTURES[name], classes.names, classes.wnids, size, size)
+    return replace(said, widths=WIDTHS) if name == "cnn" else replace(said, grid=GRID)
 
 
 def _columns(loaded: Loaded, classes: Classes) -> list[int]:

@@ -310,10 +310,13 @@ def stacked(*tail: nn.Module) -> Callable[[], nn.Module]:
 
 
 WAYS: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "gap": (lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10)), "features"),
-    "gap, through batch norm and relu": (lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10)), "features.conv7"),
-    "gap, through convolutions": (lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10)), "features.relu3"),
-    "gap, first layer": (lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10)), "features.conv1"),
+    "gap": (lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10), pool="average"), "features"),
+    "gap, through batch norm and relu": (
+        lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10), pool="average"),
+        "features.conv7",
+    ),
+    "gap, through convolutions": (lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10), pool="average"), "features.relu3"),
+    "gap, first layer": (lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10), pool="average"), "features.conv1"),
     "overlapping maximum pooling": (
         stacked(
             nn.ReLU(True), nn.MaxPool2d(3, 2, padding=1), nn.AdaptiveAvgPool2d((2, 2)), nn.Flatten(), nn.Linear(24, 8)
@@ -443,7 +446,10 @@ PEERS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     "alexnet": (lambda: models.alexnet(num_classes=3), ("features", "features.10", "features.11", "features.3")),
     "vgg11": (lambda: models.vgg11(num_classes=3), ("features", "features.18")),
     "resnet18": (lambda: models.resnet18(num_classes=3), ("layer4", "layer4.1.bn2", "layer3")),
-    "smallcnn": (lambda: SmallCNN(classes=3, widths=(8, 12, 16, 20)), ("features", "features.bn7", "features.conv5")),
+    "smallcnn": (
+        lambda: SmallCNN(classes=3, widths=(8, 12, 16, 20), pool="average"),
+        ("features", "features.bn7", "features.conv5"),
+    ),
 }
 
 
@@ -477,7 +483,7 @@ def test_equals_grad_cam_after_its_double_normalisation() -> None:
     """At a layer that no in-place ReLU follows; the package is right there."""
     peer = pytest.importorskip("pytorch_grad_cam", reason="the package grad-cam is not installed")
     targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
-    network, batch = seeded(lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10))), images(2, 3, 32, 32)
+    network, batch = seeded(lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10), pool="average")), images(2, 3, 32, 32)
     with peer.GradCAM(model=network, target_layers=[network.get_submodule("features")]) as cam:
         theirs = cam(input_tensor=batch, targets=[targets.ClassifierOutputTarget(index) for index in (1, 4)])
     ours = explain.grad_cam(network, batch, [1, 4], "features")
