@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except InputError as error:
-        terminal.say(f"error: {' '.join(str(error).split())}")
+        terminal.fail(f"error: {' '.join(str(error).split())}")
         return 1
     except KeyboardInterrupt:
         terminal.say("interrupted; what was finished before is kept")
@@ -58,10 +58,8 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    settings, root, classes = _with_data(options)
-    folder = options.folder or settings.models.folder / options.model
     _torch()
-    from generator import recipes, workshop
+    from generator import parallel, recipes, workshop
 
     presets = recipes.PRESETS[options.model]
     if options.preset not in presets:
@@ -72,19 +70,23 @@ def _train(options: argparse.Namespace) -> None:
         for name in ("epochs", "batch", "learning_rate", "seed", "precision")
         if getattr(options, name) is not None
     }
-    run = workshop.train_model(
-        options.model,
-        options.preset,
-        root,
-        classes,
-        folder,
-        _cache(settings) / "data",
-        resume=options.resume,
-        changes=changes,
-    )
+    with parallel.group():
+        with parallel.one_first():
+            settings, root, classes = _with_data(options)
+        folder = options.folder or settings.models.folder / options.model
+        run = workshop.train_model(
+            options.model,
+            options.preset,
+            root,
+            classes,
+            folder,
+            _cache(settings) / "data",
+            resume=options.resume,
+            changes=changes,
+        )
     kept = run.epochs[run.kept - 1]
     accuracy = "" if kept.validation_accuracy is None else f", validation accuracy {kept.validation_accuracy:.1%}"
-    print(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
+    terminal.result(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
 
 
 def _compress(options: argparse.Namespace) -> None:
@@ -98,19 +100,21 @@ def _compress(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    settings, root, classes = _with_data(options)
     _torch()
-    from generator import checkpoints, workshop
+    from generator import checkpoints, parallel, workshop
 
-    loaded = _loaded(options, settings, classes)
-    splits = (options.split,) if options.split else tiny_imagenet.SPLITS
-    found = workshop.evaluate_model(loaded, root, classes, _cache(settings) / "data", splits)
+    with parallel.group():
+        with parallel.one_first():
+            settings, root, classes = _with_data(options)
+            loaded = _loaded(options, settings, classes)
+        splits = (options.split,) if options.split else tiny_imagenet.SPLITS
+        found = workshop.evaluate_model(loaded, root, classes, _cache(settings) / "data", splits)
     if options.json:
-        print(json.dumps(checkpoints.plain_evaluation(found), indent=1, ensure_ascii=False))
+        terminal.result(json.dumps(checkpoints.plain_evaluation(found), indent=1, ensure_ascii=False))
         return
     for name, scores in found.splits.items():
         low, high = scores.top1_interval
-        print(
+        terminal.result(
             f"{loaded.title}, {name}: top-1 {scores.top1:.1%} (95 % interval {low:.1%} to {high:.1%}), "
             f"top-5 {scores.top5:.1%}, {scores.count} images, calibration error {scores.calibration_scaled.error:.3f}"
         )

@@ -4,10 +4,12 @@ resume.safetensors of a run that is not finished. The one door to models/; every
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import lzma
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,6 +29,7 @@ from generator.train import TrainingState, Weights
 WEIGHTS, SMALL = "weights.safetensors", "weights.safetensors.xz"
 RESUME, SNAPSHOTS = "resume.safetensors", "snapshots.safetensors"
 HISTORY, EVALUATION, CARD = "history.json", "evaluation.json", "README.md"
+STALE = 3600.0  # seconds after which a temporary file is nobody's
 
 
 @dataclass(frozen=True)
@@ -144,8 +147,11 @@ def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -
     return network
 
 
-def save_state(folder: Path, state: TrainingState, key: Mapping[str, Any]) -> None:
-    """Write resume.safetensors: the whole state of a run after an epoch, and the settings it belongs to."""
+def save_state(folder: Path, state: TrainingState, key: Mapping[str, Any], side_run: str = "") -> None:
+    """Write resume.safetensors: the whole state of a run after an epoch, and the settings it belongs to.
+
+    A run on the side, such as "one batch", has a file of its own.
+    """
     tensors = {
         f"{part}/{name}": tensor
         for part in ("weights", "average", "best", "moments")
@@ -160,16 +166,16 @@ def save_state(folder: Path, state: TrainingState, key: Mapping[str, Any]) -> No
         "complete": state.complete,
         "key": dict(key),
     }
-    _write(folder / RESUME, save(_flat(tensors), {"state": json.dumps(numbers)}))
+    _write(_resume_file(folder, side_run), save(_flat(tensors), {"state": json.dumps(numbers)}))
 
 
-def load_state(folder: Path, key: Mapping[str, Any]) -> TrainingState | None:
+def load_state(folder: Path, key: Mapping[str, Any], side_run: str = "") -> TrainingState | None:
     """The state of an interrupted run, None where there is none.
 
     Raises:
         InputError: where it belongs to a run with other settings.
     """
-    path = folder / RESUME
+    path = _resume_file(folder, side_run)
     if not path.exists():
         return None
     tensors, metadata = _read_tensors(path)
@@ -190,9 +196,9 @@ def load_state(folder: Path, key: Mapping[str, Any]) -> TrainingState | None:
     return state
 
 
-def drop_state(folder: Path) -> None:
+def drop_state(folder: Path, side_run: str = "") -> None:
     """Remove the resume file of a run that has ended."""
-    (folder / RESUME).unlink(missing_ok=True)
+    _resume_file(folder, side_run).unlink(missing_ok=True)
 
 
 def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
@@ -261,6 +267,10 @@ def load_card(folder: Path) -> str:
 def save_card(folder: Path, text: str) -> None:
     """Write the model card."""
     _write(folder / CARD, text.encode())
+
+
+def _resume_file(folder: Path, side_run: str) -> Path:
+    return folder / (f"resume-{side_run.replace(' ', '-')}.safetensors" if side_run else RESUME)
 
 
 def _state(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> TrainingState:
@@ -383,6 +393,9 @@ def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*"):  # by a process that was killed
+            if time.time() - left.stat().st_mtime > STALE:
+                left.unlink(missing_ok=True)
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -21,15 +22,33 @@ class Bar(Protocol):
         """So many more steps are done."""
 
 
+def speaks() -> bool:
+    """Whether this process speaks: of several that torchrun started, the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(line: str) -> None:
     """One line on standard error; results alone go to standard output."""
-    print(line, file=sys.stderr, flush=True)
+    if speaks():
+        print(line, file=sys.stderr, flush=True)
+
+
+def fail(line: str) -> None:
+    """Why this process ends, whichever it is."""
+    which = "" if speaks() else f"process {os.environ['RANK']}: "
+    print(f"{which}{line}", file=sys.stderr, flush=True)
+
+
+def result(line: str) -> None:
+    """One line on standard output."""
+    if speaks():
+        print(line, flush=True)
 
 
 @contextmanager
 def bar(title: str, total: int, unit: str = "") -> Iterator[Bar]:
     """A bar for `total` steps, closed at the end."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and speaks():
         shown = tqdm(total=total, desc=title, unit=unit or "it", file=sys.stderr, leave=False, dynamic_ncols=True)
         try:
             yield _Shown(shown)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from generator import parallel
 from generator.augment import Augmentation, augment
 from generator.data import ImageSet
 from generator.errors import InputError
@@ -24,6 +25,7 @@ from generator.networks import fitted, normalise
 from generator.records import Epoch
 
 Weights = dict[str, Tensor]
+_Masks = list[tuple[Tensor, Tensor]]  # a pruned layer's weights, and which of them live
 
 # The learning rate ends at this share of its peak.
 FLOOR = 1e-3
@@ -97,6 +99,8 @@ def fit(
 ) -> TrainingState:
     """Train `network` in place and return the state whose `best` weights are to be kept.
 
+    Inside `parallel.group` all processes train it together: each gets the same arguments and returns the same state.
+
     Args:
         train, validation: uint8 images and targets; without validation images the last epoch is kept.
         state: of an interrupted run of the same recipe, to go on from.
@@ -105,88 +109,156 @@ def fit(
     Raises:
         InputError: where the loss is no longer a number, or memory runs out.
     """
-    device = device or torch.device("cpu")
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images, targets = train.images, train.targets
-    if recipe.limit:
-        # Evenly over the set, which is ordered by class.
-        chosen = torch.linspace(0, len(images) - 1, min(recipe.limit, len(images))).long()
-        images, targets = images[chosen], targets[chosen]
-    optimizer = _optimizer(network, recipe, device)
-    if state is None:
+    run = _Training(network, train, validation, recipe, device or torch.device("cpu"), state)
+    while not run.state.complete:
+        run.epoch(on_step)
+        on_epoch(run.state)
+    network.load_state_dict(run.state.best)
+    return run.state
+
+
+class _Training:
+    """A run under way: what it learns from, what learns, and its state after the last whole epoch."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train: ImageSet,
+        validation: ImageSet | None,
+        recipe: Recipe,
+        device: torch.device,
+        state: TrainingState | None,
+    ) -> None:
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.recipe, self.device, self.validation = recipe, device, validation
+        self.images, self.targets = _limited(train, recipe.limit)
+        self.state = state or self._begun(network)
+        if state is not None:
+            network.load_state_dict(state.weights)
+        self.replica = parallel.Replica(network, device)
+        self.network = self.replica.network
+        self.optimizer = _optimizer(self.network, recipe, device)
+        if state is not None:
+            _restore_moments(self.optimizer, self.network, state.moments)
+        # In the network's order, which a resume file does not keep: `_first_kernels` takes the first.
+        self.average = {name: self.state.average[name].to(device).clone() for name in network.state_dict()}
+        self.batches = math.ceil(len(self.images) / recipe.batch)
+        self.average_every = AVERAGE_EVERY if self.batches >= AVERAGE_EVERY else 1
+
+    def _begun(self, network: nn.Module) -> TrainingState:
+        """The state before the first epoch."""
         weights = _copy(network)
         state = TrainingState(weights, dict(weights), dict(weights))
         state.snapshots[0] = _first_kernels(weights)
-        with _memory_explained(recipe):
-            state.precision = _precision(network, images, recipe, device)
-    else:
-        network.load_state_dict(state.weights)
-        _restore_moments(optimizer, network, state.moments)
-    # In the network's order, which a resume file does not keep: `_first_kernels` takes the first.
-    average = {name: state.average[name].to(device).clone() for name in network.state_dict()}
-    batches = math.ceil(len(images) / recipe.batch)
-    every = AVERAGE_EVERY if batches >= AVERAGE_EVERY else 1
-    marks = _snapshot_epochs(recipe.epochs)
+        with _memory_explained(self.recipe):
+            state.precision = parallel.agreed(_precision(network, self.images, self.recipe, self.device))
+        return state
 
-    while not state.complete:
-        epoch, begun = len(state.epochs) + 1, time.perf_counter()
-        share = (epoch - 1) / recipe.epochs
+    def epoch(self, on_step: Callable[[Step], None]) -> None:
+        """One pass through the images, then validation; the state is that after it."""
+        state, recipe = self.state, self.recipe
+        number, begun = len(state.epochs) + 1, time.perf_counter()
+        share = (number - 1) / recipe.epochs
         size = next(size for start, size in reversed(recipe.sizes) if share >= start)
         how = recipe.mild if share >= 1 - recipe.tail else recipe.augmentation
-        order_generator, pixel_generator = _generators(recipe.seed, epoch)
-        order = torch.randperm(len(images), generator=order_generator)
-        masks = _masks(network, average, recipe, share)
-        loss_sum, right = torch.zeros((), device=device), torch.zeros((), device=device)
-        network.train()
-        with _Seeded(recipe.seed, epoch):
-            for number, chosen in enumerate(torch.split(order, recipe.batch)):
-                rate = learning_rate(state.steps, batches * recipe.epochs, recipe)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                wanted = targets[chosen].to(device)
-                with _memory_explained(recipe):
-                    pixels, partner, own = augment(images[chosen].to(device), size, how, pixel_generator)
-                    loss, logits = _step(
-                        network, optimizer, pixels, wanted, wanted[partner], own, recipe, state.precision
-                    )
-                if not math.isfinite(value := float(loss)):
-                    raise InputError(
-                        f"epoch {epoch}, step {number + 1}: the loss is {value}; try a smaller learning rate "
-                        f"(now {rate:.2g}), or precision float32 (now {state.precision})"
-                    )
-                predicted = logits.argmax(1)
-                loss_sum += loss * len(chosen)
-                right += own * (predicted == wanted).sum() + (1 - own) * (predicted == wanted[partner]).sum()
-                for parameter, mask in masks:
-                    parameter.detach().mul_(mask)
-                state.steps += 1
-                if recipe.average and state.steps % every == 0:
-                    _take_in(average, network, recipe.average**every, state.steps)
-                on_step(Step(epoch, number + 1, batches, value))
-        state.weights = _copy(network)
-        state.average = {n: t.cpu().clone() for n, t in average.items()} if recipe.average else dict(state.weights)
-        state.moments = _moments(optimizer, network)
-        validated = _validate(network, state.average, validation, recipe, state.precision, device)
+        masks = _masks(self.network, self.average, recipe, share)
+        self.network.train()
+        with _Seeded(recipe.seed, number):
+            loss, accuracy = self._pass(number, size, how, masks, on_step)
+        state.weights = _copy(self.network)
+        state.average = _on_cpu(self.average) if recipe.average else dict(state.weights)
+        state.moments = _moments(self.optimizer, self.network)
+        validated = self._validate(state.average)
         state.epochs.append(
             Epoch(
-                epoch=epoch,
-                train_loss=float(loss_sum) / len(images),
-                train_accuracy=float(right) / len(images),
+                epoch=number,
+                train_loss=loss,
+                train_accuracy=accuracy,
                 validation_loss=validated and validated[0],
                 validation_accuracy=validated and validated[1],
-                learning_rate=rate,
+                learning_rate=self.optimizer.param_groups[0]["lr"],
                 seconds=time.perf_counter() - begun,
                 image_size=size,
             )
         )
-        if epoch in marks:
-            state.snapshots[epoch] = _first_kernels(state.average)
+        if number in _snapshot_epochs(recipe.epochs):
+            state.snapshots[number] = _first_kernels(state.average)
         if _is_best(state, recipe):
-            state.best, state.kept = dict(state.average), epoch
-        state.complete = epoch >= recipe.epochs or bool(recipe.patience and epoch - state.kept >= recipe.patience)
-        on_epoch(state)
-    network.load_state_dict(state.best)
-    return state
+            state.best, state.kept = dict(state.average), number
+        state.complete = number >= recipe.epochs or _is_tired(state, recipe)
+
+    def _pass(
+        self, epoch: int, size: int, how: Augmentation, masks: _Masks, on_step: Callable[[Step], None]
+    ) -> tuple[float, float]:
+        """All images once; mean loss and accuracy before each step."""
+        order_generator, pixel_generator = _generators(self.recipe.seed, epoch)
+        order = torch.randperm(len(self.images), generator=order_generator)
+        sums = torch.zeros(2, device=self.device)
+        for number, chosen in enumerate(torch.split(order, self.recipe.batch), start=1):
+            rate = learning_rate(self.state.steps, self.batches * self.recipe.epochs, self.recipe)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            with _memory_explained(self.recipe):
+                step = self._step(chosen, size, how, pixel_generator)
+            if not math.isfinite(loss := float(step[0]) / len(chosen)):
+                raise InputError(
+                    f"epoch {epoch}, step {number}: the loss is {loss}; try a smaller learning rate "
+                    f"(now {rate:.2g}), or precision float32 (now {self.state.precision})"
+                )
+            sums += step
+            for parameter, mask in masks:
+                parameter.detach().mul_(mask)
+            self.state.steps += 1
+            if self.recipe.average and self.state.steps % self.average_every == 0:
+                _take_in(self.average, self.network, self.recipe.average**self.average_every, self.state.steps)
+            on_step(Step(epoch, number, self.batches, loss))
+        loss, right = (sums / len(self.images)).tolist()
+        return loss, right
+
+    def _step(self, chosen: Tensor, size: int, how: Augmentation, generator: Generator) -> Tensor:
+        """One step of gradient descent on the images `chosen`; the sums of loss and right answers before it, (2,)."""
+        wanted = self.targets[chosen].to(self.device)
+        # Every process augments the whole batch, so that all draw alike and CutMix finds its partners: 3 % of the work.
+        pixels, partner, own = augment(self.images[chosen].to(self.device), size, how, generator)
+        rows = self.replica.rows(len(chosen))
+        inputs = normalise(pixels[rows]).contiguous(memory_format=torch.channels_last)
+        targets, others = wanted[rows], wanted[partner][rows]
+        with _autocast(self.state.precision, self.device):
+            logits = self.replica(inputs)
+        logits = logits.float()
+        smoothing = self.recipe.smoothing
+        loss = own * F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+        if own < 1:
+            loss = loss + (1 - own) * F.cross_entropy(logits, others, reduction="sum", label_smoothing=smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        # The processes' gradients are averaged, so each has its part of the sum times their number.
+        (loss * parallel.world() / len(chosen)).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        predicted = logits.argmax(1)
+        right = own * (predicted == targets).sum() + (1 - own) * (predicted == others).sum()
+        return parallel.total(torch.stack([loss.detach(), right]))
+
+    def _validate(self, weights: Weights) -> tuple[float, float] | None:
+        """Loss and accuracy of `weights` on the validation images at the last training size; the network stays."""
+        if self.validation is None:
+            return None
+        present = _copy(self.network)
+        self.network.load_state_dict(weights)
+        self.network.eval()
+        size = self.recipe.sizes[-1][1]
+        count = len(self.validation.images)
+        sums = torch.zeros(2, dtype=torch.float64)
+        with torch.inference_mode():
+            for chosen in torch.split(torch.arange(count)[parallel.share(count)], 250):
+                pixels = fitted(self.validation.images[chosen].to(self.device), size)
+                wanted = self.validation.targets[chosen].to(self.device)
+                with _autocast(self.state.precision, self.device):
+                    logits = self.network(normalise(pixels).contiguous(memory_format=torch.channels_last)).float()
+                sums[0] += float(F.cross_entropy(logits, wanted, reduction="sum"))
+                sums[1] += float((logits.argmax(1) == wanted).sum())
+        self.network.load_state_dict(present)
+        loss, right = (parallel.total(sums.to(self.device)) / count).tolist()
+        return loss, right
 
 
 def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
@@ -198,28 +270,12 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
     return recipe.learning_rate * (FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * share)) / 2)
 
 
-def _step(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    pixels: Tensor,
-    wanted: Tensor,
-    other: Tensor,
-    own: float,
-    recipe: Recipe,
-    precision: str,
-) -> tuple[Tensor, Tensor]:
-    """One step of gradient descent; the loss before it, and the logits (N, K) float32."""
-    inputs = normalise(pixels).contiguous(memory_format=torch.channels_last)
-    with _autocast(precision, inputs.device):
-        logits = network(inputs)
-    logits = logits.float()
-    loss = own * F.cross_entropy(logits, wanted, label_smoothing=recipe.smoothing)
-    if own < 1:
-        loss = loss + (1 - own) * F.cross_entropy(logits, other, label_smoothing=recipe.smoothing)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss.detach(), logits.detach()
+def _limited(train: ImageSet, limit: int) -> tuple[Tensor, Tensor]:
+    """Images and targets, only so many where there is a limit: evenly over the set, which is ordered by class."""
+    if not limit:
+        return train.images, train.targets
+    chosen = torch.linspace(0, len(train.images) - 1, min(limit, len(train.images))).long()
+    return train.images[chosen], train.targets[chosen]
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.AdamW:
@@ -240,6 +296,8 @@ def _moments(optimizer: torch.optim.Optimizer, network: nn.Module) -> Weights:
 
 def _restore_moments(optimizer: torch.optim.Optimizer, network: nn.Module, moments: Weights) -> None:
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         for moment in ("step", "exp_avg", "exp_avg_sq"):
             # The step too: fused AdamW counts it on the device.
             on_device = moments[f"{name}.{moment}"].to(parameter.device).clone()
@@ -248,7 +306,7 @@ def _restore_moments(optimizer: torch.optim.Optimizer, network: nn.Module, momen
             optimizer.state[parameter][moment] = on_device
 
 
-def _masks(network: nn.Module, average: Weights, recipe: Recipe, share: float) -> list[tuple[Tensor, Tensor]]:
+def _masks(network: nn.Module, average: Weights, recipe: Recipe, share: float) -> _Masks:
     """The large linear layers' weights and which of them live in this epoch; the others are set to zero here.
 
     Gradual magnitude pruning, Zhu & Gupta 2017 (arXiv:1710.01878), equation 1, from PRUNED_FROM to PRUNED_BY. What is
@@ -258,7 +316,7 @@ def _masks(network: nn.Module, average: Weights, recipe: Recipe, share: float) -
         return []
     way = min(1.0, max(0.0, (share - PRUNED_FROM) / (PRUNED_BY - PRUNED_FROM)))
     zeros = recipe.prune * (1 - (1 - way) ** 3)
-    masks: list[tuple[Tensor, Tensor]] = []
+    masks: _Masks = []
     for name, parameter in network.named_parameters():
         if parameter.ndim == 2 and parameter.numel() > 1_000_000 and zeros > 0:
             threshold = parameter.detach().abs().flatten().kthvalue(max(1, round(zeros * parameter.numel()))).values
@@ -279,35 +337,6 @@ def _take_in(average: Weights, network: nn.Module, decay: float, steps: int) -> 
             average[name].copy_(tensor)
 
 
-def _validate(
-    network: nn.Module,
-    weights: Weights,
-    validation: ImageSet | None,
-    recipe: Recipe,
-    precision: str,
-    device: torch.device,
-) -> tuple[float, float] | None:
-    """Loss and accuracy of `weights` on the validation images, at the last training size; the network is unchanged."""
-    if validation is None:
-        return None
-    present = _copy(network)
-    network.load_state_dict(weights)
-    network.eval()
-    size = recipe.sizes[-1][1]
-    loss = right = 0.0
-    with torch.inference_mode():
-        for chosen in torch.split(torch.arange(len(validation.images)), 250):
-            pixels = validation.images[chosen].to(device)
-            wanted = validation.targets[chosen].to(device)
-            inputs = normalise(fitted(pixels, size)).contiguous(memory_format=torch.channels_last)
-            with _autocast(precision, device):
-                logits = network(inputs)
-            loss += float(F.cross_entropy(logits.float(), wanted, reduction="sum"))
-            right += float((logits.argmax(1) == wanted).sum())
-    network.load_state_dict(present)
-    return loss / len(validation.images), right / len(validation.images)
-
-
 def _is_best(state: TrainingState, recipe: Recipe) -> bool:
     """Whether the last epoch is the best so far by validation accuracy; a tie goes to the later one.
 
@@ -317,6 +346,14 @@ def _is_best(state: TrainingState, recipe: Recipe) -> bool:
     scores = [epoch.validation_accuracy for epoch in state.epochs[first:]]
     last = state.epochs[-1].validation_accuracy
     return last is None or all(score is None or last >= score for score in scores)
+
+
+def _is_tired(state: TrainingState, recipe: Recipe) -> bool:
+    """Whether `patience` epochs have brought nothing better; a tie is nothing better."""
+    if not recipe.patience:
+        return False
+    scores = [epoch.validation_accuracy or 0.0 for epoch in state.epochs]
+    return len(scores) - 1 - scores.index(max(scores)) >= recipe.patience
 
 
 def _precision(network: nn.Module, images: Tensor, recipe: Recipe, device: torch.device) -> str:
@@ -370,7 +407,11 @@ def _generators(seed: int, epoch: int) -> Iterator[Generator]:
 
 
 def _copy(network: nn.Module) -> Weights:
-    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+    return _on_cpu(network.state_dict())
+
+
+def _on_cpu(weights: Weights) -> Weights:
+    return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 
 
 def _first_kernels(weights: Weights) -> Tensor:

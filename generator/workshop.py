@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
-
-from generator import cards, checkpoints, environment, evaluate, recipes, terminal
+from generator import cards, checkpoints, environment, evaluate, parallel, recipes, terminal
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.data import ImageSet, Split, joint_digest
@@ -25,13 +23,6 @@ from generator.train import Recipe, Step, TrainingState, fit
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
 RUNS = ("one batch", "without augmentation")
 GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
-
-
-def device() -> torch.device:
-    """The GPU, if torch finds one, else the processor."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def train_model(
@@ -58,12 +49,15 @@ def train_model(
         InputError: for an unusable data set, a folder that cannot be written, a run that does not converge.
     """
     recipe = replace(recipes.PRESETS[name][preset], **dict(changes or {}))  # type: ignore[arg-type]
-    train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))
+    with parallel.one_first():
+        train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))
     _say_skipped(train, validation)
     network = SmallCNN(len(classes)) if name == "cnn" else alexnet(len(classes), GRID)
     initialise(network, recipe.seed)
     key = {"preset": preset, "data": train.digest, **asdict(recipe)}
-    state = checkpoints.load_state(folder, key) if resume else None
+    side_run = preset if preset in RUNS else ""
+    state = checkpoints.load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
+    state = parallel.agreed(state)
     done = len(state.epochs) if state else 0
     title = f"{TITLES.get(name, name)}, {preset}"
     if state:
@@ -75,22 +69,29 @@ def train_model(
             train,
             validation,
             recipe,
-            device=device(),
+            device=parallel.device(),
             state=state,
             on_step=_shows_step(bar),
-            on_epoch=_keeps_epoch(title, folder, recipe, key),
+            on_epoch=_keeps_epoch(title, folder, recipe, key, side_run),
         )
-    record = {**environment.record(Path(__file__).parent), "data": train.digest, "device": str(device())}
+    record = {
+        **environment.record(Path(__file__).parent),
+        "data": train.digest,
+        "device": str(parallel.device()),
+        "processes": str(parallel.world()),
+    }
     settings = {"preset": preset, **asdict(recipe), "precision": state.precision}
     # The one-batch check is about the batch: its last epoch counts, whatever the validation images say.
     kept = len(state.epochs) if recipe.limit else state.kept
     run = Run(preset if preset in RUNS else "augmented", tuple(state.epochs), kept, settings, record)
-    if preset in RUNS:
+    if parallel.rank() > 0:
+        return run
+    if side_run:
         checkpoints.save_run(folder, run)
     else:
         checkpoints.save_model(folder, state.best, _description(name, classes))
         checkpoints.save_run(folder, run, state.snapshots)
-    checkpoints.drop_state(folder)
+    checkpoints.drop_state(folder, side_run)
     return run
 
 
@@ -100,18 +101,22 @@ def evaluate_model(
     """The scores of a network on the splits of a data set, written to its folder where it has one."""
     answers: dict[str, evaluate.Answers] = {}
     size, resize = loaded.description.input_size, loaded.description.resize
-    sets = {split: load_images(root, classes, split, cache) for split in splits}
+    with parallel.one_first():
+        sets = {split: load_images(root, classes, split, cache) for split in splits}
     for split, images in sets.items():
-        with terminal.bar(f"{loaded.title}, {split}", 2 * len(images), "images") as bar:
+        rows = images.images[parallel.share(len(images))]
+        with terminal.bar(f"{loaded.title}, {split}", 2 * len(rows), "images") as bar:
             plain, mirrored = (
-                evaluate.logits_of(
-                    loaded.network,
-                    images.images,
-                    size,
-                    resize,
-                    mirrored=flip,
-                    device=device(),
-                    on_batch=bar.advance,
+                parallel.gathered(
+                    evaluate.logits_of(
+                        loaded.network,
+                        rows,
+                        size,
+                        resize,
+                        mirrored=flip,
+                        device=parallel.device(),
+                        on_batch=bar.advance,
+                    )
                 )
                 for flip in (False, True)
             )
@@ -128,7 +133,7 @@ def evaluate_model(
         data_digest=joint_digest(sets.values()),
         environment=environment.record(Path(__file__).parent),
     )
-    if loaded.folder is not None and set(splits) == set(SPLITS):
+    if loaded.folder is not None and set(splits) == set(SPLITS) and parallel.rank() == 0:
         checkpoints.save_evaluation(loaded.folder, found)
         checkpoints.save_card(loaded.folder, _card(loaded, found))
     return found
@@ -183,13 +188,15 @@ def _shows_step(bar: terminal.Bar) -> Callable[[Step], None]:
 
 
 def _keeps_epoch(
-    title: str, folder: Path, recipe: Recipe, key: Mapping[str, object]
+    title: str, folder: Path, recipe: Recipe, key: Mapping[str, object], side_run: str
 ) -> Callable[[TrainingState], None]:
     begun = time.monotonic()
     first: list[int] = []
 
     def keep(state: TrainingState) -> None:
-        checkpoints.save_state(folder, state, key)
+        if parallel.rank() > 0:
+            return
+        checkpoints.save_state(folder, state, key, side_run)
         last = state.epochs[-1]
         first.append(last.epoch)
         left = (time.monotonic() - begun) / len(first) * (recipe.epochs - last.epoch)

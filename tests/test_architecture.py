@@ -18,7 +18,7 @@ FLOW = (
     ("config", "cache", "writer", "serve", "installation", "environment", "terminal"),
     ("classes", "photos", "inputs", "cards"),
     ("tiny_imagenet", "download"),
-    ("samples", "data", "augment", "networks", "compress"),
+    ("samples", "data", "augment", "networks", "compress", "parallel"),
     ("train",),
     ("recipes", "checkpoints", "evaluate", "explain"),
     ("models",),
@@ -32,7 +32,18 @@ FLOW = (
 )
 PLACE = {name: place for place, row in enumerate(FLOW) for name in row}
 
-TORCH_SIDE = {"data", "augment", "networks", "compress", "train", "checkpoints", "evaluate", "explain", "models"}
+TORCH_SIDE = {
+    "data",
+    "augment",
+    "networks",
+    "compress",
+    "parallel",
+    "train",
+    "checkpoints",
+    "evaluate",
+    "explain",
+    "models",
+}
 
 DOORS = {  # library -> the modules that may open it
     "torch": TORCH_SIDE | {"workshop", "observe", "predict", "selection"},
