@@ -1,0 +1,45 @@
+"""What a network learnt and where it looks: layers, receptive fields, feature maps and heat maps.
+
+Any nn.Module and a batch of images go in, tensors and small records come out. No model is changed: hooks, gradients and
+train/eval modes are as before afterwards, after an exception too. Layers are named as in `model.named_modules()`.
+
+`layers` and `receptive_fields` describe the architecture, `passes` runs it; `cam` makes class activation maps,
+`occlusion` and `gradients` what they are compared with.
+"""
+
+from __future__ import annotations
+
+from generator.explain.cam import (
+    channel_contributions,
+    grad_cam,
+    grad_cam_all,
+    grad_cam_plus_plus,
+    layer_cam,
+    score_cam,
+)
+from generator.explain.gradients import guided_backprop, integrated_gradients
+from generator.explain.layers import choose_layer, convolutions, macs, summary
+from generator.explain.occlusion import Occlusion, occlude
+from generator.explain.passes import feature_maps
+from generator.explain.receptive_fields import Axis, ReceptiveField, receptive_field
+
+__all__ = [
+    "Axis",
+    "Occlusion",
+    "ReceptiveField",
+    "channel_contributions",
+    "choose_layer",
+    "convolutions",
+    "feature_maps",
+    "grad_cam",
+    "grad_cam_all",
+    "grad_cam_plus_plus",
+    "guided_backprop",
+    "integrated_gradients",
+    "layer_cam",
+    "macs",
+    "occlude",
+    "receptive_field",
+    "score_cam",
+    "summary",
+]

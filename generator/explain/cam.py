@@ -1,0 +1,270 @@
+"""Class activation maps: weighted sums of a layer's maps that show where the model found what speaks for a class.
+
+All return raw maps >= 0, as large as the layer's and in float32. To show one: resize it bilinearly to the image, and
+state its maximum; a map that is all zero says that nothing spoke for the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from generator.errors import InputError
+from generator.explain.checks import Targets, check_images, check_logits, check_positive, check_targets, classes_of
+from generator.explain.layers import IDENTITIES, POOLINGS, choose_layer
+from generator.explain.passes import BATCH, Run, evaluating, logits_of, maps_and_output, watching
+
+# Gradients of so many activations are held at once: 128 MiB in float32.
+_GRADIENTS_AT_ONCE = 2**25
+
+
+# From gradients
+
+
+def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None) -> Tensor:
+    """Grad-CAM of one target class for each image.
+
+    Selvaraju et al. 2017, arXiv:1610.02391: each channel's map weighted by the mean gradient of the target's logit.
+
+    Args:
+        images: (N, C, H, W) float, as the model takes them.
+        targets: (N,) class indices; without them the class that the model predicts for each image.
+        layer: dotted name; without it `choose_layer` decides, at the price of one more forward pass of one image.
+    Returns:
+        (N, h, w) float32, unnormalised and >= 0; all zero where nothing speaks for the class.
+    Raises:
+        ValueError: if targets and images differ in length, or a target is no class of the model.
+        InputError: if the layer does not exist, does not run, gives no (N, C, h, w) or does not reach the logits.
+    """
+    with _run(model, images, targets, layer) as (run, classes):
+        return _cam(run.activations, _grad_cam_weights(run, classes))[:, 0]
+
+
+def grad_cam_all(model: nn.Module, images: Tensor, layer: str | None = None) -> Tensor:
+    """Grad-CAM of every class for each image, in one forward pass and without one backward pass a class.
+
+    Args and errors as of `grad_cam`.
+
+    Returns:
+        (N, K, h, w) float32, unnormalised and >= 0.
+    """
+    with _run(model, images, None, layer) as (run, _):
+        return _cam(run.activations, _grad_cam_weights(run, None))
+
+
+def grad_cam_plus_plus(model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None) -> Tensor:
+    """Grad-CAM++ of one target class for each image: only cells that raise the logit give a channel its weight.
+
+    Chattopadhay et al. 2018, arXiv:1710.11063, in their closed form for Y = exp(S) of the logit S: with g = dS/dA at a
+    cell, Y has the second and third derivatives Y g^2 and Y g^3 where the layers above are piecewise linear, so that
+    alpha = g^2 / (2 g^2 + g^3 sum(A)), and a channel's weight is sum(alpha relu(Y g)). The factor Y is left out: it is
+    the same for all cells of a map and so changes nothing that is seen, and it overflows above a logit of 88.
+
+    Args and errors as of `grad_cam`; the layer's activations should not be negative, as after a ReLU.
+
+    Returns:
+        (N, h, w) float32, unnormalised and >= 0.
+    """
+    with _run(model, images, targets, layer, each_cell=True) as (run, classes):
+        activations, gradients = _activations_and_gradients(run, classes)
+    # alpha g with g^2 cancelled: small gradients do not underflow, and a gradient of zero gives no 0 / 0.
+    denominator = 2 + gradients * activations.sum((2, 3), keepdim=True)
+    shares = torch.where(denominator != 0, gradients.relu() / denominator, 0)  # (N, C, h, w)
+    return _cam(activations, shares.sum((2, 3))[:, None])[:, 0]
+
+
+def layer_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None) -> Tensor:
+    """LayerCAM of one target class for each image: each cell weighted by its own gradient, where that is positive.
+
+    Jiang et al. 2021, LayerCAM: exploring hierarchical class activation maps for localization, IEEE TIP 30: it stays
+    sharp at early layers, where a channel's mean gradient says little.
+
+    Args and errors as of `grad_cam`.
+
+    Returns:
+        (N, h, w) float32, unnormalised and >= 0.
+    """
+    with _run(model, images, targets, layer, each_cell=True) as (run, classes):
+        activations, gradients = _activations_and_gradients(run, classes)
+    return (gradients.relu() * activations).sum(1).relu().float()
+
+
+def channel_contributions(
+    model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None
+) -> Tensor:
+    """What each channel of `layer` gave to the target's logit: gradient times activation, summed over its cells.
+
+    For global average or maximum pooling and one linear layer these and the bias add up to the logit; for other heads
+    they are its first-order share.
+
+    Args and errors as of `grad_cam`.
+
+    Returns:
+        (N, C) float32 in units of the logit; negative where the channel spoke against the class.
+    """
+    with _run(model, images, targets, layer, each_cell=True) as (run, classes):
+        activations, gradients = _activations_and_gradients(run, classes)
+    return (gradients * activations).sum((2, 3)).float()
+
+
+@contextmanager
+def _run(
+    model: nn.Module, images: Tensor, targets: Targets, layer: str | None, each_cell: bool = False
+) -> Iterator[tuple[Run, Tensor]]:
+    """A watched forward pass with the (N,) classes to explain."""
+    check_images(images)
+    wanted = check_targets(targets, len(images))
+    with watching(model, images, choose_layer(model, images) if layer is None else layer, each_cell) as run:
+        yield run, classes_of(wanted, run.logits)
+
+
+def _cam(activations: Tensor, weights: Tensor) -> Tensor:
+    """ReLU(sum over channels of weight times map): (N, C, h, w) and (N, K, C) -> (N, K, h, w)."""
+    precision = torch.promote_types(torch.promote_types(weights.dtype, activations.dtype), torch.float32)
+    cams = torch.bmm(weights.to(precision), activations.to(precision).flatten(2)).relu().float()
+    return cams.view(*weights.shape[:2], *activations.shape[2:])
+
+
+def _activations_and_gradients(run: Run, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """The layer's maps and the gradient of each image's logit of its class by them, both (N, C, h, w)."""
+    gradient = _gradient(run, F.one_hot(classes, run.logits.shape[1]).to(run.logits.dtype))
+    precision = torch.promote_types(gradient.dtype, torch.float32)
+    return run.activations.to(precision), gradient.to(precision)
+
+
+# Grad-CAM's channel weights: the mean over a map's cells of the logit's gradient
+
+
+def _grad_cam_weights(run: Run, classes: Tensor | None) -> Tensor:
+    """(N, 1, C), or those of all classes (N, K, C)."""
+    weights = _closed_form(run, classes)
+    return _by_gradients(run, classes) if weights is None else weights
+
+
+def _closed_form(run: Run, classes: Tensor | None) -> Tensor | None:
+    """The channel weights from matrix products alone, or None where the tail is not pooling, flattening and an MLP.
+
+    Pooling hands each gradient on whole: each output cell's weights on the input cells add up to 1 (a maximum gives all
+    to one cell, whichever of equal ones it is). So the mean of the gradient over the layer's cells is the gradient's
+    sum over the pooled cells divided by the number of the layer's cells, and that sum can be taken in the first linear
+    layer's weights beforehand. ReLUs between the linear layers are masks known from the forward pass. Global average or
+    maximum pooling is the case of one linear layer, weights / cells; with the average, Grad-CAM is CAM (Zhou et al.
+    2016).
+    """
+    steps = _tail_steps(run)
+    if not steps:
+        return None
+    *inner, last = steps
+    rows = last[None] if classes is None else last[classes][:, None]  # (1, K, i) or (N, 1, i)
+    for step in reversed(inner):
+        rows = rows * step[:, None] if step.dtype == torch.bool else rows @ step
+    return rows.expand(len(run.logits), -1, -1)
+
+
+def _tail_steps(run: Run) -> list[Tensor]:
+    """The tail as (out, in) matrices, the first (out, C) with the pooling in it, and (N, in) masks; else empty."""
+    channels, height, width = run.activations.shape[1:]
+    steps: list[Tensor] = []
+    for module, output in run.tail or ():
+        if type(module) is nn.Linear and output.dim() == 2:
+            weight = module.weight.detach()
+            steps.append(weight if steps else weight.reshape(len(weight), channels, -1).sum(2) / (height * width))
+        elif type(module) is nn.ReLU and steps:
+            steps.append(output.detach() > 0)
+        elif not (_is_flatten(module) or type(module) in IDENTITIES or (not steps and _keeps_sums(module))):
+            return []
+    return steps if steps and steps[-1].dtype != torch.bool else []
+
+
+def _keeps_sums(module: nn.Module) -> bool:
+    """Whether each output cell's weights on the input cells of its channel add up to 1."""
+    if type(module) is nn.AvgPool2d:
+        return module.padding in (0, (0, 0)) and module.divisor_override is None
+    return type(module) in POOLINGS
+
+
+def _is_flatten(module: nn.Module) -> bool:
+    return type(module) is nn.Flatten and module.start_dim == 1 and module.end_dim == -1
+
+
+def _by_gradients(run: Run, classes: Tensor | None) -> Tensor:
+    """The channel weights by automatic differentiation of the tail alone, (N, 1, C) or (N, K, C)."""
+    count, outputs = run.logits.shape
+    if classes is None:
+        seeds = torch.eye(outputs, dtype=run.logits.dtype, device=run.logits.device)[:, None].expand(-1, count, -1)
+    else:
+        seeds = F.one_hot(classes, outputs).to(run.logits.dtype)[None]
+    at_once = max(1, _GRADIENTS_AT_ONCE // max(1, run.activations.numel()))
+    sums = torch.cat([_gradients(run, part) for part in torch.split(seeds, at_once)])  # (K, N, C, 1, 1)
+    return sums.flatten(2).transpose(0, 1) / run.activations.shape[2:].numel()
+
+
+def _gradients(run: Run, seeds: Tensor) -> Tensor:
+    """Gradients by the nudge of the logits weighted by each of `seeds` (K, N, K'): (K, N, C, 1, 1)."""
+    if len(seeds) > 1:
+        try:
+            return _gradient(run, seeds, batched=True)
+        except RuntimeError:
+            # Some operation has no batched gradient (or the memory no room for it); one by one they are the same.
+            pass
+    return torch.stack([_gradient(run, seed) for seed in seeds])
+
+
+def _gradient(run: Run, seed: Tensor, batched: bool = False) -> Tensor:
+    (found,) = torch.autograd.grad(
+        run.logits, run.nudge, seed, retain_graph=True, is_grads_batched=batched, allow_unused=True
+    )
+    if found is None:
+        raise InputError(run.unreached)
+    return found
+
+
+# Without gradients
+
+
+def score_cam(
+    model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None, *, batch_size: int = BATCH
+) -> Tensor:
+    """Score-CAM of one target class for each image: each channel weighted by what the image scores behind its map.
+
+    Wang et al. 2020, arXiv:1910.01279, algorithm 1. A channel's map, enlarged to the image and scaled to [0, 1],
+    multiplies the image; the weights are the softmax over the channels of the target's logits. (The baseline's logit,
+    which the algorithm subtracts from all of them, cancels out there.) A channel that is the same in all cells masks
+    nothing: it has no part in the softmax, nor a pass.
+
+    Args and errors as of `grad_cam`; besides:
+        images: normalised, so that 0, to which a mask darkens, is the mean colour.
+        batch_size: masked images in one forward pass; the memory needed grows with it, not with channels or images.
+    Returns:
+        (N, h, w) float32, unnormalised and >= 0, in units of the layer's activations.
+    """
+    check_images(images)
+    check_positive(batch_size=batch_size)
+    wanted = check_targets(targets, len(images))
+    layer = choose_layer(model, images) if layer is None else layer
+    with evaluating(model):
+        found, output = maps_and_output(model, images, [layer])
+        activations = found[layer]
+        classes = classes_of(wanted, check_logits(output, len(images)))
+        weights = torch.zeros_like(activations[:, :, 0, 0])
+        for index, (image, maps) in enumerate(zip(images, activations, strict=True)):
+            masking = maps.amax((1, 2)) > maps.amin((1, 2))
+            if masking.any():
+                logits = _masked_logits(model, image, maps[masking], batch_size)
+                weights[index, masking] = logits[:, classes[index]].softmax(0)
+        return _cam(activations, weights[:, None])[:, 0]
+
+
+def _masked_logits(model: nn.Module, image: Tensor, maps: Tensor, batch_size: int) -> Tensor:
+    """The logits (C, K) for one image (3, H, W) behind each of its maps (C, h, w), enlarged and scaled to [0, 1]."""
+    logits = []
+    for part in torch.split(maps[:, None], batch_size):
+        masks = F.interpolate(part, size=image.shape[1:], mode="bilinear", align_corners=False)
+        low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
+        masks = (masks - low) / (high - low).clamp_min(torch.finfo(masks.dtype).tiny)
+        logits.append(logits_of(model, image * masks.to(image.dtype)).float())
+    return torch.cat(logits)

@@ -1,0 +1,86 @@
+"""Occlusion: what the model makes of an image while a grey square slides over it. A check without gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from generator.explain.checks import Targets, check_images, check_positive, check_targets, classes_of
+from generator.explain.passes import BATCH, evaluating, logits_of
+
+
+@dataclass(frozen=True, eq=False)
+class Occlusion:
+    """Two maps of each image, one cell for each position of the square: cell (i, j) of h x w is centred under it."""
+
+    probability: Tensor  # (N, h, w) float32 of the target class
+    predicted: Tensor  # (N, h, w) int64, the most probable class
+    unoccluded: Tensor  # (N,) float32, the target's probability for the whole image
+
+    @property
+    def drop(self) -> Tensor:
+        """(N, h, w) how much of the target's probability covering takes away, >= 0: comparable with a heat map."""
+        return (self.unoccluded[:, None, None] - self.probability).relu()
+
+
+def occlude(
+    model: nn.Module,
+    images: Tensor,
+    targets: Targets = None,
+    *,
+    patch: int | None = None,
+    stride: int | None = None,
+    fill: float = 0.0,
+    batch_size: int = BATCH,
+) -> Occlusion:
+    """The target's probability and the most probable class for each position of a square that covers the image.
+
+    Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2: where the target's probability falls, the model needed what is
+    covered. The positions spread evenly over the whole image, so the maps lie over it as a heat map does; at the edges
+    a part of the square is outside.
+
+    Args:
+        images: (N, C, H, W) float, normalised as the model takes them.
+        targets: (N,) class indices; without them the class that the model predicts for each image.
+        patch: side of the square in pixels; without it a quarter of the shorter side.
+        stride: pixels between two positions, at most; without it a quarter of the square.
+        fill: the square's value in all channels; 0 is the mean colour of normalised images, a grey.
+        batch_size: covered images in one forward pass.
+    Returns:
+        The maps, h = ceil(H / stride) and w = ceil(W / stride).
+    Raises:
+        ValueError: if targets and images differ in length, a target is no class of the model, or a number is below 1.
+        InputError: if the model does not give logits (N, K).
+    """
+    check_images(images)
+    wanted = check_targets(targets, len(images))
+    patch = max(1, min(images.shape[2:]) // 4) if patch is None else patch
+    stride = max(1, patch // 4) if stride is None else stride
+    check_positive(patch=patch, stride=stride, batch_size=batch_size)
+    rows, columns = (_covered(side, patch, stride).to(images.device) for side in images.shape[2:])
+    shape = (len(images), len(rows), len(columns))
+    with evaluating(model):
+        logits = logits_of(model, images.detach().clone())
+        classes = classes_of(wanted, logits)
+        unoccluded = logits.float().softmax(1).gather(1, classes[:, None])[:, 0]
+        probability = unoccluded.new_empty(len(images), shape[1] * shape[2])
+        predicted = torch.empty_like(probability, dtype=torch.int64)
+        every = torch.arange(shape[1] * shape[2], device=images.device)
+        for image in range(len(images)):
+            for positions in torch.split(every, batch_size):
+                square = rows[positions // shape[2], :, None] & columns[positions % shape[2], None, :]  # (P, H, W)
+                found = logits_of(model, torch.where(square[:, None], fill, images[image]))
+                probability[image, positions] = found.float().softmax(1)[:, classes[image]]
+                predicted[image, positions] = found.argmax(1)
+    return Occlusion(probability.view(shape), predicted.view(shape), unoccluded)
+
+
+def _covered(side: int, patch: int, stride: int) -> Tensor:
+    """(positions, side) bool: which pixels of an axis each position of the square covers."""
+    count = -(-side // stride)
+    # Position i is centred on (i + 1/2) side / count.
+    starts = ((2 * torch.arange(count) + 1) * side - patch * count).div(2 * count, rounding_mode="floor")
+    pixels = torch.arange(side)
+    return (pixels >= starts[:, None]) & (pixels < starts[:, None] + patch)
