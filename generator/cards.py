@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from generator.records import Evaluation, Run, SplitScores
 
 PURPOSE = {
-    "SmallCNN": "a plain network of seven 3x3 convolutions with batch norm, global average pooling, one linear layer",
+    "SmallCNN": "a plain network of seven convolutions with batch norm, global max pooling and one linear layer",
     "AlexNet": "torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997) with as many outputs as there are classes",
 }
 SHOWN = (
@@ -22,6 +22,8 @@ SHOWN = (
     "sizes",
     "average",
     "prune",
+    "widths",
+    "dropout",
     "precision",
     "seed",
 )
@@ -74,7 +76,7 @@ def card(
             f"The temperature, fitted on the validation images, is {evaluation.temperature:.3f}. "
             f"The weights' digest is {evaluation.weights_digest[:16]}."
         ),
-        f"Made by `python -m generator evaluate {name}`.",
+        f"Made by `python -m generator evaluate {name}`. {_looks(evaluation)}",
         "",
         *_limits(evaluation),
         "",
@@ -90,7 +92,7 @@ def _training(name: str, runs: Sequence[Run]) -> list[str]:
     if run is None:
         return ["No record of the training came with the weights."]
     seconds = sum(epoch.seconds for epoch in run.epochs)
-    told = ", ".join(f"{key} {run.settings[key]}" for key in SHOWN if key in run.settings)
+    told = ", ".join(f"{key.replace('_', ' ')} {run.settings[key]}" for key in SHOWN if run.settings.get(key))
     machine = run.environment
     where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
     where += f"torch {machine.get('torch', '?')}"
@@ -111,6 +113,15 @@ def _row(scores: SplitScores) -> str:
     return (
         f"| {scores.split} | {scores.count:,} | {scores.top1:.1%} | {low:.1%} to {high:.1%} | {scores.top5:.1%} | "
         f"{scores.top1_flipped:.1%} | {scores.loss:.3f} | {scores.calibration_scaled.error:.3f} |"
+    )
+
+
+def _looks(evaluation: Evaluation) -> str:
+    if evaluation.test_looks == 1:
+        return "The test images have been scored once; everything was chosen on the validation images."
+    return (
+        f"The test images have scored {evaluation.test_looks} networks of this folder, each once it was final; "
+        "everything was chosen on the validation images."
     )
 
 

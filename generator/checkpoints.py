@@ -23,12 +23,30 @@ from torch import Tensor
 
 from generator import compress
 from generator.errors import InputError
-from generator.records import Calibration, Confusion, Epoch, Evaluation, Floats, Mistake, Run, SplitScores
+from generator.records import (
+    Benchmark,
+    Calibration,
+    Compared,
+    Confusion,
+    Epoch,
+    Estimate,
+    Evaluation,
+    Faithfulness,
+    Floats,
+    LayerScore,
+    Localisation,
+    Mistake,
+    Perturbation,
+    Randomisation,
+    Run,
+    SplitScores,
+)
 from generator.train import TrainingState, Weights
 
 WEIGHTS, SMALL = "weights.safetensors", "weights.safetensors.xz"
 RESUME, SNAPSHOTS = "resume.safetensors", "snapshots.safetensors"
 HISTORY, EVALUATION, CARD = "history.json", "evaluation.json", "README.md"
+BENCHMARK = "benchmark.json"
 STALE = 3600.0  # seconds after which a temporary file is nobody's
 
 
@@ -239,8 +257,10 @@ def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def plain_evaluation(evaluation: Evaluation) -> dict[str, Any]:
-    """What evaluation.json holds, as JSON can hold it."""
+    """What evaluation.json holds, as JSON can hold it; faithfulness only where it was measured."""
     plain: dict[str, Any] = _plain(asdict(evaluation))
+    if plain["faithfulness"] is None:
+        del plain["faithfulness"]
     return plain
 
 
@@ -253,9 +273,28 @@ def load_evaluation(folder: Path) -> Evaluation | None:
     try:
         splits = {name: _split_scores(scores) for name, scores in said.pop("splits").items()}
         said["class_names"] = tuple(said["class_names"])
-        return Evaluation(**said, splits=splits)
+        faithful = said.pop("faithfulness", None)  # files of before it was measured have none
+        return Evaluation(**said, splits=splits, faithfulness=faithful and _faithfulness(faithful))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: expected what `evaluate` writes ({error!r}); evaluate the model again") from error
+
+
+def save_benchmark(folder: Path, benchmark: Benchmark) -> None:
+    """Write benchmark.json; nan becomes null."""
+    _write_json(folder / BENCHMARK, asdict(benchmark))
+
+
+def load_benchmark(folder: Path) -> Benchmark | None:
+    """Read benchmark.json; None where there is none."""
+    path = folder / BENCHMARK
+    if not path.exists():
+        return None
+    said = _read_json(path)
+    try:
+        goal = said.pop("seconds_to_goal")
+        return Benchmark(**said, seconds_to_goal=float("nan") if goal is None else goal)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected what benchmarks/training.py records ({error}); record it again") from error
 
 
 def load_card(folder: Path) -> str:
@@ -316,6 +355,52 @@ def _calibration(said: dict[str, Any]) -> Calibration:
         confidence=_floats(said["confidence"]),
         accuracy=_floats(said["accuracy"]),
         error=said["error"],
+    )
+
+
+def _faithfulness(said: dict[str, Any]) -> Faithfulness:
+    read = {
+        "localisation": tuple(
+            Localisation(**{**each, "pointing": _compared(each["pointing"]), "energy": _compared(each["energy"])})
+            for each in said["localisation"]
+        ),
+        "perturbation": tuple(
+            Perturbation(**{**each, "deletion": _compared(each["deletion"]), "insertion": _compared(each["insertion"])})
+            for each in said["perturbation"]
+        ),
+        "randomisation": tuple(
+            Randomisation(
+                **{
+                    **each,
+                    "layers": tuple(each["layers"]),
+                    "spearman": tuple(Estimate(**value) for value in each["spearman"]),
+                    "ssim": tuple(Estimate(**value) for value in each["ssim"]),
+                    "silent": tuple(each["silent"]),
+                }
+            )
+            for each in said["randomisation"]
+        ),
+        "sweep": tuple(_layer_score(each) for each in said["sweep"]),
+    }
+    return Faithfulness(**{**said, **read})
+
+
+def _compared(said: dict[str, Any]) -> Compared:
+    baselines, ahead = (
+        {name: Estimate(**value) for name, value in said[key].items()} for key in ("baselines", "ahead")
+    )
+    return Compared(Estimate(**said["value"]), baselines, ahead)
+
+
+def _layer_score(said: dict[str, Any]) -> LayerScore:
+    small = said["pointing_small"]
+    rows, columns = said["side"]
+    return LayerScore(
+        layer=said["layer"],
+        side=(rows, columns),
+        pointing=Estimate(**said["pointing"]),
+        pointing_small=small and Estimate(**small),
+        energy=Estimate(**said["energy"]),
     )
 
 

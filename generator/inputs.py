@@ -20,6 +20,7 @@ RECORDS = (
     "history.json",
     "snapshots.safetensors",
     "evaluation.json",
+    "benchmark.json",
     "README.md",
 )
 MODELS = ("cnn", "alexnet")

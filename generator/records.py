@@ -7,7 +7,7 @@ results.json.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -77,6 +77,24 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """What benchmarks/training.py measured in one run on one machine; rates are images a second."""
+
+    course_seconds: float  # the course's own loop, 50 epochs
+    course_rate: float
+    course_accuracy: float  # on the validation images, after `course_epochs`
+    course_epochs: int  # that were run; the seconds are scaled up to 50
+    quick_seconds: float  # the preset "quick", from the image files on
+    quick_rate: float
+    quick_accuracy: float
+    seconds_to_goal: float  # until the preset "quick" was better than the course's 46 %; nan: never
+    training_rates: Mapping[str, float]  # by model, at the size of its input
+    evaluation_rates: Mapping[str, float]
+    validation_images: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Confusion:
     """A pair of classes that the network confuses: `count` images of `true` were called `predicted`."""
 
@@ -140,6 +158,8 @@ class Evaluation:
     weights_digest: str
     data_digest: str
     environment: Mapping[str, str]
+    test_looks: int = 1  # networks of this folder that the test images have scored so far, this one included
+    faithfulness: Faithfulness | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +173,42 @@ class ConvLayer:
     padding: int
     receptive_field: int
     jump: int  # distance on the input between neighbouring units
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The images among which the strongest patches of each channel are."""
+
+    said: str  # "1,500 validation images of Tiny ImageNet"
+    pictures: Sequence[Pixels]  # as they come, before they are cut for a network
+    names: tuple[str, ...]  # what each of them shows
+    digest: str
+    data_set: bool  # False: there was none, so the report's own photos had to do
+
+
+@dataclass(frozen=True)
+class LayerPatches:
+    """Where each of C channels of one convolution answers most strongly: P images, strongest first.
+
+    An answer is the convolution's own output. A box is what the answering unit sees of the network's input, in its
+    pixels, inclusive as Photo.box; what lies outside the image is padding.
+    """
+
+    layer: str
+    answers: Floats  # (C, P), nan where no image is left
+    pictures: Counts  # (C, P) places in Examined.pictures, -1 where no image is left
+    boxes: Counts  # (C, P, 4) x0, y0, x1, y1
+    active: Floats  # (C,) share of the images in which the channel is above zero after its ReLU, nan where it has none
+
+
+@dataclass(frozen=True)
+class ClassImages:
+    """For each class an image made to raise its logit, and what the network says about it."""
+
+    images: Pixels  # (K, S, S, 3)
+    logits: Floats  # (K, K), a row an image
+    seed: int
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -182,6 +238,10 @@ class Explanation:
     cams: Floats  # (len(targets), h, w)
     stages: tuple[StageMaps, ...]
     other: int | None = None  # the class that report.toml wants explained beside the predicted one
+    contributions: Floats | None = None  # (C,) what each channel of `layer` gave to the predicted class's logit
+    contributors: tuple[int, ...] = ()  # the channels that gave most, most first
+    contributor_maps: Floats | None = None  # (len(contributors), h, w) their activations
+    contributor_layer: str = ""  # the convolution that makes these channels; "": unknown
 
     @property
     def ranking(self) -> NDArray[np.int64]:
@@ -226,6 +286,11 @@ class Network:
     card: str = ""  # models/<id>/README.md
     cam_note: str = ""  # what Grad-CAM does and does not guarantee for this head
     failures: tuple[str, ...] = ()  # Photo.id of the mistakes that the failures page shows
+    benchmark: Benchmark | None = None
+    resize: int | None = None  # the shorter side of a photo before its centre is cut out; None: the input size
+    examined: Examined | None = None
+    patches: tuple[LayerPatches, ...] = ()  # one for each of `layers`
+    class_images: ClassImages | None = None
 
 
 @dataclass(frozen=True)
@@ -283,3 +348,85 @@ class Report:
     environment: Mapping[str, str]
     notes: tuple[str, ...] = ()
     licences: Mapping[str, str] = field(default_factory=dict)  # name -> text, where it must travel with the photos
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over images with its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a method reaches, what each baseline reaches on the same images, and by how much the method is ahead."""
+
+    value: Estimate
+    baselines: Mapping[str, Estimate]  # by name
+    ahead: Mapping[str, Estimate]  # mean over images of value minus baseline; paired
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """How well the maps of one method find the objects' boxes; rates and shares in [0, 1]."""
+
+    method: str
+    small: bool  # only boxes under a quarter of the image
+    count: int  # images
+    silent: int  # maps that are zero everywhere; they count as a miss and as no energy
+    pointing: Compared  # baselines: "centre", "uniform", "wrong class"
+    energy: Compared  # baselines: "uniform", "wrong class"
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """Areas in [0, 1] under the class's probability while pixels are taken away or put back in a map's order."""
+
+    method: str
+    count: int  # images
+    deletion: Compared  # lower is better; baselines: "random", "centre out"
+    insertion: Compared  # higher is better
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """How like its old self a method's map is while the network's layers are randomised from the logits down."""
+
+    method: str
+    count: int  # images whose map was not constant before
+    layers: tuple[str, ...]  # the last to be randomised, dotted name, from the logits down
+    spearman: tuple[Estimate, ...]  # one a layer, in [-1, 1]
+    ssim: tuple[Estimate, ...]
+    silent: tuple[int, ...]  # maps that became constant; they count as a correlation of 0
+
+
+@dataclass(frozen=True)
+class LayerScore:
+    """The pointing game at one layer that maps could be taken from."""
+
+    layer: str
+    side: tuple[int, int]  # rows and columns of its maps
+    pointing: Estimate
+    pointing_small: Estimate | None  # None: no box is small
+    energy: Estimate
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How far a network's heat maps can be trusted, as measured on one split."""
+
+    split: str
+    count: int  # images with a box that the network is shown
+    small: int  # of them with a box under a quarter of the image
+    correct: int  # of them named correctly
+    layer: str  # that the class activation maps are of; "": each method's own choice
+    steps: int  # of deletion and insertion
+    blur: float  # standard deviation of the blurred image that insertion begins with, as a share of the image's side
+    seed: int
+    localisation: tuple[Localisation, ...]  # all boxes and small ones, method by method
+    perturbation: tuple[Perturbation, ...]
+    randomisation: tuple[Randomisation, ...]
+    sweep_method: str = ""  # of `sweep`
+    sweep: tuple[LayerScore, ...] = ()

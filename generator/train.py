@@ -56,6 +56,8 @@ class Recipe:
     patience: int = 0  # epochs without a better validation accuracy before the run stops; 0: never
     prune: float = 0.0  # share of the large linear layers' weights that are zero in the end (Zhu & Gupta 2017)
     limit: int = 0  # only so many images, of all classes: the one-batch check; 0: all
+    widths: tuple[int, ...] = ()  # of SmallCNN's stages; (): its own
+    dropout: float = 0.3  # SmallCNN's
     precision: str = "auto"  # "float32", "bfloat16", or "auto": whichever is faster here
     seed: int = 0
 

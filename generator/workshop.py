@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from torch import nn
+
 from generator import cards, checkpoints, environment, evaluate, parallel, recipes, terminal
 from generator.checkpoints import Description
 from generator.classes import Classes
@@ -52,8 +54,7 @@ def train_model(
     with parallel.one_first():
         train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))
     _say_skipped(train, validation)
-    network = SmallCNN(len(classes)) if name == "cnn" else alexnet(len(classes), GRID)
-    initialise(network, recipe.seed)
+    network = new_network(name, len(classes), recipe)
     key = {"preset": preset, "data": train.digest, **asdict(recipe)}
     side_run = preset if preset in RUNS else ""
     state = checkpoints.load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
@@ -89,10 +90,17 @@ def train_model(
     if side_run:
         checkpoints.save_run(folder, run)
     else:
-        checkpoints.save_model(folder, state.best, _description(name, classes))
+        checkpoints.save_model(folder, state.best, _description(name, classes, recipe))
         checkpoints.save_run(folder, run, state.snapshots)
     checkpoints.drop_state(folder, side_run)
     return run
+
+
+def new_network(name: str, classes: int, recipe: Recipe) -> nn.Module:
+    """The untrained network that a recipe trains."""
+    if name == "cnn":
+        return initialise(SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout), recipe.seed)
+    return initialise(alexnet(classes, GRID), recipe.seed)
 
 
 def evaluate_model(
@@ -124,6 +132,8 @@ def evaluate_model(
         answers[split] = (plain[:, chosen], mirrored[:, chosen], images.targets.numpy(), images.files)
     loaded.network.cpu()
     scores, temperature = evaluate.scores(answers)
+    before = checkpoints.load_evaluation(loaded.folder) if loaded.folder else None
+    looks = (before.test_looks if before else 0) + (before is None or before.weights_digest != loaded.digest)
     found = Evaluation(
         model=loaded.id,
         class_names=classes.names,
@@ -132,6 +142,7 @@ def evaluate_model(
         weights_digest=loaded.digest,
         data_digest=joint_digest(sets.values()),
         environment=environment.record(Path(__file__).parent),
+        test_looks=looks,
     )
     if loaded.folder is not None and set(splits) == set(SPLITS) and parallel.rank() == 0:
         checkpoints.save_evaluation(loaded.folder, found)
@@ -166,10 +177,10 @@ def _card(loaded: Loaded, evaluation: Evaluation) -> str:
     return cards.card(loaded.id, said.architecture, parameters, said.input_size, runs, evaluation)
 
 
-def _description(name: str, classes: Classes) -> Description:
+def _description(name: str, classes: Classes, recipe: Recipe) -> Description:
     size = INPUTS[name]
     said = Description(ARCHITECTURES[name], classes.names, classes.wnids, size, size)
-    return replace(said, widths=WIDTHS) if name == "cnn" else replace(said, grid=GRID)
+    return replace(said, widths=recipe.widths or WIDTHS) if name == "cnn" else replace(said, grid=GRID)
 
 
 def _columns(loaded: Loaded, classes: Classes) -> list[int]:

@@ -11,16 +11,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from generator.records import (
+    Benchmark,
     Calibration,
+    ClassImages,
     Confusion,
     ConvLayer,
     Credit,
     DataSummary,
     Epoch,
     Evaluation,
+    Examined,
     Explanation,
     Figure,
     Floats,
+    LayerPatches,
     Mistake,
     Network,
     Photo,
@@ -126,6 +130,24 @@ def run(name: str, epochs: int = 3, kept: int | None = None) -> Run:
     return Run(name, entries, kept or epochs, settings, {"hardware": "two CPU cores", "torch": "2.14.1"})
 
 
+def benchmark() -> Benchmark:
+    """A loop of 600 s that 20 s replace."""
+    return Benchmark(
+        course_seconds=600.0,
+        course_rate=1125.0,
+        course_accuracy=0.46,
+        course_epochs=50,
+        quick_seconds=20.0,
+        quick_rate=2700.0,
+        quick_accuracy=0.48,
+        seconds_to_goal=float("nan"),
+        training_rates={"cnn": 280.0, "alexnet": 270.0},
+        evaluation_rates={"cnn": 900.0, "alexnet": 800.0},
+        validation_images=1500,
+        environment={"processor": "a processor", "cores": "2", "torch": "2.14"},
+    )
+
+
 def explanation(photo: Photo, class_names: Sequence[str], predicted: int, size: int = 16) -> Explanation:
     """Logit 4 for `predicted`, 2 for the next class, 0 for the others; the map of the last class is all zero."""
     count = len(class_names)
@@ -149,12 +171,45 @@ def explanation(photo: Photo, class_names: Sequence[str], predicted: int, size: 
         targets=tuple(range(count)),
         cams=cams,
         stages=stages,
+        contributions=np.array([0.5, -1, 0.25, 3, 0, 0, 0, 1], dtype=np.float32),
+        contributors=(3, 7, 0, 2, 4),
+        contributor_maps=np.linspace(0, 2, 5 * 16, dtype=np.float32).reshape(5, 4, 4),
+        contributor_layer="features.conv2",
     )
 
 
 def weights(outputs: int, inputs: int, side: int = 3) -> Floats:
     """(outputs, inputs, side, side) float32 in [-1, 1]."""
     return np.linspace(-1, 1, outputs * inputs * side * side, dtype=np.float32).reshape(outputs, inputs, side, side)
+
+
+def examined(data_set: bool = True) -> Examined:
+    """Three pictures of 16 pixels; two show a bee."""
+    said = "3 validation images of Tiny ImageNet" if data_set else "3 photos of this report"
+    pictures = tuple(pixels(16, shift) for shift in range(3))
+    return Examined(said, pictures, ("bee", "lion", "bee"), "12" * 32, data_set)
+
+
+def patches(layer: ConvLayer) -> LayerPatches:
+    """Each channel answers 3 to the first picture at the upper left corner, then 2 and 1; there is no fourth picture.
+
+    The boxes begin one pixel outside the image. The last channel never fires.
+    """
+    channels, size = len(layer.weights), layer.receptive_field
+    answers = np.tile(np.array([3, 2, 1, math.nan], np.float32), (channels, 1))
+    corners = np.array([-1, 4, 7, 0])
+    boxes = np.stack([corners, corners, corners + size - 1, corners + size - 1], axis=1)
+    active = np.full(channels, 2 / 3, np.float32)
+    active[-1] = 0
+    places = np.tile(np.array([0, 1, 2, -1]), (channels, 1))
+    return LayerPatches(layer.name, answers, places, np.tile(boxes, (channels, 1, 1)), active)
+
+
+def class_images(classes: int) -> ClassImages:
+    """Logit 4 for the class that an image was made for; the last image is called the first class."""
+    logits = 4 * np.eye(classes, dtype=np.float32)
+    logits[-1, 0] = 5
+    return ClassImages(np.stack([pixels(16, shift) for shift in range(classes)]), logits, 0, 128)
 
 
 def photo(identifier: str, label: int | None, title: str = "", origin: str = "bundled", shift: int = 0) -> Photo:
@@ -186,6 +241,10 @@ def network(
     wrong = [e.photo for e in explanations.values() if e.label is not None and e.label != e.predicted]
     if runs is None:
         runs = (run("one batch", 2), run("without augmentation", 3, kept=2), run("augmented", 4, kept=3))
+    layers = (
+        ConvLayer("features.conv1", "convolution 1", weights(4, 3), 1, 1, 3, 1),
+        ConvLayer("features.conv2", "convolution 2", weights(8, 4), 1, 1, 8, 2),
+    )
     return Network(
         id=identifier,
         title=title,
@@ -197,10 +256,7 @@ def network(
         weights_source=f"{title}'s weights were trained for this report.",
         weights_digest="ab" * 32,
         notes=(),
-        layers=(
-            ConvLayer("features.conv1", "convolution 1", weights(4, 3), 1, 1, 3, 1),
-            ConvLayer("features.conv2", "convolution 2", weights(8, 4), 1, 1, 8, 2),
-        ),
+        layers=layers,
         explanations=explanations,
         runs=tuple(runs),
         evaluation=evaluation(identifier, class_names) if evaluated else None,
@@ -208,6 +264,10 @@ def network(
         card=f"# {title}\n\nFor teaching.\n",
         cam_note="",
         failures=tuple(wrong),
+        benchmark=benchmark() if identifier == "cnn" else None,
+        examined=examined(),
+        patches=tuple(patches(layer) for layer in layers),
+        class_images=class_images(len(class_names)),
     )
 
 
@@ -276,11 +336,17 @@ def figures(made: Report) -> Mapping[str, Figure]:
             found += [raster(f"{net.id}-confusion-{split}") for split in net.evaluation.splits]
             found += [chart(f"{net.id}-reliability"), chart(f"{net.id}-per-class")]
         found += [raster(f"{net.id}-filters-{layer.name.replace('.', '-')}") for layer in net.layers]
+        for number in range(1, len(net.layers) + 1):
+            names = ("weights-0", "patches-0", "preview") if net.patches else ("weights-0",)
+            found += [raster(f"{net.id}-conv{number}-{name}") for name in names]
+        if net.class_images:
+            found += [raster(f"{net.id}-class-{name}") for name in net.class_names if name.isalnum()]
         found += [
             raster(f"{net.id}-failure-{photo}-{role}") for photo in net.failures for role in ("photo", "predicted")
         ]
         for seen in net.explanations.values():
             found += [raster(f"{net.id}-maps-{seen.photo}-{s.layer.replace('.', '-')}") for s in seen.stages]
+            found.append(raster(f"{net.id}-contributions-{seen.photo}"))
             roles = ["photo", "predicted", "runner-up", *(["true"] if seen.label is not None else [])]
             found += [raster(f"{net.id}-cam-{seen.photo}-{role}") for role in roles]
             found += [raster(f"{net.id}-cam-{seen.photo}-{role}-heat") for role in roles if role != "photo"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from generator.cards import card
 from tests import synthetic
 
@@ -28,3 +30,9 @@ def test_weights_without_a_record_of_training_say_so() -> None:
     text = card("cnn", "Other", 10, 64, [], synthetic.evaluation("cnn", NAMES))
     assert "No record of the training came with the weights." in text
     assert "a network of the architecture Other" in text
+
+
+def test_card_counts_how_often_the_test_images_were_looked_at() -> None:
+    once = synthetic.evaluation("cnn", NAMES)
+    assert "The test images have scored 2 networks" in card("cnn", "X", 1, 64, [], replace(once, test_looks=2))
+    assert "The test images have been scored once" in card("cnn", "X", 1, 64, [], once)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from generator.errors import InputError
 from generator.networks import SmallCNN, initialise
 from generator.records import Epoch, Evaluation, Run
 from generator.train import TrainingState
+from tests import synthetic
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DESCRIPTION = Description("SmallCNN", ("goldfish", "banana"), ("n01443537", "n07753592"), 64, 64, (4, 4, 4, 4))
@@ -405,3 +407,43 @@ def test_killed_at_any_moment_the_weights_load(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["1"] * 3
+
+
+def test_a_benchmark_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
+    found = synthetic.benchmark()
+    assert checkpoints.load_benchmark(tmp_path) is None
+    checkpoints.save_benchmark(tmp_path, found)
+
+    again = checkpoints.load_benchmark(tmp_path)
+
+    assert again is not None
+    assert math.isnan(again.seconds_to_goal)
+    assert replace(again, seconds_to_goal=0.0) == replace(found, seconds_to_goal=0.0)
+
+
+def test_another_file_s_benchmark_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "benchmark.json").write_text('{"speed": 3}')
+    with pytest.raises(InputError, match=r"benchmark.json: expected what benchmarks/training.py records"):
+        checkpoints.load_benchmark(tmp_path)
+
+
+def test_runs_on_the_side_have_a_resume_file_of_their_own(tmp_path: Path) -> None:
+    checkpoints.save_state(tmp_path, state(), KEY)
+    checkpoints.save_state(tmp_path, state(), KEY, "one batch")
+
+    checkpoints.drop_state(tmp_path, "one batch")
+
+    assert checkpoints.load_state(tmp_path, KEY) is not None
+    assert checkpoints.load_state(tmp_path, KEY, "one batch") is None
+
+
+def test_files_left_by_a_killed_process_are_cleared_away(tmp_path: Path) -> None:
+    old, new = tmp_path / ".weights.safetensors.12345", tmp_path / ".weights.safetensors.12346"
+    for file in (old, new):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+
+    checkpoints.save_model(tmp_path, {"a": torch.ones(2)}, DESCRIPTION)
+
+    assert not old.exists()
+    assert new.exists()  # its process may still be at work

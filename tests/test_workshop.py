@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,15 @@ def test_only_a_whole_evaluation_is_written(
     written = checkpoints.load_evaluation(tmp_path)
     assert written is not None
     assert checkpoints.plain_evaluation(written) == checkpoints.plain_evaluation(found)
+
+
+def test_each_network_that_the_test_images_score_is_counted(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    first = small(tmp_path, classes)
+    networks = (first, first, replace(first, digest="v" * 64))
+    looks = [workshop.evaluate_model(each, small_data_set.root, classes, decoded).test_looks for each in networks]
+    assert looks == [1, 1, 2]
 
 
 def test_weights_from_elsewhere_are_scored_and_nothing_is_written(
