@@ -10,13 +10,15 @@ import argparse
 import csv
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator import __version__, config, inputs, terminal, tiny_imagenet, writer
+from generator import __version__, check, config, inputs, published, terminal, tiny_imagenet, writer
 from generator.classes import Classes, resolve_classes
 from generator.config import Config
 from generator.errors import InputError
@@ -43,17 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _build(options: argparse.Namespace) -> None:
-    settings = config.load(options.config)
-    root, cache, out = _data_root(options, settings), _cache(settings), options.out or _beside(settings) / "site"
+    settings = _published_at(config.load(options.config), options.base_url)
+    root, cache, out = _data_root(options, settings), _cache(settings), _out(options, settings)
     begun = time.perf_counter()
     digest = _build_digest(settings, root)
     if not options.force and writer.unchanged(out, digest):
+        if options.strict:
+            check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
         print(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
         return
     _torch()
     from generator import build
 
-    index = build.build(settings, root, out, cache, digest, offline=options.offline)
+    index = build.build(settings, root, out, cache, digest, offline=options.offline, strict=options.strict)
     print(f"built {index} in {time.perf_counter() - begun:.1f} s")
 
 
@@ -135,11 +139,93 @@ def _predict(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     from generator import serve
 
-    settings = config.load(options.config)
-    folder = options.out or _beside(settings) / "site"
+    folder = _out(options, config.load(options.config))
     with serve.server(folder, options.port) as preview:
         terminal.say(f"{folder} is at {preview.url} (Ctrl-C ends it)")
         preview.serve_forever()
+
+
+def _check(options: argparse.Namespace) -> None:
+    folder = _out(options, config.load(options.config))
+    # A copy that was exported has no manifest.
+    copied = (folder / check.START).is_file() and not published.is_marked(folder)
+    site = published.unmarked(folder) if copied else published.read(folder)
+    found = (*check.of_folder(site.missing, site.changed, site.foreign), *check.check(site.files))
+    pages = sum(path.endswith(".html") for path in site.files)
+    size = sum(map(len, site.files.values()))
+    if options.json:
+        whole = {"site": str(folder), "pages": pages, "files": len(site.files), "bytes": size}
+        whole["findings"] = [asdict(one) for one in found]
+        print(json.dumps(whole, indent=1, ensure_ascii=False))
+    else:
+        for line in check.grouped(found):
+            print(line)
+    if found:
+        raise InputError(f"{folder}: expected a site without faults, found {len(found)}")
+    if not options.json:
+        print(f"{folder}: {pages} pages, {len(site.files)} files, {size / 2**20:.1f} MiB, no faults")
+
+
+def _export(options: argparse.Namespace) -> None:
+    settings = config.load(options.config)
+    site = published.read(_out(options, settings))
+    from generator import exports
+
+    done = exports.export(options.to, site, settings, options.dest, options.slug or "", force=options.force)
+    for path in done.placed.kept:
+        terminal.say(f"{path} was edited since the last export and is kept; write over it with: --force")
+    for note in done.notes:
+        terminal.say(f"note: {note}")
+    print(f"{done.page}: exported ({len(done.placed.written)} files)")
+
+
+def _deploy(options: argparse.Namespace) -> None:
+    from generator import deploy
+
+    settings = config.load(options.config)
+    site = published.read(_out(options, settings))
+    done = deploy.deploy(
+        site,
+        _beside(settings),
+        options.branch,
+        options.remote,
+        push=options.push,
+        force=options.force,
+        say=terminal.say,
+    )
+    if not settings.report.base_url:
+        terminal.say("note: [report] base_url is empty, so there is no social card and no sitemap")
+    state = (
+        f"{done.files} files are commit {done.commit}" if done.new else f"commit {done.commit} holds this site already"
+    )
+    onward = (
+        f"pushed to {options.remote}" if done.pushed else f"publish it with: git push {options.remote} {done.branch}"
+    )
+    print(f"branch {done.branch}: {state}; {onward}")
+
+
+def _init(options: argparse.Namespace) -> None:
+    from generator import scaffold
+
+    for name in scaffold.init(options.folder):
+        terminal.say(f"made {options.folder / name}")
+    # The same program in another folder, whichever way it was started.
+    print(f"next: cd {shlex.quote(str(options.folder))} && {shlex.quote(sys.executable)} -m generator build")
+
+
+def _published_at(settings: Config, address: str | None) -> Config:
+    """The settings with another base_url."""
+    if address is None:
+        return settings
+    if not config.ADDRESS.fullmatch(address):
+        raise InputError(f"--base-url: expected an address that begins with https:// or http://, got {address!r}")
+    return replace(settings, report=replace(settings.report, base_url=address.rstrip("/")))
+
+
+def _out(options: argparse.Namespace, settings: Config) -> Path:
+    """The site's folder."""
+    out: Path = options.out or _beside(settings) / "site"
+    return out
 
 
 def _loaded(options: argparse.Namespace, settings: Config, classes: Classes) -> Loaded:
@@ -231,6 +317,10 @@ def _parser() -> argparse.ArgumentParser:
     _data_options(build)
     build.add_argument("--out", type=Path, metavar="DIR", help="where the site goes (default: site beside report.toml)")
     build.add_argument("--force", action="store_true", help="build even if nothing has changed")
+    build.add_argument(
+        "--strict", action="store_true", help="keep the previous site if `check` finds the new one broken"
+    )
+    build.add_argument("--base-url", metavar="URL", help="where the site will be (default: [report] base_url)")
 
     train = _command(commands, "train", _train, "train a network into models/<model>")
     train.add_argument("model", choices=inputs.MODELS)
@@ -263,9 +353,40 @@ def _parser() -> argparse.ArgumentParser:
     _data_options(predict)
 
     serve = _command(commands, "serve", _serve, "show the site in a browser, on this machine only")
-    serve.add_argument("--out", type=Path, metavar="DIR", help="the site (default: site beside report.toml)")
+    _out_option(serve)
     serve.add_argument("--port", type=_positive, metavar="N", help="default: the first free one from 8000 on")
+
+    checking = _command(commands, "check", _check, "look for what is broken in the site, before its visitors do")
+    _out_option(checking)
+    checking.add_argument("--json", action="store_true", help="print all findings as JSON")
+
+    export = _command(commands, "export", _export, "carry the site into a portfolio, onto a page, into a notebook")
+    export.add_argument(
+        "--to",
+        choices=("jekyll", "hugo", "fragment", "notebook"),
+        required=True,
+        help="jekyll, hugo: an entry of the portfolio in DEST and the site beside it; "
+        "fragment: one piece of HTML for any page; notebook: .ipynb and .html",
+    )
+    export.add_argument("dest", type=Path, metavar="DEST", help="the Jekyll or Hugo site, the HTML file, the folder")
+    _out_option(export)
+    export.add_argument("--slug", metavar="NAME", help="of the entry in addresses (default: from the title)")
+    export.add_argument("--force", action="store_true", help="write over files that no export made, and edited ones")
+
+    deploy = _command(commands, "deploy", _deploy, "commit the site to a branch for a static host; --push sends it")
+    _out_option(deploy)
+    deploy.add_argument("--branch", default="gh-pages", metavar="NAME", help="default: gh-pages")
+    deploy.add_argument("--remote", default="origin", metavar="NAME", help="default: origin")
+    deploy.add_argument("--push", action="store_true", help="send the branch to the remote")
+    deploy.add_argument("--force", action="store_true", help="replace a branch that holds other files")
+
+    init = _command(commands, "init", _init, "begin a report of your own in a new folder")
+    init.add_argument("folder", type=Path, metavar="DIR")
     return parser
+
+
+def _out_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the site (default: site beside report.toml)")
 
 
 def _command(

@@ -1,0 +1,245 @@
+"""What a site's file says about itself: HTML, SVG, CSS and scripts in; addresses, ids and nameless pictures out."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Literal
+
+# <link> of these kinds is followed by people and machines; the others are fetched by the browser.
+FOLLOWED = frozenset(
+    {"alternate", "author", "bookmark", "canonical", "help", "license", "me", "next", "prev", "search"}
+)
+# fmt: off
+VOID = frozenset({
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
+})
+# fmt: on
+LINKS = {"a": ("href", "xlink:href"), "area": ("href",), "form": ("action",)}
+DRAWN = ("href", "xlink:href")
+FETCHED = {
+    **dict.fromkeys(("img", "source"), ("src", "srcset")),
+    **dict.fromkeys(("audio", "embed", "iframe", "input", "script", "track"), ("src",)),
+    **dict.fromkeys(("feimage", "image", "use"), DRAWN),
+    "object": ("data",),
+    "video": ("src", "poster"),
+}
+PICTURES = ("feimage", "image", "img", "source", "use")
+CSS_ADDRESS = re.compile(r"""url\(\s*(?:"([^"]*)"|'([^']*)'|([^)"']*?))\s*\)|@import\s+(?:"([^"]*)"|'([^']*)')""")
+COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+Kind = Literal["link", "page", "image", "lazy image", "script", "style", "icon", "other"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An address as a file gives it. All but links and absolute page addresses are fetched by the browser itself."""
+
+    address: str
+    kind: Kind
+    group: int = -1  # of several sizes of one picture the browser takes one
+
+
+@dataclass
+class _Element:
+    tag: str
+    hidden: bool
+    named: bool  # has words, or needs none
+
+
+@dataclass
+class Document:
+    """What a parsed file says about itself."""
+
+    ids: Counter[str] = field(default_factory=Counter)
+    references: list[Reference] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)  # data-* attributes and texts of scripts, which may name files
+    nameless: list[str] = field(default_factory=list)  # pictures and links without words
+    script: str = ""
+    style: str = ""
+    base: bool = False
+    canonical: str = ""
+
+
+def is_parsed(path: str) -> bool:
+    """Whether a file can lead to others."""
+    return path.endswith((".html", ".svg", ".css", ".js", ".xml"))
+
+
+def parsed(path: str, content: bytes) -> Document:
+    """The file, as far as it can be read: browsers read everything."""
+    text = content.decode("utf-8", errors="replace")
+    if path.endswith(".css"):
+        return Document(references=list(_of_css(text)))
+    if path.endswith(".js"):
+        return Document(hints=[text], script=text)
+    if path.endswith(".xml"):
+        return Document(references=[Reference(loc, "page") for loc in re.findall(r"<loc>([^<]*)</loc>", text)])
+    parser = _Parser(is_page=path.endswith(".html"))
+    parser.feed(text)
+    parser.close()
+    return parser.document
+
+
+def short(address: str) -> str:
+    """An address for one line of a terminal."""
+    shown = address if address.isprintable() else repr(address)
+    return shown if len(shown) <= 100 else f"{shown[:97]}..."
+
+
+def _of_css(text: str) -> Iterator[Reference]:
+    for groups in CSS_ADDRESS.findall(COMMENT.sub("", text)):
+        address = "".join(groups)
+        # A fragment alone is a filter or a gradient of the page that the style is used on.
+        if address and not address.startswith("#"):
+            yield Reference(address, "style" if any(groups[3:]) else "image")
+
+
+class _Parser(HTMLParser):
+    """Fills a document from HTML or SVG."""
+
+    def __init__(self, *, is_page: bool) -> None:
+        super().__init__(convert_charrefs=True)
+        self.document = Document()
+        self.is_page = is_page
+        self.open: list[_Element] = []
+        self.group = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element begins."""
+        given = {name: value or "" for name, value in attrs}
+        self._addresses(tag, given)
+        for name, value in given.items():
+            if name == "id" or (name == "name" and tag == "a" and value != given.get("id")):
+                self.document.ids[value] += 1
+            elif name.startswith("data-"):
+                self.document.hints.append(value)
+            elif "url(" in value:
+                self.document.references += _of_css(value)
+        self._words(tag, given)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """<path/> in SVG; HTML does not know it, but <img/> is common."""
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """An element ends, and all in it whose ends were left out."""
+        if not any(element.tag == tag for element in self.open):
+            return
+        while (element := self.open.pop()).tag != tag:
+            self._ended(element)
+        self._ended(element)
+
+    def handle_data(self, data: str) -> None:
+        """Text, in scripts and styles too."""
+        inner = self.open[-1].tag if self.open else ""
+        if inner == "script":
+            self.document.script += data
+            self.document.hints.append(data)
+        elif inner == "style":
+            self.document.style += data
+            self.document.references += _of_css(data)
+        elif data.strip():
+            self._named()
+
+    def close(self) -> None:
+        """The file ends."""
+        super().close()
+        while self.open:
+            self._ended(self.open.pop())
+
+    def _named(self) -> None:
+        """What is open has words in it."""
+        for element in self.open:
+            element.named = True
+
+    def _words(self, tag: str, given: Mapping[str, str]) -> None:
+        """Pictures need words, unless they are hidden from those who listen."""
+        hidden = given.get("aria-hidden") == "true" or (bool(self.open) and self.open[-1].hidden)
+        label = any(given.get(name, "").strip() for name in ("aria-label", "aria-labelledby"))
+        needs = tag == "img" or (tag == "area" and "href" in given) or (tag == "input" and given.get("type") == "image")
+        if needs and not hidden:
+            self._picture(tag, given, label)
+        if tag not in VOID:
+            told = label or bool(given.get("title", "").strip()) or not self.is_page
+            picture = tag == "svg" and not any(element.tag == "svg" for element in self.open)
+            link = tag == "a" and "href" in given
+            self.open.append(_Element(tag, hidden, told or hidden or not (picture or link)))
+            if label:
+                for element in self.open[:-1]:
+                    element.named = True
+
+    def _picture(self, tag: str, given: Mapping[str, str], label: bool) -> None:
+        alt, source = given.get("alt"), given.get("src") or given.get("href", "")
+        file = posixpath.basename(source)
+        decorates = tag == "img" and (alt == "" or given.get("role") in ("presentation", "none"))
+        if label or (alt and alt.strip() and alt != file):
+            self._named()
+        elif not decorates:
+            why = "no alternative text" if not (alt or "").strip() else "its file's name as alternative text"
+            self.document.nameless.append(f"<{tag}> {short(source)} has {why}")
+
+    def _ended(self, element: _Element) -> None:
+        if not element.named and element.tag in ("a", "svg"):
+            what = "a link has no words" if element.tag == "a" else "an <svg> has no label and no title"
+            self.document.nameless.append(what)
+
+    def _addresses(self, tag: str, given: Mapping[str, str]) -> None:
+        if tag == "picture" or (tag == "img" and not any(element.tag == "picture" for element in self.open)):
+            self.group += 1
+        if tag == "base":
+            self.document.base = True
+        elif tag == "link":
+            self._link(given)
+        elif tag == "meta":
+            self._meta(given)
+        for name in LINKS.get(tag, ()):
+            if name in given:
+                self.document.references.append(Reference(given[name], "link"))
+        for name in FETCHED.get(tag, ()):
+            self._fetched(tag, given, name)
+
+    def _fetched(self, tag: str, given: Mapping[str, str], name: str) -> None:
+        kind: Kind = "script" if tag == "script" else "image" if tag in PICTURES else "other"
+        if given.get("loading") == "lazy":
+            kind = "lazy image"
+        addresses = _candidates(given.get(name, "")) if name == "srcset" else [given[name]] if name in given else []
+        group = self.group if tag in ("img", "source") else -1
+        self.document.references += [Reference(address, kind, group) for address in addresses]
+
+    def _link(self, given: Mapping[str, str]) -> None:
+        kinds = set(given.get("rel", "").lower().split())
+        if "canonical" in kinds:
+            self.document.canonical = given.get("href", "")
+        kind: Kind = "other"
+        if "stylesheet" in kinds:
+            kind = "style"
+        elif kinds & {"icon", "apple-touch-icon", "mask-icon"}:
+            kind = "icon"
+        elif kinds <= FOLLOWED:
+            kind = "page"
+        if "href" in given:
+            self.document.references.append(Reference(given["href"], kind))
+
+    def _meta(self, given: Mapping[str, str]) -> None:
+        name = given.get("property", given.get("name", ""))
+        content = given.get("content", "")
+        if given.get("http-equiv", "").lower() == "refresh" and (
+            found := re.search(r"url=(.+)", content, re.IGNORECASE)
+        ):
+            self.document.references.append(Reference(found[1].strip("\"' "), "link"))
+        if name in ("og:image", "og:url", "twitter:image"):
+            self.document.references.append(Reference(content, "page"))
+
+
+def _candidates(srcset: str) -> Iterator[str]:
+    """Addresses of a srcset; a comma ends one where a space or the end follows it."""
+    for part in re.split(r",\s+|,$", srcset.strip()):
+        if part.strip():
+            yield part.split()[0]

@@ -1,0 +1,85 @@
+"""A finished site carried elsewhere: into a Jekyll or a Hugo portfolio, onto any page, into a notebook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.config import Config
+from generator.errors import InputError
+from generator.exhibits import slug
+from generator.exports import fragment, notebook, portfolio
+from generator.exports.placing import Placed, place
+from generator.exports.summary import Summary, summary
+from generator.published import Published
+
+KINDS = ("jekyll", "hugo", "fragment", "notebook")
+
+__all__ = ["KINDS", "Exported", "export"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The page that an export made, and what its user should know."""
+
+    page: Path
+    placed: Placed
+    notes: tuple[str, ...] = ()
+
+
+def export(kind: str, site: Published, config: Config, to: Path, name: str = "", *, force: bool = False) -> Exported:
+    """Carry a site to `to`.
+
+    Args:
+        kind: one of `KINDS`.
+        to: the folder of the Jekyll or Hugo site; the HTML file of the fragment; the notebook or the folder for it.
+        name: of the entry in addresses and file names; "": made from the title.
+        force: write over files that no export made.
+    Raises:
+        InputError: there is no whole site, or something of the user's would be lost; nothing was written then.
+    """
+    told = summary(site, config.report)
+    name = _name(name, told)
+    _refuse_inside(site, to)
+    files: Mapping[str, bytes]
+    words: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    if kind in ("jekyll", "hugo"):
+        entry = (portfolio.jekyll if kind == "jekyll" else portfolio.hugo)(site, told, name, to)
+        folder, files, words, notes = to, entry.files, entry.words, entry.notes
+        first = words[0]
+    elif kind == "fragment":
+        if to.is_dir():
+            raise InputError(
+                f"{to}: expected a file for the fragment, got a folder; name one, such as {to / name}.html"
+            )
+        folder, first = to.parent, to.name
+        files = {first: fragment.fragment(site, told, name)}
+    else:
+        folder, stem = (to.parent, to.stem) if to.suffix == ".ipynb" else (to, name)
+        made = notebook.cells(site, told, _report(config, folder))
+        first = f"{stem}.ipynb"
+        files = {first: notebook.notebook(site, told, made), f"{stem}.html": notebook.page(site, told, made)}
+    placed = place(files, folder, f"{kind} {first}", words=words, force=force)
+    return Exported(folder / first, placed, notes)
+
+
+def _name(wanted: str, told: Summary) -> str:
+    if wanted and slug(wanted) != wanted:
+        raise InputError(f"--slug: expected small letters, digits and hyphens, got {wanted!r}; try {slug(wanted)!r}")
+    return wanted or slug(told.title)
+
+
+def _refuse_inside(site: Published, to: Path) -> None:
+    """A build would refuse to replace a site that somebody put files into."""
+    if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(site.folder)):
+        raise InputError(f"{to}: expected a place outside the site itself; choose another")
+
+
+def _report(config: Config, folder: Path) -> str | None:
+    """Where report.toml is, seen from `folder`."""
+    if config.path is None:
+        return None
+    return Path(os.path.relpath(config.path.resolve(), folder.resolve())).as_posix()

@@ -1,0 +1,182 @@
+"""{path: bytes} -> somebody else's folder, without losing anything that they made.
+
+`.cnn-report.json` in that folder remembers what was written there, so that the next export replaces its own files and
+nothing else. A page of words that was edited since is kept as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generator.errors import InputError
+
+RECORD = ".cnn-report.json"
+
+Written = dict[str, list[str]]  # path -> digests of what was, or may have been, written there
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What an export did: the files that are new or as they should be, and the edited ones that it left alone."""
+
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def place(
+    files: Mapping[str, bytes],
+    folder: Path,
+    name: str,
+    *,
+    words: Collection[str] = (),
+    force: bool = False,
+) -> Placed:
+    """Write an export's files and remove those that its last run wrote and this one does not.
+
+    Args:
+        files: relative POSIX paths -> contents.
+        folder: made where it is missing.
+        name: of the export: several may share a folder.
+        words: paths that people edit; once edited they are kept.
+        force: write over files that are not ours, too, and over edited ones.
+    Raises:
+        InputError: a file that is not ours would be overwritten, a path leads out of `folder`, or it cannot be written;
+            nothing was written then, unless the disk failed in the middle, which the next run mends.
+    """
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder = folder.resolve()
+        told = _read(folder)
+        before: Written = told.get(name, {})
+        kept = _edited(files, folder, before, words, force)
+        now = {path: content for path, content in files.items() if path not in kept}
+        stale = [path for path in before if path not in files and _digest(_inside(folder, path)) in before[path]]
+        digests = {path: hashlib.sha256(content).hexdigest() for path, content in now.items()}
+        # Killed in the middle, either content is ours.
+        both = {path: [*before.get(path, []), *filter(None, [digests.get(path)])] for path in (*before, *digests)}
+        _record(folder, {**told, name: both})
+        for path, content in now.items():
+            if _digest(folder / path) != digests[path]:
+                _write(folder / path, content)
+        for path in stale:
+            _remove(folder, path)
+        after = {path: [digests[path]] if path in digests else before[path] for path in files if path in both}
+        _record(folder, {**told, name: after})
+    return Placed(tuple(now), tuple(kept))
+
+
+def _edited(
+    files: Mapping[str, bytes], folder: Path, before: Written, words: Collection[str], force: bool
+) -> tuple[str, ...]:
+    """The pages to leave alone, after a look at everything that would be written over."""
+    kept = []
+    for path, content in files.items():
+        target = _inside(folder, path)
+        if not os.path.lexists(target):
+            continue
+        if target.is_dir() and not target.is_symlink():
+            raise InputError(f"{target}: expected a place for a file, found a folder; move it away first")
+        found = _digest(target)
+        ours = found in before.get(path, []) or found == hashlib.sha256(content).hexdigest()
+        if ours or force:
+            continue
+        if path in words and path in before:
+            kept.append(path)
+            continue
+        what = "was changed since it was exported" if path in before else "was not made by an export"
+        raise InputError(
+            f"{target}: expected no file of yours there, this one {what}; move it, or write over it: --force"
+        )
+    return tuple(kept)
+
+
+def _inside(folder: Path, path: str) -> Path:
+    """The path of a file below `folder`, no link on the way leading out of it."""
+    target = folder / path
+    parent = target.parent
+    while not os.path.lexists(parent):
+        parent = parent.parent
+    if not Path(os.path.realpath(parent)).is_relative_to(folder):  # Path.resolve raises for a link to itself
+        raise InputError(
+            f"{target}: expected a place inside {folder}, a link leads out of it; replace the link by a folder"
+        )
+    if not parent.is_dir():
+        raise InputError(f"{parent}: expected a folder, found a file; move it away first")
+    return target
+
+
+def _digest(path: Path) -> str:
+    """Of a file's content; nothing of ours is a link."""
+    if path.is_symlink() or not path.is_file():
+        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove(folder: Path, path: str) -> None:
+    """A file, and the folders that are empty without it."""
+    target = folder / path
+    target.unlink()
+    for parent in target.parents:
+        if parent == folder or any(parent.iterdir()):
+            return
+        parent.rmdir()
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    file = folder / RECORD
+    try:
+        told: Any = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        told = None
+    if not _is_record(told):
+        raise InputError(
+            f"{file}: expected the list of exported files, it is damaged; delete it and export with --force"
+        )
+    exports: dict[str, Any] = told["exports"]
+    return exports
+
+
+def _is_record(told: Any) -> bool:
+    exports = told.get("exports") if isinstance(told, dict) else None
+    return isinstance(exports, dict) and all(
+        isinstance(written, dict) and all(isinstance(digests, list) for digests in written.values())
+        for written in exports.values()
+    )
+
+
+def _record(folder: Path, exports: Mapping[str, Written]) -> None:
+    text = json.dumps({"generator": "cnn-report", "exports": exports}, indent=1, sort_keys=True, ensure_ascii=False)
+    _write(folder / RECORD, f"{text}\n".encode())
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals into one line."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise InputError(f"{error.filename}: expected a folder, found a file; choose another place") from error
+    except OSError as error:
+        where = error.filename or folder
+        raise InputError(f"{where}: could not be written ({error.strerror}); choose another place") from error

@@ -1,0 +1,96 @@
+"""The short form says what the site's results and pages say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from generator.errors import InputError
+from generator.exports.summary import Summary, summary
+from generator.published import Published
+from tests import sites
+
+
+@pytest.fixture(scope="module")
+def told(site: Published) -> Summary:
+    return summary(site, sites.settings(author="A. Author", course=" Seeing \n machines ", date="2026-07-31").report)
+
+
+def test_title_and_byline_are_those_of_report_toml_on_one_line(told: Summary) -> None:
+    assert told.title == "What a small network sees"
+    assert told.byline == ("A. Author", "Seeing machines")
+    assert (told.date, told.language) == ("2026-07-31", "en")
+    assert told.made_with.startswith("Python, HTML, CSS, JavaScript, PyTorch")
+
+
+def test_the_numbers_are_those_of_the_results(told: Summary) -> None:
+    cnn, alexnet = told.numbers
+    # 32 of 40 right; the interval of the synthetic records is written beside it, as guessing among four classes is.
+    assert (cnn.label, cnn.value) == ("SmallCNN: accuracy", "80.0\u00a0%")
+    assert cnn.context.startswith("of 40\u00a0test images are called by their own name (95 % interval: ")
+    assert cnn.context.endswith("Guessing: 25.0\u00a0%. 1.2\u00a0million weights.")
+    assert alexnet.label == "AlexNet: accuracy"
+
+
+def test_a_network_that_was_not_evaluated_is_said_to_be_so(site: Published) -> None:
+    results = json.loads(site.files["results.json"])
+    results["networks"]["cnn"]["evaluation"] = None
+    files = {**site.files, "results.json": json.dumps(results).encode()}
+    number = summary(replace(site, files=files), sites.settings().report).numbers[0]
+    assert (number.label, number.context) == ("SmallCNN: weights", "It has not been evaluated.")
+
+
+def test_the_pictures_are_the_sites_with_their_text_alternatives(told: Summary, site: Published) -> None:
+    assert [picture.id for picture in told.hero] == ["hero-photo", "hero-filters", "hero-maps", "hero-cam"]
+    assert all(picture.path in site.files and picture.alt for picture in told.hero)
+    pages = b"".join(data for path, data in site.files.items() if path.endswith(".html")).decode()
+    assert all(f'alt="{picture.alt}"' in pages for picture in told.hero)
+    assert told.teaser is not None
+    assert told.teaser.alt == " ".join(picture.alt for picture in told.hero)
+
+
+def test_the_figures_are_a_curve_and_a_right_and_a_wrong_photo(told: Summary) -> None:
+    curve, right, wrong = told.figures
+    assert curve.svg.startswith("<svg")
+    assert curve.alt.startswith("Line chart of SmallCNN's accuracy over the epochs of the run augmented")
+    # The bee is named rightly; the pizza is called a lion: logit 4, one of 2, two of 0, e⁴ / (e⁴ + e² + 2) = 0.853.
+    assert "(right)" in right.caption
+    assert (
+        wrong.caption == "A slice of pizza: lion, 85.3\u00a0% (wrong: it is pizza). Bright: what spoke for the answer."
+    )
+
+
+def test_photos_that_are_shown_are_credited(told: Summary) -> None:
+    assert "Photo “Bee”: A. Painter, GPL-2, https://example.org/stamps." in told.credits
+    assert len(told.credits) == len(set(told.credits))
+
+
+def test_the_address_is_the_one_that_the_site_was_built_for(told: Summary) -> None:
+    assert told.address == "https://example.org/cnn"
+
+
+def test_a_bare_site_has_a_short_form_too(site: Published) -> None:
+    files = {path: data for path, data in site.files.items() if path in ("index.html", "results.json")}
+    told = summary(replace(site, files=files), sites.settings().report)
+    assert (told.teaser, told.figures, len(told.numbers)) == (None, (), 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "[]",
+        "{}",
+        '{"networks": {}, "photos": [], "data": {"chance": 1}}',
+        '{"networks": {"cnn": {}}, "photos": [], "data": {}}',
+    ],
+)
+def test_results_of_another_version_are_told(site: Published, text: str | None) -> None:
+    files = {path: data for path, data in site.files.items() if path != "results.json"}
+    if text is not None:
+        files["results.json"] = text.encode()
+    with pytest.raises(InputError, match=r"results\.json: expected the results of this version of the program"):
+        summary(replace(site, files=files), sites.settings().report)

@@ -1,0 +1,231 @@
+"""check, export, deploy, init and build --strict as they are typed: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from generator import check, published
+from generator.__main__ import main
+from tests import sites
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a site in it."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "report.toml").write_text('[report]\ntitle = "It\'s *mine*"\n')
+    sites.place(folder / "site", title="It's *mine*")
+    return folder
+
+
+@pytest.fixture
+def project(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, which is where the command line is."""
+    folder = Path(shutil.copytree(built, tmp_path / "project"))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str], list[str]]:
+    """Exit code, lines of standard output, lines of standard error."""
+    capsys.readouterr()
+    code = main(words)
+    said = capsys.readouterr()
+    return code, said.out.splitlines(), said.err.splitlines()
+
+
+def tidy(project: Path) -> None:
+    """Take the files away that nothing leads to, in the manifest too."""
+    manifest = json.loads((project / "site" / ".manifest.json").read_text())
+    assert main(["check", "--json"]) == 1
+    for one in check.check(published.read(project / "site").files):
+        (project / "site" / one.page).unlink()
+        del manifest["files"][one.page]
+    (project / "site" / ".manifest.json").write_text(json.dumps(manifest))
+
+
+def test_check_of_a_sound_site_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tidy(project)
+    code, out, err = run(capsys, "check")
+    assert (code, err) == (0, [])
+    (line,) = out
+    pages = len(list((project / "site").glob("*.html")))
+    assert line.startswith((f"site: {pages} pages, ", f"{project / 'site'}: {pages} pages, "))
+    assert line.endswith(" MiB, no faults")
+    code, out, err = run(capsys, "check", "--json")
+    assert (code, json.loads("\n".join(out))["findings"]) == (0, [])
+
+
+def test_check_tells_each_fault_in_a_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tidy(project)
+    index = project / "site" / "index.html"
+    index.write_text(index.read_text("utf-8").replace('href="data.html"', 'href="dato.html"'), encoding="utf-8")
+    (project / "site" / "notes.txt").write_text("mine")
+    (project / "site" / "assets" / "theme.js").unlink()
+    code, out, err = run(capsys, "check")
+    assert code == 1
+    assert "index.html: it is not as the build wrote it; build again; change templates/ or content/ instead" in out
+    assert "index.html: dato.html leads nowhere; did you mean data.html?" in out
+    assert "notes.txt: the build did not write this file; move it out: nobody publishes it" in out
+    assert "assets/theme.js: the build wrote this file and it is gone; build again" in out
+    (error,) = err
+    assert error.startswith("error: ")
+    assert "expected a site without faults, found" in error
+
+
+def test_check_as_json_has_every_page(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "site" / "assets" / "theme.js").unlink()
+    code, out, _ = run(capsys, "check", "--json", "--out", "site")
+    told = json.loads("\n".join(out))
+    assert code == 1
+    assert set(told) == {"site", "pages", "files", "bytes", "findings"}
+    lost = {one["page"] for one in told["findings"] if one["what"] == "assets/theme.js leads nowhere"}
+    assert lost == {path.name for path in (project / "site").glob("*.html")}
+    assert set(told["findings"][0]) == {"page", "what", "mend", "harmless"}
+
+
+@pytest.mark.parametrize("command", [("check",), ("export", "--to", "fragment", "a.html"), ("deploy",)])
+def test_without_a_site_the_way_to_one_is_told(
+    project: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(project / "site")
+    code, out, err = run(capsys, *command)
+    assert (code, out) == (1, [])
+    (line,) = err
+    assert line.endswith(
+        "site: expected a site of this program, found nothing; make it with: python -m generator build"
+    )
+
+
+@pytest.mark.parametrize("kind", ["jekyll", "hugo", "fragment", "notebook"])
+def test_export_says_where_the_page_is(project: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    to = {"fragment": "my page.html"}.get(kind, "to")
+    page = {
+        "jekyll": "to/_portfolio/it-s-mine.md",
+        "hugo": "to/content/portfolio/it-s-mine/index.md",
+        "fragment": "my page.html",
+        "notebook": "to/it-s-mine.ipynb",
+    }[kind]
+    if kind == "notebook":
+        pytest.importorskip("nbformat")
+    code, out, err = run(capsys, "export", "--to", kind, to)
+    assert code == 0, err
+    (line,) = out
+    assert line.startswith(f"{page}: exported (")
+    assert (project / page).is_file()
+    assert run(capsys, "export", "--to", kind, to)[0] == 0
+
+
+def test_export_keeps_what_was_edited_and_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "export", "--to", "jekyll", "to", "--slug", "a")
+    (project / "to" / "_portfolio" / "a.md").write_text("mine")
+    code, _, err = run(capsys, "export", "--to", "jekyll", "to", "--slug", "a")
+    assert code == 0
+    assert err[0] == "_portfolio/a.md was edited since the last export and is kept; write over it with: --force"
+    assert (project / "to" / "_portfolio" / "a.md").read_text() == "mine"
+    run(capsys, "export", "--to", "jekyll", "to", "--slug", "a", "--force")
+    assert (project / "to" / "_portfolio" / "a.md").read_text().startswith("---\nlayout")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--to", "fragment", "site/a.html"), "site/a.html: expected a place outside the site itself; choose another"),
+        (("--to", "jekyll", "site"), "site: expected a place outside the site itself; choose another"),
+        (
+            ("--to", "fragment", "."),
+            ".: expected a file for the fragment, got a folder; name one, such as it-s-mine.html",
+        ),
+        (
+            ("--to", "hugo", "to", "--slug", "../x"),
+            "--slug: expected small letters, digits and hyphens, got '../x'; try 'x'",
+        ),
+        (("--to", "hugo", "report.toml"), "report.toml: expected a folder, found a file; choose another place"),
+    ],
+)
+def test_bad_places_and_names_are_one_line(
+    project: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(project.rglob("*"))
+    code, out, err = run(capsys, "export", *words)
+    assert (code, out, err) == (1, [], [f"error: {said}"])
+    assert sorted(project.rglob("*")) == before
+
+
+def test_deploy_says_what_comes_next(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ghp_import")
+    if shutil.which("git") is None:
+        pytest.skip("needs git: it is not installed")
+    code, _, err = run(capsys, "deploy")
+    assert (code, err[-1].split(": ", 2)[2]) == (
+        1, "expected a git repository, this is none; make it one with: git init",
+    )  # fmt: skip
+    remote = project.parent / "remote.git"
+    for words in (
+        ("init", "--quiet", "--bare", str(remote)),
+        ("init", "--quiet", "--initial-branch=main"),
+        ("config", "user.name", "A"),
+        ("config", "user.email", "a@example.org"),
+        ("remote", "add", "origin", str(remote)),
+    ):
+        subprocess.run(["git", *words], check=True)
+    code, out, err = run(capsys, "deploy")
+    assert code == 0, err
+    assert out[0].endswith("; publish it with: git push origin gh-pages")
+    assert err == ["note: [report] base_url is empty, so there is no social card and no sitemap"]
+    code, out, _ = run(capsys, "deploy", "--push")
+    assert code == 0
+    assert out[0].endswith(" holds this site already; pushed to origin")
+    listed = subprocess.run(
+        ["git", "-C", str(remote), "ls-tree", "-r", "--name-only", "gh-pages"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "index.html" in listed.stdout.splitlines()
+    assert ".manifest.json" not in listed.stdout
+
+
+def test_init_says_the_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "my report"
+    code, out, _ = run(capsys, "init", str(folder))
+    assert code == 0
+    (line,) = out
+    assert line.startswith(f"next: cd '{folder}' && ")
+    assert line.endswith(" -m generator build")
+    code, _, err = run(capsys, "init", str(folder))
+    assert code == 1
+    assert "expected an empty folder, found '.gitignore' in it" in err[0]
+
+
+@pytest.mark.parametrize(
+    "words", [("export",), ("export", "--to", "word", "x"), ("export", "--to", "jekyll"), ("init",), ("deploy", "x")]
+)
+def test_wrong_usage_is_exit_code_2(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+
+
+def test_the_commands_need_no_torch(project: Path) -> None:
+    program = (
+        "import sys; from generator.__main__ import main; "
+        "codes = [main(['check']), main(['export', '--to', 'jekyll', 'to']), main(['init', 'new'])]; "
+        "print(*codes, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(sites.ROOT)},
+    )
+    assert done.stdout.splitlines()[-1] == "1 0 0 False"
