@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from generator import (
+    check,
     checkpoints,
     download,
     environment,
@@ -27,7 +28,17 @@ from generator.classes import Classes, resolve_classes
 from generator.config import Config, ModelConfig
 from generator.errors import InputError
 from generator.models import Loaded
-from generator.records import Evaluation, Explanation, Figure, Network, Photo, Report
+from generator.records import (
+    ClassImages,
+    Evaluation,
+    Examined,
+    Explanation,
+    Figure,
+    LayerPatches,
+    Network,
+    Photo,
+    Report,
+)
 
 Job = tuple[tuple[object, ...], Callable[[], tuple[Figure, ...]]]
 
@@ -49,13 +60,23 @@ class Site:
         return self.results.key(stage, 1, self.code, *parts)
 
 
-def build(config: Config, root: Path | None, out: Path, cache: Path, digest: str, *, offline: bool = False) -> Path:
+def build(
+    config: Config,
+    root: Path | None,
+    out: Path,
+    cache: Path,
+    digest: str,
+    *,
+    offline: bool = False,
+    strict: bool = False,
+) -> Path:
     """Make the whole report and place it at `out`.
 
     Args:
         root: the data set, None where there is none.
         cache: folder for results and decoded images.
         digest: of the inputs, kept in the site's manifest.
+        strict: refuse a site that `check` finds broken.
     Returns:
         the path of index.html.
     Raises:
@@ -68,14 +89,17 @@ def build(config: Config, root: Path | None, out: Path, cache: Path, digest: str
     loaded = [_obtain(site, name) for name in inputs.MODELS]
     evaluations = {one.id: _evaluation(one) for one in loaded}
     photos, failures = selection.photos(config, content, root, site.decoded, classes, evaluations)
+    examined = selection.examined(root, classes, site.decoded, photos)
     report = Report(
-        networks=tuple(_observe(site, one, photos, failures[one.id], evaluations[one.id]) for one in loaded),
+        networks=tuple(_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded),
         photos=photos,
         data=selection.summary(_data_name(config), classes, root, site.decoded, evaluations["cnn"], photos),
         environment=environment.versions(),
         licences=samples.licence_texts(content / "samples") if config.samples.bundled else {},
     )
     files = pages.render(report, _figures(site, report), config, templates, content)
+    if strict:
+        check.require(files, f"the previous one in {out} was kept", terminal.say)
     writer.place(files, out, {"inputs": digest})
     site.results.prune()
     return out / "index.html"
@@ -122,7 +146,12 @@ def _data_name(config: Config) -> str:
 
 
 def _observe(
-    site: Site, loaded: Loaded, photos: Sequence[Photo], failures: Sequence[str], evaluation: Evaluation | None
+    site: Site,
+    loaded: Loaded,
+    photos: Sequence[Photo],
+    failures: Sequence[str],
+    evaluation: Evaluation | None,
+    examined: Examined | None,
 ) -> Network:
     """One network with the explanation of each photo, from the cache where they are known."""
     wanted: ModelConfig = getattr(site.config.models, loaded.id)
@@ -135,10 +164,34 @@ def _observe(
             look = partial(observe.observed, loaded, photo, label, other, wanted.layer)
             explanations[photo.id] = observe.explanation(photo.id, label, other, site.results.arrays(key, look))
             bar.advance()
+    patches, made = _sought(site, loaded, examined)
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
     return observe.network(
-        loaded, explanations, [*failures, *(photo for photo in fooled if photo not in failures)], evaluation
+        loaded,
+        explanations,
+        [*failures, *(photo for photo in fooled if photo not in failures)],
+        evaluation,
+        examined,
+        patches,
+        made,
     )
+
+
+def _sought(
+    site: Site, loaded: Loaded, examined: Examined | None
+) -> tuple[tuple[LayerPatches, ...], ClassImages | None]:
+    """Each channel's strongest patches and each class's image, from the cache where they are known."""
+    patches: tuple[LayerPatches, ...] = ()
+    with terminal.bar(f"{loaded.title}: what its channels and classes look like", 2, "parts") as bar:
+        if examined is not None:
+            key = site.key("patches", loaded.digest, examined.digest)
+            seek = partial(observe.strongest_patches, loaded, examined.pictures)
+            patches = observe.layer_patches(site.results.arrays(key, seek))
+        bar.advance()
+        key = site.key("class images", loaded.digest)
+        made = observe.class_images_of(site.results.arrays(key, partial(observe.made_for_classes, loaded)))
+        bar.advance()
+    return patches, made
 
 
 def _other_class(loaded: Loaded, name: str) -> int | None:
@@ -172,7 +225,7 @@ def _common_jobs(report: Report) -> Iterator[Job]:
 
 
 def _network_jobs(report: Report, network: Network) -> Iterator[Job]:
-    scale = exhibits.first_layer_scale(report.networks)
+    scale = exhibits.first_layer_scale([network])
     said = (network.id, network.title, network.class_names)
     photos = {photo.id: photo for photo in report.photos}
     wrong = [(photos[photo], network.explanations[photo]) for photo in network.failures]
@@ -180,7 +233,12 @@ def _network_jobs(report: Report, network: Network) -> Iterator[Job]:
     yield ("evaluation", *said, network.evaluation), partial(exhibits.evaluation, network)
     yield ("filters", *said, network.layers, scale), partial(exhibits.filters, network, scale)
     yield ("failures", *said, wrong), partial(exhibits.failures, network, report.photos)
+    yield ("class images", *said, network.class_images), partial(exhibits.class_images, network)
+    searched = network.examined.digest if network.examined else ""
+    for number, layer in enumerate(network.layers):
+        found = network.patches[number] if network.patches else None
+        yield ("units", *said, layer, found, searched, scale), partial(exhibits.units, network, layer, scale)
     for photo in report.photos:
         asked = (*said, photo, network.explanations[photo.id])
         yield ("maps", *asked), partial(exhibits.feature_maps, network, photo)
-        yield ("cam", *asked), partial(exhibits.grad_cam, network, photo)
+        yield ("cam", *asked, network.weights_digest, searched), partial(exhibits.grad_cam, network, photo)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,41 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from generator import augment, checkpoints, explain
+from generator import augment, checkpoints, class_images, explain, patches, tiny_imagenet
 from generator.models import Loaded
 from generator.networks import normalise, stages
 from generator.photos import square
 from generator.recipes import STRONG
-from generator.records import ConvLayer, Evaluation, Explanation, Network, Photo, Pixels, StageMaps
+from generator.records import (
+    ClassImages,
+    ConvLayer,
+    Evaluation,
+    Examined,
+    Explanation,
+    LayerPatches,
+    Network,
+    Photo,
+    Pixels,
+    StageMaps,
+)
 
 # A network with more classes is explained for the classes that a page names, not for all.
 ALL_CLASSES = 100
+CONTRIBUTORS = 8  # channels that are shown as what a prediction was made of
+PATCH_BATCH = 50  # images at once while the strongest patches are sought
+# Steps towards the images of the classes: at 64 pixels about half a minute for 30 classes on two CPU cores; larger
+# images cost more a step and get fewer.
+CLASS_STEPS, LARGE_CLASS_STEPS = 128, 64
+CLASS_SEED = 0
 
 GAP_NOTE = (
     "The head is a global average pooling and one linear layer, so Grad-CAM of the last convolution equals the class "
     "activation map of Zhou et al. 2016: up to the bias, the map's mean before its ReLU is the class's logit."
+)
+MAX_NOTE = (
+    "The head takes each channel's maximum and passes these through one linear layer. A channel's weight in Grad-CAM "
+    "is then its weight for the class, as in the class activation map of Zhou et al. 2016; but each channel counts "
+    "with its strongest place alone in the logit, while the map shows all its places."
 )
 FLATTENED_NOTE = (
     "The head flattens its maps and passes them through three linear layers. There Grad-CAM averages gradients over "
@@ -38,8 +60,16 @@ def network(
     explanations: Mapping[str, Explanation],
     failures: Sequence[str],
     evaluation: Evaluation | None,
+    examined: Examined | None = None,
+    strongest: Sequence[LayerPatches] = (),
+    made: ClassImages | None = None,
 ) -> Network:
-    """All that the report tells of one network; the records of its training come from its folder."""
+    """All that the report tells of one network; the records of its training come from its folder.
+
+    Args:
+        examined, strongest: the images that were searched, and what `layer_patches` found in them.
+        made: of `class_images_of`.
+    """
     shape = (3, loaded.description.input_size, loaded.description.input_size)
     folder = loaded.folder
     return Network(
@@ -59,9 +89,20 @@ def network(
         evaluation=evaluation,
         snapshots=checkpoints.load_snapshots(folder) if folder else {},
         card=checkpoints.load_card(folder) if folder else "",
-        cam_note=FLATTENED_NOTE if loaded.description.architecture == "AlexNet" else GAP_NOTE,
+        cam_note=_cam_note(loaded),
         failures=tuple(failures),
+        benchmark=checkpoints.load_benchmark(folder) if folder else None,
+        resize=loaded.description.resize,
+        examined=examined,
+        patches=tuple(strongest),
+        class_images=made,
     )
+
+
+def _cam_note(loaded: Loaded) -> str:
+    if loaded.description.architecture == "AlexNet":
+        return FLATTENED_NOTE
+    return MAX_NOTE if loaded.description.pool == "max" else GAP_NOTE
 
 
 def layers(loaded: Loaded) -> tuple[ConvLayer, ...]:
@@ -105,8 +146,11 @@ def observed(loaded: Loaded, photo: Photo, label: int | None, other: int | None,
         cams = explain.grad_cam_all(loaded.network, images, layer)[0]
     else:
         cams = explain.grad_cam(loaded.network, images.expand(len(targets), -1, -1, -1), targets, layer)
-    maps = explain.feature_maps(loaded.network, images, stages(loaded.network))
-    arrays = {f"stage {number} {name}": tensor[0].numpy() for number, (name, tensor) in enumerate(maps.items())}
+    staged = stages(loaded.network)
+    maps = explain.feature_maps(loaded.network, images, [*dict.fromkeys([*staged, layer])])
+    arrays = {f"stage {number} {name}": maps[name][0].numpy() for number, name in enumerate(staged)}
+    contributions = explain.channel_contributions(loaded.network, images, [int(logits.argmax())], layer)[0]
+    most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
     return {
         **arrays,
         "seen": seen,
@@ -114,6 +158,10 @@ def observed(loaded: Loaded, photo: Photo, label: int | None, other: int | None,
         "targets": np.array(targets, np.int64),
         "cams": cams.numpy(),
         "layer": np.array(layer),
+        "contributions": contributions.numpy(),
+        "contributors": most.numpy(),
+        "contributor maps": maps[layer][0][most].numpy(),
+        "contributor layer": np.array(patches.convolution_of(loaded.network, layer) or ""),
     }
 
 
@@ -135,6 +183,72 @@ def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays
         stages=tuple(
             StageMaps(name, f"stage {number}", value.astype(np.float32)) for number, (name, value) in enumerate(maps, 1)
         ),
+        contributions=arrays["contributions"].astype(np.float32),
+        contributors=tuple(arrays["contributors"].tolist()),
+        contributor_maps=arrays["contributor maps"].astype(np.float32),
+        contributor_layer=str(arrays["contributor layer"]),
+    )
+
+
+def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels]) -> dict[str, NDArray[Any]]:
+    """Where in these pictures each channel of each convolution answers most, as arrays: see `layer_patches`."""
+    names = explain.convolutions(loaded.network)
+    arrays: dict[str, NDArray[Any]] = {}
+    for layer, found in patches.strongest(loaded.network, _batches(loaded, pictures), names).items():
+        field = explain.receptive_field(loaded.network, layer, loaded.description.input_size)
+        rows, columns = found.cells.numpy().transpose(2, 0, 1)
+        left, top = (axis.offset + axis.jump * at for axis, at in ((field.columns, columns), (field.rows, rows)))
+        right, bottom = left + field.columns.size - 1, top + field.rows.size - 1
+        arrays |= {
+            f"answers {layer}": found.answers.numpy(),
+            f"pictures {layer}": found.images.numpy(),
+            f"boxes {layer}": np.stack([left, top, right, bottom], axis=2),
+            f"active {layer}": found.active.numpy(),
+        }
+    return arrays
+
+
+def layer_patches(arrays: Arrays) -> tuple[LayerPatches, ...]:
+    """The records of what `strongest_patches` found, in the order of the layers."""
+    names = [key.removeprefix("answers ") for key in arrays if key.startswith("answers ")]
+    return tuple(
+        LayerPatches(
+            layer=name,
+            answers=arrays[f"answers {name}"].astype(np.float32),
+            pictures=arrays[f"pictures {name}"].astype(np.int64),
+            boxes=arrays[f"boxes {name}"].astype(np.int64),
+            active=arrays[f"active {name}"].astype(np.float32),
+        )
+        for name in names
+    )
+
+
+def made_for_classes(loaded: Loaded) -> dict[str, NDArray[Any]]:
+    """An image for each class of a network that has few of them, as arrays: see `class_images_of`."""
+    classes, size = len(loaded.description.class_names), loaded.description.input_size
+    if classes > ALL_CLASSES:
+        return {}
+    steps = CLASS_STEPS if size <= tiny_imagenet.SIDE else LARGE_CLASS_STEPS
+    images = class_images.maximise(loaded.network, range(classes), size, seed=CLASS_SEED, steps=steps)
+    with torch.no_grad():
+        logits = loaded.network(normalise(images))
+    return {
+        "images": images.permute(0, 2, 3, 1).numpy(),
+        "logits": logits.numpy(),
+        "seed": np.array(CLASS_SEED),
+        "steps": np.array(steps),
+    }
+
+
+def class_images_of(arrays: Arrays) -> ClassImages | None:
+    """The record of what `made_for_classes` made."""
+    if not arrays:
+        return None
+    return ClassImages(
+        images=arrays["images"].astype(np.uint8),
+        logits=arrays["logits"].astype(np.float32),
+        seed=int(arrays["seed"]),
+        steps=int(arrays["steps"]),
     )
 
 
@@ -142,6 +256,14 @@ def augmented(image: Tensor, partner: Tensor, seed: int = 4) -> tuple[tuple[str,
     """The steps of the CNN's own augmentation on one (3, H, W) uint8 image."""
     shown = augment.steps(image, partner, STRONG, Generator().manual_seed(seed))
     return tuple((name, step.permute(1, 2, 0).numpy()) for name, step in shown)
+
+
+def _batches(loaded: Loaded, pictures: Sequence[Pixels]) -> Iterator[Tensor]:
+    """The pictures as the network is given them, a few at a time."""
+    said = loaded.description
+    for start in range(0, len(pictures), PATCH_BATCH):
+        seen = [square(picture, said.input_size, said.resize) for picture in pictures[start : start + PATCH_BATCH]]
+        yield normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2))
 
 
 def _targets(logits: Tensor, label: int | None, other: int | None) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from generator.classes import Classes
 from generator.config import Config
 from generator.data import ImageSet
 from generator.photos import square
-from generator.records import DataSummary, Evaluation, Photo
+from generator.records import DataSummary, Evaluation, Examined, Photo
 
 FAILURES = 6  # of each network on the failures page
 EXAMPLES = 4  # of each class on the data page
@@ -89,6 +90,35 @@ def summary(
         present=True,
         digest=data.joint_digest(sets.values()),
         skipped=tuple(file for images in sets.values() for file in images.skipped),
+    )
+
+
+def examined(root: Path | None, classes: Classes, decoded: Path, shown: Sequence[Photo]) -> Examined | None:
+    """The images among which each channel's strongest patches are: the validation images, else the report's photos.
+
+    Args:
+        decoded: where decoded images are kept.
+        shown: the report's photos.
+    Returns:
+        None where there is neither.
+    """
+    if root is not None:
+        images = data.load(root, classes, "validation", decoded)
+        return Examined(
+            said=f"{len(images):,} validation images of Tiny ImageNet",
+            pictures=tuple(image.permute(1, 2, 0).numpy() for image in images.images),
+            names=tuple(classes.names[target] for target in images.targets.tolist()),
+            digest=images.digest,
+            data_set=True,
+        )
+    if not shown:
+        return None
+    return Examined(
+        said=f"{len(shown)} photos of this report",
+        pictures=tuple(photo.pixels for photo in shown),
+        names=tuple(photo.shows or photo.title for photo in shown),
+        digest=hashlib.sha256(" ".join(photo.digest for photo in shown).encode()).hexdigest(),
+        data_set=False,
     )
 
 

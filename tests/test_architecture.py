@@ -15,18 +15,19 @@ PACKAGE = Path(__file__).parents[1] / "generator"
 # From left to right; modules of one row do not import each other.
 FLOW = (
     ("errors", "records", "__init__"),
-    ("config", "cache", "writer", "serve", "installation", "environment", "terminal"),
-    ("classes", "photos", "inputs", "cards"),
+    ("config", "cache", "check", "writer", "serve", "installation", "environment", "terminal"),
+    ("classes", "photos", "inputs", "cards", "published", "scaffold"),
     ("tiny_imagenet", "download"),
     ("samples", "data", "augment", "networks", "compress", "parallel"),
     ("train",),
-    ("recipes", "checkpoints", "evaluate", "explain"),
-    ("models",),
+    ("recipes", "checkpoints", "evaluate", "explain", "faithfulness"),
+    ("models", "patches", "class_images"),
     ("workshop", "observe", "predict"),
     ("selection",),
     ("figures",),
     ("exhibits",),
     ("pages",),
+    ("exports", "deploy"),
     ("build",),
     ("__main__",),
 )
@@ -42,7 +43,10 @@ TORCH_SIDE = {
     "checkpoints",
     "evaluate",
     "explain",
+    "faithfulness",
     "models",
+    "patches",
+    "class_images",
 }
 
 DOORS = {  # library -> the modules that may open it
@@ -55,6 +59,8 @@ DOORS = {  # library -> the modules that may open it
     "cv2": {"photos", "figures"},
     "PIL": {"photos", "figures"},
     "tqdm": {"terminal", "download"},
+    "nbformat": {"exports"},
+    "ghp_import": {"deploy"},
 }
 WITHOUT_TORCH = (
     "config",
@@ -68,8 +74,13 @@ WITHOUT_TORCH = (
     "figures",
     "exhibits",
     "pages",
+    "check",
+    "published",
+    "exports",
+    "deploy",
+    "scaffold",
 )
-PURE = ("networks", "augment", "evaluate", "explain", "figures", "exhibits", "pages", "records")
+PURE = ("networks", "augment", "evaluate", "explain", "faithfulness", "figures", "exhibits", "pages", "records")
 
 
 @cache

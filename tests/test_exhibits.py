@@ -19,7 +19,7 @@ from generator.exhibits import wording
 from generator.exhibits.activations import by_mean
 from generator.exhibits.heatmaps import overlay
 from generator.exhibits.scores import seriation
-from generator.exhibits.weights import columns, dead, norms
+from generator.exhibits.weights import columns, dead, duplicates, nearest, norms
 from generator.figures import raster
 from generator.records import ConvLayer, Explanation, Figure, Network, Photo, Report, StageMaps
 from tests import synthetic
@@ -34,7 +34,9 @@ def everything(report: Report) -> dict[str, Figure]:
     found = [*exhibits.header_tile(report), *exhibits.photos(report.photos), *exhibits.data_figures(report)]
     for network in report.networks:
         found += [*exhibits.training(network), *exhibits.evaluation(network), *exhibits.filters(network, scale)]
-        found += exhibits.failures(network, report.photos)
+        found += [*exhibits.failures(network, report.photos), *exhibits.class_images(network)]
+        for layer in network.layers:
+            found += exhibits.units(network, layer, scale)
         for photo in report.photos:
             found += [*exhibits.feature_maps(network, photo), *exhibits.grad_cam(network, photo)]
     assert max(Counter(figure.id for figure in found).values()) == 1
@@ -85,7 +87,8 @@ class TestTheWhole:
             "alexnet-filters-features-conv2", "cnn-norms-features-conv2", "cnn-maps-bee-features-conv1",
             "cnn-cam-bee-photo", "cnn-cam-bee-predicted", "cnn-cam-bee-predicted-heat", "cnn-cam-bee-runner-up",
             "cnn-cam-slice-true", "cnn-cam-bee-all", "cnn-cam-bee-classes", "cnn-failure-slice-photo",
-            "cnn-failure-slice-predicted", "cnn-failure-slice-true",
+            "cnn-failure-slice-predicted", "cnn-failure-slice-true", "cnn-class-bee", "cnn-conv1-weights-0",
+            "alexnet-conv2-patches-0", "cnn-conv2-preview", "cnn-contributions-bee",
         }  # fmt: skip
         assert expected <= set(self.figures)
 
@@ -200,10 +203,12 @@ def test_growth_says_when_the_filters_settle() -> None:
     assert "from epoch 4 on the layer's weights correlate" in figure.alt
     assert "after the epochs 1, 4 and 9" in figure.alt
     pixels = decoded(figure)
-    # One weight is 24 stored pixels; the filter that ends larger, the second, stands left; 1 of 2 is 128 + 64.
+    # One weight is 24 stored pixels; the filter that ends larger, the second, stands left. Of the last weights
+    # 0, 0, 0, 0, 1 and 2 the 99 % quantile is 1.95, so that 1 is 128 + rint(127 / 1.95).
     assert pixels[-1, 0].tolist() == [128, 255, 128, 255]
-    assert pixels[-1, -1].tolist() == [192, 128, 128, 255]
-    assert pixels[0, 0].tolist() == [192, 128, 128, 255]
+    assert pixels[-1, -1].tolist() == [193, 128, 128, 255]
+    assert pixels[0, 0].tolist() == [193, 128, 128, 255]
+    assert "−1.95 to 1.95, within which 99\u00a0% of the last weights lie" in figure.caption
 
 
 def test_confusion_words_and_table() -> None:
@@ -279,7 +284,9 @@ def test_first_layer_mosaic_by_hand() -> None:
     assert figure.pixelated
     assert "all 2 filters" in figure.caption
     assert "−4 to 4" in figure.caption
-    assert "this network's largest weight is 2" in figure.caption
+    assert "within which 100\u00a0% of the weights lie; zero is mid-grey, this network's largest weight is 2" in (
+        figure.caption
+    )
     assert "1 filter is nearly without colour, 1 prefer a colour; no filter is dead" in figure.alt
 
 
@@ -298,6 +305,37 @@ def test_filters_that_are_all_zero() -> None:
     found = exhibits.filters(with_weights(np.zeros((1, 3, 3, 3), np.float32), np.zeros((1, 1, 3, 3), np.float32)))
     assert "1 filter is dead" in found[0].alt
     assert len(found) == 4
+
+
+def test_duplicates_point_the_same_way_as_a_larger_filter() -> None:
+    """In two dimensions: 3 (1, 0); (4, 3), whose cosine with it is 0.8; 2 (1, 0); 1 (10, 1), cosine 0.995; nothing."""
+    pairs = [(3, 0), (4, 3), (2, 0), (1, 0.1), (0, 0)]
+    weights = np.array(pairs, np.float32).reshape(5, 2, 1, 1)
+    closest, cosines = nearest(weights)
+    assert closest[:4].tolist() == [2, 3, 0, 0]
+    np.testing.assert_allclose(cosines, [1, (4 + 0.3) / (5 * math.hypot(1, 0.1)), 1, 1 / math.hypot(1, 0.1), -1])
+    assert duplicates(weights) == {2: 0, 3: 0}
+    assert duplicates(np.ones((3, 1, 1, 1), np.float32)) == {1: 0, 2: 0}  # of equals the later repeats the earlier
+    assert duplicates(-weights) == {2: 0, 3: 0}
+    assert duplicates(np.array([1.0, -1], np.float32).reshape(2, 1, 1, 1)) == {}  # the opposite is no duplicate
+
+
+def test_duplicates_are_framed_and_named() -> None:
+    weights = np.zeros((3, 3, 1, 1), np.float32)
+    weights[0, 0], weights[1, 1], weights[2, 0] = 2, 1, 1
+    figure = exhibits.filters(with_weights(weights), scale=2.0)[0]
+    said = "1 filter is a duplicate; the two most alike, 0 and 2, have a cosine similarity of 1"
+    assert said in figure.alt
+    assert "framed" in figure.caption
+    assert figure.table is not None
+    assert [row[2:] for row in figure.table.rows] == [(2, 1.0, ""), (0, 0.0, ""), (0, 1.0, "repeats 0")]
+    pixels = decoded(figure)
+    # Three tiles of 66 and gaps of 5 in one row of 3: the frame stands in the gap before the third.
+    left = 2 * (66 + 5)
+    assert (pixels[:66, left - 2 : left] == raster.STRUCK).all()
+    assert pixels[10, left - 3].tolist() == CLEAR
+    assert pixels[10, left].tolist() == [192, 128, 128, 255]  # the weights themselves are untouched
+    assert not (pixels[:, 66 : 66 + 3] == raster.STRUCK).all(axis=2).any()
 
 
 def test_one_scale_for_all_first_layers() -> None:
@@ -354,11 +392,19 @@ def test_feature_maps_are_sorted_and_silent_ones_struck() -> None:
     figure = maps_of(maps)
     viridis = raster.palette("viridis", raster.LEVELS)
     pixels = decoded(figure)
-    half = figure.width // 2
     # Half the activations are 0, so the 99.5 % quantile is the largest, 4.
     assert pixels[1, 1, :3].tolist() == viridis[63].tolist()
     assert pixels[1, -2, :3].tolist() == viridis[16].tolist()  # 1/4 of 63 steps
-    assert pixels[-half // 2, 1].tolist() == CLEAR
+    # A unit is 80 stored pixels; below a map are 1 pixel, a bar of 3 and a gap of 40.
+    side = 160
+    assert pixels.shape[:2] == (side + 4 + 40 + 8, 2 * side + 40)
+    assert (pixels[side + 1 : side + 4, :side] == raster.STRUCK).all()  # the mean 4: the longest bar
+    assert (pixels[side + 1 : side + 4, side + 40 :][:, :40] == raster.STRUCK).all()  # the mean 1: a quarter of it
+    assert not pixels[side + 1 : side + 4, side + 40 + 40 :].any()
+    strokes = pixels[side + 4 + 40 :]
+    assert strokes[:, :side, 3].any(axis=0).all()  # silent maps: a low stroke each, from left to right
+    assert strokes[:, side + 40 :, 3].any(axis=0).all()
+    assert not strokes[:, side : side + 40].any()
     assert "2 maps of 4 are silent, 50\u00a0% of all units are active, largest activation 4" in figure.alt
     assert "all 4 feature maps of Net after stage 1 for the photo A photo, 2 by 2 units each" in figure.alt
     assert figure.table is not None
@@ -377,6 +423,42 @@ def test_negative_activations_are_drawn_about_zero() -> None:
     pixels = decoded(figure)
     assert pixels[0, 0, :3].tolist() == raster.signed_palette()[0].tolist()
     assert pixels[0, -1, :3].tolist() == [247, 247, 247]
+
+
+def test_silent_maps_come_after_negative_ones() -> None:
+    maps = np.zeros((3, 1, 2), np.float32)
+    maps[1], maps[2] = -1, 2
+    assert by_mean(maps).tolist() == [2, 1, 0]
+
+
+def pooled(maps: NDArray[np.float32]) -> Figure:
+    """The course's figure of a network whose only stage is a max pooling."""
+    network = explained(np.ones((1, 2, 2), np.float32), [1.0, 0.0], 0)
+    summary = (("conv1", "convolution 3×3, 3 → 16", "16 × 4 × 4"), ("s", "maximum pooling 3×3, stride 2", "16 × 1 × 1"))
+    explanation = replace(network.explanations["p"], stages=(StageMaps("s", "stage 1", maps),))
+    found = exhibits.feature_maps(replace(network, summary=summary, explanations={"p": explanation}), PHOTO)
+    return by_id(found)["net-first-p-s"]
+
+
+def test_the_course_s_maps_are_the_first_sixteen_in_their_own_order() -> None:
+    maps = np.arange(20, dtype=np.float32).reshape(20, 1, 1)
+    figure = pooled(maps)
+    assert "The first 16 feature maps of Net after the max pooling s" in figure.alt
+    assert "largest activation 15" in figure.alt  # not 19
+    assert figure.table is not None
+    assert [row[0] for row in figure.table.rows] == list(range(16))
+    pixels = decoded(figure)
+    # One unit is 60 stored pixels; 4 columns, each 60 and a gap of 30; map 0 is silent and struck, 15 the brightest.
+    assert pixels.shape == (4 * (60 + 4 + 30) - 30, 4 * 90 - 30, 4)
+    assert pixels[0, 0].tolist() == CLEAR
+    assert pixels[0, 90, :3].tolist() == raster.palette("viridis", raster.LEVELS)[round(63 / 15)].tolist()
+    assert pixels[3 * 94, -1, :3].tolist() == raster.palette("viridis", raster.LEVELS)[63].tolist()
+    assert "1 map of 16 is silent" in figure.caption
+
+
+def test_a_stage_that_is_no_pooling_has_no_first_maps() -> None:
+    network = synthetic.network("cnn", "Net", [PHOTO])
+    assert not [figure.id for figure in exhibits.feature_maps(network, PHOTO) if "-first-" in figure.id]
 
 
 def test_large_stages_say_how_many_maps_are_shown() -> None:

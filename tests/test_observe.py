@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from generator import checkpoints, explain, observe
+from generator import checkpoints, class_images, explain, observe
 from generator.cache import Cache
 from generator.checkpoints import Description
 from generator.models import Loaded
 from generator.networks import SmallCNN, initialise, normalise, stages
 from generator.photos import square
-from generator.records import Epoch, Photo, Run
+from generator.records import Epoch, Photo, Pixels, Run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -37,14 +37,14 @@ def images_of(photo: Photo) -> torch.Tensor:
 
 
 def test_every_convolution_with_what_its_units_see() -> None:
-    """By hand: a 3x3 kernel adds 2 jumps, a 2x2 pooling one and doubles the jump."""
+    """By hand: a 5x5 kernel adds 4 jumps, a 3x3 kernel 2, a 2x2 pooling one and doubles the jump."""
     one = loaded()
     found = observe.layers(one)
     assert [layer.name for layer in found] == [f"features.conv{number}" for number in range(1, 8)]
     assert [layer.title for layer in found] == [f"convolution {number}" for number in range(1, 8)]
-    assert [layer.receptive_field for layer in found] == [3, 8, 18, 26, 46, 62, 78]
+    assert [layer.receptive_field for layer in found] == [5, 10, 20, 28, 48, 64, 80]
     assert [layer.jump for layer in found] == [1, 2, 4, 4, 8, 8, 8]
-    assert {(layer.stride, layer.padding) for layer in found} == {(1, 1)}
+    assert {(layer.stride, layer.padding) for layer in found} == {(1, 1), (1, 2)}
     for layer in found:
         np.testing.assert_array_equal(layer.weights, one.network.state_dict()[f"{layer.name}.weight"].numpy())
 
@@ -114,9 +114,9 @@ def test_the_network_s_numbers_are_those_worked_out_by_hand(tmp_path: Path) -> N
     checkpoints.save_card(tmp_path, "# The card")
     found = observe.network(loaded(folder=tmp_path), {}, ["noise"], None)
     # Kernels 3x4 and six of 4x4, each 3x3; seven batch norms of scale and shift; the linear layer with its bias.
-    assert found.parameters == 9 * (12 + 6 * 16) + 7 * 8 + 3 * 5
+    assert found.parameters == 25 * 12 + 9 * 6 * 16 + 7 * 8 + 3 * 5
     # Convolutions run before their stage is pooled: at 64, 32, 16, 16 and three times 8 pixels.
-    assert found.macs == 9 * (12 * 64**2 + 16 * (32**2 + 2 * 16**2 + 3 * 8**2)) + 4 * 3
+    assert found.macs == 25 * 12 * 64**2 + 9 * 16 * (32**2 + 2 * 16**2 + 3 * 8**2) + 4 * 3
     assert (found.runs, found.card, found.failures, found.notes) == ((run,), "# The card", ("noise",), ("A note.",))
     np.testing.assert_array_equal(found.snapshots[0], np.ones((4, 3, 3, 3)))
     assert "class activation map" in found.cam_note
@@ -138,3 +138,90 @@ def test_augmentation_begins_with_the_image_and_is_repeatable(seed: int) -> None
         assert name == same_name
         np.testing.assert_array_equal(step, same_step)
     assert not np.array_equal(steps[-1][1], steps[0][1])
+
+
+def pictures(count: int, side: int = 64) -> list[Pixels]:
+    return list(np.random.default_rng(5).integers(0, 256, (count, side, side, 3), np.uint8))
+
+
+def test_patches_lie_where_the_channel_answers_most() -> None:
+    one, images = loaded(), pictures(3)
+    found = observe.layer_patches(observe.strongest_patches(one, images))
+    assert [patches.layer for patches in found] == explain.convolutions(one.network)
+    batch = normalise(torch.tensor(np.stack(images)).permute(0, 3, 1, 2))
+    maps = explain.feature_maps(one.network, batch, [patches.layer for patches in found])
+    for patches in found:
+        field = explain.receptive_field(one.network, patches.layer, 64)
+        for channel in range(4):
+            first = int(patches.pictures[channel, 0])
+            best = maps[patches.layer][:, channel].flatten(1).amax(1)
+            assert first == int(best.argmax())
+            assert patches.answers[channel, 0] == pytest.approx(best.max().item(), rel=1e-4)
+            cell = int(maps[patches.layer][first, channel].argmax())
+            width = maps[patches.layer].shape[3]
+            assert tuple(patches.boxes[channel, 0]) == field.box(cell // width, cell % width)
+        assert (patches.pictures[:, 3:] == -1).all()  # three images, nine places
+
+
+def test_a_box_of_the_first_layer_holds_what_the_filter_saw() -> None:
+    """The answer is the sum of weights times the cropped pixels, zeros where the box leaves the image."""
+    one, images = loaded(), pictures(2)
+    (first, *_) = observe.layer_patches(observe.strongest_patches(one, images))
+    weights = one.network.state_dict()["features.conv1.weight"]
+    for channel in range(4):
+        seen = normalise(torch.tensor(images[first.pictures[channel, 0]]).permute(2, 0, 1)[None])[0]
+        x0, y0, x1, y1 = first.boxes[channel, 0].tolist()
+        side = x1 - x0 + 1
+        assert (side, y1 - y0 + 1) == (weights.shape[3], weights.shape[2])
+        padded = torch.nn.functional.pad(seen, (side, side, side, side))
+        patch = padded[:, y0 + side : y1 + 1 + side, x0 + side : x1 + 1 + side]
+        assert (patch * weights[channel]).sum().item() == pytest.approx(first.answers[channel, 0], rel=1e-4)
+
+
+def test_pictures_are_cut_as_the_network_is_given_them() -> None:
+    one, wide = loaded(), pictures(1, 100)[0][:80]
+    whole = observe.strongest_patches(one, [wide])
+    cut = observe.strongest_patches(one, [square(wide, 64)])
+    assert whole.keys() == cut.keys()
+    for key, value in whole.items():
+        np.testing.assert_array_equal(value, cut[key])
+
+
+def test_cached_patches_are_the_same(tmp_path: Path) -> None:
+    arrays = observe.strongest_patches(loaded(), pictures(2))
+    Cache(tmp_path).arrays("key", lambda: arrays)
+    then = observe.layer_patches(Cache(tmp_path).arrays("key", dict))
+    for one, other in zip(observe.layer_patches(arrays), then, strict=True):
+        assert one.layer == other.layer
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.answers, other.answers)
+
+
+def test_contributions_add_up_to_the_answer_s_logit() -> None:
+    one = loaded()
+    found = observe.explanation("noise", None, None, observe.observed(one, PHOTO, None, None, "features.relu7"))
+    assert found.contributions is not None
+    assert found.contributor_maps is not None
+    bias = one.network.get_parameter("head.linear.bias")[found.predicted].item()
+    assert found.contributions.sum() + bias == pytest.approx(found.logits[found.predicted], rel=1e-4)
+    assert found.contributors == tuple(np.argsort(-found.contributions, kind="stable")[:8])
+    assert found.contributor_layer == "features.conv7"
+    maps = explain.feature_maps(one.network, images_of(PHOTO), ["features.relu7"])["features.relu7"][0]
+    np.testing.assert_array_equal(found.contributor_maps, maps[list(found.contributors)].numpy())
+
+
+def test_an_image_for_each_class_and_what_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "CLASS_STEPS", 2)
+    one = loaded()
+    found = observe.class_images_of(observe.made_for_classes(one))
+    assert found is not None
+    assert (found.images.shape, found.steps, found.seed) == ((3, 64, 64, 3), 2, 0)
+    seen = normalise(torch.tensor(found.images).permute(0, 3, 1, 2))
+    with torch.no_grad():
+        np.testing.assert_allclose(found.logits, one.network(seen).numpy(), rtol=1e-4, atol=1e-5)
+    wanted = class_images.maximise(one.network, range(3), 64, seed=0, steps=2)
+    np.testing.assert_array_equal(found.images, wanted.permute(0, 2, 3, 1).numpy())
+
+
+def test_a_thousand_classes_get_no_images() -> None:
+    assert observe.class_images_of(observe.made_for_classes(loaded(classes=101))) is None

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import html5lib
+import numpy as np
 import pytest
 
 from generator import config
@@ -23,7 +24,7 @@ from generator.records import Figure, Report
 from tests import synthetic
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "about")
+PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "about")
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}[a](javascript:alert(2))*b*`c`"
 
 
@@ -146,6 +147,13 @@ def test_training_quotes_the_kept_epoch(documents: dict[str, Document]) -> None:
     assert "No training of AlexNet was recorded" in text
 
 
+def test_training_quotes_the_measured_factor(documents: dict[str, Document]) -> None:
+    text = documents["training.html"].text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Its fifty epochs take 10 min and reach 46.0 % of the validation images" in text
+    assert "“quick” takes 20 s, decoding the files included, and reaches 48.0 %" in text
+    assert "That is 30 times as fast." in text
+
+
 def test_evaluation_quotes_the_confusion_matrix(documents: dict[str, Document]) -> None:
     text = documents["evaluation.html"].text
     assert "Of 40 test images, SmallCNN names 80.0 % correctly" in text
@@ -184,6 +192,81 @@ def test_weights_that_were_replaced_are_told_where_their_results_stand() -> None
     for name in ("index", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "about"):
         assert note in found[f"{name}.html"].text, name
     assert "No guarantee for this head." in found["grad-cam-koala.html"].text
+
+
+def test_every_convolution_has_a_page_and_every_unit_an_address(documents: dict[str, Document]) -> None:
+    for address, units in (("cnn-conv1", 4), ("cnn-conv2", 8), ("alexnet-conv1", 4), ("alexnet-conv2", 8)):
+        page = documents[f"filters-{address}.html"]
+        assert [i for i in page.ids if re.fullmatch(rf"{address}-\d+", i)] == [f"{address}-{n}" for n in range(units)]
+        assert [a["href"] for a in page.every("a") if a.get("aria-current") == "page"] == [
+            "filters.html",
+            f"filters-{address}.html",
+        ]
+        assert f"filters-{address}.html" in [a["href"] for a in documents["filters.html"].every("a")]
+    page = documents["filters-cnn-conv2.html"]
+    assert "What does convolution 2 of SmallCNN look for?" in page.text
+    assert "8 filters of 3 × 3 over 4 channels. One unit sees 8 × 8 of the 16 × 16 pixels." in page.text
+    assert "the nine places among 3 validation images of Tiny ImageNet" in page.text
+    # The first two pictures of its patches show a bee and a lion, the third a bee again; the last channel never fires.
+    assert "0 bee 2, lion 1 norm" in page.text
+    assert "7 silent bee 2, lion 1" in page.text
+    cells = [image["class"] for image in page.every("img") if "cnn-conv2-patches-0" in image["src"]]
+    assert cells == [f"cell k{number}" for number in range(8)]
+    assert {a["rel"]: a["href"] for a in page.every("a") if "rel" in a} == {
+        "prev": "filters-cnn-conv1.html",
+        "next": "filters-alexnet-conv1.html",
+    }
+
+
+def test_filters_say_what_each_layer_sees_and_what_was_made_for_the_classes(documents: dict[str, Document]) -> None:
+    page = documents["filters.html"]
+    assert "8 filters of 3 × 3 over 4 channels, stride 1; a unit sees 8 × 8 pixels" in page.text
+    assert "duplicates, 1 that never fire." in page.text
+    # Logit 4 against 0, 0 and 0; the last image has 5 for the first class and 4 for its own.
+    assert "bee 95 %" in page.text
+    assert "pizza called bee, 72 %" in page.text
+    assert "SmallCNN gives 3 of the 4 images the name that they were made for" in page.text
+    assert {"cnn-class-bee", "alexnet-class-pizza", "cnn-first-layer-epochs", "cnn-conv2"} <= set(page.ids)
+
+
+def test_without_patches_and_class_images_a_sentence_takes_their_place() -> None:
+    made = synthetic.report()
+    bare = tuple(replace(net, examined=None, patches=(), class_images=None) for net in made.networks)
+    made = replace(made, networks=bare)
+    found = pages(site(made))
+    assert "built without any photos, so there are no patches to show" in found["filters-cnn-conv1.html"].text
+    assert "No images were made for the 4 classes of SmallCNN." in found["filters.html"].text
+    assert not [image for image in found["filters-cnn-conv1.html"].every("img") if "patches" in image["src"]]
+
+
+def test_without_the_data_set_the_patches_are_said_to_be_of_the_report_s_photos() -> None:
+    made = synthetic.report()
+    ours = replace(made, networks=tuple(replace(n, examined=synthetic.examined(data_set=False)) for n in made.networks))
+    found = pages(site(ours))
+    assert "among 3 photos of this report" in found["filters-cnn-conv2.html"].text
+    for name in ("filters", "filters-cnn-conv2"):
+        assert "This report was built without the data set, so its own photos had to do" in found[f"{name}.html"].text
+
+
+def test_grad_cam_lists_the_channels_that_the_answer_is_made_of(documents: dict[str, Document]) -> None:
+    page = documents["grad-cam-bee.html"]
+    # Channels 3, 7, 0 and 2 gave 3, 1, 0.5 and 0.25.
+    links = [a["href"] for a in page.every("a") if a["href"].startswith("filters-cnn-conv2.html#")]
+    assert links == [f"filters-cnn-conv2.html#cnn-conv2-{channel}" for channel in (3, 7, 0, 2)]
+    assert "channel 3+3 bee 2, lion 1 channel 7+1" in page.text
+    assert "cnn-contributions-bee" in page.ids
+
+
+def test_feature_maps_name_the_scale_that_is_painted() -> None:
+    made = synthetic.report()
+    seen = made.networks[0].explanations["bee"]
+    maps = np.zeros((1, 10, 100), np.float32)
+    maps[0, 0, :10] = 2  # one in a hundred: the 99.5 % quantile is among them
+    maps[0, 0, 0] = 50
+    stage = replace(seen.stages[0], maps=maps)
+    network = replace(made.networks[0], explanations={"bee": replace(seen, stages=(stage,))})
+    text = pages(site(replace(made, networks=(network,))))["feature-maps-bee.html"].text
+    assert "Scale 0 to 2. Largest 50, longest bar 0.068; 0 silent, 1 % of the units active." in text
 
 
 def test_links_and_fragments_resolve(files: dict[str, bytes], documents: dict[str, Document]) -> None:
@@ -276,6 +359,10 @@ def test_results_are_the_records(files: dict[str, bytes]) -> None:
     assert (slice_["predicted"], slice_["true"], slice_["rank_of_true"]) == ("lion", "pizza", 2)
     assert slice_["maps"][3]["maximum"] == 0
     assert (cnn["photos_right"], cnn["photos_judged"]) == (2, 3)
+    assert slice_["contributors"] == {"3": 3.0, "7": 1.0, "0": 0.5, "2": 0.25}
+    assert cnn["patches_from"] == "3 validation images of Tiny ImageNet"
+    assert [layer["silent"] for layer in cnn["layers"]] == [1, 1]
+    assert [made["right"] for made in cnn["class_images"]] == [True, True, True, False]
     assert found["data"]["counts"] == {"train": 1800, "validation": 200, "test": 200}
 
 

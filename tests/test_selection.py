@@ -146,3 +146,29 @@ def test_images_that_are_not_here_or_broken_are_not_shown(
     assert failures["cnn"]
     second = [image for image in listed if image.target == 0][1]
     assert found[0].id == f"test-{second.path.stem.replace('_', '-')}"
+
+
+def test_the_validation_images_are_searched(tmp_path: Path, small_data_set: SmallDataSet, classes: Classes) -> None:
+    found = selection.examined(small_data_set.root, classes, tmp_path, ())
+    assert found is not None
+    images = data.load(small_data_set.root, classes, "validation", tmp_path)
+    assert (found.data_set, found.digest) == (True, images.digest)
+    assert found.said == f"{len(images)} validation images of Tiny ImageNet"
+    assert found.names == tuple(classes.names[target] for target in images.targets)
+    np.testing.assert_array_equal(found.pictures[1], images.images[1].permute(1, 2, 0).numpy())
+
+
+def test_without_a_data_set_the_report_s_photos_are_searched(tmp_path: Path, classes: Classes) -> None:
+    shown, _ = selection.photos(configured(tmp_path, 0, bundled=True), CONTENT, None, tmp_path, classes, {})
+    found = selection.examined(None, classes, tmp_path, shown)
+    assert found is not None
+    assert not found.data_set
+    assert found.said == f"{len(shown)} photos of this report"
+    assert [picture is photo.pixels for picture, photo in zip(found.pictures, shown, strict=True)] == [True] * len(
+        shown
+    )
+    assert found.names[0] == shown[0].shows
+    fewer = selection.examined(None, classes, tmp_path, shown[1:])
+    assert fewer is not None
+    assert fewer.digest != found.digest
+    assert selection.examined(None, classes, tmp_path, ()) is None

@@ -9,11 +9,15 @@ from generator.exhibits.curves import training
 from generator.exhibits.dataset import data_figures, photos
 from generator.exhibits.heatmaps import failures, grad_cam, roles
 from generator.exhibits.hero import header_tile
+from generator.exhibits.prototypes import class_images
 from generator.exhibits.scores import evaluation
+from generator.exhibits.units import contributions, units
 from generator.exhibits.weights import filters, first_layer_scale
 from generator.exhibits.wording import slug, slugs
 
 __all__ = [
+    "class_images",
+    "contributions",
     "data_figures",
     "evaluation",
     "failures",
@@ -27,4 +31,5 @@ __all__ = [
     "slug",
     "slugs",
     "training",
+    "units",
 ]

@@ -5,17 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
-from generator.exhibits.frames import charted, framed
+from generator.exhibits.frames import charted
+from generator.exhibits.growth import growth
 from generator.exhibits.wording import cell, counted, listed, number, percent, percent_cell, slugs
-from generator.figures import charts, raster
+from generator.figures import charts
 from generator.figures.charts import Series
-from generator.records import Epoch, Figure, Floats, Network, Run, Table
-
-MOST_FILTERS = 24  # columns of the strip over the epochs
-SNAPSHOT_SCALE = 8  # stored pixels a weight
-GAP = 2
+from generator.records import Epoch, Figure, Network, Run, Table
 
 
 def training(network: Network) -> tuple[Figure, ...]:
@@ -27,7 +22,7 @@ def training(network: Network) -> tuple[Figure, ...]:
     if len(runs) > 1:
         figures.append(_together(network, runs))
     if len(network.snapshots) > 1:
-        figures.append(_growth(network))
+        figures.append(growth(network))
     return tuple(figures)
 
 
@@ -160,40 +155,6 @@ def _together(network: Network, runs: list[Run]) -> Figure:
     return charted(figure_id, chart, alt=alt, caption=caption, table=Table(head, rows))
 
 
-def _growth(network: Network) -> Figure:
-    """A row an epoch, a column a filter: how the first layer's weights come to be."""
-    epochs = sorted(network.snapshots)
-    final = network.snapshots[epochs[-1]]
-    order = np.argsort(-_norms(final), kind="stable")[:MOST_FILTERS]
-    scale = float(max(np.abs(network.snapshots[epoch]).max() for epoch in epochs))
-    if final.shape[1] == 3:
-        rows = [raster.paint_colour(network.snapshots[epoch][order], scale) for epoch in epochs]
-    else:
-        rows = [raster.paint_signed(network.snapshots[epoch][order, 0], scale) for epoch in epochs]
-    factor = max(1, round(SNAPSHOT_SCALE * 3 / final.shape[-1]))
-    pixels = raster.mosaic(np.concatenate(rows), len(order), factor, GAP)
-    likeness = [_likeness(network.snapshots[epoch], final) for epoch in epochs]
-    settled = next((e for e, since in zip(epochs, _least_after(likeness), strict=True) if since >= 0.9), epochs[-1])
-    finding = f"from epoch {settled} on the layer's weights correlate with the last ones by 0.9 or more"
-    alt = (
-        f"Strip of {len(order)} first-layer filters of {network.title} after the epochs "
-        f"{listed([str(epoch) for epoch in epochs])}: {finding}."
-    )
-    caption = (
-        f"{network.title}, first layer: the {len(order)} of {len(final)} filters that end with the largest weights, "
-        f"one a column; rows from top to bottom: after epoch {listed([str(epoch) for epoch in epochs])}. Colour: "
-        f"−{number(scale)} to {number(scale)}, zero is mid-grey. What to notice: {finding}."
-    )
-    table = Table(
-        ("epoch", "mean norm of a filter", "correlation with the last epoch"),
-        tuple(
-            (epoch, cell(float(_norms(network.snapshots[epoch]).mean()), 4), cell(value, 3))
-            for epoch, value in zip(epochs, likeness, strict=True)
-        ),
-    )
-    return framed(f"{network.id}-first-layer-epochs", pixels, alt=alt, caption=caption, pixelated=True, table=table)
-
-
 def _both(run: Run, validation: Callable[[Epoch], float | None], train: Callable[[Epoch], float]) -> list[Series]:
     epochs = [epoch.epoch for epoch in run.epochs]
     validated = [_or_nan(validation(epoch)) for epoch in run.epochs]
@@ -221,23 +182,6 @@ def _sizes(run: Run) -> list[tuple[int, int]]:
         if not found or found[-1][1] != epoch.image_size:
             found.append((epoch.epoch, epoch.image_size))
     return found
-
-
-def _norms(weights: Floats) -> Floats:
-    norms: Floats = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=(1, 2, 3))).astype(np.float32)
-    return norms
-
-
-def _likeness(weights: Floats, final: Floats) -> float:
-    """Correlation about zero of two states of one layer: 1 where they point the same way."""
-    a, b = weights.astype(np.float64).ravel(), final.astype(np.float64).ravel()
-    size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / size if size > 0 else 0.0
-
-
-def _least_after(values: list[float]) -> list[float]:
-    """For each value the least of it and all that follow."""
-    return [min(values[index:]) for index in range(len(values))]
 
 
 def _or_nan(value: float | None) -> float:

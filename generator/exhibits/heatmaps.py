@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.exhibits.frames import PHOTO, SMALL, framed
+from generator.exhibits.units import contributions
 from generator.exhibits.wording import cell, layer_title, listed, number, percent, place
 from generator.figures import raster
 from generator.records import Explanation, Figure, Floats, Network, Photo, Pixels, Table
@@ -61,7 +62,8 @@ def grad_cam(network: Network, photo: Photo) -> tuple[Figure, ...]:
     every = set(range(len(network.class_names))) <= set(explanation.targets)
     if every and 1 < len(network.class_names) <= MOST_CLASSES:
         figures += _every_class(network, photo, explanation, prefix)
-    return tuple(figures)
+    given = contributions(network, photo)
+    return tuple(figures) if given is None else (*figures, given)
 
 
 def failures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, ...]:

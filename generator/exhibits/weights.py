@@ -14,18 +14,20 @@ from generator.figures import charts, raster
 from generator.records import ConvLayer, Figure, Floats, Network, Pixels, Table
 
 DEAD = 0.01  # a filter whose norm is below this share of its layer's largest does nothing that can be seen
+DUPLICATE = 0.9  # cosine similarity of two filters from which on the one with the smaller norm repeats the other
 FILTERS = 16  # rows of a deeper layer's mosaic
 SLICES = 24  # its columns
 TILE = 66  # stored pixels of a first-layer filter: 3x3 weights become 22 times, 11x11 six times as large
 SLICE = 21  # of one input slice of a deeper filter
 SLICE_GAP = 2
-BULK = 0.99  # of the weights lie within the scale of a deeper layer; the others are painted in its end colours
+BULK = 0.99  # of a layer's weights lie within its scale; the others are painted in its end colours
 BAR = 64  # stored pixels of the largest norm's bar
+RING = 2  # stored pixels of the frame around a duplicate
 
 
 def first_layer_scale(networks: Iterable[Network]) -> float:
-    """The largest weight in size of all first layers: the one scale to which they are painted."""
-    return max((float(np.abs(network.layers[0].weights).max()) for network in networks if network.layers), default=0.0)
+    """The scale of the first layers' colours: within it lie `BULK` of the weights of each of these networks."""
+    return max((slice_scale(network.layers[0]) for network in networks if network.layers), default=0.0)
 
 
 def filters(network: Network, scale: float | None = None) -> tuple[Figure, ...]:
@@ -55,6 +57,44 @@ def dead(sizes: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.flatnonzero(sizes <= DEAD * sizes.max())
 
 
+def nearest(weights: Floats) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """For each filter the other one that is most like it, and their cosine similarity; dead filters are like none.
+
+    Args:
+        weights: (O, I, kh, kw).
+    Returns:
+        (O,) indices and (O,) cosines in [-1, 1]; -1 where there is no other.
+    """
+    flat = weights.astype(np.float64).reshape(len(weights), -1)
+    sizes = norms(weights)
+    lost = dead(sizes)
+    unit = flat / np.where(sizes > 0, sizes, 1)[:, None]
+    cosines = np.clip(unit @ unit.T, -1, 1)
+    np.fill_diagonal(cosines, -1)
+    cosines[lost] = cosines[:, lost] = -1
+    closest = cosines.argmax(axis=1)
+    return closest, cosines[np.arange(len(weights)), closest]
+
+
+def duplicates(weights: Floats) -> dict[int, int]:
+    """Filter -> the one that it repeats: the filter most like it is as like as `DUPLICATE` and of a larger norm.
+
+    Of two equally large ones the later repeats the earlier.
+    """
+    sizes = norms(weights)
+    return {
+        index: int(other)
+        for index, (other, cosine) in enumerate(zip(*nearest(weights), strict=True))
+        if cosine >= DUPLICATE and (-sizes[other], other) < (-sizes[index], index)
+    }
+
+
+def slice_scale(layer: ConvLayer) -> float:
+    """The scale of a layer's colours: `BULK` of its weights lie within it."""
+    size = np.abs(layer.weights)
+    return float(np.quantile(size, BULK)) or float(size.max())
+
+
 def columns(count: int) -> int:
     """How many columns make a mosaic of `count` tiles a little wider than high, with a full last row if that can be."""
     least = math.ceil(math.sqrt(count))
@@ -62,29 +102,37 @@ def columns(count: int) -> int:
 
 
 def colours(layer: ConvLayer, scale: float, tile: int = TILE, gap: int = 5, across: int = 0) -> Pixels:
-    """The first layer's filters as one colour mosaic; RGBA, dead filters struck through."""
+    """The first layer's filters as one colour mosaic; RGBA, dead filters struck through, duplicates framed."""
     painted = raster.paint_colour(layer.weights, scale)
     factor = max(1, tile // painted.shape[2])
     struck = [int(index) for index in dead(norms(layer.weights))]
-    return raster.mosaic(painted, across or columns(len(painted)), factor, gap, struck)
+    wide = across or columns(len(painted))
+    sheet = raster.mosaic(painted, wide, factor, gap, struck)
+    high, broad = painted.shape[1] * factor, painted.shape[2] * factor
+    for index in duplicates(layer.weights):
+        _frame(sheet, index // wide * (high + gap), index % wide * (broad + gap), high, broad)
+    return sheet
 
 
 def _in_colour(network: Network, layer: ConvLayer, scale: float) -> Figure:
     sizes = norms(layer.weights)
     high, wide = layer.weights.shape[2:]
     own = float(np.abs(layer.weights).max())
-    finding = f"{_grey(layer.weights)}; {_are(len(dead(sizes)))} dead"
+    finding = f"{_grey(layer.weights)}; {_are(len(dead(sizes)))} dead; {_repeating(layer.weights)}"
     alt = (
         f"Colour mosaic of the {len(sizes)} filters of {network.title}'s {layer.title}, {wide} by {high} pixels each: "
         f"{finding}."
     )
     caption = (
         f"{network.title}, {layer.title} ({layer.name}): all {len(sizes)} filters in the order of their channels, "
-        f"{wide} × {high} weights for red, green and blue, pixel for pixel. One scale for all networks' first layers: "
-        f"−{number(scale)} to {number(scale)}, zero is mid-grey; this network's largest weight is {number(own)}. "
+        f"{wide} × {high} weights for red, green and blue, pixel for pixel. One scale for all: −{number(scale)} to "
+        f"{number(scale)}, within which {percent(float((np.abs(layer.weights) <= scale).mean()), 0)} of the weights "
+        f"lie; zero is mid-grey, this network's largest weight is {number(own)}. "
         f"What to notice: {finding}."
+        + (" A dead filter is left empty and struck through." if len(dead(sizes)) else "")
+        + (" A filter that repeats another is framed." if duplicates(layer.weights) else "")
     )
-    table = Table(("filter", "norm"), tuple((index, cell(float(size), 4)) for index, size in enumerate(sizes)))
+    table = _filters_table(layer.weights, range(len(sizes)))
     return framed(
         f"{network.id}-filters-{slug(layer.name)}",
         colours(layer, scale),
@@ -104,7 +152,7 @@ def _slices(network: Network, layer: ConvLayer) -> Figure:
     strengths = np.sqrt((weights[chosen].astype(np.float64) ** 2).sum(axis=(0, 2, 3)))
     channels = np.sort(np.argsort(-strengths, kind="stable")[:SLICES])
     shown = weights[np.ix_(chosen, channels)]
-    scale = float(np.quantile(np.abs(shown), BULK))
+    scale = slice_scale(layer)
     tiles = raster.paint_signed(shown.reshape(-1, high, wide), scale)
     lost = np.isin(chosen, dead(sizes)).repeat(len(channels))
     struck = np.flatnonzero(lost).tolist()
@@ -122,10 +170,12 @@ def _slices(network: Network, layer: ConvLayer) -> Figure:
     caption = (
         f"{network.title}, {layer.title} ({layer.name}). Rows: {rows}, largest first; columns: {across}; {wide} × "
         f"{high} weights each, pixel for pixel. Blue: negative, white: zero, red: positive; scale −{number(scale)} to "
-        f"{number(scale)}, within which {percent(BULK, 0)} of these weights lie. The bar at the end of a row is the "
-        f"filter's norm: {finding}."
+        f"{number(scale)}, within which {percent(BULK, 0)} of the layer's weights lie. The bar at the end of a row is "
+        f"the filter's norm: {finding}."
+        + (" The rows of dead filters are struck through." if any(lost) else "")
+        + f" What to notice: of the whole layer {_are(len(dead(sizes)))} dead; {_repeating(weights)}."
     )
-    table = Table(("filter", "norm"), tuple((int(i), cell(float(sizes[i]), 4)) for i in chosen))
+    table = _filters_table(weights, chosen)
     return framed(
         f"{network.id}-filters-{slug(layer.name)}", pixels, alt=alt, caption=caption, pixelated=True, table=table
     )
@@ -148,7 +198,9 @@ def _norm_strip(network: Network, layer: ConvLayer) -> Figure:
     )
     marks = (("largest", 0.0), ("upper quarter", 0.25), ("median", 0.5), ("lower quarter", 0.75), ("smallest", 1.0))
     rows = tuple((name, cell(float(np.quantile(sizes, 1 - share)), 4)) for name, share in marks)
-    table = Table(("of the filters", "norm"), (*rows, ("number of dead filters", lost)))
+    repeated = len(duplicates(layer.weights))
+    counts = (("number of dead filters", lost), ("number of filters that repeat another", repeated))
+    table = Table(("of the filters", "norm"), (*rows, *counts))
     chart = charts.strip(figure_id, alt, ranked, x_label="filters, largest norm first", y_label="norm of the weights")
     return charted(figure_id, chart, alt=alt, caption=caption, table=table)
 
@@ -180,6 +232,44 @@ def _grey(weights: Floats) -> str:
     share = 3 * (mean**2).sum(axis=(1, 2, 3)) / whole
     grey = int((share >= 0.9).sum())
     return f"{_are(grey)} nearly without colour, {len(share) - grey} prefer a colour"
+
+
+def _repeating(weights: Floats) -> str:
+    """How many filters repeat another, and which two are most alike."""
+    closest, cosines = nearest(weights)
+    count = len(duplicates(weights))
+    said = f"{_are(count)} a duplicate" if count < 2 else f"{_are(count)} duplicates"
+    first = int(cosines.argmax())
+    if cosines[first] <= -1:
+        return said
+    pair = sorted((first, int(closest[first])))
+    cosine = number(float(cosines[first]))
+    return f"{said}; the two most alike, {pair[0]} and {pair[1]}, have a cosine similarity of {cosine}"
+
+
+def _filters_table(weights: Floats, chosen: Iterable[int]) -> Table:
+    """Norm and nearest neighbour of the chosen filters, with what is the matter with them."""
+    sizes = norms(weights)
+    lost, repeated = set(dead(sizes).tolist()), duplicates(weights)
+    closest, cosines = nearest(weights)
+    rows = []
+    for index in map(int, chosen):
+        alike = "–" if cosines[index] <= -1 else int(closest[index])
+        mark = "dead" if index in lost else f"repeats {repeated[index]}" if index in repeated else ""
+        rows.append((index, cell(float(sizes[index]), 4), alike, cell(float(cosines[index]), 3), mark))
+    return Table(("filter", "norm", "most like", "cosine", "mark"), tuple(rows))
+
+
+def _frame(sheet: Pixels, top: int, left: int, high: int, wide: int) -> None:
+    """A grey frame in the gaps around one tile of a mosaic; along the sheet's own edges there is no room for it."""
+    below, right = top + high, left + wide
+    for rows, across in (
+        (slice(max(0, top - RING), top), slice(max(0, left - RING), right + RING)),
+        (slice(below, below + RING), slice(max(0, left - RING), right + RING)),
+        (slice(top, below), slice(max(0, left - RING), left)),
+        (slice(top, below), slice(right, right + RING)),
+    ):
+        sheet[rows, across] = raster.STRUCK
 
 
 def _are(count: int) -> str:

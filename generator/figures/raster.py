@@ -157,11 +157,20 @@ def mosaic(
     cells[:count, :height, :width, :3] = enlarge(tiles, scale)
     cells[:count, :height, :width, 3] = 255
     for index in struck:
-        cells[index, :height, :width] = _struck(height, width)
+        cells[index, :height, :width] = stroke(height, width)
     # (rows, columns, h, w, 4) -> (rows * h, columns * w, 4)
     sheet = cells.reshape(rows, columns, height + gap, width + gap, 4).transpose(0, 2, 1, 3, 4)
     flat: Pixels = sheet.reshape(rows * (height + gap), columns * (width + gap), 4)
     return flat[: flat.shape[0] - gap, : flat.shape[1] - gap]
+
+
+def stroke(height: int, width: int) -> Pixels:
+    """An empty tile with a grey diagonal from its lower left to its upper right corner."""
+    tile = np.zeros((height, width, 4), np.uint8)
+    steps = np.arange(2 * max(height, width))
+    rows = (height - 1 - steps * height // len(steps)).clip(0)
+    tile[rows, steps * width // len(steps)] = STRUCK
+    return tile
 
 
 def cover(photo: Pixels, height: int, width: int) -> Pixels:
@@ -172,6 +181,11 @@ def cover(photo: Pixels, height: int, width: int) -> Pixels:
     left, top = (source.width - wide) / 2, (source.height - high) / 2
     box = (left, top, left + wide, top + high)
     return np.asarray(source.resize((width, height), Image.Resampling.LANCZOS, box=box))
+
+
+def stretch(photo: Pixels, height: int, width: int) -> Pixels:
+    """The whole photo at height x width (antialiased), whatever its proportions."""
+    return np.asarray(Image.fromarray(np.ascontiguousarray(photo)).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def shrink(photo: Pixels, width: int) -> Pixels:
@@ -227,12 +241,3 @@ def _encoded(pixels: Pixels, kind: str, **options: Any) -> bytes:
     memory = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels[..., :3] if opaque else pixels)).save(memory, kind, **options)
     return memory.getvalue()
-
-
-def _struck(height: int, width: int) -> Pixels:
-    """An empty tile with a grey diagonal from its lower left to its upper right corner."""
-    tile = np.zeros((height, width, 4), np.uint8)
-    steps = np.arange(2 * max(height, width))
-    rows = (height - 1 - steps * height // len(steps)).clip(0)
-    tile[rows, steps * width // len(steps)] = STRUCK
-    return tile

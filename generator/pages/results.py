@@ -63,13 +63,16 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
     network = portrait.record
     kept = ("title", "class_names", "parameters", "macs", "input_size", "summary", "weights_source", "weights_digest")
     layers = [
-        {key: getattr(layer, key) for key in ("name", "title", "stride", "padding", "receptive_field", "jump")}
-        | {"weights": layer.weights.shape, "extreme": np.abs(layer.weights).max(initial=0)}
-        for layer in network.layers
+        {key: getattr(layer.record, key) for key in ("name", "title", "stride", "padding", "receptive_field", "jump")}
+        | {"weights": layer.record.weights.shape, "extreme": np.abs(layer.record.weights).max(initial=0)}
+        | {mark: layer.marked(mark) for mark in ("dead", "repeats", "silent")}
+        for layer in portrait.convolutions
     ]
     return {key: getattr(network, key) for key in kept} | {
         "notes": network.notes,
         "layers": layers,
+        "patches_from": network.examined.said if network.examined else None,
+        "class_images": portrait.made,
         "runs": network.runs,
         "evaluation": network.evaluation,
         "photos": {look.photo.id: _look(look, network.class_names) for look in portrait.looks},
@@ -97,6 +100,7 @@ def _look(look: Look, class_names: tuple[str, ...]) -> Mapping[str, Any]:
         "rank_of_true": look.rank,
         "top": look.top,
         "cam_layer": seen.layer,
+        "contributors": {one.channel: one.value for one in look.contributors},
         "maps": [
             {
                 "class": class_names[target],

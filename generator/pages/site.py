@@ -19,9 +19,11 @@ from generator.pages.results import results
 from generator.records import Figure, Photo, Report
 
 # In the order of the story. Each has templates/<name>.html and content/<name>.md.
-PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "about")
+PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "about")
 # Those that show one photo at a time, each photo on a page of its own: <name>-<photo>.html.
 SAMPLED = ("feature-maps", "grad-cam")
+# Has a page for each convolution, from a template of its own: filters-<network>-conv<number>.html.
+LAYERED, LAYER = "filters", "filters-layer.html"
 STATIC = (".css", ".js")
 
 
@@ -56,7 +58,9 @@ def render(
     """
     portraits = tuple(portrait(network, report.photos) for network in report.networks)
     pages, texts = words.environments(templates, _facts(report, portraits, figures, config))
-    spoken = {name: words.read(content / f"{name}.md", texts, _source(pages, f"{name}.html")) for name in PAGES}
+    sources = {name: _source(pages, f"{name}.html") for name in PAGES}
+    sources[LAYERED] += _source(pages, LAYER)
+    spoken = {name: words.read(content / f"{name}.md", texts, sources[name]) for name in PAGES}
     story = tuple(Page(name, *(spoken[name].text(key) for key in words.FRONT_MATTER)) for name in PAGES)
     pages.globals["pages"] = story
     files = {path: data for figure in figures.values() for path, data in figure.files.items()}
@@ -64,6 +68,7 @@ def render(
     files |= {licence_path(name): text.encode() for name, text in report.licences.items()}
     for page in story:
         files |= _pages(pages, page, story, spoken[page.name], report.photos)
+    files |= _layers(pages, next(page for page in story if page.name == LAYERED), spoken[LAYERED], portraits)
     # Served at any depth, so that only an absolute address would be right everywhere.
     files["404.html"] = _filled(pages, "404.html", root=f"{config.report.base_url}/" if config.report.base_url else "")
     files["results.json"] = results(report, portraits)
@@ -96,6 +101,7 @@ def _facts(
         "second": portraits[1] if len(portraits) > 1 else None,
         "chance": 1 / len(report.data.class_names),
         "course": course(report),
+        "benchmark": next((network.benchmark for network in report.networks if network.benchmark), None),
         "figures": figures,
     }
 
@@ -116,6 +122,21 @@ def _pages(
         path: _filled(pages, page.href, root="", address=path, page=page, words=spoken, sample=photo, **around)
         for path, photo in shown.items()
     }
+
+
+def _layers(pages: Environment, page: Page, spoken: words.Words, portraits: tuple[Portrait, ...]) -> dict[str, bytes]:
+    """A page for each convolution of each network; the one before and the one after it are a link away."""
+    shown = [(network, layer) for network in portraits for layer in network.convolutions]
+    files = {}
+    for place, (network, layer) in enumerate(shown):
+        variables = {
+            "network": network,
+            "layer": layer,
+            "previous": shown[place - 1] if place else None,
+            "next": shown[place + 1] if place + 1 < len(shown) else None,
+        }
+        files[layer.href] = _filled(pages, LAYER, root="", address=layer.href, page=page, words=spoken, **variables)
+    return files
 
 
 def _source(pages: Environment, name: str) -> str:

@@ -16,8 +16,8 @@ from tests.browser import devtools
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = (
-    "index", "data", "training", "evaluation", "filters", "feature-maps", "feature-maps-slice", "grad-cam",
-    "grad-cam-slice", "failures", "about", "404",
+    "index", "data", "training", "evaluation", "filters", "filters-cnn-conv2", "feature-maps",
+    "feature-maps-slice", "grad-cam", "grad-cam-slice", "failures", "about", "404",
 )  # fmt: skip
 FIRST_LOAD = 300 * 1024
 TEXT = "document.body.innerText.length"
@@ -32,7 +32,9 @@ def drawn(report: Report) -> dict[str, Figure]:
     scale = exhibits.first_layer_scale(report.networks)
     for network in report.networks:
         found += [*exhibits.training(network), *exhibits.evaluation(network), *exhibits.filters(network, scale)]
-        found += exhibits.failures(network, report.photos)
+        found += [*exhibits.failures(network, report.photos), *exhibits.class_images(network)]
+        for layer in network.layers:
+            found += exhibits.units(network, layer, scale)
         for photo in report.photos:
             found += [*exhibits.feature_maps(network, photo), *exhibits.grad_cam(network, photo)]
     return {figure.id: figure for figure in found}
@@ -186,4 +188,15 @@ def test_an_address_leads_to_its_figure(chrome: devtools.Browser, site: Path) ->
     page = devtools.open_page(chrome, (site / "feature-maps-slice.html").as_uri() + "#cnn-maps-slice-features-conv2")
     top = page.evaluate("document.querySelector(':target').getBoundingClientRect().top")
     assert -1 <= top <= 900
+    page.close()
+
+
+def test_a_unit_shows_its_own_cell_of_the_sheet(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "filters-cnn-conv2.html").as_uri() + "#cnn-conv2-5")
+    image = "document.querySelector(':target img')"
+    page.evaluate(f"{image}.loading = 'eager'; {image}.decode()")
+    width, height = page.evaluate(f"[{image}.clientWidth, {image}.clientHeight]")
+    assert width == pytest.approx(height, abs=1)  # one square cell, not the column of sixteen
+    assert page.evaluate(f"getComputedStyle({image}).objectPosition") == "0px 33.3333%"  # 5 of 15 steps
+    assert page.evaluate(f"getComputedStyle({image}).objectFit") == "cover"
     page.close()
