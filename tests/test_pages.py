@@ -211,7 +211,7 @@ def test_every_convolution_has_a_page_and_every_unit_an_address(documents: dict[
     assert "0 bee 2, lion 1 norm" in page.text
     assert "7 silent bee 2, lion 1" in page.text
     cells = [image["class"] for image in page.every("img") if "cnn-conv2-patches-0" in image["src"]]
-    assert cells == [f"cell k{number}" for number in range(8)]
+    assert cells == [f"k{number}" for number in range(8)]
     assert {a["rel"]: a["href"] for a in page.every("a") if "rel" in a} == {
         "prev": "filters-cnn-conv1.html",
         "next": "filters-alexnet-conv1.html",
