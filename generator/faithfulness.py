@@ -33,6 +33,7 @@ Method = Callable[[nn.Module, Tensor, Tensor, str | None], Tensor]
 Values = NDArray[np.float64]
 
 SMALL = 0.25  # boxes under this share of the image are small
+FEWEST = 15  # images with a small box that are told apart: resampling fewer gives no interval to rely on
 RESAMPLES = 5000  # of the bootstrap
 STEPS = 10  # in which all pixels are exchanged
 # Of the blurred image that insertion begins with, as a share of the side. RISE's 5 of 224 pixels leave a 64-pixel photo
@@ -258,7 +259,7 @@ def _localisation(task: _Task, name: str, method: Method, raw: Tensor) -> list[L
     found = []
     for small in (False, True):
         rows = np.flatnonzero(shares < SMALL) if small else np.arange(count)
-        if len(rows):
+        if not small or len(rows) >= FEWEST:
             chosen = {baseline: values[rows] for baseline, values in baselines.items()}
             beside = {"uniform": shares[rows], "wrong class": energy_wrong[rows]}
             hits = compared(pointing[rows], chosen, task.seed)
@@ -272,7 +273,7 @@ def _layer_score(task: _Task, name: str, method: Method, layer: str, limit: int 
     pointing, energy = _scores(raw, task.masks[: len(raw)])
     small = _shares(task.masks[: len(raw)]) < SMALL
     first, second = estimates(np.stack([pointing, energy]), task.seed)
-    few = estimates(pointing[None, small], task.seed)[0] if small.any() else None
+    few = estimates(pointing[None, small], task.seed)[0] if small.sum() >= FEWEST else None
     return LayerScore(layer, (raw.shape[1], raw.shape[2]), first, few, second)
 
 

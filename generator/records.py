@@ -409,7 +409,7 @@ class LayerScore:
     layer: str
     side: tuple[int, int]  # rows and columns of its maps
     pointing: Estimate
-    pointing_small: Estimate | None  # None: no box is small
+    pointing_small: Estimate | None  # None: too few boxes are small
     energy: Estimate
 
 
@@ -425,7 +425,7 @@ class Faithfulness:
     steps: int  # of deletion and insertion
     blur: float  # standard deviation of the blurred image that insertion begins with, as a share of the image's side
     seed: int
-    localisation: tuple[Localisation, ...]  # all boxes and small ones, method by method
+    localisation: tuple[Localisation, ...]  # all boxes and, where they are not too few, small ones, method by method
     perturbation: tuple[Perturbation, ...]
     randomisation: tuple[Randomisation, ...]
     sweep_method: str = ""  # of `sweep`

@@ -230,6 +230,13 @@ def test_a_method_is_not_the_best_by_the_chance_of_few_images() -> None:
     assert "the best method there, LayerCAM, beats" in found.lead
 
 
+def test_the_lead_gives_no_method_the_numbers_of_another() -> None:
+    rows = (MEASURED.localisation[0], *MEASURED.localisation[2:])  # the first saw too few small boxes
+    found = verdict(with_measurements(replace(MEASURED, localisation=rows)))
+    assert found is not None
+    assert found.lead.endswith("without looking.")
+
+
 def alone(hits: float, wrong: float = 0.3, energy: float = 0.2) -> Faithfulness:
     row = located("Grad-CAM", True, hits, energy, wrong)
     return replace(MEASURED, localisation=(replace(row, small=False), row), perturbation=(), randomisation=(), sweep=())
@@ -267,7 +274,7 @@ def test_a_map_that_is_the_same_for_a_wrong_class_is_said_to_be() -> None:
     assert plain(some.wrong_class) == (
         "Asked for a wrong class instead, the share of small boxes that are hit falls for Grad-CAM from 50.0 % to "
         "30.0 % and for LayerCAM from 55.0 % to 30.0 %: what is bright depends on the class. For Score-CAM (30.0 % and "
-        "30.0 %) the difference may be chance: the map shows where something is, hardly which class speaks for it."
+        "30.0 %) the difference may be chance: that the map depends on the class is not shown."
     )
     assert plain(all_the_same.wrong_class).startswith(
         "For Grad-CAM (50.0 % and 49.0 %) the difference, asked for a wrong class instead, may be chance"
@@ -297,6 +304,7 @@ def test_maps_that_survive_randomisation_are_named() -> None:
     assert found is not None
     assert "Grad-CAM (−0.05) lost the old map’s order, as it should be" in found.randomisation
     assert "guided backprop (0.80) stayed like the old map, which then shows the photo" in found.randomisation
+    assert "kept a part" not in found.randomisation
     assert found.randomisation.startswith(
         "With only head randomised, the rank correlation with the old map is 0.30 for Grad-CAM and 0.99 for guided "
         "backprop; with every layer randomised, Grad-CAM"

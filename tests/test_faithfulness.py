@@ -19,6 +19,7 @@ from generator import checkpoints
 from generator.errors import InputError
 from generator.explain import grad_cam
 from generator.faithfulness import (
+    FEWEST,
     RESAMPLES,
     Method,
     Sizes,
@@ -538,6 +539,23 @@ def test_without_small_boxes_there_is_no_row_for_them() -> None:
     assert found.small == 0
     assert not any(row.small for row in found.localisation)
     assert found.sweep[0].pointing_small is None
+
+
+def test_too_few_small_boxes_are_not_told_apart() -> None:
+    images, targets, boxes = squares()  # 18 of 24 are small
+
+    def rows(count: int) -> Faithfulness:
+        chosen = images[:count], targets[:count], boxes[:count]
+        return measure(
+            Colours().eval(), *chosen, SIDE, SIDE, {"middle": middle}, layers=("relu",), sizes=Sizes(None, 0, 0)
+        )
+
+    enough, few = rows(FEWEST), rows(FEWEST - 1)
+
+    assert [(row.small, row.count) for row in enough.localisation] == [(False, FEWEST), (True, FEWEST)]
+    assert [(row.small, row.count) for row in few.localisation] == [(False, FEWEST - 1)]
+    assert (enough.sweep[0].pointing_small is None, few.sweep[0].pointing_small is None) == (False, True)
+    assert few.small == FEWEST - 1
 
 
 def test_progress_is_told_part_by_part() -> None:

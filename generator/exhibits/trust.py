@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -260,18 +259,18 @@ def _lead(network: Network, found: Faithfulness) -> str:
         f"lies in the object’s box {percent(hits.value.mean)} of the time; the centre of the image would "
         f"{percent(hits.baselines['centre'].mean)} of the time, without looking."
     )
-    few = [row for row in _rows(found, True) if not math.isnan(row.pointing.value.mean)]
-    if not few:
+    few = {each.method: each.pointing for each in _rows(found, True)}
+    if row.method not in few:
         return said
-    own = few[0].pointing
+    own = few[row.method]
     # By the lower end: a method that looked at few images is not the best by chance.
-    best = max(few, key=lambda row: row.pointing.ahead["centre"].low)
+    best = max(few, key=lambda method: few[method].ahead["centre"].low)
     said += (
         f" Where the box is under a quarter of the image, it is {percent(own.value.mean)} against "
         f"{percent(own.baselines['centre'].mean)}"
     )
-    which = "that" if best.method == few[0].method else f"the best method there, {best.method},"
-    return f"{said}: {which} {_stands(best.pointing.ahead['centre'], 'the centre')}."
+    which = "that" if best == row.method else f"the best method there, {best},"
+    return f"{said}: {which} {_stands(few[best].ahead['centre'], 'the centre')}."
 
 
 def _against_centre(found: Faithfulness) -> str:
@@ -303,8 +302,8 @@ def _against_wrong_class(found: Faithfulness) -> str:
     if same:
         asked = "" if depend else ", asked for a wrong class instead,"
         parts.append(
-            f"{sentence(listed(same))} the difference{asked} may be chance: the map shows where something is, hardly "
-            "which class speaks for it."
+            f"{sentence(listed(same))} the difference{asked} may be chance: that the map depends on the class is not "
+            "shown."
         )
     return " ".join(parts)
 
