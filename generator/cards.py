@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from generator.records import Evaluation, Run, SplitScores
 
 PURPOSE = {
-    "SmallCNN": "a plain network of seven convolutions with batch norm, global max pooling and one linear layer",
+    "SmallCNN": "a plain network of seven convolutions with batch norm, global pooling and one linear layer",
     "AlexNet": "torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997) with as many outputs as there are classes",
 }
 SHOWN = (
