@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from generator.networks import fitted, normalise
+from generator.networks import fitted, in_eval_mode, normalise
 from generator.records import Calibration, Confusion, Counts, Floats, Mistake, SplitScores
 
 BINS = 15  # of the reliability diagram, as in Guo et al. 2017
@@ -42,17 +42,13 @@ def logits_of(
         (N, K) float32.
     """
     device = device or torch.device("cpu")
-    mode = network.training
-    network.eval().to(device)
+    network.to(device)
     answers = []
-    try:
-        with torch.inference_mode():
-            for batch in torch.split(images, 250):
-                pixels = fitted(batch.flip(-1) if mirrored else batch, size, resize)
-                answers.append(network(normalise(pixels.to(device))).float().cpu())
-                on_batch(len(batch))
-    finally:
-        network.train(mode)
+    with in_eval_mode(network), torch.inference_mode():
+        for batch in torch.split(images, 250):
+            pixels = fitted(batch.flip(-1) if mirrored else batch, size, resize)
+            answers.append(network(normalise(pixels.to(device))).float().cpu())
+            on_batch(len(batch))
     return torch.cat(answers).numpy()
 
 

@@ -7,8 +7,7 @@ model is changed: modes are as before afterwards, and what is randomised is a co
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from generator.networks import fitted, normalise
+from generator.networks import fitted, in_eval_mode, normalise
 from generator.records import (
     Compared,
     Estimate,
@@ -129,7 +128,7 @@ def measure(
     pixels = torch.cat([fitted(part, size, resize) for part in torch.split(images[order].cpu(), BATCH)])
     chosen = targets[order].cpu()
     asked = exceptions or {}
-    with _evaluating(network):
+    with in_eval_mode(network):
         logits = _logits(network, pixels)
         wrong = wrong_classes(chosen, range(logits.shape[1]) if classes is None else classes, seed)
         task = _Task(network, pixels, chosen, wrong, masks[order], layer, steps, seed)
@@ -623,18 +622,6 @@ def _logits(network: nn.Module, pixels: Tensor) -> Tensor:
 
 def _device(network: nn.Module) -> torch.device:
     return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Eval mode; afterwards each module's own mode again."""
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        network.eval()
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _gaussian(sigma: float, radius: int) -> Tensor:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -161,6 +162,19 @@ def construct(architecture: str, classes: int, **shape: Any) -> nn.Module:
             f"architecture {architecture!r}: expected an nn.Module from num_classes, got {type(made).__name__}"
         )
     return made
+
+
+@contextmanager
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """Eval mode; afterwards each module's own mode again, which may differ from its parent's."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def stages(network: nn.Module) -> list[str]:

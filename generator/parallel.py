@@ -1,6 +1,6 @@
 """More than one process on one training run or evaluation, as `torchrun` starts them; with one, nothing changes.
 
-    with parallel.group(device):
+    with parallel.group():
         part = parallel.share(len(batch))       # the rows of this process
         loss = parallel.total(loss_of_part)     # the sum over all processes
 

@@ -24,7 +24,9 @@ def drawn() -> tuple[Report, Mapping[str, Figure]]:
     scale = exhibits.first_layer_scale(report.networks)
     for network in report.networks:
         found += [*exhibits.training(network), *exhibits.evaluation(network), *exhibits.filters(network, scale)]
-        found += exhibits.failures(network, report.photos)
+        found += [*exhibits.failures(network, report.photos), *exhibits.class_images(network)]
+        for layer in network.layers:
+            found += exhibits.units(network, layer, scale)
         for photo in report.photos:
             found += [*exhibits.feature_maps(network, photo), *exhibits.grad_cam(network, photo)]
     return report, {figure.id: figure for figure in found}

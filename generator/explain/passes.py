@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from generator.errors import InputError
 from generator.explain.checks import check_images, check_logits, check_maps, idle, module_named
+from generator.networks import in_eval_mode
 
 # Images in one pass where a method runs many for each image: enough to use a processor well.
 BATCH = 32
@@ -20,15 +21,8 @@ BATCH = 32
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients, also under an outer inference mode; afterwards each module's own mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in modes:
-            module.training = False
-        with torch.inference_mode(False), torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with in_eval_mode(model), torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:

@@ -15,9 +15,7 @@ from generator.exports.placing import Placed, place
 from generator.exports.summary import Summary, summary
 from generator.published import Published
 
-KINDS = ("jekyll", "hugo", "fragment", "notebook")
-
-__all__ = ["KINDS", "Exported", "export"]
+__all__ = ["Exported", "export"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ def export(kind: str, site: Published, config: Config, to: Path, name: str = "",
     """Carry a site to `to`.
 
     Args:
-        kind: one of `KINDS`.
+        kind: "jekyll", "hugo", "fragment" or "notebook".
         to: the folder of the Jekyll or Hugo site; the HTML file of the fragment; the notebook or the folder for it.
         name: of the entry in addresses and file names; "": made from the title.
         force: write over files that no export made.

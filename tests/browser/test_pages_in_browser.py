@@ -8,13 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from generator import config, exhibits
-from generator.pages import render
-from generator.records import Figure, Report
-from tests import synthetic
+from tests import sites
 from tests.browser import devtools
 
-ROOT = Path(__file__).parent.parent.parent
 PAGES = (
     "index", "data", "training", "evaluation", "filters", "filters-cnn-conv2", "feature-maps",
     "feature-maps-slice", "grad-cam", "grad-cam-slice", "failures", "about", "404",
@@ -26,30 +22,9 @@ SEEN = "[...document.images].filter(image => image.checkVisibility({visibilityPr
 pytestmark = pytest.mark.browser
 
 
-def drawn(report: Report) -> dict[str, Figure]:
-    """The report's real figures."""
-    found = [*exhibits.photos(report.photos), *exhibits.header_tile(report), *exhibits.data_figures(report)]
-    scale = exhibits.first_layer_scale(report.networks)
-    for network in report.networks:
-        found += [*exhibits.training(network), *exhibits.evaluation(network), *exhibits.filters(network, scale)]
-        found += [*exhibits.failures(network, report.photos), *exhibits.class_images(network)]
-        for layer in network.layers:
-            found += exhibits.units(network, layer, scale)
-        for photo in report.photos:
-            found += [*exhibits.feature_maps(network, photo), *exhibits.grad_cam(network, photo)]
-    return {figure.id: figure for figure in found}
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    report = synthetic.report()
-    folder = tmp_path_factory.mktemp("site")
-    settings = config.load(ROOT / "report.toml")
-    for path, data in render(report, drawn(report), settings, (ROOT / "templates",), ROOT / "content").items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    return folder
+    return sites.place(tmp_path_factory.mktemp("built") / "site")
 
 
 @pytest.fixture(scope="module")
