@@ -15,6 +15,8 @@ from torch import Generator, Tensor
 
 # ITU-R BT.601 luma, as PIL's convert("L").
 LUMA = (0.299, 0.587, 0.114)
+# How far an image is moved that keeps its pixels, as a share of its side.
+SHIFT = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Augmentation:
     colour: float = 0.0  # brightness, contrast and saturation vary by this factor either way
     grey: float = 0.0  # probability of losing colour
     cutmix: float = 0.0  # probability that a batch is mixed (Yun et al. 2019, arXiv:1905.04899)
+    # Share of the images that are moved by whole pixels instead of cropped: resampling blurs, and a network that saw
+    # blurred images only is worse on sharp ones, by 3 to 4 points on Tiny ImageNet's. At the images' own size only.
+    unscaled: float = 0.0
 
 
 def resample(images: Tensor, size: int, how: Augmentation, generator: Generator) -> Tensor:
@@ -38,7 +43,10 @@ def resample(images: Tensor, size: int, how: Augmentation, generator: Generator)
     Returns:
         (N, 3, size, size) float32.
     """
-    theta = _crops(len(images), how, generator).to(images.device)
+    theta = _crops(len(images), how, generator)
+    if how.unscaled and size == images.shape[-1]:
+        theta = _moved(theta, size, how, generator)
+    theta = theta.to(images.device)
     grid = F.affine_grid(theta, [len(images), 3, size, size], align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
@@ -134,6 +142,17 @@ def _crops(count: int, how: Augmentation, generator: Generator) -> Tensor:
         torch.stack([height * sin, height * cos, (1 - height) * (2 * y - 1)], 1),
     ]
     return torch.stack(rows, 1)
+
+
+def _moved(theta: Tensor, size: int, how: Augmentation, generator: Generator) -> Tensor:
+    """`theta` (N, 2, 3) with some images' maps replaced by moves of up to SHIFT of the side, in whole pixels."""
+    chosen, x, y, mirror = _uniform((4, len(theta)), generator)
+    farthest = round(SHIFT * size)
+    pixels = ((torch.stack([x, y]) * (2 * farthest + 1)).floor() - farthest) * (2 / size)
+    sign = torch.where(mirror < 0.5, -1.0, 1.0) if how.flip else torch.ones(len(theta))
+    none, one = torch.zeros(len(theta)), torch.ones(len(theta))
+    moves = torch.stack([torch.stack([sign, none, pixels[0]], 1), torch.stack([none, one, pixels[1]], 1)], 1)
+    return torch.where((chosen < how.unscaled).view(-1, 1, 1), moves, theta)
 
 
 def _span(centre: float, side: float, length: int) -> tuple[int, int]:

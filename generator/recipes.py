@@ -6,6 +6,8 @@ tell what was tried.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from generator.augment import Augmentation
 from generator.train import Recipe
 
@@ -13,6 +15,7 @@ from generator.train import Recipe
 # right, and validation rose by 2 points only).
 STRONG = Augmentation(area=0.35, aspect=1.3, rotation=5, flip=True, colour=0.3, grey=0.1, cutmix=0.5)
 LARGER = Augmentation(area=0.55, aspect=1.2, flip=True, colour=0.2, grey=0.05, cutmix=0.5)
+SHARP = replace(LARGER, unscaled=0.5)
 USUAL = Augmentation(area=0.4, aspect=1.25, flip=True, colour=0.2, grey=0.1)
 MILD = Augmentation(area=0.7, aspect=1.15, flip=True, colour=0.1)
 
@@ -37,7 +40,7 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             average=0.99,
         ),
         "best": Recipe(
-            epochs=110, augmentation=STRONG, mild=LARGER, tail=0.15, sizes=((0, 32), (0.2, 48), (0.8, 64)), warm_up=0.1
+            epochs=110, augmentation=STRONG, mild=SHARP, tail=0.2, sizes=((0, 32), (0.2, 48), (0.8, 64)), warm_up=0.1
         ),
         "one batch": Recipe(
             epochs=60, limit=128, learning_rate=3e-3, smoothing=0, weight_decay=0, average=0, sizes=((0, 64),)

@@ -58,6 +58,30 @@ def test_mirroring_alone_gives_the_image_or_its_mirror_image() -> None:
     assert 8 <= int(mirrored.sum()) <= 24
 
 
+def test_unscaled_images_are_moved_by_whole_pixels_and_no_pixel_changes() -> None:
+    images = pixels(40, 3, 16, 16)
+    # Edges reflected: two more rows and columns on each side, 1/8 of 16.
+    wide = torch.cat([images[..., :2].flip(-1), images, images[..., -2:].flip(-1)], -1).float()
+    wide = torch.cat([wide[..., :2, :].flip(-2), wide, wide[..., -2:, :].flip(-2)], -2)
+
+    changed, _, _ = augment(images, 16, Augmentation(area=0.3, flip=True, unscaled=1.0), seeded())
+
+    windows = [wide[..., y : y + 16, x : x + 16] for y in range(5) for x in range(5)]
+    errors = torch.stack([(changed - w).abs().amax((1, 2, 3)) for each in windows for w in (each, each.flip(-1))])
+    assert (errors.amin(0) < 1e-2).all()
+    assert len(errors.argmin(0).unique()) > 15
+
+
+@pytest.mark.parametrize(("size", "share"), [(16, 0.5), (12, 0.0)])
+def test_the_asked_share_is_unscaled_at_the_images_own_size(size: int, share: float) -> None:
+    images = pixels(200, 3, 16, 16)
+
+    changed, _, _ = augment(images, size, Augmentation(area=0.3, unscaled=0.5), seeded())
+
+    whole = ((changed - changed.round()).abs() < 1e-2).all(1).all(1).all(1)
+    assert float(whole.float().mean()) == pytest.approx(share, abs=0.1)
+
+
 def test_crops_keep_to_the_area_and_the_aspect_ratio_asked() -> None:
     slope = slopes(resample(ramps(200, 32), 32, Augmentation(area=0.3, aspect=1.5), seeded()))
     width, height = slope[:, 0, 0], slope[:, 1, 1]
