@@ -231,6 +231,7 @@ def _network_jobs(report: Report, network: Network) -> Iterator[Job]:
     wrong = [(photos[photo], network.explanations[photo]) for photo in network.failures]
     yield ("training", *said, network.runs, network.snapshots), partial(exhibits.training, network)
     yield ("evaluation", *said, network.evaluation), partial(exhibits.evaluation, network)
+    yield ("trust", *said, network.layers, network.evaluation), partial(exhibits.trust, network)
     yield ("filters", *said, network.layers, scale), partial(exhibits.filters, network, scale)
     yield ("failures", *said, wrong), partial(exhibits.failures, network, report.photos)
     yield ("class images", *said, network.class_images), partial(exhibits.class_images, network)

@@ -193,6 +193,13 @@ def stages(network: nn.Module) -> list[str]:
     return [name for name, module in network.named_children() if any(True for _ in module.parameters())][:-1]
 
 
+def target_layer(network: nn.Module) -> str | None:
+    """The layer that the report explains a network at where none is named; None: as `explain.choose_layer` chooses."""
+    if isinstance(network, SmallCNN):
+        return [f"features.{name}" for name, _ in network.features.named_children() if name.startswith("relu")][-1]
+    return None
+
+
 def fitted(images: Tensor, size: int, resize: int | None = None) -> Tensor:
     """Images of one size as a network is given them: `photos.square` for a whole batch.
 

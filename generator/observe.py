@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from generator import augment, checkpoints, class_images, explain, patches, tiny_imagenet
+from generator import augment, checkpoints, class_images, explain, methods, patches, tiny_imagenet
 from generator.models import Loaded
 from generator.networks import normalise, stages
 from generator.photos import square
@@ -138,7 +138,7 @@ def observed(loaded: Loaded, photo: Photo, label: int | None, other: int | None,
     description = loaded.description
     seen = square(photo.pixels, description.input_size, description.resize)
     images = normalise(torch.tensor(seen).permute(2, 0, 1)[None])
-    layer = layer or explain.choose_layer(loaded.network, images)
+    layer = layer or methods.layer_of(loaded.network, images.shape[-1])
     with torch.no_grad():
         logits = loaded.network(images)[0]
     targets = _targets(logits, label, other)

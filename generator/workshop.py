@@ -8,17 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
-from generator import cards, checkpoints, environment, evaluate, parallel, recipes, terminal
+from generator import cards, checkpoints, environment, evaluate, faithfulness, methods, parallel, recipes, terminal
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.data import ImageSet, Split, joint_digest
 from generator.data import load as load_images
 from generator.errors import InputError
 from generator.models import ARCHITECTURES, INPUTS, TITLES, Loaded, from_folder
-from generator.networks import WIDTHS, SmallCNN, alexnet, initialise
-from generator.records import Evaluation, Run
+from generator.networks import WIDTHS, SmallCNN, alexnet, initialise, stages
+from generator.records import Evaluation, Faithfulness, Run
 from generator.tiny_imagenet import SPLITS
 from generator.train import Recipe, Step, TrainingState, fit
 
@@ -145,9 +146,38 @@ def evaluate_model(
         test_looks=looks,
     )
     if loaded.folder is not None and set(splits) == set(SPLITS) and parallel.rank() == 0:
+        found = replace(found, faithfulness=_faithfulness(loaded, sets["test"], chosen))
         checkpoints.save_evaluation(loaded.folder, found)
         checkpoints.save_card(loaded.folder, _card(loaded, found))
     return found
+
+
+def _faithfulness(loaded: Loaded, images: ImageSet, columns: Sequence[int]) -> Faithfulness:
+    """How far the network's heat maps can be trusted, measured on the boxes of `images`.
+
+    Args:
+        columns: the network's output for each of the data set's classes.
+    """
+    network, size = loaded.network, loaded.description.input_size
+    layer = methods.layer_of(network, size)
+    candidates = [*dict.fromkeys([*stages(network), layer])]
+    total = faithfulness.parts(network, methods.METHODS, candidates)
+    with terminal.bar(f"{loaded.title}, how far to trust its maps", total, "parts") as bar:
+        return faithfulness.measure(
+            network,
+            images.images,
+            torch.tensor(columns)[images.targets],
+            images.boxes,
+            size,
+            loaded.description.resize,
+            methods.METHODS,
+            layer,
+            split=images.split,
+            layers=candidates,
+            classes=columns,
+            exceptions=methods.COSTLY,
+            on_part=bar.advance,
+        )
 
 
 def compress_model(name: str, folder: Path) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from generator import checkpoints, models, workshop
+from generator import checkpoints, methods, models, workshop
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.errors import InputError
@@ -144,6 +144,7 @@ def test_only_a_whole_evaluation_is_written(
     loaded = small(tmp_path, classes)
     some = workshop.evaluate_model(loaded, small_data_set.root, classes, decoded, ("test",))
     assert {name: scores.count for name, scores in some.splits.items()} == {"test": 18}
+    assert some.faithfulness is None
     assert list(tmp_path.iterdir()) == []
     found = workshop.evaluate_model(loaded, small_data_set.root, classes, decoded)
     assert {name: int(scores.confusion.sum()) for name, scores in found.splits.items()} == {
@@ -155,6 +156,16 @@ def test_only_a_whole_evaluation_is_written(
     written = checkpoints.load_evaluation(tmp_path)
     assert written is not None
     assert checkpoints.plain_evaluation(written) == checkpoints.plain_evaluation(found)
+    trust = written.faithfulness
+    assert trust is not None
+    assert (trust.split, trust.count, trust.layer) == ("test", 18, "features.relu7")
+    assert {row.method for row in trust.localisation} == set(methods.METHODS)
+    assert [row.layer for row in trust.sweep] == [
+        "features.relu1",
+        "features.relu3",
+        "features.relu5",
+        "features.relu7",
+    ]
 
 
 def test_each_network_that_the_test_images_score_is_counted(

@@ -11,6 +11,7 @@ from generator.exhibits.heatmaps import failures, grad_cam, roles
 from generator.exhibits.hero import header_tile
 from generator.exhibits.prototypes import class_images
 from generator.exhibits.scores import evaluation
+from generator.exhibits.trust import trust
 from generator.exhibits.units import contributions, units
 from generator.exhibits.weights import filters, first_layer_scale
 from generator.exhibits.wording import slug, slugs
@@ -31,5 +32,6 @@ __all__ = [
     "slug",
     "slugs",
     "training",
+    "trust",
     "units",
 ]

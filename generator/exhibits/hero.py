@@ -19,7 +19,7 @@ from generator.exhibits.wording import listed, percent
 from generator.figures import grids, raster
 from generator.records import ConvLayer, Explanation, Figure, Network, Photo, Pixels, Report
 
-PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "about")
+PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "about")
 HERO = (314, 1280)  # height, width in pixels: four squares and three gaps
 SQUARE = 480
 SOCIAL = (630, 1200)  # what Open Graph readers ask for

@@ -13,7 +13,7 @@ from tests.browser import devtools
 
 PAGES = (
     "index", "data", "training", "evaluation", "filters", "filters-cnn-conv2", "feature-maps",
-    "feature-maps-slice", "grad-cam", "grad-cam-slice", "failures", "about", "404",
+    "feature-maps-slice", "grad-cam", "grad-cam-slice", "failures", "trust", "about", "404",
 )  # fmt: skip
 FIRST_LOAD = 300 * 1024
 TEXT = "document.body.innerText.length"
