@@ -316,6 +316,11 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str | int | float, ...], ...]
 
+    @property
+    def numeric(self) -> bool:
+        """Whether every cell but each row's first is a number."""
+        return bool(self.rows) and not any(isinstance(cell, str) for row in self.rows for cell in row[1:])
+
 
 @dataclass(frozen=True)
 class Figure:

@@ -326,7 +326,7 @@ def chart(identifier: str) -> Figure:
 
 def figures(made: Report) -> Mapping[str, Figure]:
     """A placeholder for each figure that the pages place."""
-    found = [raster("hero"), raster("social"), raster("teaser"), raster("favicon"), raster("data-augmentation")]
+    found = [raster("social"), raster("teaser"), raster("favicon")]
     found += [raster(f"data-examples-{name}") for name in made.data.class_names if name.isalnum()]
     for net in made.networks:
         found += [chart(f"{net.id}-curves-{r.name.replace(' ', '-')}") for r in net.runs]

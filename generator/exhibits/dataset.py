@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from generator.exhibits.frames import FOLDER, PHOTO, SMALL, framed
-from generator.exhibits.weights import columns
-from generator.exhibits.wording import counted, listed, sentence, slugs
+from generator.exhibits.wording import counted, sentence, slugs
 from generator.figures import raster
 from generator.records import Figure, Photo, Pixels, Report
 
@@ -47,20 +46,8 @@ def _examples(name: str, address: str, images: Sequence[Pixels], data_set: str) 
 
 
 def _augmentation(steps: Sequence[tuple[str, Pixels]]) -> list[Figure]:
-    """The steps together and each for itself, in the order in which they are applied."""
-    names = [name for name, _ in steps]
-    side = max(pixels.shape[1] for _, pixels in steps)
-    tiles = np.stack([raster.cover(pixels, side, side) if pixels.shape[1] != side else pixels for _, pixels in steps])
-    figures = [
-        framed(
-            "data-augmentation",
-            raster.mosaic(tiles, columns(len(tiles)) if len(tiles) > 8 else len(tiles), 1, GAP),
-            alt=f"One training image after each step of augmentation: {listed(names)}.",
-            caption=f"One image on its way into training, in reading order: {listed(names)}.",
-            quality=SMALL,
-            pixelated=True,
-        )
-    ]
+    """The image after each step, in the order in which they are applied."""
+    figures = []
     for index, (name, pixels) in enumerate(steps, start=1):
         alt = f"Step {index} of {len(steps)} of augmentation, {name}: the same image, {pixels.shape[1]} pixels wide."
         figures.append(

@@ -19,8 +19,6 @@ VEIL = (0.15, 0.65)  # opacity of the heat map over the photo where the map is l
 MOST_CLASSES = 60  # up to which all classes are shown in one strip
 TILE = 64
 COLUMNS = 6
-TILE_GAP = 2
-TILE_VEIL = (0.6, 0.8)  # as VEIL, over a photo without its colours
 LARGE = 128  # a photo this wide or wider is shown smooth; a smaller one is enlarged, its pixels sharp
 
 ROLES = {
@@ -61,7 +59,7 @@ def grad_cam(network: Network, photo: Photo) -> tuple[Figure, ...]:
         ]
     every = set(range(len(network.class_names))) <= set(explanation.targets)
     if every and 1 < len(network.class_names) <= MOST_CLASSES:
-        figures += _every_class(network, photo, explanation, prefix)
+        figures.append(_every_class(network, photo, explanation, prefix))
     given = contributions(network, photo)
     return tuple(figures) if given is None else (*figures, given)
 
@@ -169,16 +167,13 @@ def _words(
     return alt, caption
 
 
-def _every_class(network: Network, photo: Photo, explanation: Explanation, prefix: str) -> list[Figure]:
-    """All classes on one scale: over the dimmed photo, to be looked at; and alone without gaps, for a script to cut."""
+def _every_class(network: Network, photo: Photo, explanation: Explanation, prefix: str) -> Figure:
+    """All classes on one scale, without gaps, for the page to cut."""
     order = [explanation.targets.index(index) for index in range(len(network.class_names))]
     cams = explanation.cams[order]
     most, peaks = float(cams.max()), cams.max(axis=(1, 2))
     smooth = raster.resize(cams, TILE, TILE)
-    values = smooth / most if most > 0 else smooth
-    heat = raster.paint(values, "inferno")
-    ground = raster.grey(raster.cover(explanation.seen, TILE, TILE))
-    tiles = raster.blend(ground, heat, _opacity(values, TILE_VEIL))
+    heat = raster.paint(smooth / most if most > 0 else smooth, "inferno")
     first = [network.class_names[index] for index in np.argsort(-peaks, kind="stable")[:3] if peaks[index] > 0]
     silent = int((peaks == 0).sum())
     finding = (
@@ -205,11 +200,9 @@ def _every_class(network: Network, photo: Photo, explanation: Explanation, prefi
             for index, name in enumerate(network.class_names)
         ),
     )
-    strip, sprite = raster.mosaic(tiles, COLUMNS, 1, TILE_GAP), raster.mosaic(heat, COLUMNS, 1, 0)
-    return [
-        framed(f"{prefix}-classes", strip, alt=alt, caption=caption, quality=PHOTO, table=table),
-        framed(f"{prefix}-all", sprite, alt=alt, caption=caption, quality=SMALL, table=table),
-    ]
+    return framed(
+        f"{prefix}-all", raster.mosaic(heat, COLUMNS, 1, 0), alt=alt, caption=caption, quality=SMALL, table=table
+    )
 
 
 def _opacity(values: NDArray[np.float64], veil: tuple[float, float]) -> NDArray[np.float64]:

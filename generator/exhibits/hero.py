@@ -20,7 +20,6 @@ from generator.figures import grids, raster
 from generator.records import ConvLayer, Explanation, Figure, Network, Photo, Pixels, Report
 
 PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "about")
-HERO = (314, 1280)  # height, width in pixels: four squares and three gaps
 SQUARE = 480
 SOCIAL = (630, 1200)  # what Open Graph readers ask for
 TEASER = (500, 800)
@@ -43,21 +42,21 @@ class _Row:
 
 
 def header_tile(report: Report) -> tuple[Figure, ...]:
-    """Hero, its squares, social card and teaser where there is a photo; icon and marks where there is a network."""
+    """Tile, social card and teaser where there is a photo; icon and marks where there is a network."""
     figures = list(_colour_bars())
     rows = _rows(report)
     if rows:
-        figures += [_hero(rows[:1]), *_squares(rows[0]), _social(rows), _teaser(rows)]
+        figures += [*_squares(rows[0]), _social(rows), _teaser(rows)]
     if report.networks and report.networks[0].layers:
         figures += [_favicon(report.networks[0].layers[0]), *_marks(report.networks[0].layers[0])]
     return tuple(figures)
 
 
-def compose(cells: Sequence[Sequence[Pixels]], size: tuple[int, int], margin: int, ground: bool) -> Pixels:
+def compose(cells: Sequence[Sequence[Pixels]], size: tuple[int, int], margin: int) -> Pixels:
     """Rows of equally large cells with gaps of `GAP`, in the middle of a picture of `size` (height, width).
 
     Returns:
-        (height, width, 4): on paper where `ground`, else transparent between the cells.
+        (height, width, 4): on paper.
     """
     high, wide = cells[0][0].shape[:2]
     top = (size[0] - len(cells) * (high + GAP) + GAP) // 2
@@ -68,15 +67,15 @@ def compose(cells: Sequence[Sequence[Pixels]], size: tuple[int, int], margin: in
         for row, line in enumerate(cells)
         for column, cell in enumerate(line)
     ]
-    return raster.compose(*size, panels, raster.PAPER if ground else None)
+    return raster.compose(*size, panels, raster.PAPER)
 
 
-def _tile(rows: Sequence[_Row], size: tuple[int, int], margin: int, ground: bool) -> Pixels:
+def _tile(rows: Sequence[_Row], size: tuple[int, int], margin: int) -> Pixels:
     high = (size[0] - 2 * margin - (len(rows) - 1) * GAP) // len(rows)
     wide = (size[1] - 2 * margin - 3 * GAP) // 4
     high = min(high, round(1.3 * wide))  # a single row stays near a square
     cells = [[_cell(row, column, high, wide) for column in COLUMNS] for row in rows]
-    return compose(cells, size, margin, ground)
+    return compose(cells, size, margin)
 
 
 def _rows(report: Report) -> list[_Row]:
@@ -151,25 +150,6 @@ def _nearest(tile: Pixels, high: int, wide: int) -> Pixels:
     return stretched
 
 
-def _hero(rows: Sequence[_Row]) -> Figure:
-    pixels = _tile(rows, HERO, 0, ground=False)
-    alt = f"Header tile in four columns: {_listing(rows[0])}."
-    caption = f"From left to right: {_listing(rows[0])}."
-    narrow = f"{FOLDER}/hero-{HERO[1] // 2}.webp"
-    figure = framed("hero", pixels, alt=alt, caption=caption, quality=QUALITY)
-    half = _tile(rows, (HERO[0] // 2, HERO[1] // 2), 0, ground=False)
-    return Figure(
-        "hero",
-        alt,
-        caption,
-        figure.width,
-        figure.height,
-        src=figure.src,
-        srcset=((narrow, HERO[1] // 2), (figure.src, HERO[1])),
-        files={**figure.files, narrow: raster.webp(half, QUALITY)},
-    )
-
-
 def _squares(row: _Row) -> list[Figure]:
     words = dict(zip(COLUMNS, _parts(row), strict=True))
     figures: list[Figure] = []
@@ -193,13 +173,13 @@ def _squares(row: _Row) -> list[Figure]:
 def _social(rows: Sequence[_Row]) -> Figure:
     path = f"{FOLDER}/social.jpg"
     alt = f"The report in four columns: {_listing(rows[0])}."
-    pixels = _tile(rows, SOCIAL, 12, ground=True)
+    pixels = _tile(rows, SOCIAL, 12)
     return Figure("social", alt, "", SOCIAL[1], SOCIAL[0], src=path, files={path: raster.jpeg(pixels)})
 
 
 def _teaser(rows: Sequence[_Row]) -> Figure:
     alt = f"The report in four columns: {_listing(rows[0])}."
-    return framed("teaser", _tile(rows, TEASER, 8, ground=True), alt=alt, caption="", quality=QUALITY)
+    return framed("teaser", _tile(rows, TEASER, 8), alt=alt, caption="", quality=QUALITY)
 
 
 def _listing(row: _Row) -> str:
