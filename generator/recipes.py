@@ -58,6 +58,7 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             betas=(0.9, 0.99),
             average=0.99,
             prune=0.75,
+            enlarged=9 / 8,
         ),
         "best": Recipe(
             epochs=80,
@@ -70,6 +71,7 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             weight_decay=0.1,
             warm_up=0.08,
             prune=0.75,
+            enlarged=9 / 8,
         ),
     },
 }

@@ -18,7 +18,7 @@ from generator.classes import Classes
 from generator.data import ImageSet, Split, joint_digest
 from generator.data import load as load_images
 from generator.errors import InputError
-from generator.models import ARCHITECTURES, INPUTS, TITLES, Loaded, from_folder
+from generator.models import ARCHITECTURES, TITLES, Loaded, from_folder
 from generator.networks import WIDTHS, SmallCNN, alexnet, initialise, stages
 from generator.records import Evaluation, Faithfulness, Run
 from generator.tiny_imagenet import SPLITS
@@ -249,8 +249,7 @@ def _card(loaded: Loaded, evaluation: Evaluation) -> str:
 
 
 def _description(name: str, classes: Classes, recipe: Recipe) -> Description:
-    size = INPUTS[name]
-    said = Description(ARCHITECTURES[name], classes.names, classes.wnids, size, size)
+    said = Description(ARCHITECTURES[name], classes.names, classes.wnids, *recipe.shown)
     if name != "cnn":
         return replace(said, grid=GRID)
     return replace(said, widths=recipe.widths or WIDTHS, kernel=recipe.kernel, pool=recipe.pool)

@@ -122,6 +122,24 @@ def test_without_warm_up_the_first_step_is_at_the_peak() -> None:
     assert learning_rate(0, 10, Recipe(epochs=1, warm_up=0.0)) == Recipe(epochs=1).learning_rate
 
 
+def test_validation_images_are_enlarged_before_the_cut() -> None:
+    """Their edges are of the other colour: what is cut out of the enlarged image is told apart, the whole is not."""
+    recipe = replace(PLAIN, epochs=12, enlarged=2.0)
+    validation = coloured(20, "validation", seed=1)
+    framed = validation.images.flip(1)
+    framed[..., 2:6, 2:6] = validation.images[..., 2:6, 2:6]
+    framed = replace(validation, images=framed)
+
+    whole, middle = (
+        fit(small(), coloured(64), framed, replace(recipe, enlarged=enlarged)).epochs[-1].validation_accuracy
+        for enlarged in (1.0, 2.0)
+    )
+
+    assert recipe.shown == (SIDE, 2 * SIDE)
+    assert whole == 0.0
+    assert middle == 1.0
+
+
 class Sure(nn.Module):
     """A teacher that gives every image the same logits."""
 
