@@ -126,9 +126,9 @@ def test_validation_images_are_enlarged_before_the_cut() -> None:
     """Their edges are of the other colour: what is cut out of the enlarged image is told apart, the whole is not."""
     recipe = replace(PLAIN, epochs=12, enlarged=2.0)
     validation = coloured(20, "validation", seed=1)
-    framed = validation.images.flip(1)
-    framed[..., 2:6, 2:6] = validation.images[..., 2:6, 2:6]
-    framed = replace(validation, images=framed)
+    images = validation.images.flip(1)
+    images[..., 2:6, 2:6] = validation.images[..., 2:6, 2:6]
+    framed = replace(validation, images=images)
 
     whole, middle = (
         fit(small(), coloured(64), framed, replace(recipe, enlarged=enlarged)).epochs[-1].validation_accuracy
