@@ -15,6 +15,8 @@ from generator import explain
 from generator.faithfulness import Method, Sizes
 from generator.networks import target_layer
 
+OCCLUSION = "occlusion"
+
 
 def _occlusion(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
     return explain.occlude(model, images, targets).drop
@@ -35,7 +37,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "Grad-CAM++": explain.grad_cam_plus_plus,
         "LayerCAM": explain.layer_cam,
         "Score-CAM": explain.score_cam,
-        "occlusion": _occlusion,
+        OCCLUSION: _occlusion,
         "guided backprop": _guided_backprop,
         "integrated gradients": _integrated_gradients,
     }
@@ -53,4 +55,4 @@ def layer_of(network: nn.Module, side: int) -> str:
 
 _FEW = Sizes(boxes=32, perturbation=32, randomisation=0)
 # These need a forward pass for each channel, each place or each step, so they are measured on fewer images.
-COSTLY: Mapping[str, Sizes] = MappingProxyType({"Score-CAM": _FEW, "occlusion": _FEW, "integrated gradients": _FEW})
+COSTLY: Mapping[str, Sizes] = MappingProxyType({"Score-CAM": _FEW, OCCLUSION: _FEW, "integrated gradients": _FEW})

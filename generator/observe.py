@@ -17,6 +17,7 @@ from generator.photos import square
 from generator.recipes import STRONG
 from generator.records import (
     ClassImages,
+    Comparison,
     ConvLayer,
     Evaluation,
     Examined,
@@ -127,13 +128,16 @@ def layers(loaded: Loaded) -> tuple[ConvLayer, ...]:
     return tuple(found)
 
 
-def observed(loaded: Loaded, photo: Photo, label: int | None, other: int | None, layer: str) -> dict[str, NDArray[Any]]:
+def observed(
+    loaded: Loaded, photo: Photo, label: int | None, other: int | None, layer: str, compared: bool = False
+) -> dict[str, NDArray[Any]]:
     """One photo through the network, as arrays that a cache can hold: see `explanation`.
 
     Args:
         label: the photo's class among the network's.
         other: a further class to explain, where not all are.
         layer: that Grad-CAM looks at; "": chosen.
+        compared: whether the answer is explained in all the ways that `methods` knows.
     """
     description = loaded.description
     seen = square(photo.pixels, description.input_size, description.resize)
@@ -151,6 +155,8 @@ def observed(loaded: Loaded, photo: Photo, label: int | None, other: int | None,
     arrays = {f"stage {number} {name}": maps[name][0].numpy() for number, name in enumerate(staged)}
     contributions = explain.channel_contributions(loaded.network, images, [int(logits.argmax())], layer)[0]
     most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
+    if compared:
+        arrays |= _compared(loaded, images, int(logits.argmax()), layer)
     return {
         **arrays,
         "seen": seen,
@@ -163,6 +169,39 @@ def observed(loaded: Loaded, photo: Photo, label: int | None, other: int | None,
         "contributor maps": maps[layer][0][most].numpy(),
         "contributor layer": np.array(patches.convolution_of(loaded.network, layer) or ""),
     }
+
+
+def _compared(loaded: Loaded, images: Tensor, target: int, layer: str) -> dict[str, NDArray[Any]]:
+    """One class of one photo by each method, and what a sliding grey square does: the arrays of `Comparison`."""
+    network, targets = loaded.network, torch.tensor([target])
+    patch = max(1, images.shape[-1] // 4)
+    covered = explain.occlude(network, images, targets, patch=patch)
+    found = {
+        # Its forward passes are the dearest part, so the square slides over the photo once for all.
+        name: covered.drop if name == methods.OCCLUSION else method(network, images, targets, layer)
+        for name, method in methods.METHODS.items()
+    }
+    return {
+        **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
+        "occlusion patch": np.array(patch),
+        "occlusion probability": covered.probability[0].numpy(),
+        "occlusion answers": covered.predicted[0].numpy(),
+    }
+
+
+def _comparison(arrays: Arrays) -> Comparison | None:
+    if "occlusion patch" not in arrays:
+        return None
+    return Comparison(
+        maps={
+            key.removeprefix("method "): cam.astype(np.float32)
+            for key, cam in arrays.items()
+            if key.startswith("method ")
+        },
+        patch=int(arrays["occlusion patch"]),
+        probability=arrays["occlusion probability"].astype(np.float32),
+        answers=arrays["occlusion answers"].astype(np.int64),
+    )
 
 
 def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays) -> Explanation:
@@ -187,6 +226,7 @@ def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays
         contributors=tuple(arrays["contributors"].tolist()),
         contributor_maps=arrays["contributor maps"].astype(np.float32),
         contributor_layer=str(arrays["contributor layer"]),
+        comparison=_comparison(arrays),
     )
 
 

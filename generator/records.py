@@ -221,6 +221,16 @@ class StageMaps:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """One class of one photo explained in several ways, and what covering a part of the photo does."""
+
+    maps: Mapping[str, Floats]  # by the method's name, (h, w) raw, >= 0
+    patch: int  # side of the grey square in pixels of what the network was given
+    probability: Floats  # (h, w) of the class, by the place of the square's centre
+    answers: Counts  # (h, w) the most probable class
+
+
+@dataclass(frozen=True)
 class Explanation:
     """One photo through one network.
 
@@ -242,6 +252,7 @@ class Explanation:
     contributors: tuple[int, ...] = ()  # the channels that gave most, most first
     contributor_maps: Floats | None = None  # (len(contributors), h, w) their activations
     contributor_layer: str = ""  # the convolution that makes these channels; "": unknown
+    comparison: Comparison | None = None  # of the predicted class; None: not made for this photo
 
     @property
     def ranking(self) -> NDArray[np.int64]:

@@ -17,11 +17,12 @@ from PIL import Image
 from generator import exhibits
 from generator.exhibits import wording
 from generator.exhibits.activations import by_mean
+from generator.exhibits.comparisons import ways
 from generator.exhibits.heatmaps import overlay
 from generator.exhibits.scores import seriation
 from generator.exhibits.weights import columns, dead, duplicates, nearest, norms
 from generator.figures import raster
-from generator.records import ConvLayer, Explanation, Figure, Network, Photo, Report, StageMaps
+from generator.records import Comparison, ConvLayer, Explanation, Figure, Network, Photo, Report, StageMaps
 from tests import synthetic
 
 CLEAR = [0, 0, 0, 0]
@@ -511,6 +512,44 @@ def test_cam_words_give_probability_logit_and_raw_maximum() -> None:
     assert "strongest for class 1; no positive evidence for 1 of 2 classes" in every.alt
     assert every.table is not None
     assert every.table.rows[0] == ("class 0", 0.0, 0.0, 25.0)
+
+
+def test_the_comparison_by_hand() -> None:
+    """Covering the lower right leaves 10 % of the answer's 75 % and turns it into class 0."""
+    network = explained(np.ones((2, 2, 2), np.float32), [0.0, math.log(3)], 1)
+    made = Comparison(
+        maps={"Grad-CAM": np.array([[0, 0], [0, 2]], np.float32), "occlusion": np.zeros((2, 2), np.float32)},
+        patch=1,
+        probability=np.array([[0.75, 0.75], [0.75, 0.1]], np.float32),
+        answers=np.array([[1, 1], [1, 0]]),
+    )
+    explanation = dataclasses.replace(
+        network.explanations["p"], comparison=made, seen=np.full((2, 2, 3), 200, np.uint8)
+    )
+    network = dataclasses.replace(network, explanations={"p": explanation})
+
+    figure = by_id(exhibits.grad_cam(network, PHOTO))["net-ways-p"]
+
+    shown = ways(network, explanation)
+    assert [(way.cell, way.name, way.shows) for way in shown] == [
+        (0, "Grad-CAM", "strongest at the lower right"),
+        (1, "occlusion", "no positive evidence"),
+        (2, "the square where it harms most", "leaves class 1 10.0\u00a0%"),
+        (3, "probability of class 1", "58.7\u00a0% on average"),
+        (4, "the answer", "class 1 75\u00a0% and class 0 25\u00a0%"),
+    ]
+    assert figure.table is not None
+    assert figure.table.rows == (
+        ("Grad-CAM", 2.0, "at the lower right", "2 × 2"),
+        ("occlusion", 0.0, "nowhere", "2 × 2"),
+    )
+    cells = decoded(figure).reshape(16, 130, 130, 4)[:5, 1:-1, 1:-1, :3].astype(int)
+    covered = cells[2]
+    assert np.abs(covered[:64, :64] - 200).max() < 30
+    assert np.abs(covered[70:, 70:] - 124).max() < 30
+    viridis = raster.palette("viridis").astype(int)
+    assert np.abs(cells[4, 10, 10] - viridis[255]).max() < 25  # the answer
+    assert np.abs(cells[4, 120, 120] - viridis[round(0.7 * 255)]).max() < 25  # the other class
 
 
 def test_map_without_evidence_is_drawn_flat() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from generator import checkpoints, class_images, explain, observe
+from generator import checkpoints, class_images, explain, methods, observe
 from generator.cache import Cache
 from generator.checkpoints import Description
 from generator.models import Loaded
@@ -78,6 +78,21 @@ def test_a_cached_explanation_is_the_same(tmp_path: Path) -> None:
     assert [stage.layer for stage in then.stages] == [stage.layer for stage in now.stages]
     assert (then.layer, then.targets) == (now.layer, now.targets)
     np.testing.assert_array_equal(then.cams, now.cams)
+
+
+def test_a_comparison_has_every_method_s_map_of_the_answer(tmp_path: Path) -> None:
+    one = loaded()
+    images = images_of(PHOTO)
+    arrays = Cache(tmp_path).arrays("key", lambda: observe.observed(one, PHOTO, None, None, "", compared=True))
+    found = observe.explanation("noise", None, None, arrays)
+    assert found.comparison is not None
+    assert list(found.comparison.maps) == list(methods.METHODS)
+    for name, method in methods.METHODS.items():
+        wanted = method(one.network, images, torch.tensor([found.predicted]), "features.relu7")[0]
+        np.testing.assert_allclose(found.comparison.maps[name], wanted.numpy(), rtol=1e-4, atol=1e-6)
+    assert found.comparison.patch == 16
+    assert found.comparison.answers.shape == found.comparison.probability.shape == (16, 16)
+    assert observe.explanation("noise", None, None, observe.observed(one, PHOTO, None, None, "")).comparison is None
 
 
 def test_a_named_layer_is_the_one_explained() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from generator.exhibits.comparisons import comparison
 from generator.exhibits.frames import PHOTO, SMALL, framed
 from generator.exhibits.units import contributions
 from generator.exhibits.wording import cell, layer_title, listed, number, percent, place
@@ -60,8 +61,7 @@ def grad_cam(network: Network, photo: Photo) -> tuple[Figure, ...]:
     every = set(range(len(network.class_names))) <= set(explanation.targets)
     if every and 1 < len(network.class_names) <= MOST_CLASSES:
         figures.append(_every_class(network, photo, explanation, prefix))
-    given = contributions(network, photo)
-    return tuple(figures) if given is None else (*figures, given)
+    return (*figures, *filter(None, (contributions(network, photo), comparison(network, photo))))
 
 
 def failures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from generator.classes import TINY_IMAGENET_30
 from generator.exhibits import slugs
 from generator.exhibits.activations import scale_of
+from generator.exhibits.comparisons import Way, ways
 from generator.exhibits.trust import Verdict, verdict
 from generator.pages.layers import Contributor, Layer, Made, contributors, layers, made
 from generator.records import Epoch, Explanation, Network, Photo, Report, Run, SplitScores, StageMaps
@@ -78,6 +79,7 @@ class Look:
     stages: tuple[Stage, ...]
     other: Answer | None  # the class that report.toml names
     contributors: tuple[Contributor, ...] = ()  # the channels that spoke most for the answer
+    ways: tuple[Way, ...] = ()  # the answer explained in other ways
 
     @property
     def predicted(self) -> Answer:
@@ -340,6 +342,7 @@ def _look(network: Network, photo: Photo) -> Look:
         stages=tuple(_stage(stage) for stage in explanation.stages),
         other=None if explanation.other is None else _answer(network, explanation, explanation.other),
         contributors=contributors(network, explanation),
+        ways=ways(network, explanation),
     )
 
 
