@@ -15,6 +15,7 @@ from generator.records import Calibration, Confusion, Counts, Floats, Mistake, S
 BINS = 15  # of the reliability diagram, as in Guo et al. 2017
 RESAMPLES = 10_000
 MISTAKES = 60  # kept in the record, the most confident first
+TEST_MISTAKES = 2000  # of the test images all, unless they are very many: the report shows each confusion's images
 PAIRS = 20
 
 Answers = tuple[
@@ -99,7 +100,7 @@ def split_scores(
         pairs=most_confused(confusion),
         calibration=calibration(probabilities, targets),
         calibration_scaled=calibration(softmax(logits / temperature), targets),
-        mistakes=confident_mistakes(probabilities, targets, files),
+        mistakes=confident_mistakes(probabilities, targets, files, TEST_MISTAKES if name == "test" else MISTAKES),
     )
 
 
@@ -131,14 +132,16 @@ def most_confused(confusion: Counts) -> tuple[Confusion, ...]:
     return tuple(sorted(pairs, key=lambda pair: (-pair.share, pair.true, pair.predicted))[:PAIRS])
 
 
-def confident_mistakes(probabilities: Floats, targets: Counts, files: Sequence[str]) -> tuple[Mistake, ...]:
-    """The wrong answers that the network was surest of."""
+def confident_mistakes(
+    probabilities: Floats, targets: Counts, files: Sequence[str], most: int = MISTAKES
+) -> tuple[Mistake, ...]:
+    """The wrong answers that the network was surest of, at most `most`."""
     predicted = probabilities.argmax(1)
     confidence = probabilities.max(1)
     wrong = [int(index) for index in np.argsort(-confidence, kind="stable") if predicted[index] != targets[index]]
     return tuple(
         Mistake(files[index], int(targets[index]), int(predicted[index]), float(confidence[index]))
-        for index in wrong[:MISTAKES]
+        for index in wrong[:most]
     )
 
 

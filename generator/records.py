@@ -297,6 +297,7 @@ class Network:
     card: str = ""  # models/<id>/README.md
     cam_note: str = ""  # what Grad-CAM does and does not guarantee for this head
     failures: tuple[str, ...] = ()  # Photo.id of the mistakes that the failures page shows
+    mistaken: Mapping[str, Pixels] = field(default_factory=dict)  # test images that it got wrong, by file name
     benchmark: Benchmark | None = None
     resize: int | None = None  # the shorter side of a photo before its centre is cut out; None: the input size
     examined: Examined | None = None

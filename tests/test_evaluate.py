@@ -98,6 +98,19 @@ def test_no_more_mistakes_are_kept_than_the_page_needs() -> None:
     assert [mistake.image for mistake in found] == [str(number) for number in range(MISTAKES)]
 
 
+def test_of_the_test_images_every_mistake_is_kept() -> None:
+    count = MISTAKES + 5
+    logits = np.log(surest([0.8] * count))
+    names = [str(number) for number in range(count)]
+
+    found = {
+        split: split_scores(split, logits, logits, whole(*[1] * count), names, 1.0) for split in ("test", "validation")
+    }
+
+    assert len(found["test"].mistakes) == count
+    assert len(found["validation"].mistakes) == MISTAKES
+
+
 def test_expected_calibration_error_by_hand() -> None:
     # Two share the 14th bin (13/15, 14/15]: mean confidence 0.9, one of them right.
     found = calibration(surest([0.89, 0.91, 0.75, 0.55]), whole(0, 1, 0, 1))

@@ -19,10 +19,11 @@ from generator.exhibits import wording
 from generator.exhibits.activations import by_mean
 from generator.exhibits.comparisons import ways
 from generator.exhibits.heatmaps import overlay
+from generator.exhibits.mistakes import confusions
 from generator.exhibits.scores import seriation
 from generator.exhibits.weights import columns, dead, duplicates, nearest, norms
 from generator.figures import raster
-from generator.records import Comparison, ConvLayer, Explanation, Figure, Network, Photo, Report, StageMaps
+from generator.records import Comparison, ConvLayer, Explanation, Figure, Mistake, Network, Photo, Report, StageMaps
 from tests import synthetic
 
 CLEAR = [0, 0, 0, 0]
@@ -616,6 +617,32 @@ def test_large_photos_come_in_two_widths() -> None:
     assert (small.width, small.pixelated) == (384, False)
     (tiny,) = exhibits.photos([large_photo("tiny", 64)])
     assert tiny.pixelated
+
+
+def test_mistakes_stand_together_by_what_was_taken_for_what() -> None:
+    """The pictures' cells follow the list, of which one image is not here."""
+    network = synthetic.network("cnn", "Net", [PHOTO])
+    assert network.evaluation is not None
+    test = network.evaluation.splits["test"]
+    wrong = (Mistake("a", 0, 1, 0.9), Mistake("b", 1, 2, 0.8), Mistake("c", 1, 2, 0.95), Mistake("d", 2, 0, 0.5))
+    splits = {"test": dataclasses.replace(test, mistakes=wrong)}
+    pictures = {name: np.full((64, 64, 3), shade, np.uint8) for name, shade in (("a", 40), ("b", 120), ("c", 200))}
+    network = dataclasses.replace(
+        network, evaluation=dataclasses.replace(network.evaluation, splits=splits), mistaken=pictures
+    )
+    names = network.class_names
+
+    groups = confusions(network)
+    (sheet,) = exhibits.mistakes(network)
+
+    assert [(one.true, one.predicted) for one in groups] == [
+        (names[1], names[2]), (names[0], names[1]), (names[2], names[0])
+    ]  # fmt: skip
+    taken = [(one.image, one.sheet, one.cell) for group in groups for one in group.images]
+    assert taken == [("c", sheet.id, 0), ("b", sheet.id, 1), ("a", sheet.id, 2), ("d", "", 0)]
+    cells = decoded(sheet).reshape(16, 66, 66, 4)
+    assert [round(float(cells[cell, 1:-1, 1:-1, 0].mean()), -1) for cell in range(3)] == [200, 120, 40]
+    assert exhibits.mistakes(dataclasses.replace(network, mistaken={})) == ()
 
 
 def test_header_is_made_of_a_bundled_photo() -> None:
