@@ -102,7 +102,7 @@ def _training(name: str, runs: Sequence[Run]) -> list[str]:
         alone = len(run.epochs) - run.settings["epochs"]
         taught = [
             "",
-            f"The same command first trains its teachers, the presets {' and '.join(teachers)}. The epochs up to {alone}",
+            f"The same command first trains its teachers, the presets {' and '.join(teachers)}. Epochs up to {alone}",
             "are the first teacher's, as which it starts; then it learns from both teachers' mean answer to each",
             "augmented image beside the label (Hinton et al. 2015, arXiv:1503.02531).",
         ]

@@ -30,7 +30,7 @@ def test_card_names_the_teachers() -> None:
     run = synthetic.run("augmented", epochs=5, kept=5)
     run = replace(run, settings={**run.settings, "epochs": 2, "teachers": ["alone", "average"]})
     text = card("cnn", "SmallCNN", 1, 64, [run], synthetic.evaluation("cnn", NAMES))
-    assert "first trains its teachers, the presets alone and average. The epochs up to 3\nare the first" in text
+    assert "first trains its teachers, the presets alone and average. Epochs up to 3\nare the first" in text
 
 
 def test_weights_without_a_record_of_training_say_so() -> None:
