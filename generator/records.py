@@ -225,6 +225,7 @@ class Comparison:
     """One class of one photo explained in several ways, and what covering a part of the photo does."""
 
     maps: Mapping[str, Floats]  # by the method's name, (h, w) raw, >= 0
+    layers: Mapping[str, Floats]  # by the layer's dotted name, the first method's map at it, in order
     patch: int  # side of the grey square in pixels of what the network was given
     probability: Floats  # (h, w) of the class, by the place of the square's centre
     answers: Counts  # (h, w) the most probable class

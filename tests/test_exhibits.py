@@ -520,6 +520,7 @@ def test_the_comparison_by_hand() -> None:
     network = explained(np.ones((2, 2, 2), np.float32), [0.0, math.log(3)], 1)
     made = Comparison(
         maps={"Grad-CAM": np.array([[0, 0], [0, 2]], np.float32), "occlusion": np.zeros((2, 2), np.float32)},
+        layers={"early": np.array([[3, 0], [0, 0]], np.float32)},
         patch=1,
         probability=np.array([[0.75, 0.75], [0.75, 0.1]], np.float32),
         answers=np.array([[1, 1], [1, 0]]),
@@ -535,22 +536,24 @@ def test_the_comparison_by_hand() -> None:
     assert [(way.cell, way.name, way.shows) for way in shown] == [
         (0, "Grad-CAM", "strongest at the lower right"),
         (1, "occlusion", "no positive evidence"),
-        (2, "the square where it harms most", "leaves class 1 10.0\u00a0%"),
-        (3, "probability of class 1", "58.7\u00a0% on average"),
-        (4, "the answer", "class 1 75\u00a0% and class 0 25\u00a0%"),
+        (2, "Grad-CAM at early", "strongest at the upper left"),
+        (3, "the square where it harms most", "leaves class 1 10.0\u00a0%"),
+        (4, "probability of class 1", "58.7\u00a0% on average"),
+        (5, "the answer", "class 1 75\u00a0% and class 0 25\u00a0%"),
     ]
     assert figure.table is not None
     assert figure.table.rows == (
-        ("Grad-CAM", 2.0, "at the lower right", "2 × 2"),
-        ("occlusion", 0.0, "nowhere", "2 × 2"),
+        ("Grad-CAM", 2.0, "at the lower right", "2 × 2 cells"),
+        ("occlusion", 0.0, "nowhere", "2 × 2 cells"),
+        ("early", 3.0, "at the upper left", "2 × 2 cells"),
     )
-    cells = decoded(figure).reshape(16, 130, 130, 4)[:5, 1:-1, 1:-1, :3].astype(int)
-    covered = cells[2]
+    cells = decoded(figure).reshape(16, 130, 130, 4)[:6, 1:-1, 1:-1, :3].astype(int)
+    covered = cells[3]
     assert np.abs(covered[:64, :64] - 200).max() < 30
     assert np.abs(covered[70:, 70:] - 124).max() < 30
     viridis = raster.palette("viridis").astype(int)
-    assert np.abs(cells[4, 10, 10] - viridis[255]).max() < 25  # the answer
-    assert np.abs(cells[4, 120, 120] - viridis[round(0.7 * 255)]).max() < 25  # the other class
+    assert np.abs(cells[5, 10, 10] - viridis[255]).max() < 25  # the answer
+    assert np.abs(cells[5, 120, 120] - viridis[round(0.7 * 255)]).max() < 25  # the other class
 
 
 def test_map_without_evidence_is_drawn_flat() -> None:
