@@ -355,6 +355,7 @@ def _calibration(said: dict[str, Any]) -> Calibration:
         confidence=_floats(said["confidence"]),
         accuracy=_floats(said["accuracy"]),
         error=said["error"],
+        chance=float("nan") if said.get("chance") is None else said["chance"],  # older files have none
     )
 
 

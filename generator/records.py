@@ -123,6 +123,7 @@ class Calibration:
     confidence: Floats  # (B,) mean confidence in the bin, nan where empty
     accuracy: Floats  # (B,) nan where empty
     error: float  # ECE in [0, 1]
+    chance: float = float("nan")  # the ECE of perfect calibration on so many images, on average; nan: not recorded
 
 
 @dataclass(frozen=True)
