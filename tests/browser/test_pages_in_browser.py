@@ -160,6 +160,29 @@ def test_a_table_is_sorted_by_its_heads(chrome: devtools.Browser, site: Path) ->
     page.close()
 
 
+def test_curves_tell_the_values_under_the_pointer(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "training.html").as_uri())
+    page.evaluate("""(function () {
+        const chart = document.querySelector("svg[data-plot]");
+        const [left, right] = chart.dataset.plot.split(" ").map(Number);
+        window.point = function (share, kind) {
+            const at = new DOMPoint(left + share * (right - left), 100).matrixTransform(chart.getScreenCTM());
+            chart.dispatchEvent(new MouseEvent(kind, { bubbles: true, clientX: at.x, clientY: at.y }));
+        };
+    })()""")
+    figure = "document.querySelector('svg[data-plot]').closest('figure')"
+    tip = f"{figure}.querySelector('.tip').innerText"
+    row = f"[...[...{figure}.querySelectorAll('tbody tr')].%s.cells].map((cell) => cell.textContent.trim())"
+    for share, place in ((0, "at(0)"), (1, "at(-1)")):
+        page.evaluate(f"point({share}, 'pointermove')")
+        told = page.evaluate(tip)
+        assert told.startswith("epoch ")
+        assert [number for number in page.evaluate(row % place) if number not in told] == []
+    page.evaluate("point(0, 'pointerleave')")
+    assert page.evaluate(tip) == ""
+    page.close()
+
+
 def test_a_cell_of_the_confusion_matrix_leads_to_its_images(chrome: devtools.Browser, site: Path) -> None:
     page = devtools.open_page(chrome, (site / "evaluation.html").as_uri())
     page.evaluate("document.querySelector('[data-mistakes] th:last-child button').click()")  # sorting moves the rows
