@@ -126,7 +126,13 @@ def test_any_class_can_be_laid_over_the_photo(chrome: devtools.Browser, site: Pa
     page.press("Tab")
     assert page.evaluate(pressed) == "koala"
     assert page.evaluate(position) == "20% 0%"  # the second of six columns
+    page.evaluate("document.activeElement.click()")
+    address = page.evaluate("location.href")
     page.close()
+    again = devtools.open_page(chrome, address)
+    assert again.evaluate(pressed) == "koala"
+    assert -1 <= again.evaluate("document.querySelector('.every').getBoundingClientRect().top") <= 900
+    again.close()
 
 
 def test_the_light_box_opens_and_closes(chrome: devtools.Browser, site: Path) -> None:
