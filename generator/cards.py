@@ -96,23 +96,12 @@ def _training(name: str, runs: Sequence[Run]) -> list[str]:
     machine = run.environment
     where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
     where += f"torch {machine.get('torch', '?')}"
-    teachers = run.settings.get("teachers") or ()
-    taught = []
-    if teachers:
-        alone = len(run.epochs) - run.settings["epochs"]
-        taught = [
-            "",
-            f"The same command first trains its teachers, the presets {' and '.join(teachers)}. Epochs up to {alone}",
-            "are the first teacher's, as which it starts; then it learns from both teachers' mean answer to each",
-            "augmented image beside the label (Hinton et al. 2015, arXiv:1503.02531).",
-        ]
     return [
         (
             f"`python -m generator train {name} --preset {run.settings.get('preset', 'default')}`: from scratch, "
             f"AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the"
         ),
         f"weights of epoch {run.kept}, the best by validation accuracy, were kept.",
-        *taught,
         "",
         f"Settings: {told}.",
         f"Augmentation: {run.settings.get('augmentation', 'none')}.",

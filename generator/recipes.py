@@ -39,30 +39,8 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             learning_rate=5e-3,
             average=0.99,
         ),
-        # Two networks that teach the best one; together they are right more often than either alone.
-        "alone": Recipe(
-            epochs=110, augmentation=STRONG, mild=SHARP, tail=0.2, sizes=((0, 32), (0.2, 48), (0.8, 64)), warm_up=0.1
-        ),
-        "average": Recipe(
-            epochs=90,
-            kernel=3,
-            pool="average",
-            augmentation=Augmentation(area=0.35, aspect=1.3, rotation=8, flip=True, colour=0.3, grey=0.1, cutmix=0.4),
-            mild=MILD,
-            tail=0.12,
-            sizes=((0, 32), (0.13, 48), (0.8, 64)),
-            warm_up=0.1,
-        ),
-        # Goes on from the first of its teachers.
         "best": Recipe(
-            epochs=30,
-            teachers=("alone", "average"),
-            augmentation=STRONG,
-            mild=SHARP,
-            tail=0.74,
-            sizes=((0, 48), (0.26, 64)),
-            learning_rate=2e-3,
-            warm_up=0.05,
+            epochs=110, augmentation=STRONG, mild=SHARP, tail=0.2, sizes=((0, 32), (0.2, 48), (0.8, 64)), warm_up=0.1
         ),
         "one batch": Recipe(
             epochs=60, limit=128, learning_rate=3e-3, smoothing=0, weight_decay=0, average=0, sizes=((0, 64),)

@@ -26,13 +26,6 @@ def test_card_quotes_the_records() -> None:
         assert f"\n## {section}\n" in text
 
 
-def test_card_names_the_teachers() -> None:
-    run = synthetic.run("augmented", epochs=5, kept=5)
-    run = replace(run, settings={**run.settings, "epochs": 2, "teachers": ["alone", "average"]})
-    text = card("cnn", "SmallCNN", 1, 64, [run], synthetic.evaluation("cnn", NAMES))
-    assert "first trains its teachers, the presets alone and average. Epochs up to 3\nare the first" in text
-
-
 def test_weights_without_a_record_of_training_say_so() -> None:
     text = card("cnn", "Other", 10, 64, [], synthetic.evaluation("cnn", NAMES))
     assert "No record of the training came with the weights." in text
