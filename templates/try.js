@@ -6,10 +6,9 @@
   const LARGEST = 50e6; // pixels, and sides at most 20 to 1, as generator/photos.py accepts them
   const LONGEST = 20;
   const DISPLAY = 448; // side of the photo on the page
-  const SHOWN = { answers: 5, channels: 8, parts: 6 };
+  const SHOWN = { answers: 5, channels: 8 };
   const HEAT = ramp("000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4"); // inferno
   const MAPS = ramp("440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"); // viridis
-  const SIGNED = ramp("053061 4393c3 f7f7f7 d6604d 67001f");
 
   const page = document.getElementById("live");
   const of = (id) => document.getElementById(id);
@@ -22,6 +21,7 @@
   let strokes = []; // the ink before each stroke, to undo
   let cursor = null; // { x, y } of the square or the brush, in its pixels; null: no square
   let target = null; // the class whose map is shown; null: the answer
+  let inside = null; // what templates/inside.js shows
   let answer = null; // { logits, shares, order, cams }
   let wanted = false;
   let busy = false;
@@ -104,7 +104,7 @@
   let loading = null;
   function ready() {
     return (loading ??= (async function () {
-      await load(page.dataset.network);
+      await Promise.all([load(page.dataset.engine), load(page.dataset.inside), load(page.dataset.network)]);
       await turn();
       model = await finish(Engine.load(window.liveNetwork));
       delete window.liveNetwork;
@@ -127,8 +127,7 @@
       answer = { logits: logits.slice(), shares, order, cams: Engine.cams(model) };
       showAnswers();
       await turn();
-      showInside();
-      await turn();
+      await inside.show();
       announce();
     }
     busy = false;
@@ -296,7 +295,7 @@
   const layers = {};
 
   function furnish() {
-    const { size, layers: steps, classes, stages } = model;
+    const { size, classes } = model;
     stage.replaceChildren();
     layers.photo = canvas(DISPLAY, DISPLAY);
     layers.seen = canvas(size, size, "pixels");
@@ -309,8 +308,7 @@
     stage.setAttribute("role", "application");
     stage.setAttribute("aria-label", "The photo. Arrow keys move the grey square or the brush, the space bar paints.");
     of("classes").replaceChildren(...classes.map((name, k) => element("li", {}, tile(name, k))));
-    of("which").replaceChildren(...stages.map(([place, title]) => element("option", { value: place }, title)));
-    of("stages").replaceChildren(...stages.map(([place, title]) => mosaic(place, title, steps[place].shape)));
+    inside = Inside({ model, layers, of, element, canvas, number, paint, frame, turn, MAPS, SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f") });
     page.parentElement.querySelectorAll(".scripted").forEach((one) => one.classList.remove("scripted"));
     of("camera").hidden = !navigator.mediaDevices?.getUserMedia;
     strength();
@@ -469,118 +467,6 @@
     );
   }
 
-  // Inside
-
-  // All maps of a stage in one picture, about as wide as those of the other stages.
-  function mosaic(place, title, [channels, high, wide]) {
-    const across = Math.max(1, Math.min(channels, Math.floor(288 / (wide + 1))));
-    const picture = canvas(across * (wide + 1) - 1, Math.ceil(channels / across) * (high + 1) - 1, "pixels");
-    picture.setAttribute("role", "img");
-    picture.setAttribute("aria-label", title + ": " + channels + " feature maps of " + high + " × " + wide);
-    picture.dataset.place = place;
-    picture.dataset.across = across;
-    picture.addEventListener("pointerdown", (event) => pick(event, picture, place, across));
-    picture.addEventListener("pointermove", (event) => event.buttons && pick(event, picture, place, across));
-    const words = channels + " maps of " + high + " × " + wide;
-    return element("figure", {}, element("p", { className: "role" }, title + " ", element("small", {}, words)), picture, element("figcaption"));
-  }
-
-  function pick(event, picture, place, across) {
-    const [channels, high, wide] = model.layers[place].shape;
-    const area = picture.getBoundingClientRect();
-    const x = Math.floor(((event.clientX - area.left) / area.width) * picture.width);
-    const y = Math.floor(((event.clientY - area.top) / area.height) * picture.height);
-    const c = Math.floor(y / (high + 1)) * across + Math.floor(x / (wide + 1));
-    if (c >= channels) return;
-    of("which").value = place;
-    of("channel").value = c;
-    of("row").value = y % (high + 1);
-    of("column").value = x % (wide + 1);
-    showUnit();
-  }
-
-  function showInside() {
-    for (const picture of of("stages").querySelectorAll("canvas")) {
-      const { shape, output } = model.layers[picture.dataset.place];
-      const [channels, high, wide] = shape;
-      const most = output.reduce((a, b) => Math.max(a, b), 0);
-      for (let c = 0; c < channels; c++) {
-        const left = (c % picture.dataset.across) * (wide + 1);
-        const top = Math.floor(c / picture.dataset.across) * (high + 1);
-        paint(picture, output.subarray(c * high * wide, (c + 1) * high * wide), MAPS, 0, most, left, top, wide, high);
-      }
-      picture.nextElementSibling.textContent = "The brightest pixel is " + number(most) + ".";
-    }
-    showUnit();
-  }
-
-  // The sum behind one pixel of a feature map.
-  function showUnit() {
-    if (!answer) return;
-    const place = Number(of("which").value);
-    const { shape, output } = model.layers[place];
-    const [c, y, x] = ["channel", "row", "column"].map(function (id, axis) {
-      of(id).max = shape[axis] - 1;
-      return (of(id).value = Math.min(shape[axis] - 1, Math.max(0, Math.round(Number(of(id).value)))));
-    });
-    const unit = Engine.unit(model, place, c, y, x);
-    if (!unit) return;
-    const value = output[(c * shape[1] + y) * shape[2] + x];
-    const ends = Engine.field(model, unit.place, unit.y, unit.x);
-    frame(ends);
-    const whole = element("div", { className: "whole" }, sight(ends), element("p", {}, account(unit, c, value)));
-    const parts = element("ol", { className: "parts" }, ...unit.parts.slice(0, SHOWN.parts).map((part) => showPart(unit, part)));
-    of("arithmetic").replaceChildren(whole, parts, products(unit));
-  }
-
-  function account({ parts, bias, sum, steps }, c, value) {
-    const shown = parts.slice(0, SHOWN.parts);
-    const rest = parts.slice(SHOWN.parts).reduce((total, part) => total + part.sum, 0);
-    const terms = shown.map((part) => number(part.sum));
-    if (parts.length > shown.length) terms.push(number(rest) + " (the other " + (parts.length - shown.length) + " channels)");
-    const words = { maxpool: "the largest of its neighbours, so it stays", scale: "scaled by batch norm: ", relu: "ReLU: " };
-    const after = steps.map(({ kind, value: now }) => (kind === "maxpool" ? words.maxpool : words[kind] + number(now)));
-    return "Channel " + c + ": " + terms.join(" + ") + " + " + number(bias) + " (bias) = " + number(sum) + ". Then " + [...after, "which is the pixel, " + number(value)].join("; ") + ".";
-  }
-
-  function sight([top, left, bottom, right]) {
-    const picture = canvas(112, 112);
-    const scale = DISPLAY / model.size;
-    const context = picture.getContext("2d");
-    const source = of("seen").checked ? layers.seen : layers.photo;
-    const unit = source === layers.seen ? 1 : scale;
-    context.imageSmoothingEnabled = source !== layers.seen;
-    context.drawImage(source, left * unit, top * unit, (right - left) * unit, (bottom - top) * unit, 0, 0, 112, 112);
-    const words = "What the unit sees: " + (bottom - top) + " × " + (right - left) + " pixels of the photo.";
-    return element("figure", {}, picture, element("figcaption", {}, words));
-  }
-
-  function showPart({ place, kernel }, { channel, filter, patch, sum }) {
-    const names = place ? "input channel " + channel : ["red", "green", "blue"][channel];
-    const three = [patch, filter, filter.map((weight, i) => weight * patch[i])].map(function (values) {
-      const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-      const picture = canvas(kernel[1], kernel[0], "pixels");
-      paint(picture, values, SIGNED, -most, most);
-      return picture;
-    });
-    return element("li", {}, element("p", {}, names + ": " + number(sum)), element("div", { className: "three" }, ...three), element("p", { className: "caption" }, "what it is given × filter = products"));
-  }
-
-  function products({ place, kernel, parts }) {
-    const { channel, filter, patch } = parts[0];
-    const rows = Array.from({ length: kernel[0] }, (_none, y) =>
-      element("tr", {}, ...Array.from({ length: kernel[1] }, function (_cell, x) {
-        const i = y * kernel[1] + x;
-        return element("td", {}, number(patch[i]) + " × " + number(filter[i], 3) + " = " + number(patch[i] * filter[i], 3));
-      })),
-    );
-    const name = place ? "input channel " + channel : ["red", "green", "blue"][channel];
-    const region = element("section", { className: "scroll", tabIndex: 0 }, element("table", {}, element("tbody", {}, ...rows)));
-    region.setAttribute("aria-label", "Products of " + name);
-    return element("details", { open: opened }, element("summary", { onclick: () => (opened = !opened) }, "The numbers of " + name), region);
-  }
-  let opened = false;
-
   function strength() {
     document.documentElement.style.setProperty("--strength", of("strength").value / 100);
     of("strength").setAttribute("aria-valuetext", of("strength").value + " percent");
@@ -606,7 +492,6 @@
   stage.addEventListener("pointermove", drag);
   for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (held = false));
   stage.addEventListener("keydown", move);
-  for (const id of ["which", "channel", "row", "column"]) of(id).addEventListener("input", showUnit);
   document.addEventListener("keydown", (event) => (event.ctrlKey || event.metaKey) && event.key === "z" && undo());
   document.addEventListener("paste", (event) => event.clipboardData.files[0] && take(event.clipboardData.files[0]));
   document.addEventListener("dragover", function (event) {

@@ -66,8 +66,9 @@ def sample_script(photo: str, seen: Pixels) -> bytes:
 
 def pack(integers: NDArray[np.int64], bits: int) -> bytes:
     """Whole numbers in [-2^(bits - 1), 2^(bits - 1)) as `bits` bits each above the lowest, the lowest bit first."""
-    lifted = (integers.reshape(-1, 1) + 2 ** (bits - 1)) >> np.arange(bits)
-    return np.packbits((lifted & 1).astype(np.uint8).reshape(-1), bitorder="little").tobytes()
+    lifted = (integers.reshape(-1, 1) + 2 ** (bits - 1)).astype("<u2").view(np.uint8)
+    single = np.unpackbits(lifted, axis=1, bitorder="little")[:, :bits]  # (n, 16) -> (n, bits)
+    return np.packbits(single, bitorder="little").tobytes()
 
 
 def _step(step: LiveStep) -> dict[str, object]:

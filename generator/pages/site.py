@@ -28,7 +28,7 @@ SAMPLED = ("feature-maps", "grad-cam")
 # Has a page for each convolution, from a template of its own: filters-<network>-conv<number>.html.
 LAYERED, LAYER = "filters", "filters-layer.html"
 # Runs a network in the browser: left out, with what it alone loads, where the report has none that can.
-LIVE, LIVE_FILES = "try", ("engine.js", "try.js", "try.css")
+LIVE, LIVE_FILES = "try", ("engine.js", "inside.js", "try.js", "try.css")
 STATIC = (".css", ".js")
 
 
