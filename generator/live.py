@@ -21,7 +21,7 @@ from torch import Tensor, fx, nn
 
 from generator.models import Loaded
 from generator.networks import MEAN, STD, in_eval_mode, normalise, stages
-from generator.photos import square
+from generator.photos import TALL_FIRST, square
 from generator.records import Live, LiveStep, Photo
 
 # Weights have as few bits as keep every photo's answer, and its logits within AIM of their largest, so that heat maps
@@ -88,6 +88,7 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         or ((cam, steps[cam].name),),
         difference=difference,
         photos=len(photos),
+        tall_first=TALL_FIRST,
     )
 
 

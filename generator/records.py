@@ -386,6 +386,7 @@ class Live:
     stages: tuple[tuple[int, str], ...]  # (place, layer) of the maps that the page shows
     difference: float  # of the logits from the full-precision network's, largest, as a share of the photo's largest logit
     photos: int  # on which that was found
+    tall_first: bool = True  # photos more than twice as high as wide are shrunk vertically first
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@
     return text.replace("-", "−");
   }
 
+  const parts = (colour) => [(colour >> 16) & 255, (colour >> 8) & 255, colour & 255];
   const percent = (share) => (100 * share).toFixed(1) + "\u00a0%";
 
   // Colours written as hexadecimal numbers -> 256 of them, evenly between.
@@ -137,7 +138,7 @@
   function input() {
     const { size } = model;
     const bytes = photo.bytes.slice();
-    ink.forEach((colour, i) => colour && bytes.set([colour >> 16, (colour >> 8) & 255, colour & 255], 3 * i));
+    ink.forEach((colour, i) => colour && bytes.set(parts(colour), 3 * i));
     const pixels = Engine.normalise(model, bytes);
     const [left, top, right, bottom] = square();
     for (let y = top; y < bottom; y++)
@@ -240,22 +241,29 @@
     return [picture, await cut(picture)];
   }
 
-  // Strips of rows at a time, so that a photo of 12 million pixels does not hold the page up.
+  // Strips of rows at a time, so that a photo of 12 million pixels does not hold the page up. Tall photos go through it
+  // on their side, as the report's version of Pillow shrinks them: vertically first.
   async function cut(picture) {
-    const { width, height } = picture;
-    const cutter = Engine.cutter(width, height, model.size, model.resize);
+    const { size, resize, tallFirst } = model;
+    const turned = tallFirst && picture.height > 2 * picture.width && resize < picture.width;
+    const [width, height] = turned ? [picture.height, picture.width] : [picture.width, picture.height];
+    const cutter = Engine.cutter(width, height, size, resize);
     const rows = Math.max(1, Math.min(height, Math.floor(4e5 / width)));
     const strip = canvas(width, rows);
     const context = strip.getContext("2d", { willReadFrequently: true });
+    if (turned) context.setTransform(0, 1, 1, 0, 0, 0); // rows become columns
+    context.imageSmoothingEnabled = false;
+    context.fillStyle = "#fff"; // transparency lies on white
     for (let top = 0; top < height; top += rows) {
       const count = Math.min(rows, height - top);
-      context.fillStyle = "#fff"; // transparency lies on white
-      context.fillRect(0, 0, width, rows);
-      context.drawImage(picture, 0, top, width, count, 0, 0, width, count);
+      const [left, above, across, down] = turned ? [top, 0, count, width] : [0, top, width, count];
+      context.fillRect(0, 0, across, down);
+      context.drawImage(picture, left, above, across, down, 0, 0, across, down);
       cutter.add(context.getImageData(0, 0, width, count).data, count);
       await turn();
     }
-    return cutter.finish();
+    const bytes = cutter.finish();
+    return turned ? bytes.map((_none, i) => bytes[3 * (size * (Math.floor(i / 3) % size) + Math.floor(i / 3 / size)) + (i % 3)]) : bytes;
   }
 
   // Whether pixels are read as they were drawn.
@@ -331,7 +339,7 @@
   function drawEdits() {
     const context = layers.ink.getContext("2d");
     const image = new ImageData(model.size, model.size);
-    ink.forEach((colour, i) => colour && image.data.set([colour >> 16, (colour >> 8) & 255, colour & 255, 255], 4 * i));
+    ink.forEach((colour, i) => colour && image.data.set([...parts(colour), 255], 4 * i));
     context.putImageData(image, 0, 0);
     const [left, top, right, bottom] = square();
     context.fillStyle = "rgb(" + model.mean.map((value) => Math.round(255 * value)) + ")";

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from generator.photos import TALL_FIRST
 from generator.records import (
     Benchmark,
     Calibration,
@@ -300,7 +301,8 @@ def live(class_names: Sequence[str] = CLASSES) -> Live:
     )
     stages = ((1, "features.conv1"), (4, "features.conv2"))
     half = (0.5, 0.5, 0.5)
-    return Live("cnn", steps, half, half, cam=4, layer="features.conv2", stages=stages, difference=0.001, photos=3)
+    return Live("cnn", steps, half, half, cam=4, layer="features.conv2", stages=stages, difference=0.001, photos=3,
+        tall_first=TALL_FIRST)
 
 
 def data_summary(class_names: Sequence[str] = CLASSES, present: bool = True) -> DataSummary:

@@ -48,6 +48,7 @@ def network_script(live: Live, network: Network) -> bytes:
     told = {
         "size": network.input_size,
         "resize": network.resize or network.input_size,
+        "tallFirst": live.tall_first,
         "mean": live.mean,
         "std": live.std,
         "classes": network.class_names,

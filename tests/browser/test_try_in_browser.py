@@ -23,8 +23,10 @@ from tests.browser import devtools
 pytestmark = pytest.mark.browser
 
 STATUS = "document.getElementById('status').textContent"
-SEEN = """(() => { const seen = document.querySelectorAll('#stage canvas')[1];
-  return [seen.width, ...seen.getContext('2d').getImageData(0, 0, seen.width, seen.height).data]; })()"""
+# A layer's pixels, read from a copy of it.
+SEEN = """(() => { const seen = document.querySelectorAll('#stage canvas')[1], copy = document.createElement('canvas');
+  copy.width = copy.height = seen.width; const context = copy.getContext('2d', { willReadFrequently: true });
+  context.drawImage(seen, 0, 0); return [seen.width, ...context.getImageData(0, 0, seen.width, seen.height).data]; })()"""
 INK = SEEN.replace("[1]", "[2]")
 TOP = "document.querySelector('#answers button').textContent"
 
@@ -116,6 +118,9 @@ def pictures(folder: Path) -> dict[str, Path]:
         "alpha": (Image.fromarray(alpha), "png", {}),
         "webp": (Image.fromarray(colours(140, 90)), "webp", {"lossless": True}),
         "tall": (Image.fromarray(colours(500, 41)), "png", {}),
+        "twice": (Image.fromarray(colours(200, 100)), "png", {}),
+        "more-than-twice": (Image.fromarray(colours(201, 100)), "png", {}),
+        "tall-alpha": (Image.fromarray(alpha[:, :30]), "png", {}),
         "wide": (Image.fromarray(colours(30, 411)), "png", {}),
         "single": (Image.fromarray(colours(3, 5)[1:2, 2:3]), "png", {}),
         "small": (Image.fromarray(colours(9, 7)), "png", {}),
@@ -126,11 +131,11 @@ def pictures(folder: Path) -> dict[str, Path]:
     for name, (image, kind, options) in made.items():
         files[name] = folder / f"{name}.{kind}"
         image.save(files[name], **options)
-    for turn in (2, 3, 6, 8):
+    for turn in range(2, 9):
         exif = Image.Exif()
         exif[0x0112] = turn  # orientation
         files[f"turned-{turn}"] = folder / f"turned-{turn}.jpg"
-        Image.fromarray(colours(90, 140)).save(files[f"turned-{turn}"], exif=exif, quality=92)
+        Image.fromarray(colours(90, 140 if turn % 2 else 240)).save(files[f"turned-{turn}"], exif=exif, quality=92)
     return files
 
 
@@ -219,8 +224,8 @@ def pointer(tab: devtools.Tab, kind: str, x: float, y: float) -> None:
 
 def tool(tab: devtools.Tab, name: str, size: int) -> None:
     tab.evaluate(
-        f"document.querySelector('[name=tool][value={name}]').click(); const range = document.getElementById('size');"
-        f"range.value = {size}; range.dispatchEvent(new Event('input')); 0"
+        f"document.querySelector('[name=tool][value={name}]').click(); document.getElementById('size').value = {size};"
+        "document.getElementById('size').dispatchEvent(new Event('input')); 0"
     )
 
 
