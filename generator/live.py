@@ -1,7 +1,7 @@
 """A network as a list of steps that a page can run in plain JavaScript, with weights of few bits.
 
-`Loaded` in, the record `Live` out; or `Unsuited` with the reason, for a page must never show a wrong number. The steps
-are run here too, and what they answer is compared with what the network answers.
+`Loaded` in, the record `Live` out; or `UnsuitedError` with the reason, for a page must never show a wrong number. The
+steps are run here too, and what they answer is compared with what the network answers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LARGEST = 4 * 2**20 - 256 * 2**10
 ARRAYS = ("factors", "biases", "integers")  # of a step
 
 
-class Unsuited(Exception):
+class UnsuitedError(Exception):
     """Why a page cannot run a network, as the end of a sentence that begins with its name."""
 
 
@@ -61,20 +61,20 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
     Args:
         photos: of the report; without any, images of noise take their place.
     Raises:
-        Unsuited: where it has a step that the page does not know, would be too large, or answers otherwise.
+        UnsuitedError: where it has a step that the page does not know, would be too large, or answers otherwise.
     """
     described = loaded.description
     with in_eval_mode(loaded.network), torch.no_grad():
         steps = _folded(_steps(loaded.network))
         cam = _explained(steps)
         if (size := _size(steps, [8] * len(steps))) > LARGEST:
-            raise Unsuited(f"would be {size / 2**20:.0f} MiB, more than a page should load")
+            raise UnsuitedError(f"would be {size / 2**20:.0f} MiB, more than a page should load")
         images = _images(photos, described.input_size, described.resize)
         wanted = loaded.network(images).float()
         if wanted.shape != (len(images), len(described.class_names)):
-            raise Unsuited("does not give one logit a class")
+            raise UnsuitedError("does not give one logit a class")
         if not _difference(_run(steps, images), wanted) <= ROUNDING:
-            raise Unsuited("answers otherwise when its steps are run one by one")
+            raise UnsuitedError("answers otherwise when its steps are run one by one")
         quantised, difference = _fewest_bits(steps, images, wanted)
     shown = {step.name: place for place, step in enumerate(steps)}
     return Live(
@@ -96,7 +96,7 @@ def tried(loaded: Loaded, photos: Sequence[Photo]) -> dict[str, NDArray[Any]]:
     """`export` as arrays that a cache can hold: see `recorded`."""
     try:
         found = export(loaded, photos)
-    except Unsuited as reason:
+    except UnsuitedError as reason:
         return {"reason": np.array(str(reason))}
     arrays: dict[str, NDArray[Any]] = {}
     steps = []
@@ -112,15 +112,18 @@ def recorded(arrays: Mapping[str, NDArray[Any]]) -> Live | str:
     """The record of what `tried` found, or the reason why there is none."""
     if "reason" in arrays:
         return str(arrays["reason"])
-    told = json.loads(str(arrays["told"]), object_hook=lambda found: {key: _tuples(value) for key, value in found.items()})
-    steps = [
-        LiveStep(**step, **{name: arrays[key] for name in ARRAYS if (key := f"{place} {name}") in arrays})
-        for place, step in enumerate(told.pop("steps"))
-    ]
+    told = _tuples(json.loads(str(arrays["told"])))
+    steps = []
+    for place, step in enumerate(told.pop("steps")):
+        found: dict[str, Any] = {name: arrays[key] for name in ARRAYS if (key := f"{place} {name}") in arrays}
+        steps.append(LiveStep(**step, **found))
     return Live(steps=tuple(steps), **told)
 
 
 def _tuples(value: Any) -> Any:
+    """JSON's lists as the records' tuples."""
+    if isinstance(value, dict):
+        return {key: _tuples(inner) for key, inner in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
@@ -144,12 +147,12 @@ def _steps(network: nn.Module) -> list[_Step]:
     """The network's operations in their order.
 
     Raises:
-        Unsuited: naming the first one that is not known, or that takes more than the output of the one before.
+        UnsuitedError: naming the first one that is not known, or that takes more than the output of the one before.
     """
     try:
         graph = fx.symbolic_trace(network).graph
     except Exception as error:  # noqa: BLE001 - whatever a network's forward does under tracing, the page cannot repeat it
-        raise Unsuited(f"has a forward pass that cannot be followed ({type(error).__name__})") from None
+        raise UnsuitedError(f"has a forward pass that cannot be followed ({type(error).__name__})") from None
     modules = dict(network.named_modules())
     found: list[_Step] = []
     last: fx.Node | None = None
@@ -158,24 +161,25 @@ def _steps(network: nn.Module) -> list[_Step]:
             last = node
         elif node.op == "output":
             if node.args != (last,):
-                raise Unsuited("gives more than its logits")
+                raise UnsuitedError("gives more than its logits")
         elif not _is_size(node):
             if [other for other in node.all_input_nodes if not _is_size(other)] != [last]:
-                raise Unsuited(f"is no chain of layers: {node.name}")
-            found += _module(str(node.target), modules[str(node.target)]) if node.op == "call_module" else _function(node)
+                raise UnsuitedError(f"is no chain of layers: {node.name}")
+            name = str(node.target)
+            found += _module(name, modules[name]) if node.op == "call_module" else _function(node)
             last = node
     return found
 
 
 def _is_size(node: fx.Node) -> bool:
     """Whether the node asks for a tensor's shape or computes with one, as in x.view(x.size(0), -1)."""
-    if node.op == "call_method" and node.target == "size":
-        return True
+    if node.op == "call_method":
+        return node.target == "size"
     if node.op != "call_function":
         return False
-    return (node.target is getattr and node.args[1] == "shape") or (
-        node.target is operator.getitem and isinstance(node.args[0], fx.Node) and _is_size(node.args[0])
-    )
+    if node.target is operator.getitem:
+        return isinstance(node.args[0], fx.Node) and _is_size(node.args[0])
+    return node.target is getattr and bool(node.args[1] == "shape")
 
 
 def _module(name: str, module: nn.Module) -> Iterator[_Step]:
@@ -199,33 +203,38 @@ def _module(name: str, module: nn.Module) -> Iterator[_Step]:
         case nn.Identity() | nn.Dropout() | nn.Dropout2d():
             pass
         case _:
-            raise Unsuited(f"has a layer that the page does not know: {name} ({type(module).__name__})")
+            raise UnsuitedError(f"has a layer that the page does not know: {name} ({type(module).__name__})")
 
 
 def _function(node: fx.Node) -> Iterator[_Step]:
     """A step that is written as a function or a tensor's method."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     rest = node.args[1:]
-    over = node.kwargs.get("dim", rest[0] if rest else None)
     if name in ("relu", "relu_"):
         yield _Step("relu", "")
-    elif name == "flatten" and (rest == (1,) or node.kwargs == {"start_dim": 1}):
+    elif (name == "flatten" and (rest == (1,) or node.kwargs == {"start_dim": 1})) or (
+        name in ("view", "reshape") and len(rest) == 2
+    ):
         yield _Step("flatten", "")
-    elif name in ("view", "reshape") and len(rest) == 2:
-        yield _Step("flatten", "")
-    elif name in ("mean", "amax") and isinstance(over, tuple | list) and sorted(int(d) % 4 for d in over) == [2, 3]:  # type: ignore[call-overload,arg-type]
+    elif name in ("mean", "amax") and _over(node) in ((2, 3), (-2, -1)):
         yield _Step("global", "", pool="max" if name == "amax" else "average")
     elif not (name == "dropout" and node.kwargs.get("training") is False):
-        raise Unsuited(f"has a step that the page does not know: {name}")
+        raise UnsuitedError(f"has a step that the page does not know: {name}")
+
+
+def _over(node: fx.Node) -> Any:
+    """The axes that a mean or a maximum is taken over."""
+    given = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
+    return tuple(given) if isinstance(given, list | tuple) else given
 
 
 def _convolution(name: str, module: nn.Conv2d) -> _Step:
     if module.groups != 1 or module.dilation != (1, 1) or module.padding_mode != "zeros":
-        raise Unsuited(f"has a convolution with groups, dilation or another padding than zeros: {name}")
+        raise UnsuitedError(f"has a convolution with groups, dilation or another padding than zeros: {name}")
     padding = module.padding
     if isinstance(padding, str):
         if padding == "same" and not all(side % 2 for side in module.kernel_size):
-            raise Unsuited(f"has a convolution with uneven padding: {name}")
+            raise UnsuitedError(f"has a convolution with uneven padding: {name}")
         padding = tuple(side // 2 for side in module.kernel_size) if padding == "same" else (0, 0)
     return _Step(
         "conv", name, _pair(module.kernel_size), _pair(module.stride), _pair(padding),
@@ -236,7 +245,7 @@ def _convolution(name: str, module: nn.Conv2d) -> _Step:
 def _batch_norm(name: str, module: nn.BatchNorm2d | nn.BatchNorm1d) -> _Step:
     """In eval mode a factor and a bias for each channel."""
     if module.running_mean is None or module.running_var is None:
-        raise Unsuited(f"has a batch norm that depends on the other images: {name}")
+        raise UnsuitedError(f"has a batch norm that depends on the other images: {name}")
     factor = (module.running_var.double() + module.eps).rsqrt()
     if module.affine:
         factor = factor * module.weight.double()
@@ -246,7 +255,7 @@ def _batch_norm(name: str, module: nn.BatchNorm2d | nn.BatchNorm1d) -> _Step:
 
 def _max_pool(name: str, module: nn.MaxPool2d) -> _Step:
     if _pair(module.dilation) != (1, 1) or module.ceil_mode or module.return_indices:
-        raise Unsuited(f"has a max pooling with dilation, rounded up or with indices: {name}")
+        raise UnsuitedError(f"has a max pooling with dilation, rounded up or with indices: {name}")
     return _Step("maxpool", name, _pair(module.kernel_size), _pair(module.stride), _pair(module.padding))
 
 
@@ -296,13 +305,13 @@ def _explained(steps: Sequence[_Step]) -> int:
     """
     kinds = [step.kind for step in steps]
     if "conv" not in kinds or kinds[-1] != "linear":
-        raise Unsuited("does not end in a linear layer after convolutions")
+        raise UnsuitedError("does not end in a linear layer after convolutions")
     heads = [place for place, kind in enumerate(kinds) if kind in ("global", "flatten")]
     if not heads or any(kind == "conv" for kind in kinds[heads[0] :]):
-        raise Unsuited("has no head of pooling or flattening and linear layers")
+        raise UnsuitedError("has no head of pooling or flattening and linear layers")
     after = [kind for kind in kinds[heads[0] :] if kind not in ("global", "flatten")]
     if after[0] != "linear" or any(kind not in ("linear", "relu") for kind in after):
-        raise Unsuited("has a head of more than linear layers and ReLUs")
+        raise UnsuitedError("has a head of more than linear layers and ReLUs")
     place = heads[0] - 1
     while kinds[place] == "maxpool":
         place -= 1
@@ -315,10 +324,14 @@ def _explained(steps: Sequence[_Step]) -> int:
 def _fewest_bits(steps: Sequence[_Step], images: Tensor, wanted: Tensor) -> tuple[list[LiveStep], float]:
     """The steps with as few bits in all as agree with `wanted`, and the difference that is left.
 
-    Rounding a step's n weights to b bits moves the logits by e 2^-b, e measured; different steps' errors are independent
-    of each other. The sum of their squares is then least for a given size where b = log2(e / sqrt(n)) + constant.
+    Rounding a step's n weights to b bits moves the logits by e 2^-b, e measured; different steps' errors are
+    independent. The sum of their squares is then least for a given size where b = log2(e / sqrt(n)) + constant.
     """
-    weighed = {place: step.weight.numel() for place, step in enumerate(steps) if step.kind in ("conv", "linear") and step.weight is not None}
+    weighed = {
+        place: step.weight.numel()
+        for place, step in enumerate(steps)
+        if step.kind in ("conv", "linear") and step.weight is not None
+    }
     needs = {}
     for place, count in weighed.items():
         alone = [16 if other != place else 8 for other in range(len(steps))]
@@ -340,7 +353,7 @@ def _fewest_bits(steps: Sequence[_Step], images: Tensor, wanted: Tensor) -> tupl
             if best[1] <= AIM:
                 return best
     if best is None or best[1] > AGREEMENT:
-        raise Unsuited(f"would answer otherwise in less than {LARGEST / 2**20:.1f} MiB")
+        raise UnsuitedError(f"would answer otherwise in less than {LARGEST / 2**20:.1f} MiB")
     return best
 
 

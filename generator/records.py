@@ -384,7 +384,7 @@ class Live:
     cam: int  # the maps that Grad-CAM explains
     layer: str  # their dotted name in the network
     stages: tuple[tuple[int, str], ...]  # (place, layer) of the maps that the page shows
-    difference: float  # of the logits from the full-precision network's, largest, as a share of the photo's largest logit
+    difference: float  # largest of a logit from the full-precision network's, as a share of the photo's largest
     photos: int  # on which that was found
     tall_first: bool = True  # photos more than twice as high as wide are shrunk vertically first
 

@@ -72,12 +72,18 @@ const Engine = (function () {
   function* prepare(layer) {
     const { out, kernel, stride, weights, from } = layer;
     layer.winograd = kernel[0] === 3 && kernel[1] === 3 && stride[0] === 1 && stride[1] === 1;
-    const deep = layer.winograd ? from[0] : from[0] * kernel[0] * kernel[1];
+    layer.sliding = kernel[1] === 5 && stride[1] === 1;
+    const deep = from[0] * (layer.winograd ? 1 : layer.sliding ? kernel[0] : kernel[0] * kernel[1]);
     const plane = Math.ceil(out / 4) * 4 * deep;
-    layer.packed = new Float32Array((layer.winograd ? POINTS : 1) * plane);
+    layer.packed = new Float32Array((layer.winograd ? POINTS : layer.sliding ? 8 : 1) * plane);
     for (let k = 0; k < out; k++) {
       const base = (k - (k % 4)) * deep + (k % 4);
       if (layer.winograd) spreadFilters(weights, 9 * k * deep, deep, layer.packed, base, plane);
+      else if (layer.sliding)
+        for (let c = 0; c < deep; c++) {
+          const row = weights.subarray((k * deep + c) * 5, (k * deep + c + 1) * 5);
+          FIVE.filter.forEach((factors, p) => (layer.packed[p * plane + base + 4 * c] = dot(factors, row)));
+        }
       else for (let c = 0; c < deep; c++) layer.packed[base + 4 * c] = weights[k * deep + c];
       if (k % 16 === 15) yield;
     }
@@ -96,7 +102,8 @@ const Engine = (function () {
 
   const STEPS = {
     *conv(layer, input, output) {
-      yield* layer.winograd ? winograd(layer, input, output) : direct(layer, input, output);
+      const way = layer.winograd ? winograd : layer.sliding ? sliding : direct;
+      yield* way(layer, input, output);
     },
     *scale({ factor, bias, from }, input, output) {
       const area = from.length > 1 ? from[1] * from[2] : 1;
@@ -219,6 +226,78 @@ const Engine = (function () {
         for (let t = 0; t < count; t++) output[k * cells + start + t] = M[k * GROUP + t] + bias[k];
       yield;
     }
+  }
+
+  // Five wide filters slide over rows by F(4, 5): 8 products for 4 outputs in place of 20. The matrices follow from the
+  // points where polynomials are multiplied (Toom and Cook): Lagrange's polynomials, and powers of the points.
+  const FIVE = (function () {
+    const at = [0, 1, -1, 2, -2, 0.5, -0.5];
+    const times = (poly, a) => [0, ...poly].map((value, i) => value - a * (poly[i] ?? 0)); // by (x - a)
+    const without = (p) => at.filter((_a, q) => q !== p);
+    const scale = at.map((a, p) => without(p).reduce((product, other) => product * (a - other), 1));
+    return {
+      filter: [...at.map((a, p) => [0, 1, 2, 3, 4].map((i) => a ** i / scale[p])), [0, 0, 0, 0, 1]],
+      input: [...at.map((_a, p) => [...without(p).reduce(times, [1]), 0]), at.reduce(times, [1])],
+      output: [0, 1, 2, 3].map((i) => [...at.map((a) => a ** i), i === 3 ? 1 : 0]),
+    };
+  })();
+
+  function dot(factors, values) {
+    let sum = 0;
+    for (let i = 0; i < factors.length; i++) sum += factors[i] * values[i];
+    return sum;
+  }
+
+  function* sliding({ from, shape, kernel, stride, padding, packed, bias }, input, output) {
+    const [inputs, high, wide] = from;
+    const [out, rows, columns] = shape;
+    const deep = inputs * kernel[0];
+    const padded = Math.ceil(out / 4) * 4;
+    const across = Math.ceil(columns / 4);
+    const T = Math.ceil(across / 4) * 4;
+    const spread = new Float64Array(inputs * high * 8 * T); // (inputs, high, 8, T)
+    const eight = new Float64Array(8);
+    for (let row = 0; row < inputs * high; row++)
+      for (let t = 0; t < across; t++) {
+        for (let i = 0, x = 4 * t - padding[1]; i < 8; i++, x++) eight[i] = x < 0 || x >= wide ? 0 : input[row * wide + x];
+        for (let p = 0; p < 8; p++) spread[(row * 8 + p) * T + t] = dot(FIVE.input[p], eight);
+      }
+    const V = held("V", 8 * deep * T);
+    const M = held("M", 8 * padded * T);
+    for (let y = 0; y < rows; y++) {
+      slice(spread, from, kernel[0], y * stride[0] - padding[0], T, V);
+      for (let p = 0; p < 8; p++) multiply(packed, p * padded * deep, V, p * deep * T, M, p * padded * T, padded, deep, T);
+      join(shape, y, across, T, padded * T, M, bias, output);
+      if (y % 8 === 7) yield;
+    }
+  }
+
+  // The rows below the filters, beginning with `top`, as columns for `multiply`.
+  function slice(spread, [inputs, high], tall, top, T, V) {
+    const deep = inputs * tall;
+    for (let c = 0; c < inputs; c++)
+      for (let i = 0; i < tall; i++) {
+        const y = top + i;
+        const inside = y >= 0 && y < high;
+        for (let p = 0; p < 8; p++)
+          for (let t = 0, at = ((c * high + y) * 8 + p) * T; t < T; t++)
+            V[p * deep * T + (t - (t % 4)) * deep + 4 * (c * tall + i) + (t % 4)] = inside ? spread[at + t] : 0;
+      }
+  }
+
+  function join([out, rows, columns], y, across, T, step, M, bias, output) {
+    const [, , second, third] = FIVE.output;
+    for (let k = 0; k < out; k++)
+      for (let t = 0, at = k * T; t < across; t++, at++) {
+        const a = M[at + step], b = M[at + 2 * step], c = M[at + 3 * step];
+        const d = M[at + 4 * step], e = M[at + 5 * step], f = M[at + 6 * step];
+        const to = (k * rows + y) * columns + 4 * t;
+        const left = columns - 4 * t;
+        output[to] = bias[k] + M[at] + a + b + c + d + e + f;
+        if (left > 1) output[to + 1] = bias[k] + a - b + 2 * (c - d) + (e - f) / 2;
+        if (left > 2) output[to + 2] = bias[k] + a + b + second[3] * (c + d) + second[5] * (e + f);
+        if (left > 3) output[to + 3] = bias[k] + a - b + third[3] * (c - d) + third[5] * (e - f) + M[at + 7 * step];
+      }
   }
 
   function* winograd({ from, shape, padding, packed, bias }, input, output) {

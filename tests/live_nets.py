@@ -69,6 +69,15 @@ def strided() -> nn.Module:
     )  # fmt: skip
 
 
+def sliding() -> nn.Module:
+    """Kernels five wide and of other heights, moved by one and by two rows."""
+    return nn.Sequential(
+        nn.Conv2d(3, 6, (3, 5), stride=(2, 1), padding=(0, 1)), nn.ReLU(),
+        nn.Conv2d(6, 5, 5, padding=2), nn.BatchNorm2d(5), nn.ReLU(),
+        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(5, len(CLASSES)),
+    )  # fmt: skip
+
+
 def flattened() -> nn.Module:
     """Batch norm before and after the ReLU, a head of three linear layers with batch norm and dropout."""
     return nn.Sequential(
@@ -83,6 +92,7 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "global maximum": gmp,
     "global average": gap,
     "stride, no padding, no batch norm": strided,
+    "kernels five wide": sliding,
     "three linear layers": flattened,
     "functions": Plain,
 }
@@ -116,7 +126,7 @@ def photos(count: int = 4, seed: int = 0) -> tuple[Photo, ...]:
 
 
 def rebuilt(live: Live) -> nn.Sequential:
-    """The page's steps as modules with the page's own weights, for PyTorch and `explain` to run; layer "i" is step i."""
+    """The page's steps as modules with the page's own weights, for PyTorch to run; layer "i" is step i."""
     modules: list[nn.Module] = []
     for step in live.steps:
         module: nn.Module

@@ -276,7 +276,7 @@ def network(
 
 
 def live(class_names: Sequence[str] = CLASSES) -> Live:
-    """A network for 16-pixel photos that a page can run: two convolutions of 4 and 8 channels, global maximum, linear."""
+    """A network for 16-pixel photos that a page can run: convolutions of 4 and 8 channels, global maximum, linear."""
 
     def weighed(kind: Literal["conv", "linear"], outputs: int, inputs: int, side: int) -> LiveStep:
         numbers = (np.arange(outputs * inputs * side * side) * 37 % 255 - 127).reshape(outputs, -1)
@@ -301,8 +301,18 @@ def live(class_names: Sequence[str] = CLASSES) -> Live:
     )
     stages = ((1, "features.conv1"), (4, "features.conv2"))
     half = (0.5, 0.5, 0.5)
-    return Live("cnn", steps, half, half, cam=4, layer="features.conv2", stages=stages, difference=0.001, photos=3,
-        tall_first=TALL_FIRST)
+    return Live(
+        "cnn",
+        steps,
+        half,
+        half,
+        cam=4,
+        layer="features.conv2",
+        stages=stages,
+        difference=0.001,
+        photos=3,
+        tall_first=TALL_FIRST,
+    )
 
 
 def data_summary(class_names: Sequence[str] = CLASSES, present: bool = True) -> DataSummary:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from generator import explain, live
-from generator.live import Unsuited
+from generator.live import UnsuitedError
 from generator.networks import normalise, target_layer
 from generator.photos import square
 from generator.records import LiveStep
@@ -55,14 +55,15 @@ def test_the_layer_is_the_one_that_the_report_explains(build: Callable[[], nn.Mo
 def test_batch_norm_with_a_negative_factor_stays_behind_the_pooling() -> None:
     """-1 times the largest of 1, 2, 3 and 4 is -4; the largest of -1, -2, -3 and -4 would be -1."""
     norm = nn.BatchNorm2d(1, eps=0)
-    network = nn.Sequential(
-        nn.Conv2d(3, 1, 1, bias=False), nn.MaxPool2d(2), norm, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(1, 1)
-    )
+    conv, linear = nn.Conv2d(3, 1, 1, bias=False), nn.Linear(1, 1)
+    network = nn.Sequential(conv, nn.MaxPool2d(2), norm, nn.AdaptiveMaxPool2d(1), nn.Flatten(), linear)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     loaded = replace(live_nets.made(lambda: network), description=live_nets.made(live_nets.gap).description)
     with torch.no_grad():
-        network[0].weight[:] = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
-        norm.weight[:], norm.bias[:], norm.running_mean[:], norm.running_var[:] = -1, 0, 0, 1  # type: ignore[index]
-        network[5].weight[:], network[5].bias[:] = 1, 0
+        conv.weight[:] = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+        norm.weight[:], norm.bias[:], norm.running_mean[:], norm.running_var[:] = -1, 0, 0, 1
+        linear.weight[:], linear.bias[:] = 1, 0
     loaded = replace(loaded, description=replace(loaded.description, class_names=("one",), input_size=2, resize=2))
     found = live.export(loaded, ())
     assert [step.kind for step in found.steps] == ["conv", "maxpool", "scale", "global", "flatten", "linear"]
@@ -147,7 +148,7 @@ def ending(*layers: nn.Module, channels: int = 4) -> Callable[[], nn.Module]:
 )
 def test_what_the_page_cannot_run_is_said(build: Callable[[], nn.Module], reason: str) -> None:
     loaded = live_nets.made(build)
-    with pytest.raises(Unsuited, match=reason):
+    with pytest.raises(UnsuitedError, match=reason):
         live.export(loaded, live_nets.photos(2))
     said = live.recorded(live.tried(loaded, live_nets.photos(2)))
     assert isinstance(said, str)
@@ -156,5 +157,5 @@ def test_what_the_page_cannot_run_is_said(build: Callable[[], nn.Module], reason
 def test_a_step_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is wrong with the steps, their answers are compared with the network's."""
     monkeypatch.setitem(live.RUNS, "relu", lambda _step, maps: maps.relu() * 1.01)
-    with pytest.raises(Unsuited, match="answers otherwise when its steps are run"):
+    with pytest.raises(UnsuitedError, match="answers otherwise when its steps are run"):
         live.export(live_nets.made(live_nets.gap), live_nets.photos())

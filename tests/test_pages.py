@@ -26,7 +26,8 @@ from tests import synthetic
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
-    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try", "about"
+    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
+    "about",
 )  # fmt: skip
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}[a](javascript:alert(2))*b*`c`"
 

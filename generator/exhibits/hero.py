@@ -20,7 +20,8 @@ from generator.figures import grids, raster
 from generator.records import ConvLayer, Explanation, Figure, Network, Photo, Pixels, Report
 
 PAGES = (
-    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try", "about"
+    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
+    "about",
 )  # fmt: skip
 SQUARE = 480
 SOCIAL = (630, 1200)  # what Open Graph readers ask for

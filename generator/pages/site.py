@@ -21,7 +21,8 @@ from generator.records import Figure, Photo, Report
 
 # In the order of the story. Each has templates/<name>.html and content/<name>.md.
 PAGES = (
-    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try", "about"
+    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
+    "about",
 )  # fmt: skip
 # Those that show one photo at a time, each photo on a page of its own: <name>-<photo>.html.
 SAMPLED = ("feature-maps", "grad-cam")

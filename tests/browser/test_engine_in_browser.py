@@ -59,7 +59,8 @@ class Page:
 
     def load(self, found: Live, size: int, classes: Sequence[str] = CLASSES) -> None:
         """The network as the page's `model`."""
-        told = network_script(found, SimpleNamespace(input_size=size, resize=size, class_names=classes, explanations={}))  # type: ignore[arg-type]
+        shape: Any = SimpleNamespace(input_size=size, resize=size, class_names=classes, explanations={})
+        told = network_script(found, shape)
         self.tab.evaluate(f"{told.decode()} window.model = whole(Engine.load(liveNetwork)); 0")
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -82,7 +83,8 @@ def chrome(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("engine")
     (made / "engine.js").write_bytes((ROOT / "templates" / "engine.js").read_bytes())
-    (made / "index.html").write_text('<!doctype html><title>engine</title><link rel="icon" href="data:,"><script src="engine.js"></script>')
+    head = '<title>engine</title><link rel="icon" href="data:,"><script src="engine.js"></script>'
+    (made / "index.html").write_text(f"<!doctype html>{head}")
     return made
 
 
@@ -241,8 +243,10 @@ def test_the_arithmetic_of_a_unit_and_what_it_sees(page: Page) -> None:
     page.load(network(*steps, cam=2), 4)
     page.run(image([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 5, 0], [0, 0, 0, 3]]))
     # Cell (1, 1) of the pooled maps is the largest of four sums: at (2, 2), 5 + 2 * 3 + 1 = 12.
-    unit = page.value("(({parts, ...rest}) => ({...rest, steps: rest.steps.map((s) => [s.kind, s.value]), parts: "
-                      "parts.map((p) => [p.channel, p.sum, [...p.patch]])}))(Engine.unit(model, 2, 0, 1, 1))")  # fmt: skip
+    unit = page.value(
+        "(({parts, ...rest}) => ({...rest, steps: rest.steps.map((s) => [s.kind, s.value]), "
+        "parts: parts.map((p) => [p.channel, p.sum, [...p.patch]])}))(Engine.unit(model, 2, 0, 1, 1))"
+    )
     assert (unit["place"], unit["y"], unit["x"], unit["bias"], unit["sum"]) == (0, 2, 2, 1, 12)
     assert [kind for kind, _ in unit["steps"]] == ["maxpool", "relu"]
     assert [value for _, value in unit["steps"]] == pytest.approx([12, 12], rel=1e-6)
@@ -254,7 +258,8 @@ def test_the_arithmetic_of_a_unit_and_what_it_sees(page: Page) -> None:
 def test_a_photo_is_cut_by_hand(page: Page) -> None:
     # 4 x 2 to 1 x 1: the middle two columns weigh what a triangle of half-width 2 gives them at the centre.
     rgba = [value for grey in (0, 100, 200, 40, 0, 100, 200, 40) for value in (grey, grey, grey, 255)]
-    cut = f"(() => {{ const cutter = Engine.cutter(4, 2, 1, 1); cutter.add({rgba}, 2); return [...cutter.finish()]; }})()"
+    script = "(() => { const cutter = Engine.cutter(4, 2, 1, 1); cutter.add(RGBA, 2); return [...cutter.finish()]; })()"
+    cut = script.replace("RGBA", str(rgba))
     # Resized to 2 x 1 (the shorter side to 1); the centre cut rounds 0.5 to the even 0: the left one of the two, whose
     # weights over columns 0 to 2 are 3/8, 3/8, 1/8 and on column 3 0 - normalised 3/7, 3/7, 1/7.
     assert page.value(cut) == [round(100 * 3 / 7 + 200 / 7)] * 3
@@ -348,9 +353,7 @@ def test_the_shipped_network_on_every_bundled_photo(page: Page, shipped: Any, ex
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL_DATA, reason="needs the real data set: TINY_IMAGENET is not set")
-def test_the_shipped_network_on_300_test_images(
-    page: Page, shipped: Any, exported: Live, tiny_imagenet: Path
-) -> None:
+def test_the_shipped_network_on_300_test_images(page: Page, shipped: Any, exported: Live, tiny_imagenet: Path) -> None:
     from generator.classes import resolve_classes
     from generator.photos import read_photo
     from generator.tiny_imagenet import list_images
@@ -366,7 +369,7 @@ def test_the_shipped_network_on_300_test_images(
         found.append(np.frombuffer(base64.b64decode(page.tab.evaluate(script)), np.float32))
     images = normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2).contiguous())
     with torch.no_grad():
-        wanted = torch.cat([loaded.network(part) for part in images.split(50)]).numpy()
+        wanted = torch.cat([loaded.network(part) for part in torch.split(images, 50)]).numpy()
     assert (np.stack(found).argmax(1) == wanted.argmax(1)).mean() >= 0.995
     differences = np.abs(np.stack(found) - wanted).max(1) / np.abs(wanted).max(1)
     assert differences.max() <= 5e-3

@@ -1,4 +1,4 @@
-"""The page in which the network runs, in a real browser: a visitor's photo to the last bit, and all that can be done."""
+"""The page in which the network runs, in a real browser: a visitor's photo to the last bit, and all it lets one do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ STATUS = "document.getElementById('status').textContent"
 # A layer's pixels, read from a copy of it.
 SEEN = """(() => { const seen = document.querySelectorAll('#stage canvas')[1], copy = document.createElement('canvas');
   copy.width = copy.height = seen.width; const context = copy.getContext('2d', { willReadFrequently: true });
-  context.drawImage(seen, 0, 0); return [seen.width, ...context.getImageData(0, 0, seen.width, seen.height).data]; })()"""
+  context.drawImage(seen, 0, 0);
+  return [seen.width, ...context.getImageData(0, 0, seen.width, seen.height).data]; })()"""
 INK = SEEN.replace("[1]", "[2]")
 TOP = "document.querySelector('#answers button').textContent"
 
@@ -101,7 +102,8 @@ def colours(height: int, width: int) -> Pixels:
     """Smooth colours with an edge, unlike anywhere."""
     rows, columns = np.mgrid[0:height, 0:width]
     found = np.stack([rows * 255 / height, columns * 255 / width, (rows * 7 + columns * 3) % 256], axis=2)
-    found[height // 3 : height // 2, width // 4 : width // 2] = 255 - found[height // 3 : height // 2, width // 4 : width // 2]
+    part = (slice(height // 3, height // 2), slice(width // 4, width // 2))
+    found[part] = 255 - found[part]
     return found.astype(np.uint8)
 
 
@@ -213,7 +215,7 @@ def test_a_photo_can_be_pasted_and_dropped(tab: devtools.Tab) -> None:
 def pointer(tab: devtools.Tab, kind: str, x: float, y: float) -> None:
     """The mouse at a share of the photo's sides."""
     left, top, side = tab.evaluate(
-        "(() => { const box = document.getElementById('stage').getBoundingClientRect(); return [box.x, box.y, box.width]; })()"
+        "(({ x, y, width }) => [x, y, width])(document.getElementById('stage').getBoundingClientRect())"
     )
     buttons = {} if kind == "mouseReleased" else {"buttons": 1}
     tab.browser.call(
@@ -301,11 +303,12 @@ def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
     assert tab.evaluate("document.querySelectorAll('#arithmetic td').length") == 9
     # A pixel of a picture chooses its unit: the second channel's first.
     tab.evaluate(
-        "(() => { const picture = document.querySelectorAll('#stages canvas')[1]; const box = picture.getBoundingClientRect();"
+        "(() => { const picture = document.querySelectorAll('#stages canvas')[1];"
+        "const box = picture.getBoundingClientRect();"
         "picture.dispatchEvent(new PointerEvent('pointerdown', {clientX: box.x + box.width * 9.5 / picture.width,"
         "clientY: box.y + 0.5 * box.height / picture.height})); })()"
     )
-    assert [tab.evaluate(f"document.getElementById('{id}').value") for id in ("channel", "row", "column")] == ["1", "0", "0"]
+    assert tab.evaluate("['channel', 'row', 'column'].map(id => document.getElementById(id).value)") == ["1", "0", "0"]
 
 
 def test_the_main_thread_is_left_to_the_browser(chrome: devtools.Browser, site: Path) -> None:

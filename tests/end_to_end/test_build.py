@@ -24,7 +24,8 @@ from tests.conftest import SmallDataSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = (
-    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try", "about"
+    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
+    "about",
 )  # fmt: skip
 REPORT = """
 [report]
