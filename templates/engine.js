@@ -584,21 +584,21 @@ const Engine = (function () {
 
   // Enlarged with bilinear interpolation, as torch's interpolate(align_corners=False) does it.
   function enlarge(map, high, wide, side) {
-    const along = (count) =>
-      Array.from({ length: side }, function (_none, i) {
-        const at = Math.max(0, ((i + 0.5) * count) / side - 0.5);
-        const low = Math.min(Math.floor(at), count - 1);
-        return [low, Math.min(low + 1, count - 1), at - low];
-      });
-    const columns = along(wide);
     const found = new Float32Array(side * side);
-    along(high).forEach(([top, bottom, down], y) =>
-      columns.forEach(function ([left, right, over], x) {
-        const above = map[top * wide + left] * (1 - over) + map[top * wide + right] * over;
-        const below = map[bottom * wide + left] * (1 - over) + map[bottom * wide + right] * over;
-        found[y * side + x] = above * (1 - down) + below * down;
-      }),
-    );
+    const at = (i, count) => Math.max(0, ((i + 0.5) * count) / side - 0.5);
+    for (let y = 0; y < side; y++) {
+      const down = at(y, high);
+      const top = Math.min(Math.floor(down), high - 1);
+      const bottom = Math.min(top + 1, high - 1);
+      for (let x = 0; x < side; x++) {
+        const over = at(x, wide);
+        const left = Math.min(Math.floor(over), wide - 1);
+        const right = Math.min(left + 1, wide - 1);
+        const above = map[top * wide + left] * (1 - over + left) + map[top * wide + right] * (over - left);
+        const below = map[bottom * wide + left] * (1 - over + left) + map[bottom * wide + right] * (over - left);
+        found[y * side + x] = above * (1 - down + top) + below * (down - top);
+      }
+    }
     return found;
   }
 

@@ -2,7 +2,7 @@
 // Nothing leaves the page. Without this script the page shows a worked example of the report.
 "use strict";
 (function () {
-  const SLICE = 20; // milliseconds of work before the browser has its turn
+  const SLICE = 12; // milliseconds of work before the browser has its turn
   const LARGEST = 50e6; // pixels, and sides at most 20 to 1, as generator/photos.py accepts them
   const LONGEST = 20;
   const DISPLAY = 448; // side of the photo on the page
@@ -46,25 +46,24 @@
   const parts = (colour) => [(colour >> 16) & 255, (colour >> 8) & 255, colour & 255];
   const percent = (share) => (100 * share).toFixed(1) + "\u00a0%";
 
-  // Colours written as hexadecimal numbers -> 256 of them, evenly between.
+  // Colours written as hexadecimal numbers -> 256 of them, evenly between, as an image's bytes have them.
   function ramp(text) {
     const stops = text.split(" ").map((stop) => [0, 2, 4].map((at) => parseInt(stop.slice(at, at + 2), 16)));
-    return Array.from({ length: 256 }, function (_none, i) {
+    const bytes = new Uint8ClampedArray(4 * 256).fill(255);
+    for (let i = 0; i < 256; i++) {
       const at = (i / 255) * (stops.length - 1);
       const low = Math.min(Math.floor(at), stops.length - 2);
-      return stops[low].map((value, c) => value + (stops[low + 1][c] - value) * (at - low));
-    });
+      bytes.set(stops[low].map((value, c) => value + (stops[low + 1][c] - value) * (at - low)), 4 * i);
+    }
+    return new Uint32Array(bytes.buffer);
   }
 
   // Values from least to most in the colours of a ramp.
   function paint(target, values, colours, least, most, left = 0, top = 0, width = target.width, height = target.height) {
     const image = new ImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
     const scale = most > least ? 255.99 / (most - least) : 0;
-    for (let i = 0; i < width * height; i++) {
-      const colour = colours[Math.min(255, Math.max(0, ((values[i] - least) * scale) | 0))];
-      image.data.set(colour, 4 * i);
-      image.data[4 * i + 3] = 255;
-    }
+    for (let i = 0; i < pixels.length; i++) pixels[i] = colours[Math.min(255, Math.max(0, ((values[i] - least) * scale) | 0))];
     target.getContext("2d").putImageData(image, left, top);
   }
 
@@ -127,6 +126,8 @@
       const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
       answer = { logits: logits.slice(), shares, order, cams: Engine.cams(model) };
       showAnswers();
+      await turn();
+      showMap();
       await turn();
       await inside.show();
       announce();
@@ -443,7 +444,6 @@
       paint(button.querySelector("canvas"), cams.subarray(k * cells, (k + 1) * cells), HEAT, 0, most);
       button.querySelector("small").textContent = percent(shares[k]);
     });
-    showMap();
   }
 
   function showMap() {
