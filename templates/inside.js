@@ -23,8 +23,10 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     picture.addEventListener("pointerdown", choose);
     picture.addEventListener("pointermove", (event) => event.buttons && choose(event));
     const note = element("figcaption");
-    const figure = element("figure", {}, element("p", { className: "role" }, title + " ", element("small", {}, words)), picture, note);
-    return { place, across, picture, note, figure };
+    const sight = element("span", { className: "sight", hidden: true }); // around the map of the chosen unit
+    const role = element("p", { className: "role" }, title + " ", element("small", {}, words));
+    const figure = element("figure", {}, role, element("div", { className: "stack" }, picture, sight), note);
+    return { place, across, picture, note, figure, sight };
   }
 
   function pick(event, picture, place, across) {
@@ -79,6 +81,13 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     });
     const unit = Engine.unit(model, place, c, y, x);
     if (!unit) return;
+    for (const one of mosaics) {
+      one.sight.hidden = one.place !== place;
+      const { width, height } = one.picture;
+      const [left, top] = [(c % one.across) * (shape[2] + 1), Math.floor(c / one.across) * (shape[1] + 1)];
+      const shares = { left: left / width, top: top / height, width: shape[2] / width, height: shape[1] / height };
+      for (const side in shares) one.sight.style[side] = 100 * shares[side] + "%";
+    }
     const value = output[(c * shape[1] + y) * shape[2] + x];
     const ends = Engine.field(model, unit.place, unit.y, unit.x);
     frame(ends);
@@ -89,12 +98,14 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
 
   // The sum in words and numbers, from the input to the pixel.
   function account({ parts, bias, sum, steps }, c, value) {
-    const terms = parts.slice(0, PARTS).map((part) => number(part.sum));
     const rest = parts.slice(PARTS);
-    if (rest.length) terms.push(number(rest.reduce((total, part) => total + part.sum, 0)) + " (the other " + rest.length + " channels)");
+    const terms = parts.slice(0, PARTS).map((part) => [part.sum, ""]);
+    if (rest.length) terms.push([rest.reduce((sum, part) => sum + part.sum, 0), " (the other " + rest.length + " channels)"]);
+    terms.push([bias, " (bias)"]);
+    const signed = terms.map(([term, words], i) => (i ? (term < 0 ? " − " : " + ") + number(Math.abs(term)) : number(term)) + words);
     const words = { maxpool: () => "the largest of its neighbours goes on", scale: (now) => "batch norm makes it " + now, relu: (now) => "ReLU leaves " + now };
     const after = steps.map((step) => words[step.kind](number(step.value)));
-    const total = "Channel " + c + ": " + terms.join(" + ") + " + " + number(bias) + " (bias) = " + number(sum) + ".";
+    const total = "Channel " + c + ": " + signed.join("") + " = " + number(sum) + ".";
     return total + " Then " + [...after, "the pixel is " + number(value)].join("; ") + ".";
   }
 

@@ -295,7 +295,7 @@ def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
     said = tab.evaluate("document.querySelector('#arithmetic p').textContent").replace("−", "-")
     assert said.startswith("Channel 3: ")
     terms, _, rest = said.removeprefix("Channel 3: ").partition(" = ")
-    parts = [float(term.split()[0]) for term in terms.split(" + ")]
+    parts = [float(term.split()[0]) for term in terms.replace(" - ", " + -").split(" + ")]
     total = float(rest.split(". ")[0])
     assert len(parts) == 5  # four input channels and the bias
     assert sum(parts) == pytest.approx(total, abs=0.03)
