@@ -5,7 +5,7 @@ beside it stand PyTorch's on one thread, on the same machine and in the same min
 multiplications and additions in the same tab. Ready is from the page's load event until the network can answer. The
 longest task is the longest time that the page kept the browser waiting from its start until its first answer, and in
 passes after that. onnxruntime-web takes part where --onnxruntime-web names its package's `dist` folder; it needs
-'wasm-unsafe-eval', a host and the network as ONNX.
+'wasm-unsafe-eval', a host, and the package onnx to write the network.
 
 Usage: python benchmarks/live.py [--site DIR] [--rounds N] [--onnxruntime-web DIR]
 """
@@ -41,8 +41,8 @@ WATCH = """window.tasks = []; new PerformanceObserver(list => tasks.push(...list
 .observe({ type: "longtask", buffered: true });"""
 READY = """new Promise(done => { (function look() {
   performance.getEntriesByName("network ready").length ? done() : setTimeout(look, 5); })(); })"""
-ANSWERED = """new Promise(done => { (function look() {
-  document.getElementById("status").textContent.includes(", then ") ? done(performance.now()) : setTimeout(look, 10); })(); })"""
+ANSWERED = """new Promise(done => { const status = document.getElementById("status"); (function look() {
+  status.textContent.includes(", then ") ? done(performance.now()) : setTimeout(look, 10); })(); })"""
 # The engine of the page, with the network loaded once more, for the page keeps its own to itself.
 LOAD = """(async () => {
   const script = document.createElement("script"); script.src = "assets/network.js";
@@ -138,6 +138,13 @@ def pytorch(network: torch.nn.Module, size: int, rounds: int) -> list[float]:
     return times
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A host that says nothing."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 ONNX = """(async () => { ort.env.wasm.numThreads = 1; const session = await ort.InferenceSession.create("network.onnx");
   const pixels = Float32Array.from({ length: 3 * %d * %d }, (_none, i) => Math.sin(i * 12.9898) * 2), times = [];
   for (let i = 0; i < %d; i++) { const start = performance.now();
@@ -153,7 +160,7 @@ def onnxruntime_web(dist: Path, network: torch.nn.Module, size: int, rounds: int
             shutil.copy(file, folder)
         torch.onnx.export(network, (torch.zeros(1, 3, size, size),), f"{folder}/network.onnx", dynamo=False)
         Path(folder, "index.html").write_text('<!doctype html><script src="ort.wasm.min.js"></script>')
-        handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+        handler = functools.partial(Quiet, directory=folder)
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             with tab(f"http://127.0.0.1:{server.server_address[1]}/index.html") as opened:
@@ -198,6 +205,8 @@ def main() -> None:
     if said.onnxruntime_web:
         times = onnxruntime_web(said.onnxruntime_web, loaded.network, size, said.rounds)
         rows.append(("onnxruntime-web, one thread, without maps", f"{statistics.median(times):.0f} ms"))
+        parts = [said.onnxruntime_web / f"ort{name}" for name in (".wasm.min.js", *ENGINE)]
+        rows.append(("onnxruntime-web, script and engine", kib(*parts)))
     else:
         rows.append(("onnxruntime-web", "left out: --onnxruntime-web names no folder"))
     machine = environment.hardware()
@@ -206,6 +215,7 @@ def main() -> None:
         print(f"| {name} | {value} |")
 
 
+ENGINE = ("-wasm-simd-threaded.mjs", "-wasm-simd-threaded.wasm")
 OWN = (
     "try.html",
     *(f"assets/{name}" for name in ("site.css", "try.css", "theme.js", "try.js", "inside.js", "engine.js")),
