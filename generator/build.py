@@ -14,6 +14,7 @@ from generator import (
     environment,
     exhibits,
     inputs,
+    live,
     models,
     observe,
     pages,
@@ -35,6 +36,7 @@ from generator.records import (
     Explanation,
     Figure,
     LayerPatches,
+    Live,
     Network,
     Photo,
     Report,
@@ -100,6 +102,7 @@ def build(
         data=selection.summary(_data_name(config), classes, root, site.decoded, evaluations["cnn"], photos),
         environment=environment.versions(),
         licences=samples.licence_texts(content / "samples") if config.samples.bundled else {},
+        live=_live(site, loaded[0], photos),
     )
     files = pages.render(report, _figures(site, report), config, templates, content)
     if strict:
@@ -197,6 +200,16 @@ def _sought(
         made = observe.class_images_of(site.results.arrays(key, partial(observe.made_for_classes, loaded)))
         bar.advance()
     return patches, made
+
+
+def _live(site: Site, loaded: Loaded, photos: Sequence[Photo]) -> Live | None:
+    """The first network as a page can run it; where it cannot, that is said and the report does without the page."""
+    key = site.key("live", loaded.digest, [photo.digest for photo in photos])
+    found = live.recorded(site.results.arrays(key, partial(live.tried, loaded, photos)))
+    if isinstance(found, str):
+        terminal.say(f"{loaded.title}: the page that lets visitors try it is left out, for the network {found}")
+        return None
+    return found
 
 
 def _other_class(loaded: Loaded, name: str) -> int | None:

@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from generator.errors import InputError
@@ -21,6 +22,9 @@ from generator.records import Pixels
 MAX_PIXELS = 50_000_000
 # A strip longer than this would be blown up to gigabytes when its shorter side is brought to a network's input size.
 MAX_ASPECT = 20
+# From version 13 on Pillow shrinks pictures more than twice as high as wide vertically first (its pull request 9549),
+# which rounds otherwise: whoever repeats `square` elsewhere must know.
+TALL_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 # What decoders raise on damaged files, beside OSError.
 DAMAGE = (
     OSError,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
+from generator.photos import TALL_FIRST
 from generator.records import (
     Benchmark,
     Calibration,
@@ -25,6 +27,8 @@ from generator.records import (
     Figure,
     Floats,
     LayerPatches,
+    Live,
+    LiveStep,
     Mistake,
     Network,
     Photo,
@@ -271,6 +275,46 @@ def network(
     )
 
 
+def live(class_names: Sequence[str] = CLASSES) -> Live:
+    """A network for 16-pixel photos that a page can run: convolutions of 4 and 8 channels, global maximum, linear."""
+
+    def weighed(kind: Literal["conv", "linear"], outputs: int, inputs: int, side: int) -> LiveStep:
+        numbers = (np.arange(outputs * inputs * side * side) * 37 % 255 - 127).reshape(outputs, -1)
+        return LiveStep(
+            kind,
+            (side, side),
+            padding=(side // 2, side // 2),
+            bits=8,
+            factors=np.full(outputs, 0.01, np.float32),
+            biases=np.zeros(outputs, np.float32),
+            integers=numbers.astype(np.int64),
+        )
+
+    steps = (
+        weighed("conv", 4, 3, 3),
+        LiveStep("relu"),
+        LiveStep("maxpool", (2, 2), (2, 2)),
+        weighed("conv", 8, 4, 3),
+        LiveStep("relu"),
+        LiveStep("global", pool="max"),
+        weighed("linear", len(class_names), 8, 1),
+    )
+    stages = ((1, "features.conv1"), (4, "features.conv2"))
+    half = (0.5, 0.5, 0.5)
+    return Live(
+        "cnn",
+        steps,
+        half,
+        half,
+        cam=4,
+        layer="features.conv2",
+        stages=stages,
+        difference=0.001,
+        photos=3,
+        tall_first=TALL_FIRST,
+    )
+
+
 def data_summary(class_names: Sequence[str] = CLASSES, present: bool = True) -> DataSummary:
     """450, 50 and 50 images a class."""
     count = len(class_names)
@@ -305,7 +349,10 @@ def report(
             network("alexnet", "AlexNet", photos, class_names, runs=()),
         )
     environment = {"python": "3.11.2", "torch": "2.14.1", "seed": "7"}
-    return Report(tuple(networks), tuple(photos), data_summary(class_names, present), environment, tuple(notes))
+    ran = live(networks[0].class_names) if networks else None
+    return Report(
+        tuple(networks), tuple(photos), data_summary(class_names, present), environment, tuple(notes), live=ran
+    )
 
 
 def raster(identifier: str, caption: str = "", table: Table | None = None) -> Figure:

@@ -22,7 +22,7 @@ FLOW = (
     ("train",),
     ("recipes", "checkpoints", "evaluate", "explain", "faithfulness"),
     ("models", "methods", "patches", "class_images"),
-    ("workshop", "observe", "predict"),
+    ("workshop", "observe", "predict", "live"),
     ("selection",),
     ("figures",),
     ("exhibits",),
@@ -48,6 +48,7 @@ TORCH_SIDE = {
     "models",
     "patches",
     "class_images",
+    "live",
 }
 
 DOORS = {  # library -> the modules that may open it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import math
@@ -19,12 +20,15 @@ import pytest
 
 from generator import config
 from generator.errors import InputError
-from generator.pages import formats, render, words
+from generator.pages import formats, network_script, render, words
 from generator.records import Figure, Report
 from tests import synthetic
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "about")
+PAGES = (
+    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
+    "about",
+)  # fmt: skip
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}[a](javascript:alert(2))*b*`c`"
 
 
@@ -322,12 +326,52 @@ def test_images_have_words_and_sizes(documents: dict[str, Document]) -> None:
         assert all(image.get("loading") == "lazy" or "fetchpriority" in image for image in images), path
 
 
-def test_budgets(files: dict[str, bytes]) -> None:
-    def size(suffix: str) -> int:
-        return sum(len(data) for path, data in files.items() if path.endswith(suffix))
+def test_budgets(files: dict[str, bytes], documents: dict[str, Document]) -> None:
+    for path, page in documents.items():
+        scripts = {script["src"] for script in page.every("script")}
+        styles = {link["href"] for link in page.every("link") if link["rel"] == "stylesheet"}
+        assert 0 < sum(len(files[script.removeprefix("./")]) for script in scripts) <= 25 * 1024, path
+        assert 0 < sum(len(files[style]) for style in styles) <= 25 * 1024, path
 
-    assert 0 < size(".css") <= 25 * 1024
-    assert 0 < size(".js") <= 25 * 1024
+
+def test_the_page_that_runs_a_network_says_how_and_names_what_it_loads(
+    files: dict[str, bytes], documents: dict[str, Document]
+) -> None:
+    page = documents["try.html"]
+    loads = next(attributes for _, attributes in page.elements if attributes.get("id") == "live")
+    assert {loads[f"data-{name}"] for name in ("engine", "inside", "network")} <= set(files)
+    samples = [attributes for attributes in page.every("a") if "data-sample" in attributes]
+    assert [sample["data-sample"] for sample in samples] == ["bee", "koala", "slice"]
+    assert all({sample["data-script"], sample["href"].partition("#")[0]} <= set(files) for sample in samples)
+    assert "whole numbers of 8 bits" in page.text
+    assert "by 0.10 % of the largest" in page.text
+
+
+def test_the_scripts_hold_the_network_and_the_photos_to_the_bit(files: dict[str, bytes]) -> None:
+    told = json.loads(files["assets/network.js"].decode().removeprefix("window.liveNetwork = ").removesuffix(";\n"))
+    assert [step["kind"] for step in told["steps"]] == [step.kind for step in synthetic.live().steps]
+    assert told["stages"] == [[1, "stage 1"], [4, "stage 2"]]
+    data = base64.b64decode(told["steps"][0]["data"])
+    assert np.frombuffer(data[:16], "<f4").tolist() == [np.float32(0.01)] * 4
+    # 8-bit numbers are bytes, 128 above what they mean.
+    assert data[32:36] == bytes([128 - 127, 128 - 90, 128 - 53, 128 - 16])
+    seen = synthetic.report().networks[0].explanations["koala"].seen
+    assert base64.b64encode(seen.tobytes()) in files["assets/samples/koala.js"]
+
+
+def test_numbers_of_any_width_are_packed_lowest_bit_first() -> None:
+    # Lifted by 8 they are 0, 8 and 15; by 2048 they are 0x800, 0 and 0xfff.
+    assert network_script.pack(np.array([-8, 0, 7]), 4) == bytes([0x80, 0x0F])
+    assert network_script.pack(np.array([0, -2048, 2047]), 12) == bytes([0x00, 0x08, 0x00, 0xFF, 0x0F])
+
+
+def test_without_a_network_that_can_run_there_is_no_page_for_it() -> None:
+    files = site(replace(synthetic.report(), live=None))
+    assert not {"try.html", "assets/engine.js", "assets/inside.js", "assets/try.js", "assets/try.css"} & set(files)
+    assert "assets/network.js" not in files
+    assert b"try.html" not in files["index.html"]
+    onward = {a["rel"]: a["href"] for a in pages(files)["trust.html"].every("a") if "rel" in a}
+    assert onward["next"] == "about.html"
 
 
 def test_the_current_page_is_marked_and_the_story_goes_on(documents: dict[str, Document]) -> None:

@@ -19,7 +19,10 @@ from generator.exhibits.wording import listed, percent
 from generator.figures import grids, raster
 from generator.records import ConvLayer, Explanation, Figure, Network, Photo, Pixels, Report
 
-PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "about")
+PAGES = (
+    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
+    "about",
+)  # fmt: skip
 SQUARE = 480
 SOCIAL = (630, 1200)  # what Open Graph readers ask for
 TEASER = (500, 800)

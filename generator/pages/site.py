@@ -15,17 +15,23 @@ from generator.config import Config
 from generator.exhibits import slug
 from generator.pages import words
 from generator.pages.facts import Portrait, course, portrait
+from generator.pages.network_script import Shipped, shipped
 from generator.pages.results import results
 from generator.records import Figure, Photo, Report
 
 # In the order of the story. Each has templates/<name>.html and content/<name>.md.
-PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "about")
+PAGES = (
+    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
+    "about",
+)  # fmt: skip
 # Those that show one photo at a time, each photo on a page of its own: <name>-<photo>.html.
 SAMPLED = ("feature-maps", "grad-cam")
 # Has a page for each convolution, from a template of its own: filters-<network>-conv<number>.html.
 LAYERED, LAYER = "filters", "filters-layer.html"
 # Has a page for each network's mistakes: evaluation-<network>-mistakes.html.
 JUDGED, MISTAKES = "evaluation", "evaluation-mistakes.html"
+# Runs a network in the browser: left out, with what it alone loads, where the report has none that can.
+LIVE, LIVE_FILES = "try", ("engine.js", "inside.js", "try.js", "try.css")
 STATIC = (".css", ".js")
 
 
@@ -59,15 +65,18 @@ def render(
         InputError: for a mistake in a template or a content file, with file and line.
     """
     portraits = tuple(portrait(network, report.photos) for network in report.networks)
-    pages, texts = words.environments(templates, _facts(report, portraits, figures, config))
-    sources = {name: _source(pages, f"{name}.html") for name in PAGES}
+    live = _shipped(report)
+    pages, texts = words.environments(templates, {**_facts(report, portraits, figures, config), "live": live})
+    shown = [name for name in PAGES if name != LIVE or live]
+    sources = {name: _source(pages, f"{name}.html") for name in shown}
     sources[LAYERED] += _source(pages, LAYER)
     sources[JUDGED] += _source(pages, MISTAKES)
-    spoken = {name: words.read(content / f"{name}.md", texts, sources[name]) for name in PAGES}
-    story = tuple(Page(name, *(spoken[name].text(key) for key in words.FRONT_MATTER)) for name in PAGES)
+    spoken = {name: words.read(content / f"{name}.md", texts, sources[name]) for name in shown}
+    story = tuple(Page(name, *(spoken[name].text(key) for key in words.FRONT_MATTER)) for name in shown)
     pages.globals["pages"] = story
     files = {path: data for figure in figures.values() for path, data in figure.files.items()}
-    files |= _static(templates)
+    files |= _static(templates, () if live else LIVE_FILES)
+    files |= live.files if live else {}
     files |= {licence_path(name): text.encode() for name, text in report.licences.items()}
     for page in story:
         files |= _pages(pages, page, story, spoken[page.name], report.photos)
@@ -173,10 +182,18 @@ def _compact(html: str) -> str:
     )
 
 
-def _static(templates: Sequence[Path]) -> dict[str, bytes]:
+def _shipped(report: Report) -> Shipped | None:
+    """What the page that runs a network loads."""
+    if report.live is None:
+        return None
+    return shipped(report.live, next(one for one in report.networks if one.id == report.live.network))
+
+
+def _static(templates: Sequence[Path], without: Sequence[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for folder in reversed(templates):
-        found |= {f"assets/{file.name}": file.read_bytes() for file in folder.iterdir() if file.suffix in STATIC}
+        files = [file for file in folder.iterdir() if file.suffix in STATIC and file.name not in without]
+        found |= {f"assets/{file.name}": file.read_bytes() for file in files}
     return dict(sorted(found.items()))
 
 

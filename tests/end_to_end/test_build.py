@@ -23,7 +23,10 @@ from generator.__main__ import main
 from tests.conftest import SmallDataSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = ("index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "about")
+PAGES = (
+    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
+    "about",
+)  # fmt: skip
 REPORT = """
 [report]
 title = "Shapes & <b>colours</b>"

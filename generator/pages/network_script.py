@@ -1,0 +1,85 @@
+"""What the page that runs a network loads: the network, and each sample as the network is given it, as scripts.
+
+Scripts, because a page that was opened from a file may load nothing else; base64, because a script is text.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.records import Live, LiveStep, Network, Pixels
+
+SCRIPT = "assets/network.js"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """The scripts, and what the page says about them."""
+
+    live: Live
+    script: str  # path of the network
+    samples: Mapping[str, str]  # Photo.id -> path
+    files: Mapping[str, bytes]  # all of them
+    size: int  # of the network, in bytes
+
+    @property
+    def bits(self) -> list[int]:
+        """How many a weight has, from the fewest on."""
+        return sorted({step.bits for step in self.live.steps if step.bits})
+
+
+def shipped(live: Live, network: Network) -> Shipped:
+    """All that the page asks for once it is read."""
+    samples = {photo: f"assets/samples/{photo}.js" for photo in network.explanations}
+    files = {SCRIPT: network_script(live, network)}
+    files |= {path: sample_script(photo, network.explanations[photo].seen) for photo, path in samples.items()}
+    return Shipped(live, SCRIPT, samples, files, len(files[SCRIPT]))
+
+
+def network_script(live: Live, network: Network) -> bytes:
+    """The network as `Engine.load` of templates/engine.js reads it."""
+    titles = {stage.layer: stage.title for one in network.explanations.values() for stage in one.stages}
+    told = {
+        "size": network.input_size,
+        "resize": network.resize or network.input_size,
+        "tallFirst": live.tall_first,
+        "mean": live.mean,
+        "std": live.std,
+        "classes": network.class_names,
+        "cam": live.cam,
+        "stages": [[place, titles.get(layer, layer)] for place, layer in live.stages],
+        "steps": [_step(step) for step in live.steps],
+    }
+    return f"window.liveNetwork = {json.dumps(told, ensure_ascii=True)};\n".encode()
+
+
+def sample_script(photo: str, seen: Pixels) -> bytes:
+    """A photo as the network is given it, (S, S, 3) row by row: exact, whatever a browser makes of image files."""
+    data = base64.b64encode(np.ascontiguousarray(seen).tobytes()).decode()
+    return f'(window.liveSamples ??= {{}})["{photo}"] = "{data}";\n'.encode()
+
+
+def pack(integers: NDArray[np.int64], bits: int) -> bytes:
+    """Whole numbers in [-2^(bits - 1), 2^(bits - 1)) as `bits` bits each above the lowest, the lowest bit first."""
+    lifted = (integers.reshape(-1, 1) + 2 ** (bits - 1)).astype("<u2").view(np.uint8)
+    single = np.unpackbits(lifted, axis=1, bitorder="little")[:, :bits]  # (n, 16) -> (n, bits)
+    return np.packbits(single, bitorder="little").tobytes()
+
+
+def _step(step: LiveStep) -> dict[str, object]:
+    told: dict[str, object] = {"kind": step.kind}
+    if step.kind in ("conv", "maxpool"):
+        told |= {"kernel": step.kernel, "stride": step.stride, "padding": step.padding}
+    if step.kind == "global":
+        told["pool"] = step.pool
+    if step.factors is not None and step.biases is not None:
+        floats = np.concatenate([step.factors, step.biases]).astype("<f4").tobytes()
+        packed = b"" if step.integers is None else pack(step.integers, step.bits)
+        told |= {"out": len(step.factors), "bits": step.bits, "data": base64.b64encode(floats + packed).decode()}
+    return told

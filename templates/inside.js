@@ -1,0 +1,156 @@
+// What happens inside the network for the photo that is shown: every feature map, and the arithmetic behind one pixel.
+// It comes with the network, when the page can already be read.
+"use strict";
+function Inside({ model, layers, of, element, canvas, number, paint, frame, turn, MAPS, SIGNED }) {
+  const WIDTH = 288; // of a stage's picture, about, so that all are shown alike
+  const PARTS = 6; // input channels that are shown one by one
+  let opened = false; // whether the numbers are
+  let chosen = false; // whether the visitor chose the pixel
+
+  function nameOf(place, channel) {
+    return place ? "input channel " + channel : ["red", "green", "blue"][channel];
+  }
+
+  // All maps of a stage in one picture.
+  function mosaic([place, title]) {
+    const [channels, high, wide] = model.layers[place].shape;
+    const across = Math.max(1, Math.min(channels, Math.floor(WIDTH / (wide + 1))));
+    const picture = canvas(across * (wide + 1) - 1, Math.ceil(channels / across) * (high + 1) - 1, "pixels");
+    const words = channels + " maps of " + high + " × " + wide;
+    picture.setAttribute("role", "img");
+    picture.setAttribute("aria-label", title + ": " + words);
+    const choose = (event) => pick(event, picture, place, across);
+    picture.addEventListener("pointerdown", choose);
+    picture.addEventListener("pointermove", (event) => event.buttons && choose(event));
+    const note = element("figcaption");
+    const sight = element("span", { className: "sight", hidden: true }); // around the map of the chosen unit
+    const role = element("p", { className: "role" }, title + " ", element("small", {}, words));
+    const figure = element("figure", {}, role, element("div", { className: "stack" }, picture, sight), note);
+    return { place, across, picture, note, figure, sight };
+  }
+
+  function pick(event, picture, place, across) {
+    const [channels, high, wide] = model.layers[place].shape;
+    const area = picture.getBoundingClientRect();
+    const x = Math.floor(((event.clientX - area.left) / area.width) * picture.width);
+    const y = Math.floor(((event.clientY - area.top) / area.height) * picture.height);
+    const c = Math.floor(y / (high + 1)) * across + Math.floor(x / (wide + 1));
+    if (c >= channels) return;
+    address(place, c, y % (high + 1), x % (wide + 1));
+    chosen = true;
+    showUnit();
+  }
+
+  function address(place, c, y, x) {
+    of("which").value = place;
+    of("channel").value = c;
+    of("row").value = y;
+    of("column").value = x;
+  }
+
+  async function show() {
+    for (const { place, across, picture, note } of mosaics) {
+      const { shape, output } = model.layers[place];
+      const [channels, high, wide] = shape;
+      const most = output.reduce((a, b) => Math.max(a, b), 0);
+      for (let c = 0; c < channels; c++) {
+        const map = output.subarray(c * high * wide, (c + 1) * high * wide);
+        paint(picture, map, MAPS, 0, most, (c % across) * (wide + 1), Math.floor(c / across) * (high + 1), wide, high);
+      }
+      note.textContent = "The brightest pixel is " + number(most) + ".";
+      await turn();
+    }
+    if (!chosen) brightest();
+    showUnit();
+  }
+
+  function brightest() {
+    const { place } = mosaics[0];
+    const { shape, output } = model.layers[place];
+    const best = output.indexOf(output.reduce((a, b) => Math.max(a, b)));
+    address(place, Math.floor(best / (shape[1] * shape[2])), Math.floor(best / shape[2]) % shape[1], best % shape[2]);
+  }
+
+  // The sum behind one pixel of a feature map.
+  function showUnit() {
+    const place = Number(of("which").value);
+    const { shape, output } = model.layers[place];
+    const [c, y, x] = ["channel", "row", "column"].map(function (id, axis) {
+      of(id).max = shape[axis] - 1;
+      return (of(id).value = Math.min(shape[axis] - 1, Math.max(0, Math.round(Number(of(id).value)))));
+    });
+    const unit = Engine.unit(model, place, c, y, x);
+    if (!unit) return;
+    for (const one of mosaics) {
+      one.sight.hidden = one.place !== place;
+      const { width, height } = one.picture;
+      const [left, top] = [(c % one.across) * (shape[2] + 1), Math.floor(c / one.across) * (shape[1] + 1)];
+      const shares = { left: left / width, top: top / height, width: shape[2] / width, height: shape[1] / height };
+      for (const side in shares) one.sight.style[side] = 100 * shares[side] + "%";
+    }
+    const value = output[(c * shape[1] + y) * shape[2] + x];
+    const ends = Engine.field(model, unit.place, unit.y, unit.x);
+    frame(ends);
+    const whole = element("div", { className: "whole" }, sight(ends), element("p", {}, account(unit, c, value)));
+    const parts = element("ol", { className: "parts" }, ...unit.parts.slice(0, PARTS).map((part) => showPart(unit, part)));
+    of("arithmetic").replaceChildren(whole, parts, products(unit));
+  }
+
+  // The sum in words and numbers, from the input to the pixel.
+  function account({ parts, bias, sum, steps }, c, value) {
+    const rest = parts.slice(PARTS);
+    const terms = parts.slice(0, PARTS).map((part) => [part.sum, ""]);
+    if (rest.length) terms.push([rest.reduce((sum, part) => sum + part.sum, 0), " (the other " + rest.length + " channels)"]);
+    terms.push([bias, " (bias)"]);
+    const signed = terms.map(([term, words], i) => (i ? (term < 0 ? " − " : " + ") + number(Math.abs(term)) : number(term)) + words);
+    const words = { maxpool: () => "the largest of its neighbours goes on", scale: (now) => "batch norm makes it " + now, relu: (now) => "ReLU leaves " + now };
+    const after = steps.map((step) => words[step.kind](number(step.value)));
+    const total = "Channel " + c + ": " + signed.join("") + " = " + number(sum) + ".";
+    return total + " Then " + [...after, "the pixel is " + number(value)].join("; ") + ".";
+  }
+
+  function sight([top, left, bottom, right]) {
+    const picture = canvas(112, 112);
+    const context = picture.getContext("2d");
+    const source = layers.seen.hidden ? layers.photo : layers.seen;
+    const unit = source.width / model.size;
+    context.imageSmoothingEnabled = layers.seen.hidden;
+    context.drawImage(source, left * unit, top * unit, (right - left) * unit, (bottom - top) * unit, 0, 0, 112, 112);
+    const words = "What the unit sees: " + (bottom - top) + " × " + (right - left) + " pixels of the photo.";
+    return element("figure", {}, picture, element("figcaption", {}, words));
+  }
+
+  function showPart({ place, kernel }, { channel, filter, patch, sum }) {
+    const three = [patch, filter, filter.map((weight, i) => weight * patch[i])].map(function (values) {
+      const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+      const picture = canvas(kernel[1], kernel[0], "pixels");
+      paint(picture, values, SIGNED, -most, most);
+      return picture;
+    });
+    const signs = [three[0], "×", three[1], "=", three[2]];
+    return element("li", {}, element("p", {}, nameOf(place, channel) + ": " + number(sum)), element("div", { className: "three" }, ...signs));
+  }
+
+  function products({ place, kernel, parts }) {
+    const { channel, filter, patch } = parts[0];
+    const cell = (i) => element("td", {}, number(patch[i]) + " × " + number(filter[i], 3) + " = " + number(patch[i] * filter[i], 3));
+    const rows = Array.from({ length: kernel[0] }, (_none, y) =>
+      element("tr", {}, ...Array.from({ length: kernel[1] }, (_cell, x) => cell(y * kernel[1] + x))),
+    );
+    const region = element("section", { className: "scroll", tabIndex: 0 }, element("table", {}, element("tbody", {}, ...rows)));
+    region.setAttribute("aria-label", "Products of " + nameOf(place, channel));
+    const found = element("details", { open: opened }, element("summary", {}, "The numbers of " + nameOf(place, channel)), region);
+    found.addEventListener("toggle", () => (opened = found.open));
+    return found;
+  }
+
+  const mosaics = model.stages.map(mosaic);
+  of("stages").replaceChildren(...mosaics.map(({ figure }) => figure));
+  of("which").replaceChildren(...model.stages.map(([place, title]) => element("option", { value: place }, title)));
+  for (const id of ["which", "channel", "row", "column"])
+    of(id).addEventListener("input", function () {
+      chosen = true;
+      showUnit();
+    });
+  return { show };
+}

@@ -1,0 +1,522 @@
+// The page in which the network runs: photos come in, the answer, the heat maps and everything behind them go out.
+// Nothing leaves the page. Without this script the page shows a worked example of the report.
+"use strict";
+(function () {
+  const SLICE = 12; // milliseconds of work before the browser has its turn
+  const LARGEST = 50e6; // pixels, and sides at most 20 to 1, as generator/photos.py accepts them
+  const LONGEST = 20;
+  const DISPLAY = 448; // side of the photo on the page
+  const SHOWN = { answers: 5, channels: 8 };
+  const HEAT = ramp("000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4"); // inferno
+  const MAPS = ramp("440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"); // viridis
+
+  const page = document.getElementById("live");
+  const of = (id) => document.getElementById(id);
+  const stage = of("stage");
+  const status = of("status");
+
+  let model = null; // the network, once it is loaded
+  let photo = null; // { title, bytes: (S, S, 3) as the network is given it }
+  let ink = null; // a colour for each of its pixels, 0 where nothing is drawn
+  let strokes = []; // the ink before each stroke, to undo
+  let cursor = null; // { x, y } of the square or the brush, in its pixels; null: no square
+  let target = null; // the class whose map is shown; null: the answer
+  let inside = null; // what templates/inside.js shows
+  let answer = null; // { logits, shares, order, cams }
+  let wanted = false;
+  let busy = false;
+
+  // Small things
+
+  function element(name, properties, ...children) {
+    const made = Object.assign(document.createElement(name), properties);
+    made.append(...children);
+    return made;
+  }
+
+  function canvas(width, height, className) {
+    return element("canvas", { width, height, className: className || "" });
+  }
+
+  function number(value, digits) {
+    const text = Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) < 0.001 && value ? value.toExponential(1) : value.toFixed(digits ?? 2);
+    return text.replace("-", "−");
+  }
+
+  const parts = (colour) => [(colour >> 16) & 255, (colour >> 8) & 255, colour & 255];
+  const percent = (share) => (100 * share).toFixed(1) + "\u00a0%";
+
+  // Colours written as hexadecimal numbers -> 256 of them, evenly between, as an image's bytes have them.
+  function ramp(text) {
+    const stops = text.split(" ").map((stop) => [0, 2, 4].map((at) => parseInt(stop.slice(at, at + 2), 16)));
+    const bytes = new Uint8ClampedArray(4 * 256).fill(255);
+    for (let i = 0; i < 256; i++) {
+      const at = (i / 255) * (stops.length - 1);
+      const low = Math.min(Math.floor(at), stops.length - 2);
+      bytes.set(stops[low].map((value, c) => value + (stops[low + 1][c] - value) * (at - low)), 4 * i);
+    }
+    return new Uint32Array(bytes.buffer);
+  }
+
+  // Values from least to most in the colours of a ramp.
+  function paint(target, values, colours, least, most, left = 0, top = 0, width = target.width, height = target.height) {
+    const image = new ImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
+    const scale = most > least ? 255.99 / (most - least) : 0;
+    for (let i = 0; i < pixels.length; i++) pixels[i] = colours[Math.min(255, Math.max(0, ((values[i] - least) * scale) | 0))];
+    target.getContext("2d").putImageData(image, left, top);
+  }
+
+  // The browser's turn.
+  const channel = new MessageChannel();
+  const turns = [];
+  channel.port1.onmessage = () => turns.shift()();
+  const turn = () => new Promise((done) => (turns.push(done), channel.port2.postMessage(0)));
+
+  // A generator to its end, a slice at a time.
+  async function finish(work) {
+    for (let start = performance.now(); ; ) {
+      const { done, value } = work.next();
+      if (done) return value;
+      if (performance.now() - start < SLICE) continue;
+      await turn();
+      start = performance.now();
+    }
+  }
+
+  const scripts = {};
+  function load(src) {
+    return (scripts[src] ??= new Promise(function (done, fail) {
+      document.head.append(element("script", { src, onload: done, onerror: () => fail(new Error(src + " could not be loaded")) }));
+    }));
+  }
+
+  function unpack(text) {
+    return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  }
+
+  function say(text) {
+    status.textContent = text;
+  }
+
+  // The network
+
+  let loading = null;
+  function ready() {
+    return (loading ??= (async function () {
+      await Promise.all([load(page.dataset.engine), load(page.dataset.inside), load(page.dataset.network)]);
+      await turn();
+      model = await finish(Engine.load(window.liveNetwork));
+      delete window.liveNetwork;
+      performance.mark("network ready");
+      furnish();
+    })().catch(() => say("The network could not be loaded, so this page can only show the worked example.")));
+  }
+
+  // One pass at a time; what changes meanwhile is seen by the next.
+  async function update() {
+    wanted = true;
+    if (busy || !photo) return;
+    busy = true;
+    await ready();
+    while (wanted && model) {
+      wanted = false;
+      const logits = await finish(Engine.run(model, input()));
+      const shares = Engine.softmax(logits);
+      const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
+      answer = { logits: logits.slice(), shares, order, cams: Engine.cams(model) };
+      showAnswers();
+      await turn();
+      showMap();
+      await turn();
+      await inside.show();
+      announce();
+    }
+    busy = false;
+  }
+
+  // The photo with what is drawn on it; the square is the mean colour, 0 once normalised.
+  function input() {
+    const { size } = model;
+    const bytes = photo.bytes.slice();
+    ink.forEach((colour, i) => colour && bytes.set(parts(colour), 3 * i));
+    const pixels = Engine.normalise(model, bytes);
+    const [left, top, right, bottom] = square();
+    for (let y = top; y < bottom; y++)
+      for (let x = left; x < right; x++) for (let c = 0; c < 3; c++) pixels[(c * size + y) * size + x] = 0;
+    return pixels;
+  }
+
+  function square() {
+    if (!cursor || tool() !== "patch") return [0, 0, 0, 0];
+    const side = Number(of("size").value);
+    const [left, top] = [cursor.x, cursor.y].map((at) => Math.round(at - side / 2));
+    const within = (at) => Math.min(model.size, Math.max(0, at));
+    return [left, top, left + side, top + side].map(within);
+  }
+
+  let quiet = 0;
+  function announce() {
+    clearTimeout(quiet);
+    const { order, shares } = answer;
+    const found = order.slice(0, 2).map((k) => model.classes[k] + " " + percent(shares[k]));
+    quiet = setTimeout(() => say(photo.title + ": " + found.join(", then ") + "."), 400);
+  }
+
+  // Photos
+
+  async function show(found) {
+    photo = found;
+    ink = new Int32Array(found.bytes.length / 3);
+    strokes = [];
+    cursor = null;
+    target = null;
+    of("shown").textContent = found.title;
+    history();
+    drawEdits();
+    await update();
+  }
+
+  async function sample(link) {
+    await Promise.all([load(link.dataset.script), ready()]);
+    if (!model) return;
+    mark(link);
+    const bytes = unpack(window.liveSamples[link.dataset.sample]);
+    const picture = element("img", { src: link.dataset.photo || link.querySelector("img")?.src || "" });
+    await picture.decode().catch(() => 0);
+    lay(picture, picture.naturalWidth, picture.naturalHeight, bytes);
+    await show({ title: link.title, bytes });
+  }
+
+  function mark(link) {
+    for (const other of page.querySelectorAll("[data-sample]")) other.toggleAttribute("aria-current", other === link);
+    link?.setAttribute("aria-current", "true");
+  }
+
+  // The middle of a picture as the visitor sees it, and as the network does.
+  function lay(picture, width, height, bytes) {
+    const { size, resize } = model;
+    const side = (Math.min(width, height) * size) / resize;
+    const context = layers.photo.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    if (side) context.drawImage(picture, (width - side) / 2, (height - side) / 2, side, side, 0, 0, DISPLAY, DISPLAY);
+    const image = new ImageData(size, size);
+    for (let i = 0; i < size * size; i++) image.data.set([bytes[3 * i], bytes[3 * i + 1], bytes[3 * i + 2], 255], 4 * i);
+    layers.seen.getContext("2d").putImageData(image, 0, 0);
+  }
+
+  // A file or a blob from the visitor -> a photo, or a sentence that says why not.
+  async function take(file, title) {
+    const name = title || file.name || "Your photo";
+    say("Reading " + name + " …");
+    try {
+      await ready();
+      if (!model) return;
+      const [picture, bytes] = await read(file, name);
+      lay(picture, picture.width, picture.height, bytes);
+      picture.close();
+      mark(null);
+      await show({ title: name, bytes });
+    } catch (problem) {
+      say(problem.message);
+    }
+  }
+
+  async function read(file, name) {
+    if (!file.size) throw new Error(name + " is empty: it has 0 bytes.");
+    if (!honest())
+      throw new Error("This browser changes what a page reads from pictures, as Firefox does to resist fingerprinting, so the network would answer to noise. The report’s own photos still work.");
+    const url = URL.createObjectURL(file);
+    const image = element("img", { src: url });
+    await new Promise((done) => (image.onload = image.onerror = done));
+    const [width, height] = [image.naturalWidth, image.naturalHeight];
+    URL.revokeObjectURL(url);
+    if (!width || !height) throw new Error(name + " is no image that this browser can read.");
+    if (width * height > LARGEST)
+      throw new Error(name + " has " + Math.round((width * height) / 1e6) + " million pixels, more than the 50 million that this page takes; make it smaller first.");
+    if (Math.max(width, height) > LONGEST * Math.min(width, height))
+      throw new Error(name + " is " + width + " × " + height + ": its sides may be at most 20 to 1; crop it first.");
+    const options = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
+    const picture = await createImageBitmap(file, options).catch(() => null);
+    if (!picture) throw new Error(name + " is damaged: this browser could not read it to its end.");
+    return [picture, await cut(picture)];
+  }
+
+  // Strips of rows at a time, so that a photo of 12 million pixels does not hold the page up. Tall photos go through it
+  // on their side, as the report's version of Pillow shrinks them: vertically first.
+  async function cut(picture) {
+    const { size, resize, tallFirst } = model;
+    const turned = tallFirst && picture.height > 2 * picture.width && resize < picture.width;
+    const [width, height] = turned ? [picture.height, picture.width] : [picture.width, picture.height];
+    const cutter = Engine.cutter(width, height, size, resize);
+    const rows = Math.max(1, Math.min(height, Math.floor(4e5 / width)));
+    const strip = canvas(width, rows);
+    const context = strip.getContext("2d", { willReadFrequently: true });
+    if (turned) context.setTransform(0, 1, 1, 0, 0, 0); // rows become columns
+    context.imageSmoothingEnabled = false;
+    context.fillStyle = "#fff"; // transparency lies on white
+    for (let top = 0; top < height; top += rows) {
+      const count = Math.min(rows, height - top);
+      const [left, above, across, down] = turned ? [top, 0, count, width] : [0, top, width, count];
+      context.fillRect(0, 0, across, down);
+      context.drawImage(picture, left, above, across, down, 0, 0, across, down);
+      cutter.add(context.getImageData(0, 0, width, count).data, count);
+      await turn();
+    }
+    const bytes = cutter.finish();
+    return turned ? bytes.map((_none, i) => bytes[3 * (size * (Math.floor(i / 3) % size) + Math.floor(i / 3 / size)) + (i % 3)]) : bytes;
+  }
+
+  // Whether pixels are read as they were drawn.
+  function honest() {
+    const probe = canvas(16, 16);
+    const context = probe.getContext("2d", { willReadFrequently: true });
+    const drawn = new ImageData(16, 16);
+    drawn.data.forEach((_none, i) => (drawn.data[i] = i % 4 === 3 ? 255 : (i * 37) % 256));
+    context.putImageData(drawn, 0, 0);
+    return context.getImageData(0, 0, 16, 16).data.every((value, i) => value === drawn.data[i]);
+  }
+
+  async function film() {
+    const button = of("camera");
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      const video = element("video", { srcObject: stream, muted: true, playsInline: true });
+      stage.append(video);
+      await video.play();
+      button.textContent = "Take the photo";
+      button.onclick = async function () {
+        const frame = canvas(video.videoWidth, video.videoHeight);
+        frame.getContext("2d").drawImage(video, 0, 0);
+        stream.getTracks().forEach((track) => track.stop());
+        video.remove();
+        button.textContent = "Use the camera";
+        button.onclick = film;
+        frame.toBlob((blob) => take(blob, "Your photo"));
+      };
+    } catch {
+      say("The camera cannot be used: there is none, or it was not allowed.");
+    }
+  }
+
+  // What lies on the photo
+
+  const layers = {};
+
+  function furnish() {
+    const { size, classes } = model;
+    stage.replaceChildren();
+    layers.photo = canvas(DISPLAY, DISPLAY);
+    layers.seen = canvas(size, size, "pixels");
+    layers.ink = canvas(size, size, "pixels");
+    layers.heat = canvas(128, 128, "heat");
+    layers.sight = element("span", { className: "sight", hidden: true });
+    stage.append(...Object.values(layers));
+    layers.seen.hidden = !of("seen").checked;
+    stage.tabIndex = 0;
+    stage.setAttribute("role", "application");
+    stage.setAttribute("aria-label", "The photo. Arrow keys move the grey square or the brush, the space bar paints.");
+    of("classes").replaceChildren(...classes.map((name, k) => element("li", {}, tile(name, k))));
+    inside = Inside({ model, layers, of, element, canvas, number, paint, frame, turn, MAPS, SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f") });
+    page.parentElement.querySelectorAll(".scripted").forEach((one) => one.classList.remove("scripted"));
+    of("camera").hidden = !navigator.mediaDevices?.getUserMedia;
+    strength();
+  }
+
+  function tile(name, k) {
+    const { shape } = model.layers[model.cam];
+    const button = element("button", { type: "button" }, canvas(shape[2], shape[1]), name, element("br"), element("small"));
+    for (const event of ["pointerenter", "focus", "click"]) button.addEventListener(event, () => choose(k));
+    return button;
+  }
+
+  function choose(k) {
+    target = k;
+    if (answer) showMap();
+  }
+
+  const tool = () => document.querySelector("[name=tool]:checked").value;
+
+  function drawEdits() {
+    const context = layers.ink.getContext("2d");
+    const image = new ImageData(model.size, model.size);
+    ink.forEach((colour, i) => colour && image.data.set([...parts(colour), 255], 4 * i));
+    context.putImageData(image, 0, 0);
+    const [left, top, right, bottom] = square();
+    context.fillStyle = "rgb(" + model.mean.map((value) => Math.round(255 * value)) + ")";
+    context.fillRect(left, top, right - left, bottom - top);
+    const reach = tool() === "patch" ? 0 : Number(of("size").value) / 2;
+    frame(cursor && reach ? [cursor.y - reach, cursor.x - reach, cursor.y + reach, cursor.x + reach] : null);
+  }
+
+  // A frame around a part of the photo: [top, left, bottom, right] in the network's pixels.
+  function frame(ends) {
+    layers.sight.hidden = !ends;
+    if (!ends) return;
+    const [top, left, bottom, right] = ends.map((at) => (100 * Math.min(model.size, Math.max(0, at))) / model.size);
+    Object.assign(layers.sight.style, { top: top + "%", left: left + "%", width: right - left + "%", height: bottom - top + "%" });
+  }
+
+  function brush(from, to) {
+    const { size } = model;
+    const radius = Number(of("size").value) / 2;
+    const colour = tool() === "erase" ? 0 : parseInt(of("colour").value.slice(1), 16) | (1 << 24);
+    const steps = Math.max(1, Math.ceil(2 * Math.hypot(to.x - from.x, to.y - from.y)));
+    for (let step = 0; step <= steps; step++) {
+      const x0 = from.x + ((to.x - from.x) * step) / steps;
+      const y0 = from.y + ((to.y - from.y) * step) / steps;
+      for (let i = 0; i < size * size; i++)
+        if (Math.hypot((i % size) + 0.5 - x0, Math.floor(i / size) + 0.5 - y0) <= Math.max(0.71, radius)) ink[i] = colour;
+    }
+  }
+
+  function history() {
+    of("undo").disabled = !strokes.length;
+    of("clear").disabled = !strokes.length && !cursor;
+  }
+
+  function edit(change) {
+    if (!photo) return;
+    change();
+    history();
+    drawEdits();
+    update();
+  }
+
+  const remember = () => strokes.push(ink.slice());
+  const undo = () => strokes.length && edit(() => (ink = strokes.pop()));
+
+  function at(event) {
+    const area = stage.getBoundingClientRect();
+    const [x, y] = [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height];
+    return { x: x * model.size, y: y * model.size };
+  }
+
+  let held = false;
+  function press(event) {
+    if (!photo || event.button) return;
+    held = true;
+    stage.setPointerCapture(event.pointerId);
+    if (tool() !== "patch") remember();
+    cursor = at(event);
+    drag(event);
+  }
+
+  function drag(event) {
+    if (!held) return;
+    const before = cursor;
+    edit(function () {
+      cursor = at(event);
+      if (tool() !== "patch") brush(before, cursor);
+    });
+  }
+
+  function move(event) {
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const paints = event.key === " " && tool() !== "patch" && cursor;
+    if (!photo || (!by && !paints)) return;
+    event.preventDefault();
+    edit(function () {
+      if (paints) return remember(), brush(cursor, cursor);
+      const within = (value) => Math.min(model.size, Math.max(0, value));
+      const step = event.shiftKey ? 8 : 1;
+      const { x, y } = cursor ?? { x: model.size / 2, y: model.size / 2 };
+      cursor = { x: within(x + step * by[0]), y: within(y + step * by[1]) };
+    });
+  }
+
+  // Answers
+
+  function showAnswers() {
+    const { order, shares, cams } = answer;
+    const rows = order.slice(0, SHOWN.answers).map(function (k) {
+      const button = element("button", { type: "button" }, model.classes[k]);
+      button.addEventListener("click", () => choose(k));
+      const bar = element("span");
+      bar.style.width = 100 * shares[k] + "%";
+      const name = element("th", { scope: "row" }, button);
+      return element("tr", {}, name, element("td", { className: "bar" }, bar), element("td", { className: "n" }, percent(shares[k])));
+    });
+    of("answers").tBodies[0].replaceChildren(...rows);
+    const most = cams.reduce((a, b) => Math.max(a, b), 0);
+    const cells = cams.length / shares.length;
+    of("classes").querySelectorAll("button").forEach(function (button, k) {
+      paint(button.querySelector("canvas"), cams.subarray(k * cells, (k + 1) * cells), HEAT, 0, most);
+      button.querySelector("small").textContent = percent(shares[k]);
+    });
+  }
+
+  function showMap() {
+    const { order, cams, shares } = answer;
+    const k = target ?? order[0];
+    const [, high, wide] = model.layers[model.cam].shape;
+    const map = cams.subarray(k * high * wide, (k + 1) * high * wide);
+    const most = map.reduce((a, b) => Math.max(a, b), 0);
+    const least = map.reduce((a, b) => Math.min(a, b), most);
+    layers.heat.hidden = !most;
+    paint(layers.heat, Engine.enlarge(map, high, wide, 128), HEAT, least, most);
+    const found = most ? "Raw maximum " + number(most) + "." : "No positive evidence: the map is zero everywhere.";
+    of("map").textContent = "Map of " + model.classes[k] + ", " + percent(shares[k]) + ". " + found;
+    of("classes").querySelectorAll("button").forEach((button, place) => button.setAttribute("aria-pressed", String(place === k)));
+    showDeciding(k, high, wide);
+  }
+
+  function showDeciding(k, high, wide) {
+    const { output } = model.layers[model.cam];
+    const given = Engine.contributions(model, k);
+    const order = [...given.keys()].sort((a, b) => given[b] - given[a]).slice(0, SHOWN.channels);
+    const most = order.reduce((found, c) => output.subarray(c * high * wide, (c + 1) * high * wide).reduce((a, b) => Math.max(a, b), found), 0);
+    of("deciding").replaceChildren(
+      ...order.map(function (c) {
+        const map = canvas(wide, high, "pixels");
+        paint(map, output.subarray(c * high * wide, (c + 1) * high * wide), MAPS, 0, most);
+        return element("li", {}, map, element("p", {}, "channel " + c + ": " + (given[c] > 0 ? "+" : "") + number(given[c])));
+      }),
+    );
+  }
+
+  function strength() {
+    document.documentElement.style.setProperty("--strength", of("strength").value / 100);
+    of("strength").setAttribute("aria-valuetext", of("strength").value + " percent");
+  }
+
+  // Beginning
+
+  for (const link of page.querySelectorAll("[data-sample]"))
+    link.addEventListener("click", function (event) {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      sample(link);
+    });
+  of("file").addEventListener("change", () => of("file").files[0] && take(of("file").files[0]));
+  of("camera").onclick = film;
+  of("strength").addEventListener("input", strength);
+  of("seen").addEventListener("change", () => (layers.seen.hidden = !of("seen").checked));
+  of("size").addEventListener("input", () => edit(() => 0));
+  for (const choice of document.getElementsByName("tool")) choice.addEventListener("change", () => edit(() => 0));
+  of("undo").addEventListener("click", undo);
+  of("clear").addEventListener("click", () => edit(() => (remember(), ink.fill(0), (cursor = null))));
+  stage.addEventListener("pointerdown", press);
+  stage.addEventListener("pointermove", drag);
+  for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (held = false));
+  stage.addEventListener("keydown", move);
+  document.addEventListener("keydown", (event) => (event.ctrlKey || event.metaKey) && event.key === "z" && undo());
+  document.addEventListener("paste", (event) => event.clipboardData.files[0] && take(event.clipboardData.files[0]));
+  document.addEventListener("dragover", function (event) {
+    event.preventDefault();
+    stage.classList.add("over");
+  });
+  for (const end of ["dragleave", "drop"]) document.addEventListener(end, () => stage.classList.remove("over"));
+  document.addEventListener("drop", function (event) {
+    event.preventDefault();
+    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+  });
+
+  function begin() {
+    const first = page.querySelector("[data-sample]");
+    if (first) sample(first);
+    else ready();
+  }
+  if (document.readyState === "complete") begin();
+  else addEventListener("load", () => setTimeout(begin));
+})();

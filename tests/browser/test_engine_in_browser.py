@@ -1,0 +1,375 @@
+"""The engine of the page that runs a network, in a real browser: by hand, and beside PyTorch with the same weights."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from generator import explain, live
+from generator.networks import normalise
+from generator.pages.network_script import network_script
+from generator.photos import square
+from generator.records import Live, LiveStep
+from tests import live_nets
+from tests.browser import devtools
+from tests.conftest import REAL_DATA
+from tests.live_nets import ARCHITECTURES, CLASSES, SIZE
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("one_thread")]
+
+ROOT = Path(__file__).parents[2]
+# A generator to its end; arrays as base64, so that no digit is lost.
+HELP = """
+window.whole = (work) => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
+window.floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+window.bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+window.sent = (array) => { const raw = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  let text = ""; for (const byte of raw) text += String.fromCharCode(byte); return btoa(text); };
+"ready";
+"""
+
+
+@dataclass
+class Page:
+    """A tab with the engine in it."""
+
+    tab: devtools.Tab
+
+    def value(self, script: str) -> Any:
+        """The value of an expression, by way of JSON."""
+        return json.loads(self.tab.evaluate(f"JSON.stringify({script})"))
+
+    def floats(self, script: str) -> NDArray[np.float32]:
+        """A Float32Array, to the bit."""
+        return np.frombuffer(base64.b64decode(self.tab.evaluate(f"sent({script})")), np.float32)
+
+    def load(self, found: Live, size: int, classes: Sequence[str] = CLASSES) -> None:
+        """The network as the page's `model`."""
+        shape: Any = SimpleNamespace(input_size=size, resize=size, class_names=classes, explanations={})
+        told = network_script(found, shape)
+        self.tab.evaluate(f"{told.decode()} window.model = whole(Engine.load(liveNetwork)); 0")
+
+    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The logits for (3, S, S) normalised pixels."""
+        return self.floats(f"whole(Engine.run(model, floats('{encoded(pixels)}')))")
+
+
+def encoded(array: NDArray[Any]) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+@pytest.fixture(scope="module")
+def chrome(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[devtools.Browser]:
+    running = devtools.Browser(browser, tmp_path_factory.mktemp("profile"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("engine")
+    (made / "engine.js").write_bytes((ROOT / "templates" / "engine.js").read_bytes())
+    head = '<title>engine</title><link rel="icon" href="data:,"><script src="engine.js"></script>'
+    (made / "index.html").write_text(f"<!doctype html>{head}")
+    return made
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A host that says nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Not even the requests."""
+
+
+@pytest.fixture(scope="module")
+def host(folder: Path) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/index.html"
+        server.shutdown()
+        thread.join()
+
+
+def opened(chrome: devtools.Browser, address: str) -> Page:
+    tab = devtools.open_page(chrome, address)
+    assert tab.evaluate(HELP) == "ready"
+    return Page(tab)
+
+
+@pytest.fixture(scope="module")
+def page(chrome: devtools.Browser, folder: Path) -> Iterator[Page]:
+    found = opened(chrome, (folder / "index.html").as_uri())
+    yield found
+    assert not found.tab.problems
+    found.tab.close()
+
+
+def weighed(kind: Any, integers: Sequence[Sequence[int]], side: tuple[int, int] = (1, 1), **said: Any) -> LiveStep:
+    """A step whose weights are whole numbers."""
+    return LiveStep(
+        kind, side, bits=8, factors=np.ones(len(integers), np.float32),
+        biases=np.array(said.pop("biases", [0] * len(integers)), np.float32),
+        integers=np.array(integers, np.int64), **said,
+    )  # fmt: skip
+
+
+def network(*steps: LiveStep, cam: int = 0) -> Live:
+    half = (0.5, 0.5, 0.5)
+    return Live("cnn", steps, half, half, cam, "", ((cam, "maps"),), 0.0, 0)
+
+
+def image(*channels: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    """(3, S, S), the channels that are not given all zero."""
+    found = np.zeros((3, len(channels[0]), len(channels[0])), np.float32)
+    found[: len(channels)] = channels
+    return found
+
+
+def output(page: Page, step: int) -> list[float]:
+    return [float(value) for value in page.value(f"[...model.layers[{step}].output]")]
+
+
+# By hand
+
+
+def test_a_convolution_of_any_kernel_is_a_sum_of_products(page: Page) -> None:
+    # 1 2 3        1 2          1*1 + 2*2 + 4*3 + 5*4 = 37   2 + 6 + 15 + 24 = 47
+    # 4 5 6   by   3 4   gives  4 + 10 + 21 + 32 = 67        5 + 12 + 24 + 36 = 77, and the bias 1
+    # 7 8 9
+    page.load(network(weighed("conv", [[1, 2, 3, 4, *[0] * 8]], (2, 2), biases=[1])), 3)
+    page.run(image([[1, 2, 3], [4, 5, 6], [7, 8, 9]]))
+    assert output(page, 0) == [38, 48, 68, 78]
+    assert page.value("model.layers[0].shape") == [1, 2, 2]
+
+
+def test_stride_and_padding(page: Page) -> None:
+    # Rows -1 and 1 of the columns 0 and 2: padding is zero.
+    page.load(network(weighed("conv", [[1, 10, *[0] * 4]], (2, 1), stride=(2, 2), padding=(1, 0))), 3)
+    page.run(image([[1, 2, 3], [4, 5, 6], [7, 8, 9]]))
+    assert page.value("model.layers[0].shape") == [1, 2, 2]
+    assert output(page, 0) == [0 + 10 * 1, 0 + 10 * 3, 4 + 10 * 7, 6 + 10 * 9]
+
+
+def test_a_three_by_three_convolution_by_winograd_is_the_same_sum(page: Page) -> None:
+    ones = [1] * 9 + [0] * 18
+    page.load(network(weighed("conv", [ones, [0] * 4 + [1] + [0] * 22], (3, 3), padding=(1, 1))), 5)
+    assert page.value("model.layers[0].winograd") is True
+    page.run(image([[1] * 5] * 5))
+    edge, inner = [4, 6, 6, 6, 4], [6, 9, 9, 9, 6]
+    found = output(page, 0)
+    assert found[:25] == pytest.approx([*edge, *inner, *inner, *inner, *edge], abs=1e-5)
+    assert found[25:] == pytest.approx([1] * 25, abs=1e-6)  # the second filter passes its middle on
+
+
+def test_pooling_takes_the_largest_and_padding_never_wins(page: Page) -> None:
+    steps = (weighed("conv", [[1, 0, 0]]), LiveStep("maxpool", (2, 2), (2, 2), (1, 1)))
+    page.load(network(*steps), 3)
+    page.run(image([[-1, -2, -3], [-4, -5, -6], [-7, -8, -9]]))
+    assert output(page, 1) == [-1, -2, -4, -5]
+
+
+def test_relu_and_scale(page: Page) -> None:
+    scale = LiveStep("scale", factors=np.array([-2], np.float32), biases=np.array([3], np.float32))
+    page.load(network(weighed("conv", [[1, 0, 0]]), LiveStep("relu"), scale), 2)
+    page.run(image([[-1, 2], [0, 4]]))
+    assert output(page, 1) == [0, 2, 0, 4]
+    assert output(page, 2) == [3, -1, 3, -5]
+
+
+HEADS = {"max": ([4.0, 6.0], [4 * 2 + 6 * 1 + 1, -4 + 6 * 3.0]), "average": ([1.5, 3.0], [1.5 * 2 + 3 + 1, -1.5 + 9.0])}
+
+
+@pytest.mark.parametrize("pool", ["max", "average"])
+def test_a_global_head_its_maps_and_its_channels(page: Page, pool: Any) -> None:
+    steps = (
+        weighed("conv", [[1, 0, 0], [0, 1, 0]]), LiveStep("global", pool=pool),
+        weighed("linear", [[2, 1], [-1, 3]], biases=[1, 0]),
+    )  # fmt: skip
+    page.load(network(*steps), 2, ("one", "two"))
+    logits = page.run(image([[0, 2], [0, 4]], [[6, 6], [0, 0]]))
+    pooled, wanted = HEADS[pool]
+    assert output(page, 1) == pooled
+    assert logits.tolist() == wanted
+    # A channel's weight in the map is its weight for the class by the four cells: (2 a + b) / 4 and (-a + 3 b) / 4.
+    maps = page.floats("Engine.cams(model)").reshape(2, 2, 2)
+    assert maps[0].tolist() == [[6 / 4, 10 / 4], [0, 8 / 4]]
+    assert maps[1].tolist() == [[18 / 4, 16 / 4], [0, 0]]  # -4 / 4 is no evidence
+    assert page.value("[...Engine.contributions(model, 1)]") == [-pooled[0], 3 * pooled[1]]
+
+
+def test_a_head_of_two_linear_layers_is_followed_back_through_its_relu(page: Page) -> None:
+    steps = (
+        weighed("conv", [[1, 0, 0]]), LiveStep("flatten"), weighed("linear", [[1, 0, 0, 1], [-1, -1, -1, -1]]),
+        LiveStep("relu"), weighed("linear", [[2, 5], [1, -5]]),
+    )  # fmt: skip
+    page.load(network(*steps), 2, ("one", "two"))
+    # The hidden values are 1 + 4 = 5 and -10, which the ReLU stops: only the first counts.
+    assert page.run(image([[1, 2], [3, 4]])).tolist() == [10, 5]
+    # The gradient is 2 (1, 0, 0, 1), its mean over the cells 1.
+    assert page.floats("Engine.cams(model)")[:4].tolist() == [1, 2, 3, 4]
+    assert page.value("[...Engine.contributions(model, 0)]") == [2 * (1 + 4)]
+
+
+def test_weights_of_odd_widths_are_unpacked(page: Page) -> None:
+    step = LiveStep(
+        "conv", bits=11, factors=np.array([0.5, 2], np.float32), biases=np.array([0, -1], np.float32),
+        integers=np.array([[-1023, 0, 1023], [1, -1, 512]]),
+    )  # fmt: skip
+    page.load(network(step), 1)
+    assert page.value("[...model.layers[0].weights]") == [-511.5, 0, 511.5, 2, -2, 1024]
+    assert page.run(image([[1]])).tolist() == [-511.5, 1]
+
+
+def test_the_arithmetic_of_a_unit_and_what_it_sees(page: Page) -> None:
+    steps = (
+        weighed("conv", [[0, 0, 0, 0, 1, 0, 0, 0, 2, *[0] * 18]], (3, 3), padding=(1, 1), biases=[1]),
+        LiveStep("maxpool", (2, 2), (2, 2)), LiveStep("relu"),
+    )  # fmt: skip
+    page.load(network(*steps, cam=2), 4)
+    page.run(image([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 5, 0], [0, 0, 0, 3]]))
+    # Cell (1, 1) of the pooled maps is the largest of four sums: at (2, 2), 5 + 2 * 3 + 1 = 12.
+    unit = page.value(
+        "(({parts, ...rest}) => ({...rest, steps: rest.steps.map((s) => [s.kind, s.value]), "
+        "parts: parts.map((p) => [p.channel, p.sum, [...p.patch]])}))(Engine.unit(model, 2, 0, 1, 1))"
+    )
+    assert (unit["place"], unit["y"], unit["x"], unit["bias"], unit["sum"]) == (0, 2, 2, 1, 12)
+    assert [kind for kind, _ in unit["steps"]] == ["maxpool", "relu"]
+    assert [value for _, value in unit["steps"]] == pytest.approx([12, 12], rel=1e-6)
+    assert unit["parts"][0] == [0, 11, [0, 0, 0, 0, 5, 0, 0, 0, 3]]
+    assert page.value("Engine.field(model, 0, 2, 2)") == [1, 1, 4, 4]
+    assert page.value("Engine.field(model, 2, 0, 1)") == [-1, 1, 3, 5]  # two by two sums of three by three
+
+
+def test_a_photo_is_cut_by_hand(page: Page) -> None:
+    # 4 x 2 to 1 x 1: the middle two columns weigh what a triangle of half-width 2 gives them at the centre.
+    rgba = [value for grey in (0, 100, 200, 40, 0, 100, 200, 40) for value in (grey, grey, grey, 255)]
+    script = "(() => { const cutter = Engine.cutter(4, 2, 1, 1); cutter.add(RGBA, 2); return [...cutter.finish()]; })()"
+    cut = script.replace("RGBA", str(rgba))
+    # Resized to 2 x 1 (the shorter side to 1); the centre cut rounds 0.5 to the even 0: the left one of the two, whose
+    # weights over columns 0 to 2 are 3/8, 3/8, 1/8 and on column 3 0 - normalised 3/7, 3/7, 1/7.
+    assert page.value(cut) == [round(100 * 3 / 7 + 200 / 7)] * 3
+
+
+def test_bilinear_enlargement_is_that_of_torch(page: Page) -> None:
+    coarse = np.array([[0, 1, 2], [3, 4, 9]], np.float32)
+    found = page.floats(f"Engine.enlarge(floats('{encoded(coarse)}'), 2, 3, 7)").reshape(7, 7)
+    wanted = nn.functional.interpolate(torch.tensor(coarse)[None, None], size=(7, 7), mode="bilinear")[0, 0]
+    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
+
+
+# Beside PyTorch
+
+
+@pytest.mark.parametrize("protocol", ["file", "http"])
+@pytest.mark.parametrize("build", ARCHITECTURES.values(), ids=ARCHITECTURES)
+def test_the_same_answers_maps_and_channels_as_pytorch(
+    chrome: devtools.Browser, folder: Path, host: str, build: Callable[[], nn.Module], protocol: str
+) -> None:
+    loaded = live_nets.made(build)
+    found = live.export(loaded, live_nets.photos())
+    own, layer = live_nets.rebuilt(found), str(found.cam)
+    page = opened(chrome, host if protocol == "http" else (folder / "index.html").as_uri())
+    page.load(found, SIZE)
+    for photo in live_nets.photos(3, seed=2):
+        agree(page, own, layer, square(photo.pixels, SIZE))
+    assert not page.tab.problems
+    page.tab.close()
+
+
+def agree(page: Page, own: nn.Module, layer: str, seen: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The page's logits, maps and contributions are those of the same weights in PyTorch; returns the logits."""
+    images = normalise(torch.tensor(seen).permute(2, 0, 1)[None].contiguous())
+    pixels = page.floats(f"Engine.normalise(model, bytes('{encoded(seen)}'))")
+    assert np.array_equal(pixels, images.numpy().ravel())
+    logits = page.run(images[0].numpy())
+    with torch.no_grad():
+        wanted = own(images)[0].numpy()
+    assert np.abs(logits - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    maps = explain.grad_cam_all(own, images, layer)[0].numpy()
+    cams = page.floats("Engine.cams(model)").reshape(maps.shape)
+    assert np.abs(cams - maps).max() <= 1e-3 * maps.max()
+    most = maps.max((1, 2))
+    assert (np.abs(cams - maps).max((1, 2)) <= 1e-3 * most + 1e-6 * maps.max()).all()
+    target = int(wanted.argmax())
+    given = explain.channel_contributions(own, images, [target], layer)[0].numpy()
+    np.testing.assert_allclose(
+        page.value(f"[...Engine.contributions(model, {target})]"), given, atol=1e-5 * np.abs(given).max()
+    )
+    return logits
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Any:
+    """The network of models/cnn, and the bundled photos."""
+    from generator import models, samples
+
+    loaded = models.from_folder("cnn", ROOT / "models" / "cnn")
+    assert loaded is not None
+    return loaded, samples.bundled(ROOT / "content" / "samples", loaded.description.class_names)
+
+
+@pytest.fixture(scope="module")
+def exported(shipped: Any) -> Live:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = live.export(*shipped)
+    torch.set_num_threads(threads)
+    return found
+
+
+@pytest.mark.slow
+def test_the_shipped_network_on_every_bundled_photo(page: Page, shipped: Any, exported: Live) -> None:
+    loaded, photos = shipped
+    size = loaded.description.input_size
+    page.load(exported, size, loaded.description.class_names)
+    own, layer = live_nets.rebuilt(exported), str(exported.cam)
+    for photo in photos:
+        seen = square(photo.pixels, size, loaded.description.resize)
+        logits = agree(page, own, layer, seen)
+        images = normalise(torch.tensor(seen).permute(2, 0, 1)[None].contiguous())
+        with torch.no_grad():
+            full = loaded.network(images)[0].numpy()
+        assert np.abs(logits - full).max() <= 5e-3 * np.abs(full).max()
+        assert logits.argmax() == full.argmax()
+        maps = explain.grad_cam_all(loaded.network, images, exported.layer)[0].numpy()
+        cams = page.floats("Engine.cams(model)").reshape(maps.shape)
+        assert np.abs(cams - maps).max() <= 5e-3 * maps.max()  # of the weights in full precision
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_DATA, reason="needs the real data set: TINY_IMAGENET is not set")
+def test_the_shipped_network_on_300_test_images(page: Page, shipped: Any, exported: Live, tiny_imagenet: Path) -> None:
+    from generator.classes import resolve_classes
+    from generator.photos import read_photo
+    from generator.tiny_imagenet import list_images
+
+    loaded, _ = shipped
+    listed = list_images(tiny_imagenet, resolve_classes("TinyImageNet30", tiny_imagenet), "test")
+    chosen = [listed[place] for place in np.linspace(0, len(listed) - 1, 300).astype(int)]
+    seen = [square(read_photo(one.path), loaded.description.input_size) for one in chosen]
+    page.load(exported, loaded.description.input_size, loaded.description.class_names)
+    found = []
+    for pixels in seen:
+        script = f"sent(whole(Engine.run(model, Engine.normalise(model, bytes('{encoded(pixels)}')))))"
+        found.append(np.frombuffer(base64.b64decode(page.tab.evaluate(script)), np.float32))
+    images = normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2).contiguous())
+    with torch.no_grad():
+        wanted = torch.cat([loaded.network(part) for part in torch.split(images, 50)]).numpy()
+    assert (np.stack(found).argmax(1) == wanted.argmax(1)).mean() >= 0.995
+    differences = np.abs(np.stack(found) - wanted).max(1) / np.abs(wanted).max(1)
+    assert differences.max() <= 5e-3

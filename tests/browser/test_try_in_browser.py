@@ -1,0 +1,346 @@
+"""The page in which the network runs, in a real browser: a visitor's photo to the last bit, and all it lets one do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from generator import writer
+from generator.pages import render
+from generator.photos import read_photo, square
+from generator.records import Pixels
+from tests import sites, synthetic
+from tests.browser import devtools
+
+pytestmark = pytest.mark.browser
+
+STATUS = "document.getElementById('status').textContent"
+# A layer's pixels, read from a copy of it.
+SEEN = """(() => { const seen = document.querySelectorAll('#stage canvas')[1], copy = document.createElement('canvas');
+  copy.width = copy.height = seen.width; const context = copy.getContext('2d', { willReadFrequently: true });
+  context.drawImage(seen, 0, 0);
+  return [seen.width, ...context.getImageData(0, 0, seen.width, seen.height).data]; })()"""
+INK = SEEN.replace("[1]", "[2]")
+TOP = "document.querySelector('#answers button').textContent"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The synthetic report; its network is given 16 pixels."""
+    return sites.place(tmp_path_factory.mktemp("built") / "site")
+
+
+@pytest.fixture(scope="module")
+def cropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the centre 64 pixels of 72 cut out."""
+    report, figures = sites.drawn()
+    network = replace(report.networks[0], input_size=64, resize=72, explanations={})
+    report = replace(report, networks=(network, *report.networks[1:]), live=synthetic.live())
+    files = render(report, figures, sites.settings(), (sites.ROOT / "templates",), sites.ROOT / "content")
+    folder = tmp_path_factory.mktemp("built") / "site"
+    writer.place(dict(files), folder, {"inputs": "1"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chrome(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[devtools.Browser]:
+    running = devtools.Browser(browser, tmp_path_factory.mktemp("profile"))
+    yield running
+    running.close()
+
+
+def opened(chrome: devtools.Browser, site: Path, **said: Any) -> devtools.Tab:
+    """The page once it is ready; with samples the first has been answered."""
+    tab = devtools.open_page(chrome, (site / "try.html").as_uri(), **said)
+    until(tab, "document.querySelectorAll('#stage canvas').length > 2")
+    if tab.evaluate("document.querySelectorAll('[data-sample]').length"):
+        until(tab, f"{STATUS}.includes(', then ')")
+    return tab
+
+
+@pytest.fixture
+def tab(chrome: devtools.Browser, site: Path) -> Iterator[devtools.Tab]:
+    found = opened(chrome, site)
+    yield found
+    found.evaluate("0")
+    assert not found.problems
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in found.requests)
+    found.close()
+
+
+def until(tab: devtools.Tab, condition: str) -> None:
+    """Wait for a condition, ten seconds at most."""
+    held = tab.evaluate(
+        f"new Promise(done => {{ const end = Date.now() + 10000; const look = () => ({condition}) ? done(true) : "
+        "Date.now() > end ? done(false) : setTimeout(look, 20); look(); })"
+    )
+    assert held, (condition, tab.evaluate(STATUS))
+
+
+def give(tab: devtools.Tab, *files: Path) -> None:
+    """Choose a file, as the visitor does."""
+    document = tab.browser.call("DOM.getDocument", tab.session)["root"]["nodeId"]
+    found = tab.browser.call("DOM.querySelector", tab.session, nodeId=document, selector="#file")["nodeId"]
+    tab.browser.call("DOM.setFileInputFiles", tab.session, nodeId=found, files=[str(file) for file in files])
+
+
+def seen(tab: devtools.Tab, script: str = SEEN) -> Pixels:
+    """(S, S, 3) what the network was given."""
+    size, *values = tab.evaluate(script)
+    return np.array(values, np.uint8).reshape(size, size, 4)[..., :3]
+
+
+def colours(height: int, width: int) -> Pixels:
+    """Smooth colours with an edge, unlike anywhere."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    found = np.stack([rows * 255 / height, columns * 255 / width, (rows * 7 + columns * 3) % 256], axis=2)
+    part = (slice(height // 3, height // 2), slice(width // 4, width // 2))
+    found[part] = 255 - found[part]
+    return found.astype(np.uint8)
+
+
+def pictures(folder: Path) -> dict[str, Path]:
+    """Files of many kinds."""
+    alpha: NDArray[np.uint8] = np.dstack([colours(90, 120), (np.mgrid[0:90, 0:120][1] * 2).astype(np.uint8)])
+    made: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
+        "plain": (Image.fromarray(colours(100, 150)), "png", {}),
+        "jpeg": (Image.fromarray(colours(203, 301)), "jpg", {"quality": 90}),
+        "jpeg-444": (Image.fromarray(colours(99, 64)), "jpg", {"quality": 80, "subsampling": 0}),
+        "grey": (Image.fromarray(colours(70, 50)).convert("L"), "png", {}),
+        "grey-jpeg": (Image.fromarray(colours(131, 77)).convert("L"), "jpg", {}),
+        "palette": (Image.fromarray(colours(64, 64)).convert("P", palette=Image.Palette.ADAPTIVE), "png", {}),
+        "alpha": (Image.fromarray(alpha), "png", {}),
+        "webp": (Image.fromarray(colours(140, 90)), "webp", {"lossless": True}),
+        "tall": (Image.fromarray(colours(500, 41)), "png", {}),
+        "twice": (Image.fromarray(colours(200, 100)), "png", {}),
+        "more-than-twice": (Image.fromarray(colours(201, 100)), "png", {}),
+        "tall-alpha": (Image.fromarray(alpha[:, :30]), "png", {}),
+        "wide": (Image.fromarray(colours(30, 411)), "png", {}),
+        "single": (Image.fromarray(colours(3, 5)[1:2, 2:3]), "png", {}),
+        "small": (Image.fromarray(colours(9, 7)), "png", {}),
+        "exact": (Image.fromarray(colours(64, 64)), "png", {}),
+        "large": (Image.fromarray(colours(2001, 3001)), "jpg", {"quality": 85}),
+    }
+    files = {}
+    for name, (image, kind, options) in made.items():
+        files[name] = folder / f"{name}.{kind}"
+        image.save(files[name], **options)
+    for turn in range(2, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn  # orientation
+        files[f"turned-{turn}"] = folder / f"turned-{turn}.jpg"
+        Image.fromarray(colours(90, 140 if turn % 2 else 240)).save(files[f"turned-{turn}"], exif=exif, quality=92)
+    return files
+
+
+@pytest.mark.parametrize("crop", [False, True], ids=["whole", "cropped"])
+def test_a_photo_is_cut_as_pillow_cuts_it_to_the_last_bit(
+    chrome: devtools.Browser, site: Path, cropping: Path, tmp_path: Path, crop: bool
+) -> None:
+    tab = opened(chrome, cropping if crop else site)
+    size, resize = (64, 72) if crop else (16, 16)
+    different = {}
+    for name, file in pictures(tmp_path).items():
+        give(tab, file)
+        until(tab, f"{STATUS}.startsWith('{file.name}: ')")
+        wanted = square(read_photo(file), size, resize)
+        found = seen(tab)
+        if not np.array_equal(found, wanted):
+            different[name] = int(np.abs(found.astype(int) - wanted).max())
+    assert different == {}
+    assert not tab.problems
+    tab.close()
+
+
+def test_the_sample_is_what_the_report_gave_the_network(tab: devtools.Tab) -> None:
+    assert np.array_equal(seen(tab), synthetic.report().networks[0].explanations["bee"].seen)
+    tab.evaluate("document.querySelector('[data-sample=slice]').click()")
+    until(tab, f"{STATUS}.startsWith('A slice of pizza: ')")
+    assert np.array_equal(seen(tab), synthetic.report().networks[0].explanations["slice"].seen)
+    assert tab.evaluate("document.querySelector('.picker [aria-current]').dataset.sample") == "slice"
+
+
+def test_what_is_no_photo_gets_a_sentence(tab: devtools.Tab, tmp_path: Path) -> None:
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "words.jpg").write_text("no image at all")
+    Image.new("1", (10001, 10000)).save(tmp_path / "huge.png")
+    Image.new("L", (1000, 40)).save(tmp_path / "strip.png")
+    for name, words in {
+        "empty.png": "empty.png is empty: it has 0 bytes.",
+        "words.jpg": "words.jpg is no image that this browser can read.",
+        "huge.png": "huge.png has 100 million pixels, more than the 50 million",
+        "strip.png": "strip.png is 1000 × 40: its sides may be at most 20 to 1",
+    }.items():
+        give(tab, tmp_path / name)
+        until(tab, f"{STATUS}.startsWith({json.dumps(words)})")
+    assert tab.evaluate("document.getElementById('shown').textContent") == "Bee"  # what was shown stays
+
+
+def test_a_browser_that_changes_pixels_is_told_so(tab: devtools.Tab, tmp_path: Path) -> None:
+    tab.evaluate(
+        """(() => { const read = CanvasRenderingContext2D.prototype.getImageData;
+        CanvasRenderingContext2D.prototype.getImageData = function (...where) {
+          const found = read.apply(this, where); found.data[0] ^= 1; return found; }; })()"""
+    )
+    Image.fromarray(colours(20, 20)).save(tmp_path / "a.png")
+    give(tab, tmp_path / "a.png")
+    until(tab, f"{STATUS}.startsWith('This browser changes what a page reads from pictures')")
+
+
+def test_a_photo_can_be_pasted_and_dropped(tab: devtools.Tab) -> None:
+    tab.evaluate(
+        """(async () => { const canvas = document.createElement('canvas'); canvas.width = canvas.height = 20;
+        canvas.getContext('2d').fillRect(0, 0, 20, 10);
+        window.blob = await new Promise(done => canvas.toBlob(done));
+        window.given = name => { const data = new DataTransfer();
+          data.items.add(new File([blob], name, { type: 'image/png' })); return data; };
+        document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: given('pasted.png') })); })()"""
+    )
+    until(tab, f"{STATUS}.startsWith('pasted.png: ')")
+    tab.evaluate(
+        "document.getElementById('stage').dispatchEvent(new DragEvent('drop', "
+        "{ dataTransfer: given('dropped.png'), bubbles: true }))"
+    )
+    until(tab, f"{STATUS}.startsWith('dropped.png: ')")
+
+
+def pointer(tab: devtools.Tab, kind: str, x: float, y: float) -> None:
+    """The mouse at a share of the photo's sides."""
+    left, top, side = tab.evaluate(
+        "(({ x, y, width }) => [x, y, width])(document.getElementById('stage').getBoundingClientRect())"
+    )
+    buttons = {} if kind == "mouseReleased" else {"buttons": 1}
+    tab.browser.call(
+        "Input.dispatchMouseEvent", tab.session, type=kind, x=left + x * side, y=top + y * side, button="left",
+        clickCount=1, **buttons,
+    )  # fmt: skip
+
+
+def tool(tab: devtools.Tab, name: str, size: int) -> None:
+    tab.evaluate(
+        f"document.querySelector('[name=tool][value={name}]').click(); document.getElementById('size').value = {size};"
+        "document.getElementById('size').dispatchEvent(new Event('input')); 0"
+    )
+
+
+def test_drawing_erasing_and_undoing_change_the_answer(tab: devtools.Tab) -> None:
+    before = tab.evaluate("document.getElementById('answers').innerText")
+    tab.evaluate("document.getElementById('stage').scrollIntoView()")
+    tool(tab, "draw", 4)
+    assert tab.evaluate("document.getElementById('undo').disabled") is True
+    pointer(tab, "mousePressed", 0.25, 0.5)
+    pointer(tab, "mouseMoved", 0.75, 0.5)
+    until(tab, f"document.getElementById('answers').innerText !== {json.dumps(before)}")  # while it is dragged
+    pointer(tab, "mouseReleased", 0.75, 0.5)
+    drawn = seen(tab, INK)
+    assert drawn[8, 4:12].tolist() == [[0xD0, 0x20, 0x20]] * 8  # row 8 of 16, columns 4 to 12, without a gap
+    assert drawn[2].sum() == 0
+    tool(tab, "erase", 4)
+    pointer(tab, "mousePressed", 0.5, 0.5)
+    pointer(tab, "mouseReleased", 0.5, 0.5)
+    assert seen(tab, INK)[8, 7].tolist() == [0, 0, 0]
+    tab.evaluate("document.getElementById('undo').click()")
+    assert np.array_equal(seen(tab, INK), drawn)
+    tab.evaluate("document.getElementById('undo').click()")
+    assert tab.evaluate("document.getElementById('undo').disabled") is True
+    until(tab, f"document.getElementById('answers').innerText === {json.dumps(before)}")
+
+
+def test_the_grey_square_follows_the_pointer_and_the_keys(tab: devtools.Tab) -> None:
+    before = tab.evaluate("document.getElementById('answers').innerText")
+    tab.evaluate("document.getElementById('stage').scrollIntoView()")
+    tool(tab, "patch", 8)
+    pointer(tab, "mousePressed", 0.5, 0.5)
+    pointer(tab, "mouseReleased", 0.5, 0.5)
+    grey = seen(tab, INK).any(axis=2)
+    assert (np.flatnonzero(grey.any(0)).tolist(), grey.sum()) == ([4, 5, 6, 7, 8, 9, 10, 11], 64)
+    until(tab, f"document.getElementById('answers').innerText !== {json.dumps(before)}")
+    tab.evaluate("document.getElementById('stage').focus()")
+    tab.press("ArrowRight")
+    grey = seen(tab, INK).any(axis=2)
+    assert np.flatnonzero(grey.any(0)).tolist() == [5, 6, 7, 8, 9, 10, 11, 12]
+    tab.evaluate("document.getElementById('clear').click()")
+    until(tab, f"document.getElementById('answers').innerText === {json.dumps(before)}")
+
+
+def test_any_class_is_laid_over_the_photo_by_pointer_and_keys(tab: devtools.Tab) -> None:
+    words = "document.getElementById('map').textContent"
+    top = tab.evaluate(TOP)
+    assert tab.evaluate(words).startswith(f"Map of {top}, ")
+    other = next(name for name in synthetic.CLASSES if name != top)
+    place = synthetic.CLASSES.index(other)
+    tab.evaluate(f"document.querySelectorAll('#classes button')[{place}].focus()")
+    assert tab.evaluate(words).startswith(f"Map of {other}, ")
+    assert tab.evaluate("document.querySelector('#classes [aria-pressed=true]').innerText").startswith(other)
+    tab.evaluate(
+        f"document.querySelectorAll('#classes button')[{synthetic.CLASSES.index(top)}]"
+        ".dispatchEvent(new PointerEvent('pointerenter'))"
+    )
+    assert tab.evaluate(words).startswith(f"Map of {top}, ")
+
+
+def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
+    tab.evaluate(
+        "for (const [id, value] of [['which', 4], ['channel', 3], ['row', 2], ['column', 5]]) {"
+        "document.getElementById(id).value = value; document.getElementById(id).dispatchEvent(new Event('input')); } 0"
+    )
+    said = tab.evaluate("document.querySelector('#arithmetic p').textContent").replace("−", "-")
+    assert said.startswith("Channel 3: ")
+    terms, _, rest = said.removeprefix("Channel 3: ").partition(" = ")
+    parts = [float(term.split()[0]) for term in terms.replace(" - ", " + -").split(" + ")]
+    total = float(rest.split(". ")[0])
+    assert len(parts) == 5  # four input channels and the bias
+    assert sum(parts) == pytest.approx(total, abs=0.03)
+    assert float(said.rstrip(".").split()[-1]) == pytest.approx(max(total, 0), abs=0.01)
+    assert tab.evaluate("document.querySelectorAll('#arithmetic td').length") == 9
+    # A pixel of a picture chooses its unit: the second channel's first.
+    tab.evaluate(
+        "(() => { const picture = document.querySelectorAll('#stages canvas')[1];"
+        "const box = picture.getBoundingClientRect();"
+        "picture.dispatchEvent(new PointerEvent('pointerdown', {clientX: box.x + box.width * 9.5 / picture.width,"
+        "clientY: box.y + 0.5 * box.height / picture.height})); })()"
+    )
+    assert tab.evaluate("['channel', 'row', 'column'].map(id => document.getElementById(id).value)") == ["1", "0", "0"]
+
+
+def test_the_main_thread_is_left_to_the_browser(chrome: devtools.Browser, site: Path) -> None:
+    """Work comes in slices: a clock that the page is given keeps counting while the network runs."""
+    tab = opened(chrome, site)
+    tab.evaluate(
+        "window.turns = 0; window.now = performance.now.bind(performance); let spent = 0;"
+        "performance.now = () => now() + (spent += 15); (function tick() { turns++; setTimeout(tick); })(); 0"
+    )
+    before = tab.evaluate("turns")
+    tab.evaluate("document.querySelector('[data-sample=koala]').click()")
+    until(tab, f"{STATUS}.startsWith('Koala: ')")
+    assert tab.evaluate("turns") > before + 3
+    tab.close()
+
+
+def test_without_scripts_it_shows_a_worked_example(chrome: devtools.Browser, site: Path) -> None:
+    tab = devtools.open_page(chrome, (site / "try.html").as_uri(), scripts=False)
+    text = tab.evaluate("document.body.innerText")
+    assert "Without scripts this page cannot run the network" in text
+    assert tab.evaluate("[...document.querySelectorAll('#answers tr')].map(row => row.innerText)")[0].startswith("bee")
+    assert tab.evaluate("document.querySelectorAll('#stage img').length") == 2
+    assert tab.evaluate("getComputedStyle(document.getElementById('undo')).visibility") == "hidden"
+    tab.close()
+
+
+def test_a_report_without_photos_waits_for_the_visitors(
+    chrome: devtools.Browser, cropping: Path, tmp_path: Path
+) -> None:
+    tab = opened(chrome, cropping)
+    assert tab.evaluate("document.querySelectorAll('[data-sample]').length") == 0
+    Image.fromarray(colours(20, 20)).save(tmp_path / "a.png")
+    give(tab, tmp_path / "a.png")
+    until(tab, f"{STATUS}.startsWith('a.png: ')")
+    tab.close()

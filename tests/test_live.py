@@ -1,0 +1,161 @@
+"""A network as steps for a page: the same function, with weights of few bits; or the reason why it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from generator import explain, live
+from generator.live import UnsuitedError
+from generator.networks import normalise, target_layer
+from generator.photos import square
+from generator.records import LiveStep
+from tests import live_nets
+from tests.live_nets import ARCHITECTURES, CLASSES, SIZE
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def images(count: int = 4, seed: int = 1) -> Tensor:
+    seen = [square(photo.pixels, SIZE) for photo in live_nets.photos(count, seed)]
+    return normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2).contiguous())
+
+
+@pytest.mark.parametrize("build", ARCHITECTURES.values(), ids=ARCHITECTURES)
+def test_the_steps_are_the_network(build: Callable[[], nn.Module]) -> None:
+    loaded = live_nets.made(build)
+    found = live.export(loaded, live_nets.photos())
+    others = images(8)
+    with torch.no_grad():
+        wanted, steps = loaded.network(others), live.run(found, others)
+    assert (steps - wanted).abs().max() <= live.AGREEMENT * wanted.abs().max()
+    assert found.difference <= live.AIM
+    assert torch.equal(steps.argmax(1), wanted.argmax(1))
+
+
+@pytest.mark.parametrize("build", ARCHITECTURES.values(), ids=ARCHITECTURES)
+def test_the_layer_is_the_one_that_the_report_explains(build: Callable[[], nn.Module]) -> None:
+    loaded = live_nets.made(build)
+    found = live.export(loaded, live_nets.photos())
+    layer = explain.choose_layer(loaded.network, images(1))
+    if found.layer:  # a function has no name
+        assert found.layer in (layer, target_layer(loaded.network))
+    maps = explain.feature_maps(loaded.network, images(1), [layer])[layer]
+    shown = explain.feature_maps(live_nets.rebuilt(found), images(1), [str(found.cam)])[str(found.cam)]
+    assert shown.shape == maps.shape
+    # Tracing names no function: there the convolution's output is what choose_layer finds, before its ReLU.
+    torch.testing.assert_close(shown, maps.relu(), atol=5e-3 * float(maps.abs().max()), rtol=0)
+
+
+def test_batch_norm_with_a_negative_factor_stays_behind_the_pooling() -> None:
+    """-1 times the largest of 1, 2, 3 and 4 is -4; the largest of -1, -2, -3 and -4 would be -1."""
+    norm = nn.BatchNorm2d(1, eps=0)
+    conv, linear = nn.Conv2d(3, 1, 1, bias=False), nn.Linear(1, 1)
+    network = nn.Sequential(conv, nn.MaxPool2d(2), norm, nn.AdaptiveMaxPool2d(1), nn.Flatten(), linear)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    loaded = replace(live_nets.made(lambda: network), description=live_nets.made(live_nets.gap).description)
+    with torch.no_grad():
+        conv.weight[:] = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+        norm.weight[:], norm.bias[:], norm.running_mean[:], norm.running_var[:] = -1, 0, 0, 1
+        linear.weight[:], linear.bias[:] = 1, 0
+    loaded = replace(loaded, description=replace(loaded.description, class_names=("one",), input_size=2, resize=2))
+    found = live.export(loaded, ())
+    assert [step.kind for step in found.steps] == ["conv", "maxpool", "scale", "global", "flatten", "linear"]
+    image = torch.zeros(1, 3, 2, 2)
+    image[0, 0] = torch.tensor([[1.0, 2], [3, 4]])
+    assert live.run(found, image).item() == pytest.approx(-4, abs=1e-3)
+    with torch.no_grad():
+        norm.weight[:] = 2
+    found = live.export(loaded, ())
+    assert [step.kind for step in found.steps] == ["conv", "maxpool", "global", "flatten", "linear"]
+    assert live.run(found, image).item() == pytest.approx(8, abs=1e-3)
+
+
+def test_the_largest_weight_of_each_channel_is_at_an_end_of_the_numbers() -> None:
+    found = live.export(live_nets.made(live_nets.gmp), live_nets.photos())
+    for step in found.steps:
+        if step.integers is not None:
+            assert (np.abs(step.integers).max(1) == 2 ** (step.bits - 1) - 1).all()
+            assert step.factors is not None
+            assert step.factors.dtype == np.float32
+
+
+def test_weights_are_numbers_times_factors_in_float32() -> None:
+    step = LiveStep("linear", bits=4, factors=np.array([0.1], np.float32), integers=np.array([[3, -7]]))
+    # 3 * 0.1 in double precision, rounded once
+    assert live.dequantised(step).tolist() == [[float(np.float32(3 * float(np.float32(0.1)))), -float(np.float32(0.7))]]
+
+
+def test_large_steps_have_fewer_bits() -> None:
+    found = live.export(live_nets.made(live_nets.gmp), live_nets.photos())
+    steps = [step for step in found.steps if step.integers is not None]
+    largest = max(steps, key=lambda step: 0 if step.integers is None else step.integers.size)
+    assert largest.bits < max(step.bits for step in steps)
+
+
+def test_what_the_cache_holds_is_the_record() -> None:
+    loaded, photos = live_nets.made(live_nets.flattened), live_nets.photos()
+    found, kept = live.export(loaded, photos), live.recorded(live.tried(loaded, photos))
+    assert not isinstance(kept, str)
+    assert replace(kept, steps=()) == replace(found, steps=())
+    for one, other in zip(kept.steps, found.steps, strict=True):
+        for name, value in vars(other).items():
+            np.testing.assert_array_equal(getattr(one, name), value)
+
+
+class Residual(nn.Module):
+    """Adds what it skipped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, len(CLASSES)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, h, w) -> (N, 5)."""
+        return self.head(self.conv(x) + x)  # type: ignore[no-any-return]
+
+
+def ending(*layers: nn.Module, channels: int = 4) -> Callable[[], nn.Module]:
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, len(CLASSES)))
+    return lambda: nn.Sequential(*layers, *head)
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (Residual, "is no chain of layers: add"),
+        (live_nets.Functional, "cannot be followed"),
+        (ending(nn.Conv2d(3, 4, 3), nn.GELU()), r"does not know: 1 \(GELU\)"),
+        (ending(nn.Conv2d(3, 4, 3, dilation=2)), "groups, dilation"),
+        (ending(nn.Conv2d(3, 3, 3, groups=3), channels=3), "groups, dilation"),
+        (ending(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")), "another padding than zeros"),
+        (ending(nn.Conv2d(3, 4, 4, padding="same")), "uneven padding"),
+        (ending(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2, ceil_mode=True)), "rounded up"),
+        (ending(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)), "depends on the other images"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(1200, 5)), "does not end in a linear layer after convolutions"),
+        (lambda: nn.Sequential(nn.Conv2d(3, 5, 20), nn.Flatten()), "does not end in a linear layer"),
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.ReLU(), nn.Linear(1296, 5)), "more than linear"),
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 20), nn.Flatten(), nn.Linear(4, 6)), "one logit a class"),
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(1600, 2500), nn.Linear(2500, 5)), "MiB"),
+    ],
+)
+def test_what_the_page_cannot_run_is_said(build: Callable[[], nn.Module], reason: str) -> None:
+    loaded = live_nets.made(build)
+    with pytest.raises(UnsuitedError, match=reason):
+        live.export(loaded, live_nets.photos(2))
+    said = live.recorded(live.tried(loaded, live_nets.photos(2)))
+    assert isinstance(said, str)
+
+
+def test_a_step_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with the steps, their answers are compared with the network's."""
+    monkeypatch.setitem(live.RUNS, "relu", lambda _step, maps: maps.relu() * 1.01)
+    with pytest.raises(UnsuitedError, match="answers otherwise when its steps are run"):
+        live.export(live_nets.made(live_nets.gap), live_nets.photos())
