@@ -16,7 +16,7 @@ from generator.data import ImageSet
 from generator.photos import square
 from generator.records import DataSummary, Evaluation, Examined, Photo, Pixels
 
-FAILURES = 6  # of each network on the failures page
+FAILURES = 4  # of each network on the failures page
 EXAMPLES = 4  # of each class on the data page
 
 
