@@ -47,7 +47,7 @@ class SmallDataSet:
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_images_for_costly_methods() -> Iterator[None]:
-    """`evaluate` asks the methods that need hundreds of passes an image about two images: what tests see is the same."""
+    """`evaluate` asks the methods that need hundreds of passes an image about two images only."""
     few = Sizes(boxes=2, perturbation=2, randomisation=0)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(methods, "COSTLY", dict.fromkeys(methods.COSTLY, few))
