@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from generator.__main__ import main
+from generator.recipes import PRESETS
 from tests.conftest import SmallDataSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -215,7 +216,7 @@ def test_build_trains_what_is_missing_and_says_so(copy: Path, capsys: pytest.Cap
     assert "holds no weights, so they are trained now" in said
     assert "min left" in said
     history = json.loads((copy / "models" / "cnn" / "history.json").read_text("utf-8"))
-    assert len(history["runs"][0]["epochs"]) == 32
+    assert len(history["runs"][0]["epochs"]) == PRESETS["cnn"]["default"].epochs
     assert not (copy / "models" / "cnn" / "resume.safetensors").exists()
 
 
