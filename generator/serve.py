@@ -88,9 +88,10 @@ def watching(files: Callable[[], Iterable[Path]], rebuild: Callable[[], None], s
         seconds: between two looks.
     """
     ended = threading.Event()
+    first = _stamps(files())  # here, not in the thread: whatever changes from now on counts
 
     def watch() -> None:
-        known = _stamps(files())
+        known = first
         while not ended.wait(seconds):
             now = _stamps(files())
             if now != known:
