@@ -11,10 +11,12 @@ import csv
 import json
 import os
 import shlex
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,9 +142,35 @@ def _serve(options: argparse.Namespace) -> None:
     from generator import serve
 
     folder = _out(options, config.load(options.config))
-    with serve.server(folder, options.port) as preview:
-        terminal.say(f"{folder} is at {preview.url} (Ctrl-C ends it)")
+    # A process of its own for each build: its memory and its threads go when it is done.
+    build = [sys.executable, "-m", "generator", "build", "--out", str(folder)]
+    build += ["--config", str(options.config)] if options.config else []
+    build += ["--data", str(options.data)] if options.data else []
+    build += ["--offline"] if options.offline else []
+
+    def rebuild() -> None:
+        terminal.say("a file has changed: building the site anew")
+        subprocess.run(build, check=False, stdin=subprocess.DEVNULL)  # it says itself what is wrong
+
+    with (
+        serve.server(folder, options.port) as preview,
+        serve.watching(partial(_watched, options.config), rebuild),
+    ):
+        terminal.say(f"{folder} is at {preview.url}; it follows report.toml, templates and content (Ctrl-C ends it)")
         preview.serve_forever()
+
+
+def _watched(file: Path | None) -> Iterator[Path]:
+    """report.toml and what it names, templates and content; with a mistake in report.toml, that file alone."""
+    yield file or Path(config.FILE_NAME)
+    try:
+        settings = config.load(file)
+    except InputError:
+        return
+    templates, content = inputs.folders(settings)
+    for folder in (*templates, content):
+        yield from folder.rglob("*")
+    yield from (photo.file for photo in settings.samples.photos)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -353,6 +381,7 @@ def _parser() -> argparse.ArgumentParser:
     _data_options(predict)
 
     serve = _command(commands, "serve", _serve, "show the site in a browser, on this machine only")
+    _data_options(serve)
     _out_option(serve)
     serve.add_argument("--port", type=_positive, metavar="N", help="default: the first free one from 8000 on")
 

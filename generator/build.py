@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -92,8 +92,12 @@ def build(
     evaluations = {one.id: _evaluation(one) for one in loaded}
     photos, failures = selection.photos(config, content, root, site.decoded, classes, evaluations)
     examined = selection.examined(root, classes, site.decoded, photos)
+    observed = [_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded]
     report = Report(
-        networks=tuple(_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded),
+        networks=tuple(
+            replace(network, mistaken=selection.mistaken(root, classes, site.decoded, network.evaluation))
+            for network in observed
+        ),
         photos=photos,
         data=selection.summary(_data_name(config), classes, root, site.decoded, evaluations["cnn"], photos),
         environment=environment.versions(),
@@ -247,6 +251,7 @@ def _network_jobs(report: Report, network: Network) -> Iterator[Job]:
     yield ("evaluation", *said, network.evaluation), partial(exhibits.evaluation, network)
     yield ("trust", *said, network.layers, network.evaluation), partial(exhibits.trust, network)
     yield ("filters", *said, network.layers, scale), partial(exhibits.filters, network, scale)
+    yield ("mistakes", *said, network.evaluation, dict(network.mistaken)), partial(exhibits.mistakes, network)
     yield ("failures", *said, wrong), partial(exhibits.failures, network, report.photos)
     yield ("class images", *said, network.class_images), partial(exhibits.class_images, network)
     searched = network.examined.digest if network.examined else ""

@@ -109,8 +109,7 @@ def load_model(folder: Path) -> Model:
     try:
         said: dict[str, Any] = json.loads(metadata["description"])
         lists = {key: tuple(value) for key, value in said.items() if isinstance(value, list)}
-        # Files of before this was written down have the shape that SmallCNN had then.
-        description = Description(**{"kernel": 3, "pool": "average", **said, **lists})
+        description = Description(**{**said, **lists})
         weights = compress.decode(tensors)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(
@@ -355,6 +354,7 @@ def _calibration(said: dict[str, Any]) -> Calibration:
         confidence=_floats(said["confidence"]),
         accuracy=_floats(said["accuracy"]),
         error=said["error"],
+        chance=float("nan") if said.get("chance") is None else said["chance"],  # older files have none
     )
 
 

@@ -31,6 +31,7 @@ from generator.records import (
 
 # A network with more classes is explained for the classes that a page names, not for all.
 ALL_CLASSES = 100
+STAGES = 5  # other layers that the answer is explained at
 CONTRIBUTORS = 8  # channels that are shown as what a prediction was made of
 PATCH_BATCH = 50  # images at once while the strongest patches are sought
 # Steps towards the images of the classes: for 30 classes at 64 pixels 51 s of one CPU core's time (n = 1, torch 2.14);
@@ -181,8 +182,11 @@ def _compared(loaded: Loaded, images: Tensor, target: int, layer: str) -> dict[s
         name: covered.drop if name == methods.OCCLUSION else method(network, images, targets, layer)
         for name, method in methods.METHODS.items()
     }
+    first = next(iter(methods.METHODS.values()))
+    earlier = [name for name in stages(network) if name != layer][-STAGES:]
     return {
         **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
+        **{f"layer {name}": first(network, images, targets, name)[0].numpy() for name in earlier},
         "occlusion patch": np.array(patch),
         "occlusion probability": covered.probability[0].numpy(),
         "occlusion answers": covered.predicted[0].numpy(),
@@ -197,6 +201,11 @@ def _comparison(arrays: Arrays) -> Comparison | None:
             key.removeprefix("method "): cam.astype(np.float32)
             for key, cam in arrays.items()
             if key.startswith("method ")
+        },
+        layers={
+            key.removeprefix("layer "): cam.astype(np.float32)
+            for key, cam in arrays.items()
+            if key.startswith("layer ")
         },
         patch=int(arrays["occlusion patch"]),
         probability=arrays["occlusion probability"].astype(np.float32),

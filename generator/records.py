@@ -123,6 +123,7 @@ class Calibration:
     confidence: Floats  # (B,) mean confidence in the bin, nan where empty
     accuracy: Floats  # (B,) nan where empty
     error: float  # ECE in [0, 1]
+    chance: float = float("nan")  # the ECE of perfect calibration on so many images, on average; nan: not recorded
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ class Comparison:
     """One class of one photo explained in several ways, and what covering a part of the photo does."""
 
     maps: Mapping[str, Floats]  # by the method's name, (h, w) raw, >= 0
+    layers: Mapping[str, Floats]  # by the layer's dotted name, the first method's map at it, in order
     patch: int  # side of the grey square in pixels of what the network was given
     probability: Floats  # (h, w) of the class, by the place of the square's centre
     answers: Counts  # (h, w) the most probable class
@@ -297,6 +299,7 @@ class Network:
     card: str = ""  # models/<id>/README.md
     cam_note: str = ""  # what Grad-CAM does and does not guarantee for this head
     failures: tuple[str, ...] = ()  # Photo.id of the mistakes that the failures page shows
+    mistaken: Mapping[str, Pixels] = field(default_factory=dict)  # test images that it got wrong, by file name
     benchmark: Benchmark | None = None
     resize: int | None = None  # the shorter side of a photo before its centre is cut out; None: the input size
     examined: Examined | None = None

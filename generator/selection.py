@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from generator import data, observe, samples, tiny_imagenet
@@ -13,9 +14,9 @@ from generator.classes import Classes
 from generator.config import Config
 from generator.data import ImageSet
 from generator.photos import square
-from generator.records import DataSummary, Evaluation, Examined, Photo
+from generator.records import DataSummary, Evaluation, Examined, Photo, Pixels
 
-FAILURES = 6  # of each network on the failures page
+FAILURES = 4  # of each network on the failures page
 EXAMPLES = 4  # of each class on the data page
 
 
@@ -120,6 +121,19 @@ def examined(root: Path | None, classes: Classes, decoded: Path, shown: Sequence
         digest=hashlib.sha256(" ".join(photo.digest for photo in shown).encode()).hexdigest(),
         data_set=False,
     )
+
+
+def mistaken(root: Path | None, classes: Classes, decoded: Path, evaluation: Evaluation | None) -> dict[str, Pixels]:
+    """The test images that a network got wrong, by file name, as far as they are here; (H, W, 3) uint8."""
+    if root is None or evaluation is None or "test" not in evaluation.splits:
+        return {}
+    images = data.load(root, classes, "test", decoded)
+    wrong = {mistake.image for mistake in evaluation.splits["test"].mistakes}
+    return {
+        file: np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        for file, image in zip(images.files, images.images, strict=True)
+        if file in wrong
+    }
 
 
 def _spread(test: ImageSet, classes: int, count: int) -> list[str]:

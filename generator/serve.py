@@ -1,10 +1,16 @@
-"""A preview of the site at a local address, as a static host would serve it; reached from this machine alone."""
+"""A preview of the site at a local address, as a static host would serve it; reached from this machine alone.
+
+A page in the preview asks once a second which build it belongs to, and loads itself anew after the next one. `watching`
+makes that next one when a file that the site is made from changes.
+"""
 
 from __future__ import annotations
 
 import socketserver
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +20,23 @@ from generator.errors import InputError
 
 HOST = "127.0.0.1"
 FIRST_PORT, LAST_PORT = 8000, 8019
+BUILD, RELOAD = "/__build", "/__reload.js"  # addresses of the preview alone, no files of the site
+SCRIPT = b"""\
+// Loads the page anew when the site was built anew. Only the preview has this script.
+"use strict";
+(function () {
+  let shown = null;
+  setInterval(async function () {
+    try {
+      const now = await (await fetch("/__build", { cache: "no-store" })).text();
+      if (shown !== null && now !== shown) location.reload();
+      shown = now;
+    } catch {
+      // The preview has ended, or the site is being replaced at this moment.
+    }
+  }, 1000);
+})();
+"""
 
 
 class PreviewServer(ThreadingHTTPServer):
@@ -55,14 +78,44 @@ def server(folder: Path, port: int | None = None) -> PreviewServer:
     return _listening(0, handler)
 
 
-def serve(folder: Path, port: int | None = None, say: Callable[[str], None] = print) -> None:
-    """Serve `folder` until Ctrl-C; see `server`."""
-    with server(folder, port) as preview:
+@contextmanager
+def watching(files: Callable[[], Iterable[Path]], rebuild: Callable[[], None], seconds: float = 0.5) -> Iterator[None]:
+    """Call `rebuild` in a thread of its own whenever one of `files` changes, appears or goes.
+
+    Args:
+        files: the files as they are now.
+        rebuild: takes its time; what changes meanwhile leads to one more call.
+        seconds: between two looks.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        known = _stamps(files())
+        while not ended.wait(seconds):
+            now = _stamps(files())
+            if now != known:
+                known = now
+                rebuild()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
+    """Time of change and size of each file that is there."""
+    found = {}
+    for file in files:
         try:
-            say(f"{preview.url} shows {folder}; Ctrl-C ends it")
-            preview.serve_forever()
-        except KeyboardInterrupt:
-            say("ended")
+            stat = file.stat()
+        except OSError:
+            continue  # it went between the listing and now
+        found[file] = (stat.st_mtime_ns, stat.st_size)
+    return found
 
 
 def _listening(port: int, handler: Callable[..., socketserver.BaseRequestHandler]) -> PreviewServer:
@@ -75,6 +128,14 @@ def _listening(port: int, handler: Callable[..., socketserver.BaseRequestHandler
             f"--port {port}: expected a free port, could not listen there ({error.strerror}); "
             "give another, or none to have a free one found"
         ) from error
+
+
+def _build_of(folder: Path) -> str:
+    """What differs from build to build: the site is placed as a whole, its pages are never changed."""
+    try:
+        return str((folder / "index.html").stat().st_mtime_ns)
+    except OSError:
+        return ""  # between the old site and the new
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -100,6 +161,33 @@ class _Handler(SimpleHTTPRequestHandler):
     def guess_type(self, path: object) -> str:
         """The type of a file by its ending."""
         return self.extensions_map.get(Path(str(path)).suffix.lower(), self.extensions_map[""])
+
+    def do_GET(self) -> None:
+        """The preview's own addresses; a page with the script that reloads it; any other file as it is."""
+        path = self.path.partition("?")[0]
+        if path == BUILD:
+            self._answer(_build_of(Path(self.directory)).encode(), ".txt")
+        elif path == RELOAD:
+            self._answer(SCRIPT, ".js")
+        elif (page := self._page()) is not None:
+            content = page.read_bytes()
+            self._answer(content.replace(b"</head>", f'<script src="{RELOAD}" defer></script></head>'.encode(), 1))
+        else:
+            super().do_GET()
+
+    def _page(self) -> Path | None:
+        """The page that is asked for, if it is one."""
+        found = Path(self.translate_path(self.path))
+        if found.is_dir() and self.path.partition("?")[0].endswith("/"):
+            found /= "index.html"
+        return found if found.suffix == ".html" and found.is_file() else None
+
+    def _answer(self, content: bytes, kind: str = ".html") -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", self.extensions_map[kind])
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def translate_path(self, path: str) -> str:
         """The file of an address; one that is not there for a hidden file."""

@@ -7,10 +7,9 @@ exponential average of the weights, which is what is validated and kept. Each ep
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -34,9 +33,6 @@ FLOOR = 1e-3
 AVERAGE_EVERY = 4
 # How torch says that memory ran out: on GPUs, on the CPU of Linux and macOS, of Windows.
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-# A network with teachers learns this share from them and the rest from the labels; both sides' logits are divided by
-# the temperature (Hinton et al. 2015, arXiv:1503.02531).
-TAUGHT, TAUGHT_TEMPERATURE = 0.75, 2.0
 # Pruning goes from the first to the second share of the epochs.
 PRUNED_FROM, PRUNED_BY = 0.2, 0.75
 
@@ -61,13 +57,10 @@ class Recipe:
     prune: float = 0.0  # share of the large linear layers' weights that are zero in the end (Zhu & Gupta 2017)
     limit: int = 0  # only so many images, of all classes: the one-batch check; 0: all
     widths: tuple[int, ...] = ()  # of SmallCNN's stages; (): its own
-    dropout: float = 0.3  # SmallCNN's, as the next two
-    kernel: int = 5  # side of the first kernels
-    pool: str = "max"  # the head's global pooling: "max" or "average"
+    dropout: float = 0.3  # SmallCNN's
     # Photos are enlarged by this before the centre is cut out: a network that was trained on crops knows its objects a
     # little larger (Touvron et al. 2019, arXiv:1906.06423).
     enlarged: float = 1.0
-    teachers: tuple[str, ...] = ()  # presets whose networks this one learns from; it starts as the first of them
     precision: str = "auto"  # "float32", "bfloat16", or "auto": whichever is faster here
     seed: int = 0
 
@@ -112,7 +105,6 @@ def fit(
     *,
     device: torch.device | None = None,
     state: TrainingState | None = None,
-    teachers: Sequence[nn.Module] = (),
     on_step: Callable[[Step], None] = lambda step: None,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
 ) -> TrainingState:
@@ -123,13 +115,12 @@ def fit(
     Args:
         train, validation: uint8 images and targets; without validation images the last epoch is kept.
         state: of an interrupted run of the same recipe, to go on from.
-        teachers: networks whose mean answer to each augmented image is learnt beside its label; they stay as they are.
         on_step: called after each step.
         on_epoch: called with the state after each epoch: the place to save it.
     Raises:
         InputError: where the loss is no longer a number, or memory runs out.
     """
-    run = _Training(network, train, validation, recipe, device or torch.device("cpu"), state, teachers)
+    run = _Training(network, train, validation, recipe, device or torch.device("cpu"), state)
     while not run.state.complete:
         run.epoch(on_step)
         on_epoch(run.state)
@@ -148,15 +139,10 @@ class _Training:
         recipe: Recipe,
         device: torch.device,
         state: TrainingState | None,
-        teachers: Sequence[nn.Module],
     ) -> None:
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe, self.device, self.validation = recipe, device, validation
         self.images, self.targets = _limited(train, recipe.limit)
-        self.teachers = [
-            copy.deepcopy(teacher).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-            for teacher in teachers
-        ]
         self.state = state or self._begun(network)
         if state is not None:
             network.load_state_dict(state.weights)
@@ -255,27 +241,13 @@ class _Training:
         loss = own * F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
         if own < 1:
             loss = loss + (1 - own) * F.cross_entropy(logits, others, reduction="sum", label_smoothing=smoothing)
-        if self.teachers:
-            loss = (1 - TAUGHT) * loss + TAUGHT * self._disagreement(inputs, logits)
         self.optimizer.zero_grad(set_to_none=True)
         # The processes' gradients are averaged, so each has its part of the sum times their number.
         (loss * parallel.world() / len(chosen)).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        predicted = logits.detach().argmax(1)
+        predicted = logits.argmax(1)
         right = own * (predicted == targets).sum() + (1 - own) * (predicted == others).sum()
         return parallel.total(torch.stack([loss.detach(), right]))
-
-    def _disagreement(self, inputs: Tensor, logits: Tensor) -> Tensor:
-        """How far the logits are from the teachers' mean, summed over the images.
-
-        The Kullback-Leibler divergence of the softened answers, times the square of the temperature, which keeps its
-        gradients as large as those of the labels (Hinton et al. 2015, section 2).
-        """
-        with torch.no_grad(), _autocast(self.state.precision, self.device):
-            said = torch.stack([teacher(inputs).float() for teacher in self.teachers]).mean(0)
-        wanted = (said / TAUGHT_TEMPERATURE).log_softmax(1)
-        own = (logits / TAUGHT_TEMPERATURE).log_softmax(1)
-        return TAUGHT_TEMPERATURE**2 * F.kl_div(own, wanted, reduction="sum", log_target=True)
 
     def _validate(self, weights: Weights) -> tuple[float, float] | None:
         """Loss and accuracy of `weights` on the validation images, as they are shown later; the network stays."""

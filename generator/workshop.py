@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from generator import cards, checkpoints, environment, evaluate, faithfulness, methods, parallel, recipes, terminal
 from generator.checkpoints import Description
@@ -26,7 +25,6 @@ from generator.train import Recipe, Step, TrainingState, fit
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
 RUNS = ("one batch", "without augmentation")
-TEACHERS = "teachers"  # folder beside a model's weights with the networks that it learnt from
 GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
 
 
@@ -57,10 +55,7 @@ def train_model(
     with parallel.one_first():
         train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))
     _say_skipped(train, validation)
-    teachers = _teachers(name, recipe, root, classes, folder, cache)
     network = new_network(name, len(classes), recipe)
-    if teachers:
-        network.load_state_dict(teachers[0].network.state_dict())
     key = {"preset": preset, "data": train.digest, **asdict(recipe)}
     side_run = preset if preset in RUNS else ""
     state = checkpoints.load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
@@ -78,7 +73,6 @@ def train_model(
             recipe,
             device=parallel.device(),
             state=state,
-            teachers=[teacher.network for teacher in teachers],
             on_step=_shows_step(bar),
             on_epoch=_keeps_epoch(title, folder, recipe, key, side_run),
         )
@@ -92,16 +86,13 @@ def train_model(
     # The one-batch check is about the batch: its last epoch counts, whatever the validation images say.
     kept = len(state.epochs) if recipe.limit else state.kept
     run = Run(preset if preset in RUNS else "augmented", tuple(state.epochs), kept, settings, record)
-    snapshots = state.snapshots
-    if teachers:
-        run, snapshots = _continued(teachers[0].folder, run, snapshots)
     if parallel.rank() > 0:
         return run
     if side_run:
         checkpoints.save_run(folder, run)
     else:
         checkpoints.save_model(folder, state.best, _description(name, classes, recipe))
-        checkpoints.save_run(folder, run, snapshots)
+        checkpoints.save_run(folder, run, state.snapshots)
     checkpoints.drop_state(folder, side_run)
     return run
 
@@ -109,40 +100,8 @@ def train_model(
 def new_network(name: str, classes: int, recipe: Recipe) -> nn.Module:
     """The untrained network that a recipe trains."""
     if name == "cnn":
-        return initialise(
-            SmallCNN(classes, recipe.widths or WIDTHS, recipe.kernel, recipe.pool, recipe.dropout), recipe.seed
-        )
+        return initialise(SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout), recipe.seed)
     return initialise(alexnet(classes, GRID), recipe.seed)
-
-
-def _teachers(name: str, recipe: Recipe, root: Path, classes: Classes, folder: Path, cache: Path) -> list[Loaded]:
-    """The networks that a recipe learns from, each trained first where it is not there yet.
-
-    Raises:
-        InputError: where one was trained by another recipe than its preset is now.
-    """
-    found = []
-    for preset in recipe.teachers:
-        place = folder / TEACHERS / preset
-        if not checkpoints.has_model(place):
-            train_model(name, preset, root, classes, place, cache, resume=True)
-        wanted = json.loads(json.dumps({"preset": preset, **asdict(recipes.PRESETS[name][preset])}))
-        known = [run.settings for run in checkpoints.load_runs(place) if run.name == "augmented"]
-        if not known or any(known[0].get(key) != value for key, value in wanted.items() if key != "precision"):
-            raise InputError(f"{place}: expected a network trained by the preset {preset!r} as it is now; remove it")
-        found.append(trained(name, place, classes))
-    return found
-
-
-def _continued(folder: Path | None, run: Run, snapshots: Mapping[int, Tensor]) -> tuple[Run, dict[int, Tensor]]:
-    """A run and its snapshots as the continuation of the one that made the network it started from."""
-    assert folder is not None
-    first = next(run for run in checkpoints.load_runs(folder) if run.name == "augmented")
-    done = len(first.epochs)
-    later = tuple(replace(epoch, epoch=done + epoch.epoch) for epoch in run.epochs)
-    kernels = {epoch: torch.tensor(found) for epoch, found in checkpoints.load_snapshots(folder).items()}
-    last = max(snapshots)
-    return replace(run, epochs=(*first.epochs, *later), kept=done + run.kept), {**kernels, done + last: snapshots[last]}
 
 
 def evaluate_model(
@@ -252,7 +211,7 @@ def _description(name: str, classes: Classes, recipe: Recipe) -> Description:
     said = Description(ARCHITECTURES[name], classes.names, classes.wnids, *recipe.shown)
     if name != "cnn":
         return replace(said, grid=GRID)
-    return replace(said, widths=recipe.widths or WIDTHS, kernel=recipe.kernel, pool=recipe.pool)
+    return replace(said, widths=recipe.widths or WIDTHS)
 
 
 def _columns(loaded: Loaded, classes: Classes) -> list[int]:

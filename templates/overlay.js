@@ -47,7 +47,11 @@
       line.cells[0].append(button);
       line.addEventListener("pointerenter", () => show(index));
       button.addEventListener("focus", () => show(index));
-      button.addEventListener("click", () => show(index));
+      button.addEventListener("click", function () {
+        show(index);
+        // The address of this very view: it can be linked, and leads back to it.
+        history.replaceState(null, "", "#" + every.id + "=" + index);
+      });
     });
 
     function under(event) {
@@ -59,7 +63,10 @@
     }
     strip.addEventListener("pointermove", under);
     strip.addEventListener("pointerdown", under);
-    show(Number(every.dataset.shown));
+    const [id, chosen] = location.hash.slice(1).split("=");
+    const asked = id === every.id && rows[chosen] ? Number(chosen) : null;
+    show(asked === null ? Number(every.dataset.shown) : asked);
+    if (asked !== null) every.scrollIntoView();
   }
 
   // Where tile `place` of `count` stands, as CSS counts: 0 % is the first, 100 % the last.

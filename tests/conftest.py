@@ -13,6 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from generator import methods
+from generator.faithfulness import Sizes
+
 # Taken out of the environment: it goes before a report's own [data] root, and only tests that ask for it shall have it.
 REAL_DATA = os.environ.pop("TINY_IMAGENET", "")
 SIZE = 64  # pixels, as in Tiny ImageNet
@@ -40,6 +43,15 @@ class SmallDataSet:
     train: int  # images a class in train/
     test: int  # images a class in val/
     boxes: dict[str, Box]  # file name -> x0, y0, x1, y1, inclusive
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_images_for_costly_methods() -> Iterator[None]:
+    """`evaluate` asks the methods that need hundreds of passes an image about two images only."""
+    few = Sizes(boxes=2, perturbation=2, randomisation=0)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(methods, "COSTLY", dict.fromkeys(methods.COSTLY, few))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -98,16 +98,39 @@ def test_no_more_mistakes_are_kept_than_the_page_needs() -> None:
     assert [mistake.image for mistake in found] == [str(number) for number in range(MISTAKES)]
 
 
-def test_expected_calibration_error_by_hand() -> None:
-    # Two share the 14th bin (13/15, 14/15]: mean confidence 0.9, one of them right.
-    found = calibration(surest([0.89, 0.91, 0.75, 0.55]), whole(0, 1, 0, 1))
+def test_of_the_test_images_every_mistake_is_kept() -> None:
+    count = MISTAKES + 5
+    logits = np.log(surest([0.8] * count))
+    names = [str(number) for number in range(count)]
 
-    assert found.error == pytest.approx((2 * abs(0.5 - 0.9) + abs(1 - 0.75) + abs(0 - 0.55)) / 4, abs=1e-6)
-    assert found.counts.tolist() == [0] * 8 + [1, 0, 0, 1, 0, 2, 0]
-    np.testing.assert_allclose(found.confidence[[8, 11, 13]], [0.55, 0.75, 0.9], rtol=1e-6)
-    assert found.accuracy[[8, 11, 13]].tolist() == [0, 1, 0.5]
+    found = {
+        split: split_scores(split, logits, logits, whole(*[1] * count), names, 1.0) for split in ("test", "validation")
+    }
+
+    assert len(found["test"].mistakes) == count
+    assert len(found["validation"].mistakes) == MISTAKES
+
+
+def test_expected_calibration_error_by_hand() -> None:
+    # Two share the last bin (0.9, 1]: mean confidence 0.95, one of them right.
+    found = calibration(surest([0.92, 0.98, 0.75, 0.55]), whole(0, 1, 0, 1))
+
+    assert found.error == pytest.approx((2 * abs(0.5 - 0.95) + abs(1 - 0.75) + abs(0 - 0.55)) / 4, abs=1e-6)
+    assert found.counts.tolist() == [0] * 5 + [1, 0, 1, 0, 2]
+    np.testing.assert_allclose(found.confidence[[5, 7, 9]], [0.55, 0.75, 0.95], rtol=1e-6)
+    assert found.accuracy[[5, 7, 9]].tolist() == [0, 1, 0.5]
     assert np.isnan(found.confidence[found.counts == 0]).all()
     np.testing.assert_allclose(found.edges, np.arange(BINS + 1) / BINS, rtol=1e-6)
+
+
+def test_what_chance_makes_of_the_calibration_error() -> None:
+    """All n answers with a confidence of 0.75 share a bin: the mean distance of a binomial share from 0.75 is about
+    sqrt(2 / pi) times its standard deviation."""
+    count = 400
+    found = calibration(surest([0.75] * count), whole(*([0, 0, 0, 1] * (count // 4))))
+
+    assert found.error == pytest.approx(0, abs=1e-6)
+    assert found.chance == pytest.approx(math.sqrt(2 / math.pi * 0.75 * 0.25 / count), rel=0.2)
 
 
 def test_certainty_falls_into_the_last_bin_and_is_calibrated_where_it_is_right() -> None:

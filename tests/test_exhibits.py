@@ -19,10 +19,11 @@ from generator.exhibits import wording
 from generator.exhibits.activations import by_mean
 from generator.exhibits.comparisons import ways
 from generator.exhibits.heatmaps import overlay
+from generator.exhibits.mistakes import confusions
 from generator.exhibits.scores import seriation
 from generator.exhibits.weights import columns, dead, duplicates, nearest, norms
 from generator.figures import raster
-from generator.records import Comparison, ConvLayer, Explanation, Figure, Network, Photo, Report, StageMaps
+from generator.records import Comparison, ConvLayer, Explanation, Figure, Mistake, Network, Photo, Report, StageMaps
 from tests import synthetic
 
 CLEAR = [0, 0, 0, 0]
@@ -519,6 +520,7 @@ def test_the_comparison_by_hand() -> None:
     network = explained(np.ones((2, 2, 2), np.float32), [0.0, math.log(3)], 1)
     made = Comparison(
         maps={"Grad-CAM": np.array([[0, 0], [0, 2]], np.float32), "occlusion": np.zeros((2, 2), np.float32)},
+        layers={"early": np.array([[3, 0], [0, 0]], np.float32)},
         patch=1,
         probability=np.array([[0.75, 0.75], [0.75, 0.1]], np.float32),
         answers=np.array([[1, 1], [1, 0]]),
@@ -534,22 +536,24 @@ def test_the_comparison_by_hand() -> None:
     assert [(way.cell, way.name, way.shows) for way in shown] == [
         (0, "Grad-CAM", "strongest at the lower right"),
         (1, "occlusion", "no positive evidence"),
-        (2, "the square where it harms most", "leaves class 1 10.0\u00a0%"),
-        (3, "probability of class 1", "58.7\u00a0% on average"),
-        (4, "the answer", "class 1 75\u00a0% and class 0 25\u00a0%"),
+        (2, "Grad-CAM at early", "strongest at the upper left"),
+        (3, "the square where it harms most", "leaves class 1 10.0\u00a0%"),
+        (4, "probability of class 1", "58.7\u00a0% on average"),
+        (5, "the answer", "class 1 75\u00a0% and class 0 25\u00a0%"),
     ]
     assert figure.table is not None
     assert figure.table.rows == (
-        ("Grad-CAM", 2.0, "at the lower right", "2 × 2"),
-        ("occlusion", 0.0, "nowhere", "2 × 2"),
+        ("Grad-CAM", 2.0, "at the lower right", "2 × 2 cells"),
+        ("occlusion", 0.0, "nowhere", "2 × 2 cells"),
+        ("early", 3.0, "at the upper left", "2 × 2 cells"),
     )
-    cells = decoded(figure).reshape(16, 130, 130, 4)[:5, 1:-1, 1:-1, :3].astype(int)
-    covered = cells[2]
+    cells = decoded(figure).reshape(16, 130, 130, 4)[:6, 1:-1, 1:-1, :3].astype(int)
+    covered = cells[3]
     assert np.abs(covered[:64, :64] - 200).max() < 30
     assert np.abs(covered[70:, 70:] - 124).max() < 30
     viridis = raster.palette("viridis").astype(int)
-    assert np.abs(cells[4, 10, 10] - viridis[255]).max() < 25  # the answer
-    assert np.abs(cells[4, 120, 120] - viridis[round(0.7 * 255)]).max() < 25  # the other class
+    assert np.abs(cells[5, 10, 10] - viridis[255]).max() < 25  # the answer
+    assert np.abs(cells[5, 120, 120] - viridis[round(0.7 * 255)]).max() < 25  # the other class
 
 
 def test_map_without_evidence_is_drawn_flat() -> None:
@@ -616,6 +620,32 @@ def test_large_photos_come_in_two_widths() -> None:
     assert (small.width, small.pixelated) == (384, False)
     (tiny,) = exhibits.photos([large_photo("tiny", 64)])
     assert tiny.pixelated
+
+
+def test_mistakes_stand_together_by_what_was_taken_for_what() -> None:
+    """The pictures' cells follow the list, of which one image is not here."""
+    network = synthetic.network("cnn", "Net", [PHOTO])
+    assert network.evaluation is not None
+    test = network.evaluation.splits["test"]
+    wrong = (Mistake("a", 0, 1, 0.9), Mistake("b", 1, 2, 0.8), Mistake("c", 1, 2, 0.95), Mistake("d", 2, 0, 0.5))
+    splits = {"test": dataclasses.replace(test, mistakes=wrong)}
+    pictures = {name: np.full((64, 64, 3), shade, np.uint8) for name, shade in (("a", 40), ("b", 120), ("c", 200))}
+    network = dataclasses.replace(
+        network, evaluation=dataclasses.replace(network.evaluation, splits=splits), mistaken=pictures
+    )
+    names = network.class_names
+
+    groups = confusions(network)
+    (sheet,) = exhibits.mistakes(network)
+
+    assert [(one.true, one.predicted) for one in groups] == [
+        (names[1], names[2]), (names[0], names[1]), (names[2], names[0])
+    ]  # fmt: skip
+    taken = [(one.image, one.sheet, one.cell) for group in groups for one in group.images]
+    assert taken == [("c", sheet.id, 0), ("b", sheet.id, 1), ("a", sheet.id, 2), ("d", "", 0)]
+    cells = decoded(sheet).reshape(16, 66, 66, 4)
+    assert [round(float(cells[cell, 1:-1, 1:-1, 0].mean()), -1) for cell in range(3)] == [200, 120, 40]
+    assert exhibits.mistakes(dataclasses.replace(network, mistaken={})) == ()
 
 
 def test_header_is_made_of_a_bundled_photo() -> None:

@@ -90,6 +90,9 @@ def test_a_comparison_has_every_method_s_map_of_the_answer(tmp_path: Path) -> No
     for name, method in methods.METHODS.items():
         wanted = method(one.network, images, torch.tensor([found.predicted]), "features.relu7")[0]
         np.testing.assert_allclose(found.comparison.maps[name], wanted.numpy(), rtol=1e-4, atol=1e-6)
+    assert list(found.comparison.layers) == ["features.relu1", "features.relu3", "features.relu5"]
+    early = explain.grad_cam(one.network, images, torch.tensor([found.predicted]), "features.relu3")[0]
+    np.testing.assert_allclose(found.comparison.layers["features.relu3"], early.numpy(), rtol=1e-4, atol=1e-6)
     assert found.comparison.patch == 16
     assert found.comparison.answers.shape == found.comparison.probability.shape == (16, 16)
     assert observe.explanation("noise", None, None, observe.observed(one, PHOTO, None, None, "")).comparison is None

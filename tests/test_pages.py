@@ -20,7 +20,7 @@ import pytest
 
 from generator import config
 from generator.errors import InputError
-from generator.pages import formats, network_script, render
+from generator.pages import formats, network_script, render, words
 from generator.records import Figure, Report
 from tests import synthetic
 
@@ -485,6 +485,15 @@ def test_html_in_a_content_file_does_not_act(tmp_path: Path) -> None:
     assert "<dfn>term</dfn>" in part
     for acting in ("alert", "onclick", "style=", "javascript", "a.png"):
         assert acting not in part
+
+
+def test_formulas_keep_their_mathml_and_nothing_that_acts() -> None:
+    formula = "<math display='block'><mfrac><mi onclick='x()' mathvariant='normal'>a</mi><mn>2</mn></mfrac></math>"
+    hostile = "<math><annotation-xml encoding='text/html'><script>alert(1)</script></annotation-xml></math>"
+    found = words.clean(f"{formula}\n\n{hostile}")
+    assert '<math display="block"><mfrac><mi mathvariant="normal">a</mi><mn>2</mn></mfrac></math>' in found
+    assert "alert" not in found
+    assert "onclick" not in found
 
 
 @pytest.mark.parametrize(

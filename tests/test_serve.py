@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from generator.errors import InputError
-from generator.serve import PreviewServer, server
+from generator.serve import PreviewServer, server, watching
 
 FILES = {
     "index.html": b"<!doctype html>home",
@@ -127,15 +128,68 @@ def test_a_folder_without_a_site_is_told(tmp_path: Path) -> None:
         server(tmp_path / "none")
 
 
+def test_a_page_has_the_script_that_reloads_it_and_no_file_of_the_site_changes(
+    site: Path, preview: PreviewServer
+) -> None:
+    (site / "index.html").write_text("<head><title>a</title></head>")
+    for path in ("/", "/index.html", "/index.html?a=1"):
+        assert get(preview, path)[2] == b'<head><title>a</title><script src="/__reload.js" defer></script></head>'
+    kind, script = get(preview, "/__reload.js")[1:]
+    assert kind.startswith("text/javascript")
+    assert b"location.reload()" in script
+    assert (site / "index.html").read_text() == "<head><title>a</title></head>"
+
+
+def test_the_build_that_is_shown_is_told_apart_from_the_next(site: Path, preview: PreviewServer) -> None:
+    first, again = (get(preview, "/__build")[2] for _ in range(2))
+    site.rename(site.with_name("old"))
+    between = get(preview, "/__build")[2]
+    site.mkdir()
+    (site / "index.html").write_text("new")
+    assert first == again
+    assert len({first, between, get(preview, "/__build")[2]}) == 3
+
+
+def test_a_change_of_a_watched_file_leads_to_one_call(tmp_path: Path) -> None:
+    calls: list[int] = []
+    called = threading.Event()
+
+    def rebuild() -> None:
+        calls.append(1)
+        called.set()
+
+    (tmp_path / "one").write_text("a")
+    with watching(lambda: tmp_path.iterdir(), rebuild, seconds=0.02):
+        for change in (
+            lambda: (tmp_path / "one").write_text("changed"),
+            lambda: (tmp_path / "two").write_text("new"),
+            lambda: (tmp_path / "one").unlink(),
+        ):
+            time.sleep(0.1)
+            called.clear()
+            change()
+            assert called.wait(5)
+        time.sleep(0.1)
+    assert 3 <= len(calls) <= 6  # a write may be seen halfway
+    (tmp_path / "two").write_text("after the end")
+    count = len(calls)
+    time.sleep(0.1)
+    assert len(calls) == count
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_ctrl_c_ends_it(site: Path) -> None:
-    program = "import sys; from pathlib import Path; from generator.serve import serve; serve(Path(sys.argv[1]))"
-    arguments = [sys.executable, "-u", "-c", program, str(site)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+def test_serve_builds_anew_after_a_change_and_ctrl_c_ends_it(site: Path, tmp_path: Path) -> None:
+    """A broken report.toml is told by the build in one line; the preview goes on."""
+    report = tmp_path / "report.toml"
+    report.write_text("")
+    arguments = [sys.executable, "-u", "-m", "generator", "serve", "--config", str(report), "--out", str(site)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("http://127.0.0.1:")
-        assert line.endswith(f"/ shows {site}; Ctrl-C ends it\n")
+        assert process.stdout.readline().startswith(f"{site} is at http://127.0.0.1:")
+        time.sleep(1)
+        report.write_text("nonsense = ")
+        assert process.stdout.readline() == "a file has changed: building the site anew\n"
+        assert process.stdout.readline().startswith(f"error: {report}")
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=10)
-    assert (process.returncode, rest, errors) == (0, "ended\n", "")
+        rest, _ = process.communicate(timeout=20)
+    assert (process.returncode, rest) == (130, "interrupted; what was finished before is kept\n")

@@ -18,7 +18,7 @@ from generator.data import ImageSet
 from generator.errors import InputError
 from generator.evaluate import logits_of
 from generator.networks import initialise
-from generator.train import FLOOR, TAUGHT, TAUGHT_TEMPERATURE, Recipe, Step, TrainingState, Weights, fit, learning_rate
+from generator.train import FLOOR, Recipe, Step, TrainingState, Weights, fit, learning_rate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -138,47 +138,6 @@ def test_validation_images_are_enlarged_before_the_cut() -> None:
     assert recipe.shown == (SIDE, 2 * SIDE)
     assert whole == 0.0
     assert middle == 1.0
-
-
-class Sure(nn.Module):
-    """A teacher that gives every image the same logits."""
-
-    def __init__(self, *logits: float) -> None:
-        super().__init__()
-        self.logits = nn.Parameter(torch.tensor(logits))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.logits.expand(len(images), -1)
-
-
-def test_the_loss_beside_teachers_by_hand() -> None:
-    """The network answers (0, 0), the teachers (2, 0) on average: softened by 2 that is e / (1 + e) for the first."""
-    network = nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    for parameter in network.parameters():
-        nn.init.zeros_(parameter)
-    first = math.e / (1 + math.e)
-    divergence = first * math.log(first / 0.5) + (1 - first) * math.log((1 - first) / 0.5)
-    recipe = replace(PLAIN, epochs=1, batch=8, limit=8)
-
-    state = fit(network, coloured(8), None, recipe, teachers=(Sure(3.0, -1.0), Sure(1.0, 1.0)))
-
-    wanted = (1 - TAUGHT) * math.log(2) + TAUGHT * TAUGHT_TEMPERATURE**2 * divergence
-    assert state.epochs[0].train_loss == pytest.approx(wanted, rel=1e-5)
-
-
-def test_teachers_are_believed_more_than_the_labels_and_stay_as_they_are() -> None:
-    data = coloured(64)
-    teacher = small()
-    fit(teacher, swapped(data), None, replace(PLAIN, epochs=12))
-    teacher.train()
-    before = copy.deepcopy(teacher.state_dict())
-    network = small(1)
-
-    fit(network, data, None, replace(PLAIN, epochs=12), teachers=[teacher])
-
-    assert accuracy(network, data) == 0.0
-    assert same(dict(before), dict(teacher.state_dict()))
-    assert all(module.training for module in teacher.modules())
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])

@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from generator import checkpoints, methods, models, recipes, workshop
+from generator import checkpoints, methods, models, workshop
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.errors import InputError
 from generator.models import Loaded
-from generator.networks import WIDTHS, SmallCNN, initialise
+from generator.networks import SmallCNN, initialise
 from generator.records import Run
 from generator.tiny_imagenet import list_images
-from generator.train import Recipe
 from tests.conftest import SmallDataSet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -65,7 +64,7 @@ def test_training_leaves_weights_and_records_and_nothing_to_resume(trained: tupl
     folder, run = trained
     assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "history.json", "snapshots.safetensors"}
     model = checkpoints.load_model(folder)
-    assert model.description == Description("SmallCNN", classes.names, classes.wnids, 32, 32, WIDTHS)
+    assert model.description == Description("SmallCNN", classes.names, classes.wnids, 32, 32, (24, 48, 96, 192))
     (recorded,) = checkpoints.load_runs(folder)
     assert (recorded.name, recorded.kept, recorded.environment) == (run.name, run.kept, run.environment)
     assert recorded.epochs[0].train_loss == pytest.approx(run.epochs[0].train_loss, rel=1e-5)
@@ -137,42 +136,6 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     for file in ("weights.safetensors", "snapshots.safetensors"):
         assert (tmp_path / "interrupted" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert not (tmp_path / "interrupted" / "resume.safetensors").exists()
-
-
-def test_a_network_with_teachers_goes_on_from_the_first_of_them(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tiny = Recipe(
-        epochs=2, precision="float32", limit=16, batch=4, sizes=((0.0, 32),), widths=(4, 4, 4, 4), average=0, dropout=0
-    )
-    alone = {"alone": tiny, "other": replace(tiny, epochs=1, pool="average", kernel=3)}
-    taught = replace(tiny, epochs=3, teachers=("alone", "other"), learning_rate=0.0)
-    monkeypatch.setitem(recipes.PRESETS, "cnn", {**alone, "best": taught})
-    folder = tmp_path / "cnn"
-
-    def train() -> Run:
-        return workshop.train_model("cnn", "best", small_data_set.root, classes, folder, decoded)
-
-    run = train()
-
-    first = checkpoints.load_model(folder / "teachers" / "alone")
-    second = checkpoints.load_model(folder / "teachers" / "other")
-    kept = checkpoints.load_model(folder)
-    assert (second.description.pool, second.description.kernel) == ("average", 3)
-    for name, parameter in SmallCNN(3, (4, 4, 4, 4)).named_parameters():
-        assert torch.equal(kept.weights[name], first.weights[name]), parameter.shape  # the learning rate is 0
-    assert [epoch.epoch for epoch in run.epochs] == [1, 2, 3, 4, 5]
-    assert run.kept == 2 + 3  # without a better one the last
-    assert list(checkpoints.load_snapshots(folder)) == [0, 1, 2, 5]
-    written = [path.stat().st_mtime_ns for path in sorted((folder / "teachers").rglob("weights.safetensors"))]
-
-    train()
-
-    again = [path.stat().st_mtime_ns for path in sorted((folder / "teachers").rglob("weights.safetensors"))]
-    assert again == written
-    monkeypatch.setitem(recipes.PRESETS["cnn"], "alone", replace(tiny, epochs=9))
-    with pytest.raises(InputError, match=r"alone: expected a network trained by the preset 'alone' as it is now"):
-        train()
 
 
 def test_only_a_whole_evaluation_is_written(

@@ -9,6 +9,7 @@ from generator.exhibits.curves import training
 from generator.exhibits.dataset import data_figures, photos
 from generator.exhibits.heatmaps import failures, grad_cam, roles
 from generator.exhibits.hero import header_tile
+from generator.exhibits.mistakes import mistakes
 from generator.exhibits.prototypes import class_images
 from generator.exhibits.scores import evaluation
 from generator.exhibits.trust import trust
@@ -27,6 +28,7 @@ __all__ = [
     "first_layer_scale",
     "grad_cam",
     "header_tile",
+    "mistakes",
     "photos",
     "roles",
     "slug",

@@ -49,7 +49,7 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
         return None
     found = explanation.comparison
     shown = ways(network, explanation)
-    pictures = [_laid(explanation, cam) for cam in found.maps.values()]
+    pictures = [_laid(explanation, cam) for cam in (*found.maps.values(), *found.layers.values())]
     pictures += [_covered(explanation, found), _probability(found), _answers(explanation, found)]
     answer = network.class_names[explanation.predicted]
     told = "; ".join(f"{way.name} {way.shows}" for way in shown)
@@ -62,15 +62,10 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
         "answer is then the most probable: yellow is the answer itself."
     )
     rows = tuple(
-        (
-            name,
-            cell(float(cam.max()), 4),
-            place(cam) if cam.max() > 0 else "nowhere",
-            f"{cam.shape[0]} × {cam.shape[1]}",
-        )
-        for name, cam in found.maps.items()
+        (name, cell(float(cam.max()), 4), place(cam) if cam.max() > 0 else "nowhere", _cells(cam))
+        for name, cam in (*found.maps.items(), *found.layers.items())
     )
-    head = ("method", "raw maximum", "strongest", "cells")
+    head = ("method or layer", "raw maximum", "strongest", "map")
     return framed(
         f"{network.id}-ways-{photo.id}",
         sheet(pictures),
@@ -93,6 +88,11 @@ def _ways(network: Network, explanation: Explanation, found: Comparison) -> Iter
         shows = f"strongest {place(cam)}" if cam.max() > 0 else "no positive evidence"
         yield Way(number, name, PLACES.get(name, ""), shows)
         number += 1
+    first = next(iter(found.maps), "")
+    for name, cam in found.layers.items():
+        shows = f"strongest {place(cam)}" if cam.max() > 0 else "no positive evidence"
+        yield Way(number, f"{first} at {layer_title(network, name)}", _cells(cam), shows)
+        number += 1
     row, column = _worst(found)
     least = float(found.probability[row, column])
     answer = network.class_names[explanation.predicted]
@@ -105,6 +105,10 @@ def _ways(network: Network, explanation: Explanation, found: Comparison) -> Iter
     order = np.argsort(-counts, kind="stable")[:KINDS]
     told = [f"{network.class_names[classes[each]]} {percent(counts[each] / found.answers.size, 0)}" for each in order]
     yield Way(number + 2, "the answer", "wherever the square is", listed(told))
+
+
+def _cells(cam: Floats) -> str:
+    return f"{cam.shape[0]} × {cam.shape[1]} cells"
 
 
 def _worst(found: Comparison) -> tuple[int, int]:

@@ -87,9 +87,11 @@ def lines(
     longest = max((len(part) for line in named for part in _wrap(line.label)), default=0)
     x = [value for line in series for value in line.x]
     with rc_context(_OPTIONS):
-        figure, axes = _canvas(height, left=_LEFT, right=16 + _CHARACTER * longest, top=30, bottom=38)
+        right = 16 + _CHARACTER * longest
+        figure, axes = _canvas(height, left=_LEFT, right=right, top=30, bottom=38)
+        first, last = min(x), max(max(x), min(x) + 1)
         ceiling = 1.0 if percent else _ceiling(series) * (1.3 if sections else 1.04)
-        _frame(axes, (min(x), max(max(x), min(x) + 1)), (0, ceiling), percent=percent)
+        _frame(axes, (first, last), (0, ceiling), percent=percent)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         _axis_words(axes, x_label, y_label, words)
         for start, label in sections:
@@ -100,7 +102,7 @@ def lines(
         for line in series:
             _draw_line(axes, line, None if kept is None or line.faint else kept[0])
         _end_labels(axes, named, words)
-        return _finish(figure, figure_id, alt, words)
+        return _finish(figure, figure_id, alt, words, f"{_LEFT:g} {WIDTH - right:g} {first:g} {last:g}")
 
 
 def reliability(figure_id: str, alt: str, bins: Sequence[Bins]) -> Chart:
@@ -190,10 +192,10 @@ def _axes(figure: Figure, height: int, *, left: float, right: float, top: float,
     return axes
 
 
-def _finish(figure: Figure, figure_id: str, alt: str, words: Sequence[str]) -> Chart:
+def _finish(figure: Figure, figure_id: str, alt: str, words: Sequence[str], plot: str = "") -> Chart:
     memory = io.BytesIO()
     figure.savefig(memory, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return rewrite(memory.getvalue(), figure_id, alt, words)
+    return rewrite(memory.getvalue(), figure_id, alt, words, plot)
 
 
 def _frame(axes: Axes, x: tuple[float, float], y: tuple[float, float], *, percent: bool) -> None:

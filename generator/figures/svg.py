@@ -87,16 +87,19 @@ def shorten(name: str, limit: int = LONGEST) -> str:
     return name if len(name) <= limit else name[: limit - 1] + "…"
 
 
-def rewrite(drawn: bytes, figure_id: str, alt: str, words: Sequence[str]) -> Chart:
+def rewrite(drawn: bytes, figure_id: str, alt: str, words: Sequence[str], plot: str = "") -> Chart:
     """matplotlib's SVG made fit for a page.
 
     Args:
+        plot: for the script that reads values off it: left and right end of the x axis in units, and their values.
         drawn: its output with svg.fonttype "none"; a text "@3" stands for words[3], an artist whose gid is "series-2"
             belongs to the second series.
     """
     source = ET.fromstring(drawn)  # noqa: S314 - matplotlib's own output of this very moment
     width, height = (round(float(part)) for part in source.attrib["viewBox"].split()[2:])
     target = root(figure_id, alt, width, height)
+    if plot:
+        target.set("data-plot", plot)
     names = _Names(figure_id, words, {})
     for child in source:
         _take(child, target, "", names)

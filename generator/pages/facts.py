@@ -15,6 +15,8 @@ from generator.classes import TINY_IMAGENET_30
 from generator.exhibits import slugs
 from generator.exhibits.activations import scale_of
 from generator.exhibits.comparisons import Way, ways
+from generator.exhibits.mistakes import Mixed, confusions
+from generator.exhibits.scores import seriation
 from generator.exhibits.trust import Verdict, verdict
 from generator.pages.layers import Contributor, Layer, Made, contributors, layers, made
 from generator.records import Epoch, Explanation, Network, Photo, Report, Run, SplitScores, StageMaps
@@ -253,6 +255,32 @@ class Portrait:
     def scores(self) -> Scores | None:
         """The scores to quote: of the test images where there are any."""
         return self.splits[0] if self.splits else None
+
+    @cached_property
+    def confusions(self) -> tuple[Mixed, ...]:
+        """Which test images were taken for what, the most frequent confusion first."""
+        return confusions(self.record)
+
+    def confusion_id(self, true: str, predicted: str) -> str:
+        """The address of one of them on that page, "" where it is not there."""
+        return next((one.id for one in self.confusions if (one.true, one.predicted) == (true, predicted)), "")
+
+    @property
+    def wrong_images(self) -> int:
+        """How many images they are."""
+        return sum(len(one.images) for one in self.confusions)
+
+    @property
+    def matrix_addresses(self) -> str:
+        """The classes in the order of the confusion matrix, as they stand in the addresses of confusions."""
+        assert self.scores is not None
+        addresses = slugs(self.scores.class_names)
+        return " ".join(addresses[index] for index in seriation(self.scores.record.confusion))
+
+    @property
+    def confusions_href(self) -> str:
+        """The page that shows them."""
+        return f"evaluation-{self.id}-mistakes.html"
 
     @cached_property
     def trust(self) -> Verdict | None:

@@ -25,7 +25,7 @@ def results(report: Report, portraits: tuple[Portrait, ...]) -> bytes:
         "photos": [_photo(report, photo) for photo in report.photos],
         "networks": {portrait.id: _network(portrait) for portrait in portraits},
     }
-    text = json.dumps(plain(content), ensure_ascii=False, indent=1, allow_nan=False)
+    text = json.dumps(plain(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # No markup even for a program that sniffs: a class may be named "<script>".
     return (text.replace("<", "\\u003c").replace(">", "\\u003e") + "\n").encode()
 

@@ -28,6 +28,8 @@ PAGES = (
 SAMPLED = ("feature-maps", "grad-cam")
 # Has a page for each convolution, from a template of its own: filters-<network>-conv<number>.html.
 LAYERED, LAYER = "filters", "filters-layer.html"
+# Has a page for each network's mistakes: evaluation-<network>-mistakes.html.
+JUDGED, MISTAKES = "evaluation", "evaluation-mistakes.html"
 # Runs a network in the browser: left out, with what it alone loads, where the report has none that can.
 LIVE, LIVE_FILES = "try", ("engine.js", "inside.js", "try.js", "try.css")
 STATIC = (".css", ".js")
@@ -68,6 +70,7 @@ def render(
     shown = [name for name in PAGES if name != LIVE or live]
     sources = {name: _source(pages, f"{name}.html") for name in shown}
     sources[LAYERED] += _source(pages, LAYER)
+    sources[JUDGED] += _source(pages, MISTAKES)
     spoken = {name: words.read(content / f"{name}.md", texts, sources[name]) for name in shown}
     story = tuple(Page(name, *(spoken[name].text(key) for key in words.FRONT_MATTER)) for name in shown)
     pages.globals["pages"] = story
@@ -77,7 +80,9 @@ def render(
     files |= {licence_path(name): text.encode() for name, text in report.licences.items()}
     for page in story:
         files |= _pages(pages, page, story, spoken[page.name], report.photos)
-    files |= _layers(pages, next(page for page in story if page.name == LAYERED), spoken[LAYERED], portraits)
+    named = {page.name: page for page in story}
+    files |= _layers(pages, named[LAYERED], spoken[LAYERED], portraits)
+    files |= _mistakes(pages, named[JUDGED], spoken[JUDGED], portraits)
     # Served at any depth, so that only an absolute address would be right everywhere.
     files["404.html"] = _filled(pages, "404.html", root=f"{config.report.base_url}/" if config.report.base_url else "")
     files["results.json"] = results(report, portraits)
@@ -146,6 +151,17 @@ def _layers(pages: Environment, page: Page, spoken: words.Words, portraits: tupl
         }
         files[layer.href] = _filled(pages, LAYER, root="", address=layer.href, page=page, words=spoken, **variables)
     return files
+
+
+def _mistakes(pages: Environment, page: Page, spoken: words.Words, portraits: tuple[Portrait, ...]) -> dict[str, bytes]:
+    """A page for each network that got test images wrong."""
+    return {
+        one.confusions_href: _filled(
+            pages, MISTAKES, root="", address=one.confusions_href, page=page, words=spoken, network=one
+        )
+        for one in portraits
+        if one.confusions
+    }
 
 
 def _source(pages: Environment, name: str) -> str:

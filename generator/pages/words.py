@@ -44,9 +44,18 @@ TAGS = {
     "a", "abbr", "b", "blockquote", "br", "cite", "code", "dd", "dfn", "dl", "dt", "em", "h2", "h3", "h4", "h5", "h6",
     "hr", "i", "kbd", "li", "ol", "p", "pre", "q", "s", "small", "strong", "sub", "sup", "table", "tbody", "td", "th",
     "thead", "tr", "ul", "var",
+    # MathML Core (W3C), as far as formulas need it: browsers and screen readers read it without a script.
+    "math", "mfrac", "mi", "mn", "mo", "mover", "mrow", "msqrt", "mstyle", "msub", "msubsup", "msup", "mtext",
+    "munder", "munderover",
 }
 # fmt: on
-ATTRIBUTES = {"a": {"href", "title"}, "abbr": {"title"}, "dfn": {"title"}}
+ATTRIBUTES = {
+    "a": {"href", "title"},
+    "abbr": {"title"},
+    "dfn": {"title"},
+    "math": {"display"},
+    "mi": {"mathvariant"},
+}  # fmt: skip
 SCHEMES = {"http", "https", "mailto"}
 # What a mistake in a template or in the use of a filter raises.
 MISTAKES = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,8 +13,8 @@ from tests import sites
 from tests.browser import devtools
 
 PAGES = (
-    "index", "data", "training", "evaluation", "filters", "filters-cnn-conv2", "feature-maps",
-    "feature-maps-slice", "grad-cam", "grad-cam-slice", "failures", "trust", "try", "about", "404",
+    "index", "data", "training", "evaluation", "evaluation-cnn-mistakes", "filters", "filters-cnn-conv2",
+    "feature-maps", "feature-maps-slice", "grad-cam", "grad-cam-slice", "failures", "trust", "try", "about", "404",
 )  # fmt: skip
 FIRST_LOAD = 300 * 1024
 TEXT = "document.body.innerText.length"
@@ -128,7 +129,13 @@ def test_any_class_can_be_laid_over_the_photo(chrome: devtools.Browser, site: Pa
     page.press("Tab")
     assert page.evaluate(pressed) == "koala"
     assert page.evaluate(position) == "20% 0%"  # the second of six columns
+    page.evaluate("document.activeElement.click()")
+    address = page.evaluate("location.href")
     page.close()
+    again = devtools.open_page(chrome, address)
+    assert again.evaluate(pressed) == "koala"
+    assert -1 <= again.evaluate("document.querySelector('.every').getBoundingClientRect().top") <= 900
+    again.close()
 
 
 def test_the_light_box_opens_and_closes(chrome: devtools.Browser, site: Path) -> None:
@@ -159,6 +166,55 @@ def test_a_table_is_sorted_by_its_heads(chrome: devtools.Browser, site: Path) ->
     assert page.evaluate(f"{table}.querySelector('[aria-sort]').getAttribute('aria-sort')") == "ascending"
     page.evaluate(f"{table}.querySelectorAll('th button')[2].click()")
     assert page.evaluate(first) == "lion"
+    page.close()
+
+
+def test_curves_tell_the_values_under_the_pointer(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "training.html").as_uri())
+    page.evaluate("""(function () {
+        const chart = document.querySelector("svg[data-plot]");
+        const [left, right] = chart.dataset.plot.split(" ").map(Number);
+        window.point = function (share, kind) {
+            const at = new DOMPoint(left + share * (right - left), 100).matrixTransform(chart.getScreenCTM());
+            chart.dispatchEvent(new MouseEvent(kind, { bubbles: true, clientX: at.x, clientY: at.y }));
+        };
+    })()""")
+    figure = "document.querySelector('svg[data-plot]').closest('figure')"
+    tip = f"{figure}.querySelector('.tip').innerText"
+    row = f"[...[...{figure}.querySelectorAll('tbody tr')].%s.cells].map((cell) => cell.textContent.trim())"
+    for share, place in ((0, "at(0)"), (1, "at(-1)")):
+        page.evaluate(f"point({share}, 'pointermove')")
+        told = page.evaluate(tip)
+        assert told.startswith("epoch ")
+        assert [number for number in page.evaluate(row % place) if number not in told] == []
+    page.evaluate("point(0, 'pointerleave')")
+    assert page.evaluate(tip) == ""
+    page.close()
+
+
+def test_a_cell_of_the_confusion_matrix_leads_to_its_images(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "evaluation.html").as_uri())
+    page.evaluate("document.querySelector('[data-mistakes] th:last-child button').click()")  # sorting moves the rows
+    page.evaluate("""(function () {
+        const holder = document.querySelector("[data-mistakes]"), chart = holder.querySelector("svg.chart");
+        const names = [...holder.querySelectorAll("thead th")].slice(1).map((head) => head.textContent.trim());
+        const box = chart.querySelector("path").getBBox(), cell = box.width / names.length;
+        window.click = function (row, column, kind) {
+            const x = box.x + (names.indexOf(column) + 0.5) * cell, y = box.y + (names.indexOf(row) + 0.5) * cell;
+            const at = new DOMPoint(x, y).matrixTransform(chart.getScreenCTM());
+            chart.dispatchEvent(new MouseEvent(kind, { bubbles: true, clientX: at.x, clientY: at.y }));
+        };
+    })()""")
+    cursor = "document.querySelector('[data-mistakes] svg.chart').style.cursor"
+    page.evaluate("click('lion', 'bee', 'pointermove')")
+    assert page.evaluate(cursor) == "pointer"
+    assert page.evaluate("document.querySelector('.tip').innerText") == "lion called bee"
+    page.evaluate("click('bee', 'bee', 'pointermove')")  # right answers lead nowhere
+    assert page.evaluate(cursor) == ""
+    page.evaluate("void setTimeout(click, 50, 'lion', 'bee', 'click')")
+    time.sleep(1)  # the page is left, and nothing could be waited for in it
+    assert page.evaluate("location.href").endswith("evaluation-cnn-mistakes.html#lion-bee")
+    assert page.evaluate("document.querySelector(':target h2').innerText").startswith("lion called bee")
     page.close()
 
 
