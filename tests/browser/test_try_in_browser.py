@@ -344,3 +344,28 @@ def test_a_report_without_photos_waits_for_the_visitors(
     give(tab, tmp_path / "a.png")
     until(tab, f"{STATUS}.startsWith('a.png: ')")
     tab.close()
+
+
+def test_a_photo_can_be_taken_with_the_camera(tab: devtools.Tab) -> None:
+    tab.evaluate(
+        """navigator.mediaDevices.getUserMedia = async () => { const film = document.createElement('canvas');
+        film.width = film.height = 32; const context = film.getContext('2d');
+        setInterval(() => { context.fillStyle = '#208040'; context.fillRect(0, 0, 32, 32); }, 20);
+        return film.captureStream(); }; document.getElementById('camera').click()"""
+    )
+    until(tab, "document.getElementById('camera').textContent === 'Take the photo'")
+    until(tab, "document.querySelector('#stage video').videoWidth === 32")
+    tab.evaluate("new Promise(done => setTimeout(done, 200))")
+    tab.evaluate("document.getElementById('camera').click()")
+    until(tab, f"{STATUS}.startsWith('Your photo: ')")
+    assert tab.evaluate("document.querySelectorAll('#stage video').length") == 0
+    assert np.abs(seen(tab).astype(int) - [0x20, 0x80, 0x40]).max() <= 8  # a film's colours are not exact
+    assert tab.evaluate("document.getElementById('camera').textContent") == "Use the camera"
+
+
+def test_a_camera_that_is_not_allowed_gets_a_sentence(tab: devtools.Tab) -> None:
+    tab.evaluate(
+        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('no'));"
+        "document.getElementById('camera').click()"
+    )
+    until(tab, f"{STATUS}.startsWith('The camera cannot be used')")
