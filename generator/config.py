@@ -104,7 +104,7 @@ class SamplesConfig:
 
     bundled: bool = True
     photos: tuple[SamplePhoto, ...] = ()
-    test_images: int = 8
+    test_images: int = 4
 
 
 @dataclass(frozen=True)

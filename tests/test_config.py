@@ -98,7 +98,7 @@ def test_an_empty_file_is_the_default_report(tmp_path: Path) -> None:
     assert config.models.cnn.weights == "bundled"
     assert config.models.alexnet.weights == "auto"
     assert config.models.folder == bundled("models")
-    assert (config.samples.bundled, config.samples.photos, config.samples.test_images) == (True, (), 8)
+    assert (config.samples.bundled, config.samples.photos, config.samples.test_images) == (True, (), 4)
 
 
 def test_models_beside_the_file_go_before_the_bundled_ones(tmp_path: Path) -> None:
