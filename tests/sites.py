@@ -16,10 +16,8 @@ from tests import synthetic
 ROOT = Path(__file__).parent.parent
 
 
-@cache
-def drawn() -> tuple[Report, Mapping[str, Figure]]:
-    """The synthetic report with its real figures."""
-    report = synthetic.report()
+def figures_of(report: Report) -> list[Figure]:
+    """All figures of a report, as a build draws them."""
     found = [*exhibits.photos(report.photos), *exhibits.header_tile(report), *exhibits.data_figures(report)]
     scale = exhibits.first_layer_scale(report.networks)
     for network in report.networks:
@@ -29,7 +27,14 @@ def drawn() -> tuple[Report, Mapping[str, Figure]]:
             found += exhibits.units(network, layer, scale)
         for photo in report.photos:
             found += [*exhibits.feature_maps(network, photo), *exhibits.grad_cam(network, photo)]
-    return report, {figure.id: figure for figure in found}
+    return found
+
+
+@cache
+def drawn() -> tuple[Report, Mapping[str, Figure]]:
+    """The synthetic report with its real figures."""
+    report = synthetic.report()
+    return report, {figure.id: figure for figure in figures_of(report)}
 
 
 def settings(**said: Any) -> config.Config:

@@ -24,7 +24,7 @@ from generator.exhibits.scores import seriation
 from generator.exhibits.weights import columns, dead, duplicates, nearest, norms
 from generator.figures import raster
 from generator.records import Comparison, ConvLayer, Explanation, Figure, Mistake, Network, Photo, Report, StageMaps
-from tests import synthetic
+from tests import sites, synthetic
 
 CLEAR = [0, 0, 0, 0]
 HOSTILE = "<script>alert('x')</script>"
@@ -32,15 +32,7 @@ HOSTILE = "<script>alert('x')</script>"
 
 def everything(report: Report) -> dict[str, Figure]:
     """All figures of a report by their ids."""
-    scale = exhibits.first_layer_scale(report.networks)
-    found = [*exhibits.header_tile(report), *exhibits.photos(report.photos), *exhibits.data_figures(report)]
-    for network in report.networks:
-        found += [*exhibits.training(network), *exhibits.evaluation(network), *exhibits.filters(network, scale)]
-        found += [*exhibits.failures(network, report.photos), *exhibits.class_images(network)]
-        for layer in network.layers:
-            found += exhibits.units(network, layer, scale)
-        for photo in report.photos:
-            found += [*exhibits.feature_maps(network, photo), *exhibits.grad_cam(network, photo)]
+    found = sites.figures_of(report)
     assert max(Counter(figure.id for figure in found).values()) == 1
     return {figure.id: figure for figure in found}
 

@@ -16,9 +16,8 @@ from generator.records import Comparison, Explanation, Figure, Floats, Network, 
 TILE = 128  # stored pixels of one picture
 QUALITY = 70
 VEIL = (0.5, 0.85)  # opacity of a map over the grey photo, where it is lowest and highest
-BRIGHT = (
-    99.5  # percentile of a map of single pixels that is painted brightest: a few outliers would leave the rest dark
-)
+# Percentile of a map of single pixels that is painted brightest: a few outliers would leave the rest dark.
+BRIGHT = 99.5
 GREY = 124  # about the data's mean colour, which the square has
 KINDS = 6  # answers that have a shade of their own
 PLACES = {  # what each method asks
@@ -123,7 +122,7 @@ def _laid(explanation: Explanation, cam: Floats) -> Pixels:
         return raster.paint(raster.resize(values.astype(np.float32), TILE, TILE).clip(0, 1), "inferno")
     values = raster.min_max(raster.resize(cam, TILE, TILE))
     ground = raster.grey(raster.cover(explanation.seen, TILE, TILE))
-    return raster.blend(ground, raster.paint(values, "inferno"), VEIL[0] + (VEIL[1] - VEIL[0]) * values)
+    return raster.laid_over(ground, values, VEIL)
 
 
 def _covered(explanation: Explanation, found: Comparison) -> Pixels:

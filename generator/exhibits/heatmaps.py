@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from generator.exhibits.comparisons import comparison
 from generator.exhibits.frames import PHOTO, SMALL, framed
@@ -83,7 +82,7 @@ def failures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, ...]:
 def overlay(photo: Pixels, cam: Floats) -> Pixels:
     """The photo under its smooth heat map, which is the more opaque the higher the map."""
     values = raster.min_max(raster.resize(cam, *photo.shape[:2]))
-    return raster.blend(photo, raster.paint(values, "inferno"), _opacity(values, VEIL))
+    return raster.laid_over(photo, values, VEIL)
 
 
 def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str) -> Figure:
@@ -203,10 +202,6 @@ def _every_class(network: Network, photo: Photo, explanation: Explanation, prefi
     return framed(
         f"{prefix}-all", raster.mosaic(heat, COLUMNS, 1, 0), alt=alt, caption=caption, quality=SMALL, table=table
     )
-
-
-def _opacity(values: NDArray[np.float64], veil: tuple[float, float]) -> NDArray[np.float64]:
-    return veil[0] + (veil[1] - veil[0]) * values
 
 
 def _verdict(network: Network, explanation: Explanation) -> str:

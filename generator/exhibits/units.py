@@ -256,7 +256,7 @@ def _pair(patch: Pixels | None, explanation: Explanation, activations: np.ndarra
         left = raster.cover(raster.enlarge(patch, max(1, PART // patch.shape[1])), PART, PART)
     values = raster.resize(activations, PART, PART) / most if most > 0 else np.zeros((PART, PART))
     ground = raster.grey(raster.cover(explanation.seen, PART, PART))
-    right = raster.blend(ground, raster.paint(values, "inferno"), VEIL[0] + (VEIL[1] - VEIL[0]) * values)
+    right = raster.laid_over(ground, values, VEIL)
     return raster.compose(PART, 2 * PART + PART_GAP, [(left, 0, 0), (right, 0, PART + PART_GAP)])
 
 

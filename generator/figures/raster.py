@@ -122,6 +122,17 @@ def blend(photo: Pixels, colours: Pixels, strength: float | Floats) -> Pixels:
     return np.rint((1 - share) * photo + share * colours).astype(np.uint8)
 
 
+def laid_over(photo: Pixels, values: Floats, veil: tuple[float, float]) -> Pixels:
+    """A heat map over a photo, the more opaque the higher it is.
+
+    Args:
+        photo: (H, W, 3).
+        values: (H, W) in [0, 1].
+        veil: opacity where the map is 0 and where it is 1.
+    """
+    return blend(photo, paint(values, "inferno"), veil[0] + (veil[1] - veil[0]) * values)
+
+
 def grey(photo: Pixels) -> Pixels:
     """The photo without its colours: each pixel its luma (ITU-R BT.601, as Pillow's "L")."""
     luma = np.asarray(Image.fromarray(photo).convert("L"))
