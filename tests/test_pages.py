@@ -540,6 +540,39 @@ def test_a_missing_section_is_named(tmp_path: Path) -> None:
         site(content=content)
 
 
+@pytest.mark.parametrize("key", ["scores", "title", "lead"])
+def test_two_sections_of_one_key_are_refused(tmp_path: Path, key: str) -> None:
+    content = own_content(tmp_path)
+    page = content / "evaluation.md"
+    page.write_text(f"{page.read_text()}\n## One {{#scores}}\n\n## Two {{#{key}}}\n")
+    line = len(page.read_text().splitlines())
+    with pytest.raises(InputError, match=rf"evaluation\.md:{line}: {{#{key}}} is taken already"):
+        site(content=content)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"\xff\xfe", "template base.html: expected a UTF-8 text file"),
+        (b'{% extends "base.html" %}', "base.html:1: maximum recursion depth"),
+    ],
+)
+def test_a_template_that_cannot_be_read_is_named(tmp_path: Path, text: bytes, message: str) -> None:
+    (tmp_path / "base.html").write_bytes(text)
+    with pytest.raises(InputError, match=message):
+        site(templates=(tmp_path, ROOT / "templates"))
+
+
+def test_hidden_files_and_folders_beside_the_templates_stay_there(tmp_path: Path) -> None:
+    (tmp_path / "own.css").write_text("p { margin: 0 }")
+    (tmp_path / "._own.css").write_text("of a system")
+    (tmp_path / ".#site.css").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.css").mkdir()
+    assert {path for path in site(templates=(tmp_path, ROOT / "templates")) if "own" in path or "folder" in path} == {
+        "assets/own.css"
+    }
+
+
 def test_a_missing_content_file_is_named(tmp_path: Path) -> None:
     content = own_content(tmp_path)
     (content / "about.md").unlink()
@@ -613,7 +646,10 @@ def test_addresses_are_absolute_only_with_a_base_url() -> None:
     links = {a["rel"]: a["href"] for a in found["data.html"].every("link")}
     assert links["canonical"] == "https://example.org/report/data.html"
     assert {"https://example.org/report/index.html"} <= {a["href"] for a in found["404.html"].every("a")}
-    assert b"<loc>https://example.org/report/about.html</loc>" in files["sitemap.xml"]
+    listed = {path for path in found if path != "404.html"}
+    assert {f"https://example.org/report/{path}" for path in listed} == set(
+        re.findall("<loc>(.*?)</loc>", files["sitemap.xml"].decode())
+    )
     assert b"Sitemap: https://example.org/report/sitemap.xml" in files["robots.txt"]
 
 

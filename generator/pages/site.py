@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 from jinja2 import Environment
 
 from generator.config import Config
+from generator.errors import InputError
 from generator.exhibits import slug
 from generator.pages import words
 from generator.pages.facts import Portrait, course, portrait
@@ -89,7 +90,7 @@ def render(
     files["robots.txt"] = _robots(config.report.base_url)
     files[".nojekyll"] = b""
     if config.report.base_url:
-        files["sitemap.xml"] = _sitemap(config.report.base_url, story)
+        files["sitemap.xml"] = _sitemap(config.report.base_url, files)
     return files
 
 
@@ -192,9 +193,21 @@ def _shipped(report: Report) -> Shipped | None:
 def _static(templates: Sequence[Path], without: Sequence[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for folder in reversed(templates):
-        files = [file for file in folder.iterdir() if file.suffix in STATIC and file.name not in without]
-        found |= {f"assets/{file.name}": file.read_bytes() for file in files}
+        # An editor's lock or a system's companion of a file begins with a dot and is none of the site's.
+        files = [
+            file
+            for file in folder.iterdir()
+            if file.suffix in STATIC and file.name not in without and file.name[0] != "." and file.is_file()
+        ]
+        found |= {f"assets/{file.name}": _content(file) for file in files}
     return dict(sorted(found.items()))
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: expected a style or script that can be read ({error.strerror or error})") from None
 
 
 def _robots(base_url: str) -> bytes:
@@ -202,8 +215,10 @@ def _robots(base_url: str) -> bytes:
     return f"User-agent: *\nAllow: /\n{sitemap}".encode()
 
 
-def _sitemap(base_url: str, story: tuple[Page, ...]) -> bytes:
-    addresses = "".join(f"<url><loc>{escape(f'{base_url}/{page.href}')}</loc></url>\n" for page in story)
+def _sitemap(base_url: str, files: Mapping[str, bytes]) -> bytes:
+    """Every page by its canonical address."""
+    listed = [path for path in files if path.endswith(".html") and path != "404.html"]
+    addresses = "".join(f"<url><loc>{escape(f'{base_url}/{path}')}</loc></url>\n" for path in listed)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{addresses}</urlset>\n'

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,8 +57,8 @@ ATTRIBUTES = {
     "mi": {"mathvariant"},
 }  # fmt: skip
 SCHEMES = {"http", "https", "mailto"}
-# What a mistake in a template or in the use of a filter raises.
-MISTAKES = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
+# What a mistake in a template or in the use of a filter raises; RecursionError where a template extends itself.
+MISTAKES = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,25 @@ def read(path: Path, environment: Environment, template: str) -> Words:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected the page's words as a UTF-8 text file, got: {error}") from None
     front, first = _front_matter(lines, path)
-    return Words(path, front | _sections(lines, first), environment, template)
+    return Words(path, front | _sections(lines, first, path), environment, template)
+
+
+class _Templates(FileSystemLoader):
+    """Templates by their names in folders; one that cannot be read is the user's error."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        """The text of a template, its file, and whether it is still so."""
+        try:
+            return super().get_source(environment, template)
+        except UnicodeDecodeError as error:
+            raise InputError(f"template {template}: expected a UTF-8 text file, got: {error}") from None
+        except OSError as error:
+            raise InputError(f"template {template}: expected a readable file ({error.strerror or error})") from None
 
 
 def environments(templates: Sequence[Path], shared: Mapping[str, Any]) -> tuple[Environment, Environment]:
     """One environment for templates, in which values are escaped for HTML, and one for Markdown, for Markdown too."""
-    pages = _environment(FileSystemLoader([str(folder) for folder in templates]), shared)
+    pages = _environment(_Templates([str(folder) for folder in templates]), shared)
     texts = _environment(None, shared)
     texts.finalize = literally
     return pages, texts
@@ -241,14 +254,17 @@ def _front_matter(lines: Sequence[str], path: Path) -> tuple[dict[str, Passage],
     return found, end + 1
 
 
-def _sections(lines: Sequence[str], first: int) -> dict[str, Passage]:
-    """The lead and the sections after it."""
+def _sections(lines: Sequence[str], first: int, path: Path) -> dict[str, Passage]:
+    """The lead and the sections after it, each under a key of its own."""
     heads = [(i, head) for i in range(first, len(lines)) if (head := HEADING.match(lines[i]))]
     bounds = [*(i for i, _ in heads), len(lines)]
     found = {"lead": Passage("", "\n".join(lines[first : bounds[0]]), first + 1)}
     for (start, head), end in zip(heads, bounds[1:], strict=True):
+        key = head["key"]
+        if key in found or key in FRONT_MATTER:
+            raise InputError(f"{path}:{start + 1}: {{#{key}}} is taken already; give this section another key")
         # The heading's own line stays empty, so that the text's first line keeps its number.
-        found[head["key"]] = Passage(head["title"], "\n".join(["", *lines[start + 1 : end]]), start + 1)
+        found[key] = Passage(head["title"], "\n".join(["", *lines[start + 1 : end]]), start + 1)
     return found
 
 
