@@ -6,6 +6,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# A library that the tests compare with. Its own dependencies would bring a second OpenCV, which overwrites ours.
+PEERS := grad-cam ttach
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 10))'
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do \
 	if $$python $(NEW_ENOUGH) 2>/dev/null; then echo $$python; break; fi; done)
@@ -52,6 +54,7 @@ install-site: $(BIN)/python
 install-check: $(BIN)/python
 	@cmp -s pyproject.toml $(VENV)/installed-check.toml || { \
 		$(BIN)/python -m pip install --disable-pip-version-check --editable '.[test,check]' && \
+		$(BIN)/python -m pip install --disable-pip-version-check --no-deps $(PEERS) && \
 		cp pyproject.toml $(VENV)/installed-check.toml; }
 
 $(BIN)/python:

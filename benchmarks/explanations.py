@@ -143,11 +143,12 @@ def measured(
 
 
 def check(network: nn.Module, images: Tensor, predicted: Tensor) -> None:
-    """What is fast must be right: the same maps as captum's."""
-    want = captum(network, images, predicted)
-    difference = (ours(network, images, predicted) - want).abs().max() / want.max()
-    if difference > 1e-4:
-        sys.exit(f"our maps differ from captum's by {difference:.1e} of the maximum")
+    """What is fast must be right: the same maps as captum's, of the predicted class and of all."""
+    one, every = captum(network, images, predicted), captum_all(network, images, predicted)
+    for found, want in ((ours(network, images, predicted), one), (ours_all(network, images, predicted), every)):
+        difference = (found - want).abs().max() / want.max()
+        if difference > 1e-4:
+            sys.exit(f"our maps differ from captum's by {difference:.1e} of the maximum")
 
 
 def cpu_seconds(call: Explain, network: nn.Module, images: Tensor, predicted: Tensor) -> float:

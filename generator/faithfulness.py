@@ -133,13 +133,20 @@ def measure(
         wrong = wrong_classes(chosen, range(logits.shape[1]) if classes is None else classes, seed)
         task = _Task(network, pixels, chosen, wrong, masks[order], layer, steps, seed)
         raw: dict[str, Tensor] = {}
+        others: dict[str, Tensor] = {}
         localisation: list[Localisation] = []
         for name, method in methods.items():
-            raw[name] = _maps(task, name, method, asked.get(name, sizes).boxes, task.targets)
-            localisation += _localisation(task, name, method, raw[name])
+            limit = asked.get(name, sizes).boxes
+            raw[name] = _maps(task, name, method, limit, task.targets)
+            others[name] = _maps(task, name, method, limit, task.wrong)
+            localisation += _localisation(task, name, raw[name], others[name])
             on_part(1, f"{name}, boxes")
-        subsets = {name: raw[name][: asked.get(name, sizes).perturbation] for name in methods}
-        perturbation = _perturbations(task, subsets, lambda part: on_part(1, part))
+        pairs = {
+            name: (raw[name][:most], others[name][:most])
+            for name in methods
+            for most in [asked.get(name, sizes).perturbation]
+        }
+        perturbation = _perturbations(task, pairs, lambda part: on_part(1, part))
         subsets = {name: raw[name][: asked.get(name, sizes).randomisation] for name in methods}
         randomisation = _randomisations(task, methods, subsets, lambda part: on_part(1, part))
         first, method = next(iter(methods.items()))
@@ -244,26 +251,29 @@ def wrong_classes(targets: Tensor, classes: Sequence[int], seed: int) -> Tensor:
     return torch.tensor([each[rng.integers(len(each))] for each in others])
 
 
-def _localisation(task: _Task, name: str, method: Method, raw: Tensor) -> list[Localisation]:
+def _localisation(task: _Task, name: str, raw: Tensor, wrong: Tensor) -> list[Localisation]:
+    """Pointing and energy of a method's maps of the true classes, beside those of the wrong ones."""
     size, count = task.masks.shape[-1], len(raw)
     masks, shares = task.masks[:count], _shares(task.masks[:count])
     pointing, energy = _scores(raw, masks)
-    pointing_wrong, energy_wrong = _scores(_maps(task, name, method, count, task.wrong), masks)
-    baselines = {
-        "centre": pointing_hits(centre_map(size).expand(count, -1, -1), masks).numpy(),
-        "uniform": shares,
-        "wrong class": pointing_wrong,
-    }
-    empty = ~raw.flatten(1).any(1).numpy()
+    pointing_wrong, energy_wrong = _scores(wrong, masks)
+    # The middle's hits are its energy in the box too: all that it has lies there.
+    centre = pointing_hits(centre_map(size).expand(count, -1, -1), masks).numpy()
+    silent, silent_wrong = (~maps.flatten(1).any(1).numpy() for maps in (raw, wrong))
     found = []
     for small in (False, True):
         rows = np.flatnonzero(shares < SMALL) if small else np.arange(count)
         if not small or len(rows) >= FEWEST:
-            chosen = {baseline: values[rows] for baseline, values in baselines.items()}
-            beside = {"uniform": shares[rows], "wrong class": energy_wrong[rows]}
-            hits = compared(pointing[rows], chosen, task.seed)
-            inside = compared(energy[rows], beside, task.seed)
-            found.append(Localisation(name, small, len(rows), int(empty[rows].sum()), hits, inside))
+            hits, inside = (
+                compared(
+                    values[rows],
+                    {"centre": centre[rows], "uniform": shares[rows], "wrong class": other[rows]},
+                    task.seed,
+                )
+                for values, other in ((pointing, pointing_wrong), (energy, energy_wrong))
+            )
+            zero, zero_wrong = int(silent[rows].sum()), int(silent_wrong[rows].sum())
+            found.append(Localisation(name, small, len(rows), zero, hits, inside, zero_wrong))
     return found
 
 
@@ -352,27 +362,33 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
     return F.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, -1, -1, -1), groups=channels)
 
 
-def _perturbations(task: _Task, raw: Mapping[str, Tensor], on_part: Callable[[str], None]) -> tuple[Perturbation, ...]:
-    """Deletion and insertion of each method, beside random and centre-out orders.
+def _perturbations(
+    task: _Task, maps: Mapping[str, tuple[Tensor, Tensor]], on_part: Callable[[str], None]
+) -> tuple[Perturbation, ...]:
+    """Deletion and insertion of each method's maps, beside random and centre-out orders and that of a wrong class.
+
+    Args:
+        maps: of the true and of the wrong classes, by method.
 
     The random order is one of soft patches as large as the first method's cells: single pixels taken out at random are
     noise, which harms a network more than any patch, so that they would beat every map (Petsiuk's order is by pixel).
     """
-    size, most = task.pixels.shape[-1], max(map(len, raw.values()))
-    grid = next(iter(raw.values())).shape[1:]
+    size, most = task.pixels.shape[-1], max(len(true) for true, _ in maps.values())
+    grid = next(iter(maps.values()))[0].shape[1:]
     noise = upsampled(torch.rand(most, *grid, generator=torch.Generator().manual_seed(task.seed)), size)
     away = torch.linspace(-1, 1, size, dtype=torch.float64) ** 2
     centre_out = -(away[:, None] + away[None]).expand(most, -1, -1)
     orders = {"random": torch.zeros_like(noise), "centre out": centre_out}
-    baselines = {name: _areas(task, maps, noise) for name, maps in orders.items()} if most else {}
+    baselines = {name: _areas(task, order, noise) for name, order in orders.items()} if most else {}
     on_part("random orders")
     found = []
-    for name, maps in raw.items():
-        count = len(maps)
+    for name, (true, wrong) in maps.items():
+        count = len(true)
         if count:
-            values = _areas(task, maps, noise)
+            values = _areas(task, true, noise)
+            beside = {**baselines, "wrong class": _areas(task, wrong, noise)}
             deletion, insertion = (
-                compared(values[part], {base: areas[part][:count] for base, areas in baselines.items()}, task.seed)
+                compared(values[part], {base: areas[part][:count] for base, areas in beside.items()}, task.seed)
                 for part in (0, 1)
             )
             found.append(Perturbation(name, count, deletion, insertion))

@@ -53,6 +53,7 @@ def layer_of(network: nn.Module, side: int) -> str:
     return target_layer(network) or explain.choose_layer(network, torch.zeros(1, 3, side, side))
 
 
-_FEW = Sizes(boxes=32, perturbation=32, randomisation=0)
+# Enough boxes for an interval of the small ones (a quarter of Tiny ImageNet's), and for the randomisation check a look.
+_FEW = Sizes(boxes=72, perturbation=32, randomisation=8)
 # These need a forward pass for each channel, each place or each step, so they are measured on fewer images.
 COSTLY: Mapping[str, Sizes] = MappingProxyType({"Score-CAM": _FEW, OCCLUSION: _FEW, "integrated gradients": _FEW})

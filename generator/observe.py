@@ -40,8 +40,9 @@ CLASS_STEPS, LARGE_CLASS_STEPS = 128, 64
 CLASS_SEED = 0
 
 GAP_NOTE = (
-    "The head is a global average pooling and one linear layer, so Grad-CAM of the last convolution equals the class "
-    "activation map of Zhou et al. 2016: up to the bias, the map's mean before its ReLU is the class's logit."
+    "The head is a global average pooling and one linear layer, so Grad-CAM of the maps before it equals the class "
+    "activation map of Zhou et al. 2016: up to the bias, the sum of the map's cells before its ReLU is the class's "
+    "logit."
 )
 MAX_NOTE = (
     "The head takes each channel's maximum and passes these through one linear layer. A channel's weight in Grad-CAM "
@@ -49,7 +50,7 @@ MAX_NOTE = (
     "with its strongest place alone in the logit, while the map shows all its places."
 )
 FLATTENED_NOTE = (
-    "The head flattens its maps and passes them through three linear layers. There Grad-CAM averages gradients over "
+    "The head flattens its maps and passes them through fully connected layers. There Grad-CAM averages gradients over "
     "positions that the head treats differently, and nothing guarantees that a highlighted place raised the class's "
     "logit (Draelos and Carin 2020, arXiv:2011.08891)."
 )
@@ -91,7 +92,7 @@ def network(
         evaluation=evaluation,
         snapshots=checkpoints.load_snapshots(folder) if folder else {},
         card=checkpoints.load_card(folder) if folder else "",
-        cam_note=_cam_note(loaded),
+        cam_note=_cam_note(loaded.network),
         failures=tuple(failures),
         benchmark=checkpoints.load_benchmark(folder) if folder else None,
         resize=loaded.description.resize,
@@ -101,10 +102,18 @@ def network(
     )
 
 
-def _cam_note(loaded: Loaded) -> str:
-    if loaded.description.architecture == "AlexNet":
-        return FLATTENED_NOTE
-    return MAX_NOTE if loaded.description.pool == "max" else GAP_NOTE
+def _cam_note(network: torch.nn.Module) -> str:
+    """What Grad-CAM promises, told by the modules after the last convolution; "" where they are of no known kind."""
+    modules = list(network.modules())
+    last = max(i for i, module in enumerate(modules) if isinstance(module, torch.nn.Conv2d))
+    head = modules[last + 1 :]
+    linears = [module for module in head if isinstance(module, torch.nn.Linear)]
+    whole = [module for module in head if getattr(module, "output_size", None) in (1, (1, 1))]
+    if len(linears) == 1 and any(isinstance(module, torch.nn.AdaptiveAvgPool2d) for module in whole):
+        return GAP_NOTE
+    if len(linears) == 1 and any(isinstance(module, torch.nn.AdaptiveMaxPool2d) for module in whole):
+        return MAX_NOTE
+    return FLATTENED_NOTE if len(linears) > 1 and not whole else ""
 
 
 def layers(loaded: Loaded) -> tuple[ConvLayer, ...]:
@@ -157,7 +166,7 @@ def observed(
     contributions = explain.channel_contributions(loaded.network, images, [int(logits.argmax())], layer)[0]
     most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
     if compared:
-        arrays |= _compared(loaded, images, int(logits.argmax()), layer)
+        arrays |= _compared(loaded, images, int(logits.argmax()), label, layer)
     return {
         **arrays,
         "seen": seen,
@@ -172,11 +181,14 @@ def observed(
     }
 
 
-def _compared(loaded: Loaded, images: Tensor, target: int, layer: str) -> dict[str, NDArray[Any]]:
+def _compared(loaded: Loaded, images: Tensor, target: int, label: int | None, layer: str) -> dict[str, NDArray[Any]]:
     """One class of one photo by each method, and what a sliding grey square does: the arrays of `Comparison`."""
     network, targets = loaded.network, torch.tensor([target])
     patch = max(1, images.shape[-1] // 4)
     covered = explain.occlude(network, images, targets, patch=patch)
+    # Zeiler and Fergus ask about the true class.
+    hidden = target if label is None else label
+    shown = covered if hidden == target else explain.occlude(network, images, [hidden], patch=patch)
     found = {
         # Its forward passes are the dearest part, so the square slides over the photo once for all.
         name: covered.drop if name == methods.OCCLUSION else method(network, images, targets, layer)
@@ -188,8 +200,9 @@ def _compared(loaded: Loaded, images: Tensor, target: int, layer: str) -> dict[s
         **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
         **{f"layer {name}": first(network, images, targets, name)[0].numpy() for name in earlier},
         "occlusion patch": np.array(patch),
-        "occlusion probability": covered.probability[0].numpy(),
-        "occlusion answers": covered.predicted[0].numpy(),
+        "occlusion probability": shown.probability[0].numpy(),
+        "occlusion answers": shown.predicted[0].numpy(),
+        "occlusion class": np.array(hidden),
     }
 
 
@@ -210,6 +223,7 @@ def _comparison(arrays: Arrays) -> Comparison | None:
         patch=int(arrays["occlusion patch"]),
         probability=arrays["occlusion probability"].astype(np.float32),
         answers=arrays["occlusion answers"].astype(np.int64),
+        hidden=int(arrays["occlusion class"]),
     )
 
 

@@ -223,13 +223,17 @@ class StageMaps:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One class of one photo explained in several ways, and what covering a part of the photo does."""
+    """One class of one photo explained in several ways, and what covering a part of the photo does to one class.
+
+    The maps are of the predicted class; covered is the photo for its true class, where it is known.
+    """
 
     maps: Mapping[str, Floats]  # by the method's name, (h, w) raw, >= 0
     layers: Mapping[str, Floats]  # by the layer's dotted name, the first method's map at it, in order
     patch: int  # side of the grey square in pixels of what the network was given
-    probability: Floats  # (h, w) of the class, by the place of the square's centre
+    probability: Floats  # (h, w) of the class `hidden`, by the place of the square's centre
     answers: Counts  # (h, w) the most probable class
+    hidden: int  # the class whose parts the square hides
 
 
 @dataclass(frozen=True)
@@ -432,7 +436,8 @@ class Localisation:
     count: int  # images
     silent: int  # maps that are zero everywhere; they count as a miss and as no energy
     pointing: Compared  # baselines: "centre", "uniform", "wrong class"
-    energy: Compared  # baselines: "uniform", "wrong class"
+    energy: Compared  # the same baselines
+    silent_wrong: int = 0  # maps of the wrong classes that are zero everywhere, which lowers that baseline
 
 
 @dataclass(frozen=True)
@@ -441,7 +446,7 @@ class Perturbation:
 
     method: str
     count: int  # images
-    deletion: Compared  # lower is better; baselines: "random", "centre out"
+    deletion: Compared  # lower is better; baselines: "random", "centre out", "wrong class"
     insertion: Compared  # higher is better
 
 

@@ -516,6 +516,7 @@ def test_the_comparison_by_hand() -> None:
         patch=1,
         probability=np.array([[0.75, 0.75], [0.75, 0.1]], np.float32),
         answers=np.array([[1, 1], [1, 0]]),
+        hidden=1,
     )
     explanation = dataclasses.replace(
         network.explanations["p"], comparison=made, seen=np.full((2, 2, 3), 200, np.uint8)
@@ -546,6 +547,13 @@ def test_the_comparison_by_hand() -> None:
     viridis = raster.palette("viridis").astype(int)
     assert np.abs(cells[5, 10, 10] - viridis[255]).max() < 25  # the answer
     assert np.abs(cells[5, 120, 120] - viridis[round(0.7 * 255)]).max() < 25  # the other class
+    # Of a misread photo the true class is hidden, and yellow where it is the answer.
+    misread = dataclasses.replace(explanation, comparison=dataclasses.replace(made, hidden=0))
+    assert ways(network, misread)[3].shows == "leaves class 0 10.0\u00a0%"
+    figure = by_id(exhibits.grad_cam(dataclasses.replace(network, explanations={"p": misread}), PHOTO))["net-ways-p"]
+    assert "what is left of class 0’s probability 25.0\u00a0%" in figure.caption
+    cells = decoded(figure).reshape(16, 130, 130, 4)[:6, 1:-1, 1:-1, :3].astype(int)
+    assert np.abs(cells[5, 120, 120] - viridis[255]).max() < 25
 
 
 def test_map_without_evidence_is_drawn_flat() -> None:

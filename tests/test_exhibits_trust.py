@@ -51,7 +51,7 @@ def located(method: str, small: bool, hits: float, energy: float, wrong: float =
     return Localisation(
         method, small, 160 if small and count == 750 else count, 3,
         beside(hits, centre=centre, uniform=uniform, wrong_class=wrong),
-        beside(energy, uniform=uniform, wrong_class=uniform),
+        beside(energy, uniform=uniform, wrong_class=uniform), 7,
     )  # fmt: skip
 
 
@@ -132,13 +132,13 @@ def test_the_pointing_game_is_told_with_its_baselines() -> None:
     assert "under a quarter of the image: LayerCAM 55.0 %, centre point 42.0 %" in alt
     assert "on 750 test images, 560 of which it names correctly: how often" in figure.caption
     assert "in the object’s box (class activation maps: of features.relu7)." in figure.caption
-    assert "Fewer images were used for Score-CAM 40." in figure.caption
+    assert "for Score-CAM 40 (the centre point hits 84.0 % of theirs)." in plain(figure.caption)
     assert figure.table is not None
     assert figure.table.head == (
         "boxes", "method", "images", "hits, %", "from", "to", "centre point, %", "uniform map, %", "wrong class, %",
-        "zero maps",
+        "zero maps", "of a wrong class",
     )  # fmt: skip
-    assert figure.table.rows[1] == ("small boxes", "Grad-CAM", 160, 50.0, 48.0, 52.0, 42.0, 12.0, 30.0, 3)
+    assert figure.table.rows[1] == ("small boxes", "Grad-CAM", 160, 50.0, 48.0, 52.0, 42.0, 12.0, 30.0, 3, 7)
 
 
 def test_bars_are_as_long_as_the_numbers() -> None:
@@ -204,8 +204,9 @@ def test_the_table_holds_every_measure_with_every_baseline() -> None:
     assert rows["pointing game, small boxes", "Score-CAM"][5] == "42.0 (−12.0, −14.0 to −10.0)"
     assert rows["energy in the box, all boxes", "LayerCAM"][3:6] == (62.0, "60.0 to 64.0", "–")
     assert rows["deletion (low is good)", "Grad-CAM"][8] == "30.0 (−10.0, −12.0 to −8.0)"
-    assert rows["Spearman after all layers randomised", "guided backprop"][3] == 80.0
-    assert rows["SSIM after the last layer randomised", "Grad-CAM"][3] == 50.0
+    kept = rows["Spearman after all layers randomised, from −1 to 1", "guided backprop"]
+    assert kept[2:5] == (30, 0.8, "0.78 to 0.82")
+    assert rows["SSIM after the last layer randomised, from −1 to 1", "Grad-CAM"][3] == 0.5
     assert len(rows) == len(found.table.rows) == 6 * 2 + 2 + 2 * 4
     assert {len(row) for row in found.table.rows} == {len(found.table.head)}
     assert found.sweep is not None
@@ -218,8 +219,8 @@ def test_the_lead_says_where_the_method_stands() -> None:
     assert plain(found.lead) == (
         "On 750 test images, the brightest point of SmallCNN’s Grad-CAM map for the true class lies in the object’s "
         "box 80.0 % of the time; the centre of the image would 84.0 % of the time, without looking. Where the box is "
-        "under a quarter of the image, it is 50.0 % against 42.0 %: the best method there, LayerCAM, beats the centre "
-        "by 13.0 points (11.0 to 15.0)."
+        "under a quarter of the image, it is 50.0 % against 42.0 %: that beats the centre by 8.0 points (6.0 to 10.0); "
+        "of all methods LayerCAM stands best there and beats it by 13.0 points (11.0 to 15.0)."
     )
 
 
@@ -227,7 +228,7 @@ def test_a_method_is_not_the_best_by_the_chance_of_few_images() -> None:
     lucky = replace(MEASURED.localisation[5], pointing=beside(0.60, 0.4, centre=0.42, uniform=0.12, wrong_class=0.3))
     found = verdict(with_measurements(replace(MEASURED, localisation=(*MEASURED.localisation[:5], lucky))))
     assert found is not None
-    assert "the best method there, LayerCAM, beats" in found.lead
+    assert "of all methods LayerCAM stands best there" in found.lead
 
 
 def test_the_lead_gives_no_method_the_numbers_of_another() -> None:
@@ -281,7 +282,14 @@ def test_a_map_that_is_the_same_for_a_wrong_class_is_said_to_be() -> None:
     )
 
 
-@pytest.mark.parametrize(("energy", "words"), [(0.2, "beats such a map by 8.0"), (0.12, "cannot be told apart")])
+@pytest.mark.parametrize(
+    ("energy", "words"),
+    [
+        (0.2, "Every method beats such a map by more than chance."),
+        (0.12, "Not all beat it: by what is bright in all boxes, Grad-CAM (+0.0, −2.0 to +2.0 points) cannot be told"),
+        (0.05, "by what is bright in small boxes, Grad-CAM by 7.0 points (5.0 to 9.0) loses to it."),
+    ],
+)
 def test_energy_is_compared_with_a_map_without_knowledge(energy: float, words: str) -> None:
     found = verdict(with_measurements(alone(0.5, energy=energy)))
     assert found is not None
@@ -294,31 +302,51 @@ def test_what_is_not_better_than_an_order_without_a_map_is_said() -> None:
     assert found is not None
     # Deletion: better than random patches, not than from the centre outwards; insertion: better than both.
     taken, put = plain(found.perturbation).split(". ")
-    assert "20.0 % on average, 30.0 % in random patches and 21.0 % from the centre outwards; less is better" in taken
+    assert (
+        "20.0 % on average over 100 images and the whole way, 30.0 % in random patches and 21.0 % from the centre "
+        "outwards; less is better"
+    ) in taken
     assert taken.endswith("not shown to be better than from the centre outwards")
-    assert put.endswith("more is better, so the map is better than both by more than chance.")
+    assert put.endswith("more is better, so the map is better than each by more than chance.")
 
 
 def test_maps_that_survive_randomisation_are_named() -> None:
     found = verdict(with_measurements())
     assert found is not None
-    assert "Grad-CAM (−0.05) lost the old map’s order, as it should be" in found.randomisation
+    assert "Grad-CAM (−0.05; 2 of 30 maps became constant) lost the old map’s order" in found.randomisation
+    assert found.randomisation.endswith(" LayerCAM and Score-CAM were not checked.")
     assert "guided backprop (0.80) stayed like the old map, which then shows the photo" in found.randomisation
     assert "kept a part" not in found.randomisation
     assert found.randomisation.startswith(
         "With only head randomised, the rank correlation with the old map is 0.30 for Grad-CAM and 0.99 for guided "
         "backprop; with every layer randomised, Grad-CAM"
     )
-    assert "conv2, whose maps have 8 × 8 cells, hits the small boxes most often, 50.0 %" in plain(found.layers)
 
 
-def test_a_map_that_keeps_a_part_of_its_order_is_neither_lost_nor_kept() -> None:
-    half = tuple(replace(each, spearman=(near(0.9), near(0.4))) for each in MEASURED.randomisation[:1])
+def test_the_best_layer_is_named_and_what_is_as_good() -> None:
+    found = verdict(with_measurements())
+    assert found is not None
+    assert plain(found.layers) == (
+        "Grad-CAM at conv2, whose maps have 8 × 8 cells, hits the small boxes most often, 50.0 % of the time. It does "
+        "so on all boxes too."
+    )
+    rival = LayerScore("conv1", (32, 32), near(0.9), near(0.47), near(0.55))
+    found = verdict(with_measurements(replace(MEASURED, sweep=(rival, MEASURED.sweep[1]))))
+    assert found is not None
+    assert plain(found.layers).endswith(
+        "50.0 % of the time; its interval overlaps that of conv1. On all boxes conv1 is ahead, 90.0 % to 80.0 %."
+    )
+
+
+@pytest.mark.parametrize("end", [0.4, -0.3])
+def test_a_map_that_keeps_a_part_of_its_order_is_neither_lost_nor_kept(end: float) -> None:
+    """A reversed order is no lost one."""
+    half = tuple(replace(each, spearman=(near(0.9), near(end)), silent=(0, 0)) for each in MEASURED.randomisation[:1])
     found = verdict(with_measurements(replace(MEASURED, randomisation=half)))
     assert found is not None
-    assert found.randomisation.endswith(
-        "randomised, Grad-CAM (0.40) kept a part of the old map’s order, which then comes from the photo alone."
-    )
+    said = f"Grad-CAM ({end:.2f}) kept a part of the old map’s order, or of its reverse".replace("-0", "−0")
+    assert said in found.randomisation
+    assert "lost the old" not in found.randomisation
 
 
 def test_what_was_not_measured_has_no_sentence() -> None:
@@ -346,7 +374,7 @@ def test_the_page_shows_both_networks() -> None:
     ids = {"cnn-trust-pointing", "cnn-trust-randomisation", "alexnet-trust-pointing", "alexnet-trust-randomisation"}
     assert ids <= set(found.ids)
     assert len(found.ids) == len(set(found.ids))
-    assert "LayerCAM, beats the centre by 13.0 points" in found.text
+    assert "LayerCAM stands best there and beats it by 13.0 points" in found.text
     assert "HiResCAM, Draelos and Carin 2020" in found.text
     assert "in 10 equal steps" in found.text
     assert "blurred by 12.5 % of its side" in found.text

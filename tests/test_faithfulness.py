@@ -409,11 +409,13 @@ def test_a_right_map_beats_every_baseline_by_more_than_chance(whole: Faithfulnes
         assert row.pointing.value == Estimate(1, 1, 1)
         assert row.energy.value.mean == pytest.approx(1)
         assert row.pointing.baselines["wrong class"].mean == 0
+        assert row.energy.baselines["centre"] == row.pointing.baselines["centre"]
         assert all(gap.low > 0 for gap in (*row.pointing.ahead.values(), *row.energy.ahead.values()))
     shares = [25 / 256] * 18 + [100 / 256] * 6
     assert every.pointing.baselines["uniform"].mean == pytest.approx(np.mean(shares))
     assert small.energy.baselines["uniform"].mean == pytest.approx(25 / 256)
     first = whole.perturbation[0]
+    assert set(first.deletion.ahead) == set(first.insertion.ahead) == {"random", "centre out", "wrong class"}
     assert all(gap.high < 0 for gap in first.deletion.ahead.values())
     assert all(gap.low > 0 for gap in first.insertion.ahead.values())
 
@@ -430,6 +432,7 @@ def test_maps_that_know_nothing_are_found_out(whole: Faithfulness) -> None:
     assert [value.mean for value in (*unlearnt.spearman, *unlearnt.ssim)] == pytest.approx([1] * 4)
     # Without any order of its own it is taken in the random one.
     random = {each.method: each for each in whole.perturbation}["nothing"]
+    assert rows["nothing", False].silent_wrong == 24
     assert random.deletion.ahead["random"] == random.insertion.ahead["random"] == Estimate(0, 0, 0)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from generator import checkpoints, class_images, explain, methods, observe
 from generator.cache import Cache
@@ -94,8 +96,22 @@ def test_a_comparison_has_every_method_s_map_of_the_answer(tmp_path: Path) -> No
     early = explain.grad_cam(one.network, images, torch.tensor([found.predicted]), "features.relu3")[0]
     np.testing.assert_allclose(found.comparison.layers["features.relu3"], early.numpy(), rtol=1e-4, atol=1e-6)
     assert found.comparison.patch == 16
+    assert found.comparison.hidden == found.predicted
     assert found.comparison.answers.shape == found.comparison.probability.shape == (16, 16)
     assert observe.explanation("noise", None, None, observe.observed(one, PHOTO, None, None, "")).comparison is None
+
+
+def test_of_a_misread_photo_the_true_class_is_hidden() -> None:
+    one = loaded()
+    predicted = int(one.network(images_of(PHOTO))[0].argmax())
+    true = (predicted + 1) % 3
+    found = observe.explanation("noise", true, None, observe.observed(one, PHOTO, true, None, "", compared=True))
+    assert found.comparison is not None
+    assert found.comparison.hidden == true
+    wanted = explain.occlude(one.network, images_of(PHOTO), [true], patch=16).probability[0]
+    np.testing.assert_allclose(found.comparison.probability, wanted.numpy(), rtol=1e-5)
+    wanted = explain.occlude(one.network, images_of(PHOTO), [predicted], patch=16).drop[0]
+    np.testing.assert_allclose(found.comparison.maps["occlusion"], wanted.numpy(), rtol=1e-4, atol=1e-7)
 
 
 def test_a_named_layer_is_the_one_explained() -> None:
@@ -137,7 +153,23 @@ def test_the_network_s_numbers_are_those_worked_out_by_hand(tmp_path: Path) -> N
     assert found.macs == 25 * 12 * 64**2 + 9 * 16 * (32**2 + 2 * 16**2 + 3 * 8**2) + 4 * 3
     assert (found.runs, found.card, found.failures, found.notes) == ((run,), "# The card", ("noise",), ("A note.",))
     np.testing.assert_array_equal(found.snapshots[0], np.ones((4, 3, 3, 3)))
-    assert "class activation map" in found.cam_note
+    assert found.cam_note == observe.MAX_NOTE
+
+
+@pytest.mark.parametrize(
+    ("network", "note"),
+    [
+        (SmallCNN(5, (4, 4, 4, 4), pool="average"), observe.GAP_NOTE),
+        (SmallCNN(5, (4, 4, 4, 4), pool="max"), observe.MAX_NOTE),
+        (torchvision.models.resnet18(num_classes=5), observe.GAP_NOTE),
+        (torchvision.models.vgg11(num_classes=5), observe.FLATTENED_NOTE),
+        (torchvision.models.squeezenet1_1(num_classes=5), ""),  # its last convolution gives the logits
+    ],
+)
+def test_the_head_decides_what_the_map_promises(network: torch.nn.Module, note: str) -> None:
+    """Whatever the record says of SmallCNN's pooling: another architecture has none."""
+    one = replace(loaded(), network=network.eval())
+    assert observe.network(one, {}, [], None).cam_note == note
 
 
 def test_weights_from_elsewhere_have_no_records() -> None:

@@ -18,7 +18,7 @@ QUALITY = 70
 VEIL = (0.5, 0.85)  # opacity of a map over the grey photo, where it is lowest and highest
 # Percentile of a map of single pixels that is painted brightest: a few outliers would leave the rest dark.
 BRIGHT = 99.5
-GREY = 124  # about the data's mean colour, which the square has
+GREY = (124, 116, 104)  # the mean colour of ImageNet's photos, which the square has
 KINDS = 6  # answers that have a shade of their own
 PLACES = {  # what each method asks
     "Grad-CAM": "gradients, averaged over each map",
@@ -49,16 +49,17 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
     found = explanation.comparison
     shown = ways(network, explanation)
     pictures = [_laid(explanation, cam) for cam in (*found.maps.values(), *found.layers.values())]
-    pictures += [_covered(explanation, found), _probability(found), _answers(explanation, found)]
+    pictures += [_covered(explanation, found), _probability(found), _answers(found)]
     answer = network.class_names[explanation.predicted]
     told = "; ".join(f"{way.name} {way.shows}" for way in shown)
     alt = f"{network.title}’s answer {answer} on the photo {photo.title}, explained in several ways: {told}."
     caption = (
         f"{network.title}, the answer {answer}. Maps of layers at {layer_title(network, explanation.layer)}, each over "
-        "its own range, black to pale yellow. The grey square is "
-        f"{found.patch} pixels wide; its two maps show, at the square’s centre, what is left of the probability "
-        f"{percent(float(explanation.probabilities[explanation.predicted]))}, from 0, dark, to 1, yellow, and which "
-        "answer is then the most probable: yellow is the answer itself."
+        "its own range, black to pale yellow; of a map of single pixels the brightest in two hundred look alike. "
+        f"The grey square is {found.patch} pixels wide; its two maps show, at the square’s centre, what is left of "
+        f"{network.class_names[found.hidden]}’s probability "
+        f"{percent(float(explanation.probabilities[found.hidden]))}, from 0, dark, to 1, yellow, and which answer is "
+        f"then the most probable: yellow is {network.class_names[found.hidden]}."
     )
     rows = tuple(
         (name, cell(float(cam.max()), 4), place(cam) if cam.max() > 0 else "nowhere", _cells(cam))
@@ -78,10 +79,10 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
 def ways(network: Network, explanation: Explanation) -> tuple[Way, ...]:
     """What the pictures of the comparison show, in the order of the cells."""
     found = explanation.comparison
-    return () if found is None else tuple(_ways(network, explanation, found))
+    return () if found is None else tuple(_ways(network, found))
 
 
-def _ways(network: Network, explanation: Explanation, found: Comparison) -> Iterator[Way]:
+def _ways(network: Network, found: Comparison) -> Iterator[Way]:
     number = 0
     for name, cam in found.maps.items():
         shows = f"strongest {place(cam)}" if cam.max() > 0 else "no positive evidence"
@@ -94,7 +95,7 @@ def _ways(network: Network, explanation: Explanation, found: Comparison) -> Iter
         number += 1
     row, column = _worst(found)
     least = float(found.probability[row, column])
-    answer = network.class_names[explanation.predicted]
+    answer = network.class_names[found.hidden]
     yield Way(
         number, "the square where it harms most", "a part of the photo is hidden", f"leaves {answer} {percent(least)}"
     )
@@ -140,11 +141,11 @@ def _probability(found: Comparison) -> Pixels:
     return raster.paint(raster.resize(found.probability, TILE, TILE).clip(0, 1), "viridis")
 
 
-def _answers(explanation: Explanation, found: Comparison) -> Pixels:
-    """Which class is the most probable: the answer yellow, the others darker the rarer they are."""
+def _answers(found: Comparison) -> Pixels:
+    """Which class is the most probable: the one asked about yellow, the others darker the rarer they are."""
     classes, counts = np.unique(found.answers, return_counts=True)
-    others = [int(each) for each in classes[np.argsort(-counts, kind="stable")] if each != explanation.predicted]
-    shades = {explanation.predicted: 1.0}
+    others = [int(each) for each in classes[np.argsort(-counts, kind="stable")] if each != found.hidden]
+    shades = {found.hidden: 1.0}
     shades |= {each: max(0.0, 0.7 - 0.7 * place / KINDS) for place, each in enumerate(others)}
     values = np.vectorize(shades.__getitem__, otypes=[np.float64])(found.answers)
     rows, columns = (np.arange(TILE) * side // TILE for side in values.shape)

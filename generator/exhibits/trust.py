@@ -93,14 +93,18 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
         f"{'; '.join(findings)}."
     )
     layer = f" (class activation maps: of {layer_title(network, found.layer)})" if found.layer else ""
-    few = [f"{row.method} {row.count}" for row in _rows(found, False) if row.count < found.count]
+    few = [
+        f"{row.method} {row.count} (the centre point hits {percent(row.pointing.baselines['centre'].mean)} of theirs)"
+        for row in _rows(found, False)
+        if row.count < found.count
+    ]
     caption = (
         f"{network.title} on {images}, {found.correct} of which it names correctly: how often the brightest point of a "
         f"heat map lies in the object’s box{layer}. Thick bars: the map of the true class; thin bars below them: the "
         "map of a wrong class drawn at random; grey: the centre of the image, and a map that is the same everywhere, "
-        "which hits by chance. Whiskers: 95 % bootstrap intervals; dotted: the centre point. What to notice: a bar "
-        "that ends left of the dotted line is worse than not looking at the photo at all."
-        f"{f' Fewer images were used for {listed(few)}.' if few else ''}"
+        "which hits by chance. Whiskers: 95 % bootstrap intervals; dotted: the centre point on all images. What to "
+        "notice: a bar that ends left of the dotted line is worse than not looking at the photo at all."
+        f"{f' Fewer images, with a centre point of their own, were used for {listed(few)}.' if few else ''}"
     )
     head = (
         "boxes",
@@ -111,6 +115,7 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
         "to",
         *(f"{BASELINES[name]}, %" for name in _POINTING),
         "zero maps",
+        "of a wrong class",
     )
     numbers = tuple(
         (
@@ -120,6 +125,7 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
             *_triple(row.pointing.value),
             *(percent_cell(row.pointing.baselines[name].mean) for name in _POINTING),
             row.silent,
+            row.silent_wrong,
         )
         for row in found.localisation
     )
@@ -210,9 +216,18 @@ def _table(found: Faithfulness) -> Table:
     for index, after in ((0, "the last layer"), (-1, "all layers")):
         for check in found.randomisation:
             for what, values in (("Spearman", check.spearman), ("SSIM", check.ssim)):
-                alone = Compared(values[index], {}, {})
-                rows.append(_row(f"{what} after {after} randomised", check.method, check.count, alone))
-    head = ("measure, in %", "method", "images", "value", "95 % interval", *BASELINES.values())
+                end = values[index]
+                measure = f"{what} after {after} randomised, from −1 to 1"
+                span = f"{_signed(end.low)} to {_signed(end.high)}"
+                rows.append((measure, check.method, check.count, cell(end.mean, 2), span, *("–" for _ in BASELINES)))
+    head = (
+        "measure, in % where nothing else is said",
+        "method",
+        "images",
+        "value",
+        "95 % interval",
+        *BASELINES.values(),
+    )
     return Table(head, tuple(rows))
 
 
@@ -269,8 +284,10 @@ def _lead(network: Network, found: Faithfulness) -> str:
         f" Where the box is under a quarter of the image, it is {percent(own.value.mean)} against "
         f"{percent(own.baselines['centre'].mean)}"
     )
-    which = "that" if best == row.method else f"the best method there, {best},"
-    return f"{said}: {which} {_stands(few[best].ahead['centre'], 'the centre')}."
+    said += f": that {_stands(own.ahead['centre'], 'the centre')}"
+    if best != row.method:
+        said += f"; of all methods {best} stands best there and {_stands(few[best].ahead['centre'], 'it')}"
+    return f"{said}."
 
 
 def _against_centre(found: Faithfulness) -> str:
@@ -317,7 +334,17 @@ def _energy(found: Faithfulness) -> str:
         f"Of all that is bright in a {row.method} map, {percent(values.value.mean)} lies in {where}; they are "
         f"{percent(uniform)} of the image, which is what a map without any knowledge would put there"
     )
-    return f"{told}. {row.method} {_stands(values.ahead['uniform'], 'such a map')}."
+    behind = []
+    for small in (False, True):
+        for what, gaps in (
+            ("what is bright", {each.method: each.energy.ahead["uniform"] for each in _rows(found, small)}),
+            ("the brightest point", {each.method: each.pointing.ahead["uniform"] for each in _rows(found, small)}),
+        ):
+            rest = {name: gap for name, gap in gaps.items() if gap.low <= 0}
+            if rest:
+                behind.append(f"by {what} in {_boxes(small)}, {_grouped(rest, 'it')}")
+    judged = f"Not all beat it: {'; '.join(behind)}" if behind else "Every method beats such a map by more than chance"
+    return f"{told}. {judged}."
 
 
 def _perturbation(found: Faithfulness) -> str:
@@ -332,53 +359,75 @@ def _perturbation(found: Faithfulness) -> str:
         beside = listed([f"{percent(value.mean)} {_ORDERS[name]}" for name, value in values.baselines.items()])
         unproven = [_ORDERS[name] for name, gap in values.ahead.items() if min(sign * gap.low, sign * gap.high) <= 0]
         judged = (
-            f"not shown to be better than {listed(unproven)}" if unproven else "better than both by more than chance"
+            f"not shown to be better than {listed(unproven)}" if unproven else "better than each by more than chance"
         )
         parts.append(
             f"With pixels {what} in the order of {first.method}, the true class has a probability of "
-            f"{percent(values.value.mean)} on average, {beside}; {better} is better, so the map is {judged}."
+            f"{percent(values.value.mean)} on average over {first.count} images and the whole way, {beside}; {better} "
+            f"is better, so the map is {judged}."
         )
     return " ".join(parts)
 
 
-_ORDERS = {"random": "in random patches", "centre out": "from the centre outwards"}
+_ORDERS = {
+    "random": "in random patches",
+    "centre out": "from the centre outwards",
+    "wrong class": "in the order of a wrong class’s map",
+}
 
 
 def _loss(found: Faithfulness) -> str:
     if not found.randomisation:
         return ""
     first = found.randomisation[0]
-    ends = [
-        (each.spearman[-1].mean, f"{each.method} ({_signed(each.spearman[-1].mean)})") for each in found.randomisation
-    ]
-    gone = [name for end, name in ends if end <= UNLIKE]
-    part = [name for end, name in ends if UNLIKE < end <= ALIKE]
-    kept = [name for end, name in ends if end > ALIKE]
+    gone: list[str] = []
+    part: list[str] = []
+    kept: list[str] = []
+    for each in found.randomisation:
+        end = each.spearman[-1].mean
+        constant = f"; {each.silent[-1]} of {each.count} maps became constant" if each.silent[-1] else ""
+        told = f"{each.method} ({_signed(end)}{constant})"
+        (gone if abs(end) <= UNLIKE else part if abs(end) <= ALIKE else kept).append(told)
     starts = [f"{_signed(each.spearman[0].mean)} for {each.method}" for each in found.randomisation]
-    told = (
-        f"With only {first.layers[0]} randomised, the rank correlation with the old map is {listed(starts)}; with "
-        "every layer randomised, "
-    )
     said = []
     if gone:
         said.append(f"{listed(gone)} lost the old map’s order, as it should be: what was shown had been learnt")
     if part:
-        said.append(f"{listed(part)} kept a part of the old map’s order, which then comes from the photo alone")
+        said.append(
+            f"{listed(part)} kept a part of the old map’s order, or of its reverse, which then comes from the photo "
+            "and not from what was learnt"
+        )
     if kept:
         said.append(f"{listed(kept)} stayed like the old map, which then shows the photo rather than the network")
-    return f"{told}{'; '.join(said)}."
+    checked = {each.method for each in found.randomisation}
+    left_out = [each.method for each in _rows(found, False) if each.method not in checked]
+    rest = f" {sentence(listed(left_out))} {'was' if len(left_out) == 1 else 'were'} not checked." if left_out else ""
+    return (
+        f"With only {first.layers[0]} randomised, the rank correlation with the old map is {listed(starts)}; with "
+        f"every layer randomised, {'; '.join(said)}.{rest}"
+    )
 
 
 def _layers(found: Faithfulness) -> str:
     if not found.sweep:
         return ""
-    best = max(found.sweep, key=lambda each: (each.pointing_small or each.pointing).mean)
-    score = best.pointing_small or best.pointing
-    boxes = "small boxes" if best.pointing_small else "boxes"
-    return (
+    small = all(each.pointing_small for each in found.sweep)
+    scores = {each.layer: each.pointing_small or each.pointing if small else each.pointing for each in found.sweep}
+    best = max(found.sweep, key=lambda each: scores[each.layer].mean)
+    top = scores[best.layer]
+    near = [name for name, score in scores.items() if name != best.layer and score.high >= top.low]
+    unsure = f"; its interval overlaps that of {listed(near)}" if near else ""
+    told = (
         f"{found.sweep_method} at {best.layer}, whose maps have {best.side[0]} × {best.side[1]} cells, hits the "
-        f"{boxes} most often, {percent(score.mean)} of the time."
+        f"{'small boxes' if small else 'boxes'} most often, {percent(top.mean)} of the time{unsure}."
     )
+    if not small:
+        return told
+    overall = max(found.sweep, key=lambda each: each.pointing.mean)
+    if overall.layer == best.layer:
+        return f"{told} It does so on all boxes too."
+    pair = f"{percent(overall.pointing.mean)} to {percent(best.pointing.mean)}"
+    return f"{told} On all boxes {overall.layer} is ahead, {pair}."
 
 
 def _grouped(gaps: Mapping[str, Estimate], baseline: str) -> str:

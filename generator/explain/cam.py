@@ -33,7 +33,8 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: s
     Args:
         images: (N, C, H, W) float, as the model takes them.
         targets: (N,) class indices; without them the class that the model predicts for each image.
-        layer: dotted name; without it `choose_layer` decides, at the price of one more forward pass of one image.
+        layer: dotted name; without it `choose_layer` decides, at the price of one more forward pass of one image. Of
+            a layer that runs more than once, the last run.
     Returns:
         (N, h, w) float32, unnormalised and >= 0; all zero where nothing speaks for the class.
     Raises:

@@ -27,8 +27,9 @@ def check_targets(targets: Targets, count: int) -> Tensor | None:
     """What can be seen of the targets before the model has run."""
     if targets is None:
         return None
-    wanted = torch.as_tensor(targets)
-    if wanted.is_floating_point() or wanted.shape != (count,):
+    wanted = targets if isinstance(targets, Tensor) or len(targets) else torch.empty(0, dtype=torch.int64)
+    wanted = torch.as_tensor(wanted)
+    if wanted.is_floating_point() or wanted.dtype == torch.bool or wanted.shape != (count,):
         raise ValueError(
             f"targets: expected one class index for each of {count} images, got {shape_text(wanted)} {wanted.dtype}"
         )

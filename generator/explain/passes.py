@@ -107,6 +107,11 @@ def _watched(model: nn.Module, images: Tensor, layer: str, each_cell: bool) -> R
 
     def watch(_module: nn.Module, _args: Any, output: Any) -> Tensor:
         maps = check_maps(layer, output, len(images))
+        if maps.is_inference():
+            raise InputError(
+                f"layer {layer!r}: the model runs it in inference mode, which keeps no gradients; take "
+                "torch.inference_mode out of its forward"
+            )
         activations = maps.detach().clone()  # an in-place ReLU may follow
         nudge = maps.new_zeros(maps.shape if each_cell else (*maps.shape[:2], 1, 1)).requires_grad_()
         torch.set_grad_enabled(True)  # until `evaluating` ends

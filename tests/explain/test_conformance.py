@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from captum.attr import LayerGradCam
 from torch import Tensor, nn
 from torchvision import models
 
-from generator import explain
+from generator import explain, methods
+from generator.models import from_folder
 from generator.networks import SmallCNN, alexnet
 from tests.explain.nets import (
     PEERS,
@@ -41,6 +43,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "smallcnn, average": (lambda: SmallCNN(classes=5, widths=(4, 6, 8, 10), pool="average"), "features.bn7"),
 }
 networks = pytest.mark.parametrize("name", NETWORKS)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
@@ -67,6 +70,24 @@ def test_1_the_raw_map_is_captums(peer: str) -> None:
             torch.stack([explain.grad_cam(network, batch, [target] * 2, layer) for target in range(3)], 1),
         ):
             assert ((found - want).abs().amax((2, 3)) / magnitude).max() < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cnn", "alexnet"])
+def test_1_the_raw_map_is_captums_for_the_trained_networks(name: str) -> None:
+    """In float32, of the predicted class, whose terms do not cancel out."""
+    model = from_folder(name, ROOT / "models" / name)
+    assert model is not None
+    size = model.description.input_size
+    batch = images(4, 3, size, size)
+    layer = methods.layer_of(model.network, size)
+    predicted = model.network(batch).argmax(1)
+    theirs = in_place(model.network, False)
+    peer = LayerGradCam(theirs, theirs.get_submodule(layer))
+    want = peer.attribute(batch, predicted, relu_attributions=True).detach()[:, 0]
+    assert want.amax((1, 2)).min() > 0
+    found = explain.grad_cam(model.network, batch, predicted, layer)
+    assert ((found - want).abs().amax((1, 2)) / want.amax((1, 2))).max() <= 1e-5
 
 
 @networks

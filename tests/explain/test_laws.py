@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from generator import explain
+from generator.errors import InputError
 from tests.explain.nets import WAYS, assert_same, images, in_place, plain, seeded, strongest
 
 Method = Callable[[nn.Module, Tensor, Any, str], Tensor]
@@ -53,6 +54,25 @@ def test_a_batch_equals_its_images_one_by_one(method: Method, way: str) -> None:
     together = method(network, batch, targets, layer)
     singly = [method(network, batch[i : i + 1], targets[i : i + 1], layer) for i in range(5)]
     assert_same(together, torch.cat(singly))
+
+
+@pytest.mark.parametrize("targets", [[], ()])
+def test_no_images_have_no_targets(targets: list[int]) -> None:
+    network, layer, batch, _ = lawful("gap")
+    assert explain.grad_cam(network, batch[:0], targets, layer).numel() == 0
+
+
+def test_truth_values_are_no_classes() -> None:
+    network, layer, batch, _ = lawful("gap", 2)
+    with pytest.raises(ValueError, match=r"targets: expected one class index .* got \(2,\) torch.bool"):
+        explain.grad_cam(network, batch, torch.tensor([True, False]), layer)
+
+
+def test_a_forward_pass_in_inference_mode_is_refused() -> None:
+    network, layer, batch, targets = lawful("gap")
+    network.forward = torch.inference_mode()(network.forward)
+    with pytest.raises(InputError, match="runs it in inference mode, which keeps no gradients"):
+        explain.grad_cam(network, batch, targets, layer)
 
 
 @methods
