@@ -138,7 +138,7 @@ def _downloaded(site: Site, folder: Path) -> Path:
 
 def _evaluation(loaded: Loaded) -> Evaluation | None:
     """What was measured of these very weights; an older evaluation is said to be one and left out."""
-    found = checkpoints.load_evaluation(loaded.folder) if loaded.folder else None
+    found = checkpoints.load_evaluation(loaded.evaluated) if loaded.evaluated else None
     if found is not None and found.weights_digest != loaded.digest:
         terminal.say(
             f"{loaded.title}: evaluation.json is of other weights and is left out; make it again with: "

@@ -39,6 +39,7 @@ class Loaded:
     source: str  # one sentence: where the weights come from
     notes: tuple[str, ...] = ()
     folder: Path | None = None  # with the records of its training; None: it was trained elsewhere
+    evaluated: Path | None = None  # where what is measured of it is kept: `folder`, or one for these weights alone
 
     @property
     def title(self) -> str:
@@ -68,11 +69,11 @@ def load(
     """
     wanted: ModelConfig = getattr(config.models, name)
     if isinstance(wanted.weights, Path):
-        return _from_file(name, wanted.weights, classes)
+        return _from_elsewhere(_from_file(name, wanted.weights, classes), config)
     notes: tuple[str, ...] = ()
     if wanted.weights in ("imagenet", "auto"):
         try:
-            return _from_imagenet(name, offline, say)
+            return _from_elsewhere(_from_imagenet(name, offline, say), config)
         except InputError as error:
             if wanted.weights == "imagenet":
                 raise
@@ -115,7 +116,12 @@ def from_folder(name: str, folder: Path, classes: Classes | None = None) -> Load
     )
     if classes is not None:  # the report's own spelling of the names
         said = replace(said, class_names=classes.names)
-    return Loaded(name, network.eval(), said, model.digest, source, folder=folder)
+    return Loaded(name, network.eval(), said, model.digest, source, folder=folder, evaluated=folder)
+
+
+def _from_elsewhere(found: Loaded, config: Config) -> Loaded:
+    """With a folder of its own for what `evaluate` measures: models/<name>-<first digits of the weights' digest>."""
+    return replace(found, evaluated=config.models.folder / f"{found.id}-{found.digest[:8]}")
 
 
 def _from_file(name: str, path: Path, classes: Classes) -> Loaded:

@@ -107,7 +107,7 @@ def new_network(name: str, classes: int, recipe: Recipe) -> nn.Module:
 def evaluate_model(
     loaded: Loaded, root: Path, classes: Classes, cache: Path, splits: Sequence[Split] = SPLITS
 ) -> Evaluation:
-    """The scores of a network on the splits of a data set, written to its folder where it has one."""
+    """The scores of a network on the splits of a data set, kept in `loaded.evaluated`, all of them at once."""
     answers: dict[str, evaluate.Answers] = {}
     size, resize = loaded.description.input_size, loaded.description.resize
     with parallel.one_first():
@@ -133,7 +133,7 @@ def evaluate_model(
         answers[split] = (plain[:, chosen], mirrored[:, chosen], images.targets.numpy(), images.files)
     loaded.network.cpu()
     scores, temperature = evaluate.scores(answers)
-    before = checkpoints.load_evaluation(loaded.folder) if loaded.folder else None
+    before = checkpoints.load_evaluation(loaded.evaluated) if loaded.evaluated else None
     looks = (before.test_looks if before else 0) + (before is None or before.weights_digest != loaded.digest)
     found = Evaluation(
         model=loaded.id,
@@ -145,10 +145,11 @@ def evaluate_model(
         environment=environment.record(Path(__file__).parent),
         test_looks=looks,
     )
-    if loaded.folder is not None and set(splits) == set(SPLITS) and parallel.rank() == 0:
+    if loaded.evaluated is not None and set(splits) == set(SPLITS) and parallel.rank() == 0:
         found = replace(found, faithfulness=_faithfulness(loaded, sets["test"], chosen))
-        checkpoints.save_evaluation(loaded.folder, found)
-        checkpoints.save_card(loaded.folder, _card(loaded, found))
+        checkpoints.save_evaluation(loaded.evaluated, found)
+        if loaded.folder is not None:
+            checkpoints.save_card(loaded.folder, _card(loaded, found))
     return found
 
 

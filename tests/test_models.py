@@ -77,6 +77,16 @@ def test_no_weights_are_no_network(tmp_path: Path) -> None:
     assert models.load("cnn", configured(tmp_path), CLASSES) is None
 
 
+def test_weights_from_a_file_have_a_folder_of_their_own_for_what_is_measured(tmp_path: Path) -> None:
+    network = initialise(SmallCNN(len(CLASSES)), 0)
+    torch.save(network.state_dict(), tmp_path / "own.pth")
+    settings = configured(tmp_path, '[models.cnn]\nweights = "own.pth"\n')
+    loaded = models.load("cnn", settings, CLASSES)
+    assert loaded is not None
+    assert loaded.folder is None
+    assert loaded.evaluated == tmp_path / "models" / f"cnn-{loaded.digest[:8]}"
+
+
 def test_auto_falls_back_offline_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     save(tmp_path / "models" / "alexnet")

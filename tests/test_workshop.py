@@ -57,7 +57,7 @@ def small(folder: Path | None, classes: Classes, order: tuple[int, ...] = (0, 1,
     network.get_parameter("head.linear.weight").data = rows[list(order)]
     wnids = tuple(classes.wnids[index] for index in order)
     description = Description("SmallCNN", wnids, wnids, 64, 64, (4, 4, 4, 4))
-    return Loaded("cnn", network.eval(), description, "w" * 64, "", folder=folder)
+    return Loaded("cnn", network.eval(), description, "w" * 64, "", folder=folder, evaluated=folder)
 
 
 def test_training_leaves_weights_and_records_and_nothing_to_resume(trained: tuple[Path, Run], classes: Classes) -> None:
@@ -166,6 +166,18 @@ def test_only_a_whole_evaluation_is_written(
         "features.relu5",
         "features.relu7",
     ]
+
+
+def test_what_is_measured_of_weights_from_elsewhere_is_kept_beside_the_models(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    one = replace(small(tmp_path, classes), folder=None, evaluated=tmp_path / "cnn-wwwwwwww")
+    found = workshop.evaluate_model(one, small_data_set.root, classes, decoded)
+    written = checkpoints.load_evaluation(tmp_path / "cnn-wwwwwwww")
+    assert written is not None
+    assert written.faithfulness is not None
+    assert checkpoints.plain_evaluation(written) == checkpoints.plain_evaluation(found)
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["evaluation.json"]  # no card: nobody here trained it
 
 
 def test_each_network_that_the_test_images_score_is_counted(
