@@ -142,7 +142,8 @@ class _Training:
     ) -> None:
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe, self.device, self.validation = recipe, device, validation
-        self.images, self.targets = _limited(train, recipe.limit)
+        images, self.targets = _limited(train, recipe.limit)
+        self.images = _shrunk(images, max(size for _, size in recipe.sizes))
         self.state = state or self._begun(network)
         if state is not None:
             network.load_state_dict(state.weights)
@@ -287,6 +288,11 @@ def _limited(train: ImageSet, limit: int) -> tuple[Tensor, Tensor]:
         return train.images, train.targets
     chosen = torch.linspace(0, len(train.images) - 1, min(limit, len(train.images))).long()
     return train.images[chosen], train.targets[chosen]
+
+
+def _shrunk(images: Tensor, size: int) -> Tensor:
+    """The images as small as the largest that the network is shown, once for all: augmentation then costs less."""
+    return images if images.shape[-1] <= size else torch.cat([fitted(part, size) for part in images.split(1000)])
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.AdamW:

@@ -17,7 +17,7 @@ from generator.classes import Classes
 from generator.data import ImageSet
 from generator.errors import InputError
 from generator.evaluate import logits_of
-from generator.networks import initialise
+from generator.networks import fitted, initialise, normalise
 from generator.train import FLOOR, Recipe, Step, TrainingState, Weights, fit, learning_rate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -189,6 +189,28 @@ def test_limit_trains_on_images_spread_over_the_set() -> None:
     alone = replace(data, images=data.images[chosen], targets=data.targets[chosen])
     assert same(limited.best, fit(small(), alone, None, PLAIN).best)
     assert limited.steps == PLAIN.epochs
+
+
+def test_images_larger_than_any_size_of_the_recipe_are_shrunk_as_they_are_shown_later() -> None:
+    data = coloured(8)
+    seen: list[Tensor] = []
+
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = small()
+
+        def forward(self, images: Tensor) -> Tensor:
+            if self.training:
+                seen.append(images.detach().clone())
+            logits: Tensor = self.inner(images)
+            return logits
+
+    fit(Watched(), data, None, replace(PLAIN, epochs=1, sizes=((0.0, SIDE // 2),)))
+    wanted = normalise(fitted(data.images, SIDE // 2))
+    (found,) = seen
+    gaps = (found[:, None] - wanted[None]).abs().amax((2, 3, 4))  # the order is drawn
+    torch.testing.assert_close(gaps.amin(1), torch.zeros(8), rtol=0, atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_weights_to_the_bit() -> None:
