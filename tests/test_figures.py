@@ -304,7 +304,7 @@ def test_words_that_no_font_of_matplotlib_has_are_kept() -> None:
 
 def test_long_names_are_shortened_in_the_chart_alone() -> None:
     chart = grids.matrix("m", "alt", ["a" * 40, "b"], np.eye(2))
-    assert "a" * 17 + "…" in texts(chart.svg)
+    assert "a" * 19 + "…" in texts(chart.svg)
     assert len(svg.shorten("a" * 18)) == 18
 
 

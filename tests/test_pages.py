@@ -21,6 +21,7 @@ import pytest
 from generator import config
 from generator.errors import InputError
 from generator.pages import formats, network_script, render, words
+from generator.pages.facts import Training
 from generator.records import Figure, Report
 from tests import synthetic
 
@@ -149,6 +150,19 @@ def test_training_quotes_the_kept_epoch(documents: dict[str, Document]) -> None:
     assert "The weights of epoch 3 were kept: they name 78.8 % of the validation images correctly" in text
     assert "the loss was 0.25 on the training images and 0.31 on the validation images" in text
     assert "No training of AlexNet was recorded" in text
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"device": "cpu", "cores": "2", "processor": "AMD EPYC"}, "2 cores of an AMD EPYC"),
+        ({"device": "cuda:0", "cores": "16", "processor": "Xeon"}, "cuda:0"),
+        ({}, ""),
+    ],
+)
+def test_a_run_says_what_it_ran_on(told: dict[str, str], words: str) -> None:
+    run = replace(synthetic.run("augmented", 2), environment=told)
+    assert Training(run, "augmented").hardware == words
 
 
 def test_training_quotes_the_measured_factor(documents: dict[str, Document]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 # contrast of at least 3 both on #fcfbf8 and on #14161a (WCAG 2.2, 1.4.11).
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#a8579b")
 TEXT = 11  # units of the words' size
-LONGEST = 18  # characters of a name inside a chart; tables have the whole
+LONGEST = 20  # characters of a name inside a chart; tables have the whole
 
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"

@@ -209,9 +209,11 @@ class Training:
     def hardware(self) -> str:
         """What it ran on, as far as its record tells."""
         told = self.record.environment
-        device = told.get("device") or told.get("processor", "")
+        device = told.get("device") or "cpu"
+        if device != "cpu":
+            return device
         cores = f"{told['cores']} cores" if "cores" in told else ""
-        return ", ".join(filter(None, (cores, device)))
+        return " of an ".join(filter(None, (cores, told.get("processor", ""))))
 
 
 @dataclass(frozen=True)
