@@ -22,8 +22,9 @@ site: install-site
 	@$(BIN)/python -m generator build $(ARGS)
 	@echo "Open $(CURDIR)/site/index.html"
 
+# Two processes with a thread each: most tests are too small to gain from threads.
 test: install-check browser
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types test
 

@@ -547,6 +547,11 @@ def test_the_comparison_by_hand() -> None:
     viridis = raster.palette("viridis").astype(int)
     assert np.abs(cells[5, 10, 10] - viridis[255]).max() < 25  # the answer
     assert np.abs(cells[5, 120, 120] - viridis[round(0.7 * 255)]).max() < 25  # the other class
+    # 2 of 450 places are too few to be named.
+    rare = np.ones((30, 15), np.int64)
+    rare[:2, 0] = 0
+    seldom = dataclasses.replace(explanation, comparison=dataclasses.replace(made, answers=rare))
+    assert ways(network, seldom)[5].shows == "class 1 100\u00a0%"
     # Of a misread photo the true class is hidden, and yellow where it is the answer.
     misread = dataclasses.replace(explanation, comparison=dataclasses.replace(made, hidden=0))
     assert ways(network, misread)[3].shows == "leaves class 0 10.0\u00a0%"

@@ -20,6 +20,7 @@ VEIL = (0.5, 0.85)  # opacity of a map over the grey photo, where it is lowest a
 BRIGHT = 99.5
 GREY = (124, 116, 104)  # the mean colour of ImageNet's photos, which the square has
 KINDS = 6  # answers that have a shade of their own
+LEAST = 0.005  # share of the square's places from which on an answer is named
 PLACES = {  # what each method asks
     "Grad-CAM": "gradients, averaged over each map",
     "Grad-CAM++": "gradients, weighed by their powers",
@@ -102,7 +103,7 @@ def _ways(network: Network, found: Comparison) -> Iterator[Way]:
     rest = float(found.probability.mean())
     yield Way(number + 1, f"probability of {answer}", "wherever the square is", f"{percent(rest)} on average")
     classes, counts = np.unique(found.answers, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:KINDS]
+    order = [each for each in np.argsort(-counts, kind="stable")[:KINDS] if counts[each] >= LEAST * found.answers.size]
     told = [f"{network.class_names[classes[each]]} {percent(counts[each] / found.answers.size, 0)}" for each in order]
     yield Way(number + 2, "the answer", "wherever the square is", listed(told))
 
