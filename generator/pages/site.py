@@ -14,6 +14,7 @@ from jinja2 import Environment
 from generator.config import Config
 from generator.errors import InputError
 from generator.exhibits import slug
+from generator.exhibits.weights import DEAD, DUPLICATE
 from generator.pages import words
 from generator.pages.facts import Portrait, course, portrait
 from generator.pages.network_script import Shipped, shipped
@@ -118,6 +119,8 @@ def _facts(
         "course": course(report),
         "benchmark": next((network.benchmark for network in report.networks if network.benchmark), None),
         "figures": figures,
+        "dead": DEAD,
+        "duplicate": DUPLICATE,
     }
 
 
