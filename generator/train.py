@@ -292,7 +292,7 @@ def _limited(train: ImageSet, limit: int) -> tuple[Tensor, Tensor]:
 
 def _shrunk(images: Tensor, size: int) -> Tensor:
     """The images as small as the largest that the network is shown, once for all: augmentation then costs less."""
-    return images if images.shape[-1] <= size else torch.cat([fitted(part, size) for part in images.split(1000)])
+    return images if images.shape[-1] <= size else torch.cat([fitted(part, size) for part in torch.split(images, 1000)])
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.AdamW:
