@@ -6,8 +6,9 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# A library that the tests compare with. Its own dependencies would bring a second OpenCV, which overwrites ours.
-PEERS := grad-cam ttach
+# What the tests need without its dependencies: of grad-cam, a library that they compare with, these would bring a second
+# OpenCV, which overwrites ours; of axe-playwright-python, whose axe-core examines the pages, a browser's driver.
+PEERS := grad-cam ttach 'axe-playwright-python>=0.1.8'
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 10))'
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do \
 	if $$python $(NEW_ENOUGH) 2>/dev/null; then echo $$python; break; fi; done)

@@ -14,6 +14,11 @@ from generator.records import Figure, Report
 from tests import synthetic
 
 ROOT = Path(__file__).parent.parent
+# One page of each kind.
+PAGES = (
+    "index", "data", "training", "evaluation", "evaluation-cnn-mistakes", "filters", "filters-cnn-conv2",
+    "feature-maps", "feature-maps-slice", "grad-cam", "grad-cam-slice", "failures", "trust", "try", "about", "404",
+)  # fmt: skip
 
 
 def figures_of(report: Report) -> list[Figure]:
@@ -23,6 +28,7 @@ def figures_of(report: Report) -> list[Figure]:
     for network in report.networks:
         found += [*exhibits.training(network), *exhibits.evaluation(network), *exhibits.filters(network, scale)]
         found += [*exhibits.failures(network, report.photos), *exhibits.class_images(network)]
+        found += [*exhibits.trust(network), *exhibits.mistakes(network)]
         for layer in network.layers:
             found += exhibits.units(network, layer, scale)
         for photo in report.photos:
@@ -33,7 +39,8 @@ def figures_of(report: Report) -> list[Figure]:
 @cache
 def drawn() -> tuple[Report, Mapping[str, Figure]]:
     """The synthetic report with its real figures."""
-    report = synthetic.report()
+    small = synthetic.report()
+    report = replace(small, networks=tuple(map(synthetic.complete, small.networks)))
     return report, {figure.id: figure for figure in figures_of(report)}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -16,23 +17,31 @@ from generator.records import (
     Benchmark,
     Calibration,
     ClassImages,
+    Compared,
+    Comparison,
     Confusion,
     ConvLayer,
     Credit,
     DataSummary,
     Epoch,
+    Estimate,
     Evaluation,
     Examined,
     Explanation,
+    Faithfulness,
     Figure,
     Floats,
     LayerPatches,
+    LayerScore,
     Live,
     LiveStep,
+    Localisation,
     Mistake,
     Network,
+    Perturbation,
     Photo,
     Pixels,
+    Randomisation,
     Report,
     Run,
     SplitScores,
@@ -107,6 +116,69 @@ def split_scores(split: str, classes: int = 4) -> SplitScores:
         calibration_scaled=calibration(0.0213),
         mistakes=(Mistake(f"{split}_12.JPEG", 2, 0, 0.984), Mistake(f"{split}_7.JPEG", 0, 2, 0.75)),
     )
+
+
+def near(mean: float, margin: float = 0.02) -> Estimate:
+    return Estimate(mean, mean - margin, mean + margin)
+
+
+def beside(value: float, margin: float = 0.02, **baselines: float) -> Compared:
+    """A value with these baselines, the differences as certain as the values."""
+    named = {name.replace("_", " "): share for name, share in baselines.items()}
+    return Compared(
+        near(value, margin),
+        {name: near(share, margin) for name, share in named.items()},
+        {name: near(value - share, margin) for name, share in named.items()},
+    )
+
+
+def located(method: str, small: bool, hits: float, energy: float, wrong: float = 0.3, count: int = 750) -> Localisation:
+    centre, uniform = (0.42, 0.12) if small else (0.84, 0.54)
+    return Localisation(
+        method, small, 160 if small and count == 750 else count, 3,
+        beside(hits, centre=centre, uniform=uniform, wrong_class=wrong),
+        beside(energy, uniform=uniform, wrong_class=uniform), 7,
+    )  # fmt: skip
+
+
+MEASURED = Faithfulness(
+    split="test",
+    count=750,
+    small=160,
+    correct=560,
+    layer="features.relu7",
+    steps=10,
+    blur=0.125,
+    seed=0,
+    localisation=(
+        located("Grad-CAM", False, 0.80, 0.60),
+        located("Grad-CAM", True, 0.50, 0.20),
+        located("LayerCAM", False, 0.85, 0.62),
+        located("LayerCAM", True, 0.55, 0.25),
+        located("Score-CAM", False, 0.70, 0.60, count=40),
+        located("Score-CAM", True, 0.30, 0.20, count=9),
+    ),
+    perturbation=(
+        Perturbation(
+            "Grad-CAM", 100, beside(0.20, random=0.30, centre_out=0.21), beside(0.45, random=0.30, centre_out=0.35)
+        ),
+    ),
+    randomisation=(
+        Randomisation(
+            "Grad-CAM", 30, ("head", "conv2", "conv1"), (near(0.3), near(0.1), near(-0.05)),
+            (near(0.5), near(0.4), near(0.2)), (0, 1, 2),
+        ),
+        Randomisation(
+            "guided backprop", 30, ("head", "conv2", "conv1"), (near(0.99), near(0.9), near(0.8)),
+            (near(0.9), near(0.8), near(0.7)), (0, 0, 0),
+        ),
+    ),
+    sweep_method="Grad-CAM",
+    sweep=(
+        LayerScore("conv1", (32, 32), near(0.6), near(0.35), near(0.55)),
+        LayerScore("conv2", (8, 8), near(0.8), near(0.5), near(0.6)),
+    ),
+)  # fmt: skip
 
 
 def evaluation(model: str, class_names: Sequence[str]) -> Evaluation:
@@ -272,6 +344,30 @@ def network(
         examined=examined(),
         patches=tuple(patches(layer) for layer in layers),
         class_images=class_images(len(class_names)),
+    )
+
+
+def comparison(hidden: int) -> Comparison:
+    """Two methods, one earlier layer, and a grey square that harms most at the lower right."""
+    ramp = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
+    maps = {"Grad-CAM": ramp, "occlusion": np.zeros((4, 4), np.float32)}
+    answers = np.full((4, 4), hidden, np.int64)
+    answers[3] = (hidden + 1) % len(CLASSES)
+    return Comparison(maps, {"features.conv1": ramp[::-1]}, 4, (1 - ramp / 2).astype(np.float32), answers, hidden)
+
+
+def complete(made: Network) -> Network:
+    """The same with all that only a build with the data set knows: mistaken images, comparisons, measured maps."""
+    assert made.evaluation is not None
+    mistakes = made.evaluation.splits["test"].mistakes
+    return replace(
+        made,
+        evaluation=replace(made.evaluation, faithfulness=MEASURED),
+        mistaken={one.image: pixels(64, place) for place, one in enumerate(mistakes)},
+        explanations={
+            name: replace(seen, comparison=comparison(seen.predicted)) for name, seen in made.explanations.items()
+        },
+        summary=(*made.summary, ("features.conv2", "maximum pooling", "8 x 4 x 4")),
     )
 
 

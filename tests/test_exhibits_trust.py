@@ -14,85 +14,18 @@ from generator.figures import intervals
 from generator.figures.svg import short
 from generator.pages import render
 from generator.records import (
-    Compared,
-    Estimate,
     Evaluation,
     Faithfulness,
     LayerScore,
-    Localisation,
     Network,
-    Perturbation,
-    Randomisation,
     Report,
 )
 from tests import synthetic
+from tests.synthetic import MEASURED, beside, located, near
 from tests.test_pages import ROOT, Document
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<script>alert('x')</script>*b*"
-
-
-def near(mean: float, margin: float = 0.02) -> Estimate:
-    return Estimate(mean, mean - margin, mean + margin)
-
-
-def beside(value: float, margin: float = 0.02, **baselines: float) -> Compared:
-    """A value with these baselines, the differences as certain as the values."""
-    named = {name.replace("_", " "): share for name, share in baselines.items()}
-    return Compared(
-        near(value, margin),
-        {name: near(share, margin) for name, share in named.items()},
-        {name: near(value - share, margin) for name, share in named.items()},
-    )
-
-
-def located(method: str, small: bool, hits: float, energy: float, wrong: float = 0.3, count: int = 750) -> Localisation:
-    centre, uniform = (0.42, 0.12) if small else (0.84, 0.54)
-    return Localisation(
-        method, small, 160 if small and count == 750 else count, 3,
-        beside(hits, centre=centre, uniform=uniform, wrong_class=wrong),
-        beside(energy, uniform=uniform, wrong_class=uniform), 7,
-    )  # fmt: skip
-
-
-MEASURED = Faithfulness(
-    split="test",
-    count=750,
-    small=160,
-    correct=560,
-    layer="features.relu7",
-    steps=10,
-    blur=0.125,
-    seed=0,
-    localisation=(
-        located("Grad-CAM", False, 0.80, 0.60),
-        located("Grad-CAM", True, 0.50, 0.20),
-        located("LayerCAM", False, 0.85, 0.62),
-        located("LayerCAM", True, 0.55, 0.25),
-        located("Score-CAM", False, 0.70, 0.60, count=40),
-        located("Score-CAM", True, 0.30, 0.20, count=9),
-    ),
-    perturbation=(
-        Perturbation(
-            "Grad-CAM", 100, beside(0.20, random=0.30, centre_out=0.21), beside(0.45, random=0.30, centre_out=0.35)
-        ),
-    ),
-    randomisation=(
-        Randomisation(
-            "Grad-CAM", 30, ("head", "conv2", "conv1"), (near(0.3), near(0.1), near(-0.05)),
-            (near(0.5), near(0.4), near(0.2)), (0, 1, 2),
-        ),
-        Randomisation(
-            "guided backprop", 30, ("head", "conv2", "conv1"), (near(0.99), near(0.9), near(0.8)),
-            (near(0.9), near(0.8), near(0.7)), (0, 0, 0),
-        ),
-    ),
-    sweep_method="Grad-CAM",
-    sweep=(
-        LayerScore("conv1", (32, 32), near(0.6), near(0.35), near(0.55)),
-        LayerScore("conv2", (8, 8), near(0.8), near(0.5), near(0.6)),
-    ),
-)  # fmt: skip
 
 
 def with_measurements(

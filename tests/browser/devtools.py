@@ -109,6 +109,10 @@ class Tab:
         self._collect()
         return found["result"].get("value")
 
+    def allow_scripts(self) -> None:
+        """Let scripts run from now on, in a page that was opened without."""
+        self.browser.call("Emulation.setScriptExecutionDisabled", self.session, value=False)
+
     def press(self, key: str) -> None:
         """One key, as from a keyboard."""
         codes = {"ArrowRight": 39, "Home": 36, "End": 35, "Escape": 27, "Tab": 9}

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests import sites
 from tests.browser import devtools
+from tests.sites import PAGES
 
-PAGES = (
-    "index", "data", "training", "evaluation", "evaluation-cnn-mistakes", "filters", "filters-cnn-conv2",
-    "feature-maps", "feature-maps-slice", "grad-cam", "grad-cam-slice", "failures", "trust", "try", "about", "404",
-)  # fmt: skip
 FIRST_LOAD = 300 * 1024
 TEXT = "document.body.innerText.length"
 SEEN = "[...document.images].filter(image => image.checkVisibility({visibilityProperty: true})).length"
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sites.place(tmp_path_factory.mktemp("built") / "site")
-
-
-@pytest.fixture(scope="module")
-def chrome(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[devtools.Browser]:
-    running = devtools.Browser(browser, tmp_path_factory.mktemp("profile"))
-    yield running
-    running.close()
 
 
 @pytest.fixture(params=PAGES)
