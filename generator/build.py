@@ -204,8 +204,9 @@ def _sought(
 
 def _live(site: Site, loaded: Loaded, photos: Sequence[Photo]) -> Live | None:
     """The first network as a page can run it; where it cannot, that is said and the report does without the page."""
-    key = site.key("live", loaded.digest, [photo.digest for photo in photos])
-    found = live.recorded(site.results.arrays(key, partial(live.tried, loaded, photos)))
+    wanted: ModelConfig = getattr(site.config.models, loaded.id)
+    key = site.key("live", loaded.digest, [photo.digest for photo in photos], wanted.layer)
+    found = live.recorded(site.results.arrays(key, partial(live.tried, loaded, photos, wanted.layer)))
     if isinstance(found, str):
         terminal.say(f"{loaded.title}: the page that lets visitors try it is left out, for the network {found}")
         return None

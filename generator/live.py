@@ -6,6 +6,7 @@ steps are run here too, and what they answer is compared with what the network a
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 import operator
@@ -19,16 +20,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
+from generator import explain, methods
+from generator.errors import InputError
 from generator.models import Loaded
 from generator.networks import MEAN, STD, in_eval_mode, normalise, stages
 from generator.photos import TALL_FIRST, square
 from generator.records import Live, LiveStep, Photo
 
-# Weights have as few bits as keep every photo's answer, and its logits within AIM of their largest, so that heat maps
-# differ by about a thousandth of theirs. What the script's size does not allow may fall back to AGREEMENT.
-AIM = 7.5e-4
-AGREEMENT = 5e-3
+# What weights of few bits may change a photo's logits and heat maps by at most, as a share of the largest value. They
+# have as few bits as change a SHARE of it, for other photos than the report's may be changed by more.
+AGREEMENT = (5e-3, 1e-3)
+SHARE = 0.25
 BITS = (4, 16)
+FINE = 4  # steps of the search a bit
 # Folding batch norm reorders sums; more than this is another function.
 ROUNDING = 1e-4
 # Of the script: 4 MiB with the page around it.
@@ -55,28 +59,36 @@ class _Step:
     bias: Tensor | None = None  # (O,)
 
 
-def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
+def export(loaded: Loaded, photos: Sequence[Photo], layer: str = "") -> Live:
     """The network as a page runs it, tried on the photos.
 
     Args:
         photos: of the report; without any, images of noise take their place.
+        layer: whose maps the report explains; "": as `methods.layer_of` chooses. The page explains the same one, or
+            the last maps before the head where it cannot.
     Raises:
         UnsuitedError: where it has a step that the page does not know, would be too large, or answers otherwise.
     """
     described = loaded.description
     with in_eval_mode(loaded.network), torch.no_grad():
-        steps = _folded(_steps(loaded.network))
-        cam = _explained(steps)
-        if (size := _size(steps, [8] * len(steps))) > LARGEST:
-            raise UnsuitedError(f"would be {size / 2**20:.0f} MiB, more than a page should load")
+        plain = _steps(loaded.network)
         images = _images(photos, described.input_size, described.resize)
         wanted = loaded.network(images).float()
         if wanted.shape != (len(images), len(described.class_names)):
             raise UnsuitedError("does not give one logit a class")
+        explained = _layer(loaded, layer)
+        steps = _folded(plain, explained)
         if not _difference(_run(steps, images), wanted) <= ROUNDING:
             raise UnsuitedError("answers otherwise when its steps are run one by one")
-        quantised, difference = _fewest_bits(steps, images, wanted)
-    shown = {step.name: place for place, step in enumerate(steps)}
+        if (size := _size(steps, [8] * len(steps))) > LARGEST:
+            raise UnsuitedError(f"would be {size / 2**20:.0f} MiB, more than a page should load")
+        cam = _explained(steps, explained)
+        maps = _maps(steps, cam, images)
+        own = explain.grad_cam_all(loaded.network, images, explained) if steps[cam].name == explained else maps
+        if not _difference(maps, own) <= ROUNDING:
+            raise UnsuitedError(f"has other heat maps at {explained} when its steps are run one by one")
+        quantised, (difference, of_maps) = _fewest_bits(steps, cam, images, (wanted, maps))
+    shown = {step.name: place for place, step in enumerate(steps) if step.name}
     return Live(
         network=loaded.id,
         steps=tuple(quantised),
@@ -84,18 +96,20 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         std=STD,
         cam=cam,
         layer=steps[cam].name,
+        explained=explained,
         stages=tuple((shown[name], name) for name in stages(loaded.network) if shown.get(name, len(steps)) <= cam)
         or ((cam, steps[cam].name),),
         difference=difference,
+        maps=of_maps,
         photos=len(photos),
         tall_first=TALL_FIRST,
     )
 
 
-def tried(loaded: Loaded, photos: Sequence[Photo]) -> dict[str, NDArray[Any]]:
+def tried(loaded: Loaded, photos: Sequence[Photo], layer: str = "") -> dict[str, NDArray[Any]]:
     """`export` as arrays that a cache can hold: see `recorded`."""
     try:
-        found = export(loaded, photos)
+        found = export(loaded, photos, layer)
     except UnsuitedError as reason:
         return {"reason": np.array(str(reason))}
     arrays: dict[str, NDArray[Any]] = {}
@@ -210,7 +224,10 @@ def _function(node: fx.Node) -> Iterator[_Step]:
     """A step that is written as a function or a tensor's method."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     rest = node.args[1:]
-    if name in ("relu", "relu_"):
+    if node.target in (F.max_pool2d, torch.max_pool2d):
+        named: dict[str, Any] = dict(zip(POOLING, rest, strict=False))
+        yield _max_pool("", nn.MaxPool2d(**{**named, **node.kwargs}))
+    elif name in ("relu", "relu_"):
         yield _Step("relu", "")
     elif (name == "flatten" and (rest == (1,) or node.kwargs == {"start_dim": 1})) or (
         name in ("view", "reshape") and len(rest) == 2
@@ -218,8 +235,11 @@ def _function(node: fx.Node) -> Iterator[_Step]:
         yield _Step("flatten", "")
     elif name in ("mean", "amax") and _over(node) in ((2, 3), (-2, -1)):
         yield _Step("global", "", pool="max" if name == "amax" else "average")
-    elif not (name == "dropout" and node.kwargs.get("training") is False):
+    elif not (name == "dropout" and (node.kwargs.get("training") is False or rest[1:2] == (False,))):
         raise UnsuitedError(f"has a step that the page does not know: {name}")
+
+
+POOLING = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")  # as max_pool2d takes them
 
 
 def _over(node: fx.Node) -> Any:
@@ -255,7 +275,7 @@ def _batch_norm(name: str, module: nn.BatchNorm2d | nn.BatchNorm1d) -> _Step:
 
 def _max_pool(name: str, module: nn.MaxPool2d) -> _Step:
     if _pair(module.dilation) != (1, 1) or module.ceil_mode or module.return_indices:
-        raise UnsuitedError(f"has a max pooling with dilation, rounded up or with indices: {name}")
+        raise UnsuitedError(f"has a max pooling with dilation, rounded up or with indices: {name or 'a function'}")
     return _Step("maxpool", name, _pair(module.kernel_size), _pair(module.stride), _pair(module.padding))
 
 
@@ -268,8 +288,8 @@ def _pair(value: Any) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _folded(steps: Sequence[_Step]) -> list[_Step]:
-    """The steps with batch norm in the weights of the layer before it.
+def _folded(steps: Sequence[_Step], kept: str) -> list[_Step]:
+    """The steps with batch norm in the weights of the layer before it, but for those whose output is to be `kept`.
 
     A max pooling between them commutes with a factor that is not negative; where one is, the batch norm stays.
     """
@@ -278,11 +298,11 @@ def _folded(steps: Sequence[_Step]) -> list[_Step]:
         if step.kind == "scale" and found:
             assert step.weight is not None
             place = len(found) - 1
-            if found[place].kind == "maxpool" and bool((step.weight >= 0).all()):
+            if found[place].kind == "maxpool" and found[place].name != kept and bool((step.weight >= 0).all()):
                 place -= 1
             before = found[place] if place >= 0 else step
-            if before.kind in ("conv", "linear", "scale") and before is not step:
-                found[place] = _scaled(before, step)
+            if before.kind in ("conv", "linear", "scale") and before is not step and before.name != kept:
+                found[place] = replace(_scaled(before, step), name="")  # no module's output any more
                 found[-1] = replace(found[-1], name=step.name)
                 continue
         found.append(step)
@@ -298,22 +318,27 @@ def _scaled(before: _Step, step: _Step) -> _Step:
     return replace(before, weight=before.weight * factor, bias=before.bias * step.weight + step.bias)
 
 
-def _explained(steps: Sequence[_Step]) -> int:
-    """The place of the last maps before the head, which Grad-CAM explains: rectified, not pooled.
+def _layer(loaded: Loaded, layer: str) -> str:
+    """The layer whose maps the report explains; "" where there is none."""
+    try:
+        return layer or methods.layer_of(loaded.network, loaded.description.input_size)
+    except InputError:
+        return ""
 
-    Behind it only pooling, flattening and linear layers with ReLUs between them may come: the page's closed form.
+
+def _explained(steps: Sequence[_Step], layer: str) -> int:
+    """The place of the maps that Grad-CAM explains: of `layer`, or the last before the head, rectified, not pooled.
+
+    The page follows gradients back through anything but a convolution.
     """
     kinds = [step.kind for step in steps]
     if "conv" not in kinds or kinds[-1] != "linear":
         raise UnsuitedError("does not end in a linear layer after convolutions")
-    heads = [place for place, kind in enumerate(kinds) if kind in ("global", "flatten")]
-    if not heads or any(kind == "conv" for kind in kinds[heads[0] :]):
-        raise UnsuitedError("has no head of pooling or flattening and linear layers")
-    after = [kind for kind in kinds[heads[0] :] if kind not in ("global", "flatten")]
-    if after[0] != "linear" or any(kind not in ("linear", "relu") for kind in after):
-        raise UnsuitedError("has a head of more than linear layers and ReLUs")
-    place = heads[0] - 1
-    while kinds[place] == "maxpool":
+    last = max(place for place, kind in enumerate(kinds) if kind == "conv")
+    head = next(place for place in range(len(kinds)) if kinds[place] in ("global", "flatten"))
+    named = [place for place in range(last, head) if steps[place].name == layer]
+    place = named[-1] if named else head - 1
+    while not named and kinds[place] == "maxpool":
         place -= 1
     return place
 
@@ -321,8 +346,10 @@ def _explained(steps: Sequence[_Step]) -> int:
 # Fewer bits
 
 
-def _fewest_bits(steps: Sequence[_Step], images: Tensor, wanted: Tensor) -> tuple[list[LiveStep], float]:
-    """The steps with as few bits in all as agree with `wanted`, and the difference that is left.
+def _fewest_bits(
+    steps: Sequence[_Step], cam: int, images: Tensor, wanted: tuple[Tensor, Tensor]
+) -> tuple[list[LiveStep], tuple[float, float]]:
+    """The steps with as few bits in all as agree with the `wanted` logits and maps, and the differences that are left.
 
     Rounding a step's n weights to b bits moves the logits by e 2^-b, e measured; different steps' errors are
     independent. The sum of their squares is then least for a given size where b = log2(e / sqrt(n)) + constant.
@@ -335,26 +362,32 @@ def _fewest_bits(steps: Sequence[_Step], images: Tensor, wanted: Tensor) -> tupl
     needs = {}
     for place, count in weighed.items():
         alone = [16 if other != place else 8 for other in range(len(steps))]
-        moved = _run(_rounded(steps, alone)[1], images) - wanted
+        moved = _run(_rounded(steps, alone)[1], images) - wanted[0]
         needs[place] = math.log2(max(float(moved.square().mean().sqrt()), 1e-12) / math.sqrt(count))
     least = min(needs.values())
-    best: tuple[list[LiveStep], float] | None = None
-    for level in range(2 * BITS[0], 2 * BITS[1] + 1):
-        bits = [
-            min(BITS[1], max(BITS[0], round(level / 2 + needs[place] - least))) if place in needs else 0
-            for place in range(len(steps))
-        ]
-        if _size(steps, bits) > LARGEST:
-            break
+    levels = [
+        [min(BITS[1], max(BITS[0], round(level / FINE + need - least))) for need in needs.values()]
+        for level in range(FINE * BITS[0], FINE * BITS[1] + 1)
+    ]
+    spread = [[dict(zip(needs, level, strict=True)).get(place, 0) for place in range(len(steps))] for level in levels]
+    small = [bits for bits in spread if _size(steps, bits) <= LARGEST]
+
+    def tried(bits: Sequence[int]) -> tuple[list[LiveStep], tuple[float, float]]:
         quantised, rounded = _rounded(steps, bits)
         logits = _run(rounded, images)
-        if bool((logits.argmax(1) == wanted.argmax(1)).all()):
-            best = quantised, _difference(logits, wanted)
-            if best[1] <= AIM:
-                return best
-    if best is None or best[1] > AGREEMENT:
+        if not torch.equal(logits.argmax(1), wanted[0].argmax(1)):
+            return quantised, (math.inf, math.inf)
+        return quantised, (_difference(logits, wanted[0]), _difference(_maps(rounded, cam, images), wanted[1]))
+
+    fewest = bisect.bisect_left(small, True, key=lambda bits: _agree(tried(bits)[1], SHARE)) if small else 0
+    best = tried(small[min(fewest, len(small) - 1)]) if small else None
+    if best is None or not _agree(best[1], 1):
         raise UnsuitedError(f"would answer otherwise in less than {LARGEST / 2**20:.1f} MiB")
     return best
+
+
+def _agree(differences: tuple[float, float], share: float) -> bool:
+    return all(found <= share * most for found, most in zip(differences, AGREEMENT, strict=True))
 
 
 def _rounded(steps: Sequence[_Step], bits: Sequence[int]) -> tuple[list[LiveStep], list[_Step]]:
@@ -381,13 +414,13 @@ def _quantised(step: _Step, bits: int) -> LiveStep:
 
 
 def _size(steps: Sequence[_Step], bits: Sequence[int]) -> float:
-    """Bytes of the script: base64 of two float32 a row and of the packed numbers."""
+    """Bytes of the script, of UTF-16: base64 of two float32 a row, and fifteen bits of packed numbers a letter."""
     packed = [
-        8 * len(step.weight) + step.weight.numel() * number / 8
+        8 * len(step.weight) * 8 / 3 + step.weight.numel() * number * 2 / 15
         for step, number in zip(steps, bits, strict=True)
         if step.weight is not None
     ]
-    return sum(packed) * 4 / 3
+    return sum(packed)
 
 
 # Running the steps, to compare
@@ -416,8 +449,24 @@ def _of(step: LiveStep, full: _Step) -> _Step:
 def _run(steps: Sequence[_Step], images: Tensor) -> Tensor:
     found = images
     for step in steps:
+        # What a page knows are maps and vectors: a linear layer on the last axis of maps is another function there.
+        if found.dim() not in AXES.get(step.kind, (2, 4)):
+            raise UnsuitedError(f"has a {step.kind} layer on {found.dim()} axes: {step.name or 'a function'}")
         found = RUNS[step.kind](step, found)
     return found
+
+
+AXES = {"conv": (4,), "maxpool": (4,), "global": (4,), "linear": (2,)}
+
+
+def _maps(steps: Sequence[_Step], cam: int, images: Tensor) -> Tensor:
+    """Grad-CAM of each class at a step's output, (N, K, h, w)."""
+    with torch.enable_grad():
+        activations = _run(steps[: cam + 1], images).detach().requires_grad_()
+        logits = _run(steps[cam + 1 :], activations)
+        summed = [torch.autograd.grad(logit, activations, retain_graph=True)[0] for logit in logits.sum(0)]
+    weights = torch.stack(summed, 1).mean((3, 4))  # (N, K, C, h, w) -> (N, K, C)
+    return torch.einsum("nkc,nchw->nkhw", weights, activations.detach()).relu()
 
 
 def _weights(step: _Step, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -451,8 +500,9 @@ def _images(photos: Sequence[Photo], size: int, resize: int) -> Tensor:
     return normalise(torch.stack(seen))
 
 
-def _difference(logits: Tensor, wanted: Tensor) -> float:
-    """The largest difference of a logit, as a share of the image's largest; infinite for another shape."""
-    if logits.shape != wanted.shape:
+def _difference(found: Tensor, wanted: Tensor) -> float:
+    """The largest difference of a value, as a share of the image's largest; infinite for another shape."""
+    if found.shape != wanted.shape:
         return math.inf
-    return float(((logits - wanted).abs().amax(1) / wanted.abs().amax(1)).max())
+    largest = wanted.abs().flatten(1).amax(1).clamp_min(torch.finfo(torch.float32).tiny)
+    return float(((found - wanted).abs().flatten(1).amax(1) / largest).max())

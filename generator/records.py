@@ -389,10 +389,12 @@ class Live:
     mean: tuple[float, float, float]  # of the normalisation, of channels in [0, 1]
     std: tuple[float, float, float]
     cam: int  # the maps that Grad-CAM explains
-    layer: str  # their dotted name in the network
+    layer: str  # their dotted name in the network; "": they are a function's
     stages: tuple[tuple[int, str], ...]  # (place, layer) of the maps that the page shows
     difference: float  # largest of a logit from the full-precision network's, as a share of the photo's largest
     photos: int  # on which that was found
+    explained: str = ""  # the layer that the report explains
+    maps: float = 0.0  # largest difference of a heat map's value, as a share of the photo's largest
     tall_first: bool = True  # photos more than twice as high as wide are shrunk vertically first
 
 

@@ -17,7 +17,7 @@ const Engine = (function () {
     let shape = [3, told.size, told.size];
     for (const step of told.steps) {
       const layer = { ...step, from: shape };
-      if (step.data) yield* unpack(layer, step.data);
+      if (step.floats) yield* unpack(layer);
       shape = layer.shape = outputShape(layer);
       layer.output = new Float32Array(shape.reduce((a, b) => a * b));
       if (layer.kind === "conv") yield* prepare(layer);
@@ -35,32 +35,29 @@ const Engine = (function () {
     return [kind === "conv" ? out : from[0], side(from[1], 0), side(from[2], 1)];
   }
 
-  // For each of `out` rows a float32 factor, then as many biases, then whole numbers of `bits` bits,
-  // the lowest bit first.
-  function* unpack(layer, text) {
-    const raw = atob(text);
-    const bytes = new Uint8Array(raw.length);
-    for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
-    yield;
-    const { out, bits } = layer;
-    const floats = new Float32Array(bytes.buffer, 0, 2 * out);
+  // For each of `out` rows a float32 factor, then as many biases; whole numbers of `bits` bits, the lowest bit first, in
+  // letters of fifteen bits.
+  function* unpack(layer) {
+    const { out, bits, integers, from, kernel } = layer;
+    const floats = new Float32Array(Uint8Array.from(atob(layer.floats), (letter) => letter.charCodeAt(0)).buffer);
     layer.bias = floats.slice(out);
     if (layer.kind === "scale") return (layer.factor = floats.slice(0, out));
-    const row = layer.kind === "conv" ? layer.from[0] * layer.kernel[0] * layer.kernel[1] : layer.from[0];
+    const row = layer.kind === "conv" ? from[0] * kernel[0] * kernel[1] : from[0];
     layer.weights = new Float32Array(out * row);
-    const stream = { bytes, bits, place: 8 * out, held: 0, kept: 0 };
+    const stream = { integers, bits, place: 0, held: 0, kept: 0 };
     for (let k = 0; k < out; k++) {
       unpackRow(stream, floats[k], layer.weights, k * row, (k + 1) * row);
       if (k % 16 === 15) yield;
     }
+    delete layer.integers;
   }
 
   function unpackRow(stream, factor, to, start, end) {
-    const { bytes, bits } = stream;
+    const { integers, bits } = stream;
     let { place, held, kept } = stream;
     const zero = 1 << (bits - 1);
     for (let i = start; i < end; i++) {
-      for (; kept < bits; kept += 8) held |= bytes[place++] << kept;
+      for (; kept < bits; kept += 15) held |= (integers.charCodeAt(place++) - 0x5000) << kept;
       to[i] = ((held & (2 * zero - 1)) - zero) * factor;
       held >>>= bits;
       kept -= bits;
@@ -400,34 +397,55 @@ const Engine = (function () {
     return place ? model.layers[place - 1].output : model.pixels;
   }
 
-  // The logits' gradients through the linear layers and ReLUs of the head: (n, K) of them, one row a class, down to
-  // the first layer's output.
-  function headGradients(model, classes) {
-    const [first, ...rest] = model.layers.slice(model.cam + 1).filter(({ kind }) => kind === "linear" || kind === "relu");
-    let rows = classes.map((target) => Float64Array.from(model.classes, (_name, k) => (k === target ? 1 : 0)));
-    for (const layer of rest.reverse())
-      rows = rows.map((row) => (layer.kind === "relu" ? row.map((value, i) => (layer.output[i] > 0 ? value : 0)) : backwards(row, layer)));
-    return { first, rows };
+  // The gradient of a class's logit, back from the head to the first layer behind the explained maps that does not pool:
+  // one block of values a channel. Pooling hands gradients on whole, so that a block's sum is that over the maps' cells.
+  function gradientOf(model, target) {
+    let end = model.cam + 1;
+    while (["maxpool", "global", "flatten"].includes(model.layers[end].kind)) end++;
+    let found = Float64Array.from(model.classes, (_name, k) => (k === target ? 1 : 0));
+    for (let place = model.layers.length - 1; place >= end; place--)
+      found = BACK[model.layers[place].kind](model.layers[place], found, inputOf(model, place));
+    return { gradient: found, input: inputOf(model, end) };
   }
 
-  function backwards(row, { weights, from }) {
-    const found = new Float64Array(from[0]);
-    for (let k = 0; k < row.length; k++)
-      if (row[k]) for (let i = 0, at = k * from[0]; i < from[0]; i++, at++) found[i] += row[k] * weights[at];
-    return found;
-  }
+  // From the gradient of a layer's output to that of its input.
+  const BACK = {
+    linear({ weights, from }, gradient) {
+      const found = new Float64Array(from[0]);
+      for (let k = 0; k < gradient.length; k++)
+        if (gradient[k]) for (let i = 0, at = k * from[0]; i < from[0]; i++, at++) found[i] += gradient[k] * weights[at];
+      return found;
+    },
+    relu: ({ output }, gradient) => gradient.map((value, i) => (output[i] > 0 ? value : 0)),
+    scale({ factor }, gradient) {
+      const area = gradient.length / factor.length;
+      return gradient.map((value, i) => value * factor[Math.floor(i / area)]);
+    },
+    flatten: (_layer, gradient) => gradient,
+    global({ from, pool }, gradient, input) {
+      const [, high, wide] = from;
+      if (pool === "average") return new Float64Array(input.length).map((_none, i) => gradient[Math.floor(i / high / wide)] / high / wide);
+      const whole = { from, shape: [from[0], 1, 1], kernel: [high, wide], stride: [1, 1], padding: [0, 0] };
+      return BACK.maxpool(whole, gradient, input);
+    },
+    maxpool(layer, gradient, input) {
+      const [, high, wide] = layer.shape;
+      const found = new Float64Array(input.length);
+      gradient.forEach((value, i) => (found[strongest(layer, input, Math.floor(i / high / wide), Math.floor(i / wide) % high, i % wide)] += value));
+      return found;
+    },
+  };
 
   // Grad-CAM of every class (Selvaraju et al. 2017), (K, h, w) raw: a channel weighs as much as the mean of the logit's
-  // gradient over its cells. Pooling hands gradients on whole, so that the mean is their sum in the head by the cells.
+  // gradient over its cells.
   function cams(model) {
     const { shape, output } = model.layers[model.cam];
     const [channels, high, wide] = shape;
     const cells = high * wide;
-    const { first, rows } = headGradients(model, [...model.classes.keys()]);
-    const found = new Float32Array(rows.length * cells);
+    const found = new Float32Array(model.classes.length * cells);
     const sum = new Float64Array(cells);
-    rows.forEach(function (row, target) {
-      const gradient = backwards(row, first);
+    for (let target = 0; target < model.classes.length; target++) {
+      const { gradient } = gradientOf(model, target);
       const block = gradient.length / channels;
       sum.fill(0);
       for (let c = 0; c < channels; c++) {
@@ -436,17 +454,16 @@ const Engine = (function () {
         for (let i = 0, at = c * cells; i < cells; i++, at++) sum[i] += weight * output[at];
       }
       for (let i = 0; i < cells; i++) found[target * cells + i] = Math.max(0, sum[i] / cells);
-    });
+    }
     return found;
   }
 
   // What each channel gave to the target's logit: gradient times activation, summed over its cells, (C,).
   function contributions(model, target) {
-    const { first, rows } = headGradients(model, [target]);
-    const gradient = backwards(rows[0], first);
-    const input = inputOf(model, model.layers.indexOf(first));
+    const { gradient, input } = gradientOf(model, target);
     const found = new Float64Array(model.layers[model.cam].shape[0]);
-    gradient.forEach((value, i) => (found[Math.floor(i / (gradient.length / found.length))] += value * input[i]));
+    const block = gradient.length / found.length;
+    gradient.forEach((value, i) => (found[Math.floor(i / block)] += value * input[i]));
     return found;
   }
 

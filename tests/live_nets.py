@@ -88,6 +88,33 @@ def flattened() -> nn.Module:
     )  # fmt: skip
 
 
+def tangled() -> nn.Module:
+    """The explained maps lie before pooling, batch norm and ReLU; the head begins with the last two."""
+    return nn.Sequential(
+        nn.BatchNorm2d(3), nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3, padding=2), nn.MaxPool2d(3, 2, 1),
+        nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(6 * 10 * 10), nn.ReLU(), nn.Dropout(),
+        nn.Linear(6 * 10 * 10, len(CLASSES)),
+    )  # fmt: skip
+
+
+class Twice(nn.Module):
+    """One ReLU and one pooling for all, both also as functions; the maximum as a tensor's method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3)
+        self.conv2 = nn.Conv2d(6, 8, 3)
+        self.relu = nn.ReLU(inplace=True)
+        self.drop = nn.Dropout2d()
+        self.fc = nn.Linear(8, len(CLASSES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, 20, 20) -> (N, 5)."""
+        x = F.max_pool2d(self.relu(self.conv1(x)), 2, stride=2)
+        x = F.dropout(self.relu(self.drop(self.conv2(x))), 0.5, self.training)
+        return self.fc(x.amax((2, 3)))  # type: ignore[no-any-return]
+
+
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "global maximum": gmp,
     "global average": gap,
@@ -95,6 +122,8 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "kernels five wide": sliding,
     "three linear layers": flattened,
     "functions": Plain,
+    "pooling before batch norm": tangled,
+    "modules used twice": Twice,
 }
 
 
@@ -142,7 +171,8 @@ def rebuilt(live: Live) -> nn.Sequential:
         elif step.kind == "scale":
             module = Scale(torch.tensor(step.factors), torch.tensor(step.biases))
         elif step.kind == "global":
-            module = nn.AdaptiveMaxPool2d(1) if step.pool == "max" else nn.AdaptiveAvgPool2d(1)
+            pooled = nn.AdaptiveMaxPool2d(1) if step.pool == "max" else nn.AdaptiveAvgPool2d(1)
+            module = nn.Sequential(pooled, nn.Flatten())
         else:
             pooling = nn.MaxPool2d(step.kernel, step.stride, step.padding)
             module = {"relu": nn.ReLU(), "maxpool": pooling, "flatten": nn.Flatten()}[step.kind]
@@ -155,9 +185,10 @@ class Scale(nn.Module):
 
     def __init__(self, factors: Tensor, biases: Tensor) -> None:
         super().__init__()
-        self.register_buffer("factors", factors[:, None, None])
-        self.register_buffer("biases", biases[:, None, None])
+        self.register_buffer("factors", factors)
+        self.register_buffer("biases", biases)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) -> the same."""
-        return x * self.get_buffer("factors") + self.get_buffer("biases")
+        """(N, C, h, w) or (N, C) -> the same."""
+        shape = (-1, *[1] * (x.dim() - 2))
+        return x * self.get_buffer("factors").view(shape) + self.get_buffer("biases").view(shape)

@@ -404,8 +404,10 @@ def live(class_names: Sequence[str] = CLASSES) -> Live:
         half,
         cam=4,
         layer="features.conv2",
+        explained="features.conv2",
         stages=stages,
         difference=0.001,
+        maps=0.0005,
         photos=3,
         tall_first=TALL_FIRST,
     )

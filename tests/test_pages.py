@@ -362,21 +362,24 @@ def test_the_page_that_runs_a_network_says_how_and_names_what_it_loads(
 
 
 def test_the_scripts_hold_the_network_and_the_photos_to_the_bit(files: dict[str, bytes]) -> None:
-    told = json.loads(files["assets/network.js"].decode().removeprefix("window.liveNetwork = ").removesuffix(";\n"))
+    told = json.loads(
+        files["assets/network.js"].decode("utf-16").removeprefix("window.liveNetwork = ").removesuffix(";\n")
+    )
     assert [step["kind"] for step in told["steps"]] == [step.kind for step in synthetic.live().steps]
     assert told["stages"] == [[1, "stage 1"], [4, "stage 2"]]
-    data = base64.b64decode(told["steps"][0]["data"])
-    assert np.frombuffer(data[:16], "<f4").tolist() == [np.float32(0.01)] * 4
-    # 8-bit numbers are bytes, 128 above what they mean.
-    assert data[32:36] == bytes([128 - 127, 128 - 90, 128 - 53, 128 - 16])
+    floats = np.frombuffer(base64.b64decode(told["steps"][0]["floats"]), "<f4")
+    assert floats.tolist() == [np.float32(0.01)] * 4 + [0] * 4
+    # The first letter holds -127 lifted by 128 and, above it, the lower seven bits of -90 lifted.
+    assert told["steps"][0]["integers"][0] == chr(0x5000 + (128 - 127) + ((128 - 90) << 8))
     seen = synthetic.report().networks[0].explanations["koala"].seen
     assert base64.b64encode(seen.tobytes()) in files["assets/samples/koala.js"]
 
 
 def test_numbers_of_any_width_are_packed_lowest_bit_first() -> None:
-    # Lifted by 8 they are 0, 8 and 15; by 2048 they are 0x800, 0 and 0xfff.
-    assert network_script.pack(np.array([-8, 0, 7]), 4) == bytes([0x80, 0x0F])
-    assert network_script.pack(np.array([0, -2048, 2047]), 12) == bytes([0x00, 0x08, 0x00, 0xFF, 0x0F])
+    # Fifteen bits are a letter. Lifted by 8 these are 0, 8 and 15.
+    assert network_script.pack(np.array([-8, 0, 7]), 4) == chr(0x5000 + 0xF80)
+    # 0 and 16383 lifted: the lowest bit of the second is the first letter's highest, thirteen are left for the next.
+    assert network_script.pack(np.array([-8192, 8191]), 14) == chr(0x5000 + (1 << 14)) + chr(0x5000 + 0x1FFF)
 
 
 def test_without_a_network_that_can_run_there_is_no_page_for_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 import re
 from collections import Counter
@@ -72,7 +73,8 @@ def is_parsed(path: str) -> bool:
 
 def parsed(path: str, content: bytes) -> Document:
     """The file, as far as it can be read: browsers read everything."""
-    text = content.decode("utf-8", errors="replace")
+    wide = content.startswith(codecs.BOM_UTF16_LE)
+    text = content.decode("utf-16" if wide else "utf-8", errors="replace")
     if path.endswith(".css"):
         return Document(references=list(_of_css(text)))
     if path.endswith(".js"):

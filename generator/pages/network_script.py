@@ -1,11 +1,13 @@
 """What the page that runs a network loads: the network, and each sample as the network is given it, as scripts.
 
-Scripts, because a page that was opened from a file may load nothing else; base64, because a script is text.
+Scripts, because a page that was opened from a file may load nothing else. The network's is UTF-16: a letter of two
+bytes holds fifteen bits of weights, where two letters of base64 hold twelve.
 """
 
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 from generator.records import Live, LiveStep, Network, Pixels
 
 SCRIPT = "assets/network.js"
+# Fifteen bits become one letter from here on: U+5000 to U+CFFF are no surrogates and nothing that a script escapes.
+FIRST_LETTER = 0x5000
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ def network_script(live: Live, network: Network) -> bytes:
         "stages": [[place, titles.get(layer, layer)] for place, layer in live.stages],
         "steps": [_step(step) for step in live.steps],
     }
-    return f"window.liveNetwork = {json.dumps(told, ensure_ascii=True)};\n".encode()
+    script = f"window.liveNetwork = {json.dumps(told, ensure_ascii=False)};\n"
+    # A browser obeys the byte order mark before any header.
+    return codecs.BOM_UTF16_LE + script.encode("utf-16-le")
 
 
 def sample_script(photo: str, seen: Pixels) -> bytes:
@@ -65,11 +71,13 @@ def sample_script(photo: str, seen: Pixels) -> bytes:
     return f'(window.liveSamples ??= {{}})["{photo}"] = "{data}";\n'.encode()
 
 
-def pack(integers: NDArray[np.int64], bits: int) -> bytes:
+def pack(integers: NDArray[np.int64], bits: int) -> str:
     """Whole numbers in [-2^(bits - 1), 2^(bits - 1)) as `bits` bits each above the lowest, the lowest bit first."""
     lifted = (integers.reshape(-1, 1) + 2 ** (bits - 1)).astype("<u2").view(np.uint8)
-    single = np.unpackbits(lifted, axis=1, bitorder="little")[:, :bits]  # (n, 16) -> (n, bits)
-    return np.packbits(single, bitorder="little").tobytes()
+    single = np.unpackbits(lifted, axis=1, bitorder="little")[:, :bits].ravel()  # (n, 16) -> (n bits,)
+    filled = np.pad(single, (0, -len(single) % 15)).reshape(-1, 15)
+    letters = filled @ (1 << np.arange(15)) + FIRST_LETTER
+    return letters.astype("<u2").tobytes().decode("utf-16-le")
 
 
 def _step(step: LiveStep) -> dict[str, object]:
@@ -80,6 +88,7 @@ def _step(step: LiveStep) -> dict[str, object]:
         told["pool"] = step.pool
     if step.factors is not None and step.biases is not None:
         floats = np.concatenate([step.factors, step.biases]).astype("<f4").tobytes()
-        packed = b"" if step.integers is None else pack(step.integers, step.bits)
-        told |= {"out": len(step.factors), "bits": step.bits, "data": base64.b64encode(floats + packed).decode()}
+        told |= {"out": len(step.factors), "bits": step.bits, "floats": base64.b64encode(floats).decode()}
+    if step.integers is not None:
+        told["integers"] = pack(step.integers, step.bits)
     return told
