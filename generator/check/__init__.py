@@ -1,7 +1,7 @@
 """What is wrong with a site before anybody visits it: the site's files in, findings out; nothing is fetched or written.
 
 Looked for: links and fragments that lead nowhere, addresses that break below a sub-path or from a file, requests to
-other hosts, images without words, files that nothing leads to, and pages that are too heavy for a phone.
+other hosts, images without words, labels of nothing, files that nothing leads to, and pages too heavy for a phone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from generator.check.documents import Document, Kind, Reference, is_parsed, parsed, short
 from generator.errors import InputError
@@ -29,6 +29,9 @@ ASKED_FOR = frozenset(
 )
 SCRIPT_TEXT = re.compile(r"""(["'`])((?:(?!\1)[^\\\n])*)\1""")
 NAMESPACES = "http://www.w3.org/"
+LINKED = ("http", "https", "mailto", "tel")  # what every browser follows, on every machine
+CARRIED = ("data", "blob")  # the address is the file: for pictures and the like, no browser follows such a link
+NO_PART = "".join(map(chr, range(33)))  # around an address: spaces and control characters
 TOKEN = re.compile(r"""[^\s"'`,;|()\[\]{}<>]+""")
 
 
@@ -123,8 +126,13 @@ class _Site:
         for what in document.nameless:
             yield Finding(path, what, 'say in words what it shows (alt="..."), or alt="" where it only decorates')
         for name, count in document.ids.items():
-            if count > 1 and path.endswith(".html"):
+            if count > 1:
                 yield Finding(path, f"the id {name!r} stands there {count} times", "an address needs an id of its own")
+        for name, identity in document.named:
+            if identity not in document.ids:
+                yield Finding(
+                    path, f'{name}="{short(identity)}" names no part of the page', "give a part of it this id"
+                )
         if document.base:
             yield Finding(path, "<base> moves every address", "leave it out and write addresses relative to the page")
         for text in SCRIPT_TEXT.findall(document.script):
@@ -133,7 +141,8 @@ class _Site:
 
     def _resolved(self, page: str, reference: Reference) -> Finding | str | None:
         """The file that an address leads to, what is wrong with it, or None where it leads out of the site rightly."""
-        address = reference.address.strip()
+        # As browsers do (URL standard, "basic URL parser"): java\nscript: is a script.
+        address = re.sub(r"[\t\n\r]", "", reference.address).strip(NO_PART)
         shown = short(address)
         if not address and reference.kind != "link":
             return Finding(page, "an image, script or style has an empty address", "give it one or remove it")
@@ -146,7 +155,7 @@ class _Site:
         if self._is_own(address):
             return self._own(page, reference, address)
         if parts.scheme or parts.netloc:
-            return _outward(page, reference, parts.scheme, shown)
+            return _outward(page, reference, parts, shown)
         if parts.path.startswith("/"):
             return Finding(
                 page,
@@ -176,8 +185,8 @@ class _Site:
         if target not in self.files:
             return Finding(page, *self._absent(target, shown))
         document = self.documents.get(target)
-        named = fragment and fragment != "top" and not fragment.startswith(":~:")
-        if named and document and fragment not in document.ids:
+        fragment = fragment.partition(":~:")[0]  # a text to scroll to is looked for by the browser
+        if fragment and fragment != "top" and document and fragment not in document.ids:
             near = difflib.get_close_matches(fragment, document.ids, n=1)
             meant = f"did you mean #{near[0]}?" if near else f"give a part of {target} this id, or link the page alone"
             return Finding(page, f"{shown} leads to a part that {target} does not have", meant)
@@ -232,7 +241,7 @@ class _Site:
         while wanted:
             source, reference = wanted.pop()
             path = self._resolved(source, reference)
-            if reference.kind in ("link", "page", "lazy image", "icon") or not isinstance(path, str):
+            if reference.kind in ("link", "page", "lazy image", "icon", "asked") or not isinstance(path, str):
                 continue
             if path == page or path in seen:
                 continue
@@ -246,16 +255,19 @@ class _Site:
         return {path: (kind, size) for path, kind, size in groups.values()}
 
 
-def _outward(page: str, reference: Reference, scheme: str, shown: str) -> Finding | None:
+def _outward(page: str, reference: Reference, parts: SplitResult, shown: str) -> Finding | None:
     """What is wrong with an address that names a scheme or a host."""
-    if scheme in ("file", "javascript") or len(scheme) == 1:
-        return Finding(page, f"{shown} works on one machine or in one browser", "link a file of the site instead")
-    if scheme in ("data", "blob"):
+    followed = reference.kind in ("link", "page")
+    if parts.scheme in CARRIED and not followed:
         return None
-    if reference.kind not in ("link", "page"):
+    if parts.scheme not in ("", *LINKED):
+        return Finding(page, f"{shown} works on one machine or in one browser", "link a file of the site instead")
+    if not followed:
         return Finding(page, f"{shown} is fetched from another host", "put the file into the site")
-    if not scheme:
+    if not parts.scheme:
         return Finding(page, f"{shown} has no scheme", "write https: before it, or nothing works from a file")
+    if parts.scheme in ("http", "https") and not parts.hostname:
+        return Finding(page, f"{shown} names no host", "write https://host/path, or a path relative to the page")
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import posixpath
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,14 @@ VOID = frozenset({
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
 })
 # fmt: on
-LINKS = {"a": ("href", "xlink:href"), "area": ("href",), "form": ("action",)}
+LINKS = {
+    "a": ("href", "xlink:href"),
+    "area": ("href",),
+    "form": ("action",),
+    **dict.fromkeys(("button", "input"), ("formaction",)),
+    **dict.fromkeys(("blockquote", "del", "ins", "q"), ("cite",)),
+    **dict.fromkeys(("img", "object"), ("usemap",)),
+}
 DRAWN = ("href", "xlink:href")
 FETCHED = {
     **dict.fromkeys(("img", "source"), ("src", "srcset")),
@@ -30,10 +38,27 @@ FETCHED = {
     "video": ("src", "poster"),
 }
 PICTURES = ("feimage", "image", "img", "source", "use")
-CSS_ADDRESS = re.compile(r"""url\(\s*(?:"([^"]*)"|'([^']*)'|([^)"']*?))\s*\)|@import\s+(?:"([^"]*)"|'([^']*)')""")
+# Attributes that name parts of their own page by id (HTML, "for" and so on; WAI-ARIA 1.2, 6.2.4).
+# fmt: off
+NAMING = frozenset({
+    "for", "headers", "list", "form", "popovertarget", "aria-activedescendant", "aria-controls", "aria-describedby",
+    "aria-details", "aria-errormessage", "aria-flowto", "aria-labelledby", "aria-owns",
+})
+# fmt: on
+# What a data attribute holds for a script to fetch or to go to: one word with the ending of a file.
+FILE = re.compile(
+    r"[^\s\"'<>{}]+\.(html?|css|js|json|csv|xml|txt|pdf|webp|avif|png|jpe?g|gif|svg|ico)([?#]\S*)?", re.IGNORECASE
+)
+CSS_ADDRESS = re.compile(
+    r"""(@import\s+)?url\(\s*(?:"([^"]*)"|'([^']*)'|([^)"']*?))\s*\)|@import\s*(?:"([^"]*)"|'([^']*)')""",
+    re.IGNORECASE,
+)
+CSS_STRING = re.compile(r"""(\w+)\(\s*(?:"[^"]*"|'[^']*'|[^)"']*)\s*\)|"([^"]*)"|'([^']*)'|\)""")
+CSS_ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
-Kind = Literal["link", "page", "image", "lazy image", "script", "style", "icon", "other"]
+# "asked": a script does, later or never.
+Kind = Literal["link", "page", "image", "lazy image", "script", "style", "icon", "asked", "other"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,7 @@ class Document:
     references: list[Reference] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)  # data-* attributes and texts of scripts, which may name files
     nameless: list[str] = field(default_factory=list)  # pictures and links without words
+    named: list[tuple[str, str]] = field(default_factory=list)  # attributes that name an id, and the id
     script: str = ""
     style: str = ""
     base: bool = False
@@ -94,11 +120,23 @@ def short(address: str) -> str:
 
 
 def _of_css(text: str) -> Iterator[Reference]:
-    for groups in CSS_ADDRESS.findall(COMMENT.sub("", text)):
-        address = "".join(groups)
+    bare = COMMENT.sub("", text)
+    for imported, *groups in CSS_ADDRESS.findall(bare):
+        address = _unescaped("".join(groups))
         # A fragment alone is a filter or a gradient of the page that the style is used on.
         if address and not address.startswith("#"):
-            yield Reference(address, "style" if any(groups[3:]) else "image")
+            yield Reference(address, "style" if imported or any(groups[3:]) else "image")
+    for found in re.finditer(r"image-set\(", bare, re.IGNORECASE):
+        for inner in CSS_STRING.finditer(bare, found.end()):
+            if inner[0] == ")":
+                break
+            if address := _unescaped(inner[2] or inner[3] or ""):
+                yield Reference(address, "image")
+
+
+def _unescaped(text: str) -> str:
+    """A string of CSS as the browser reads it: \\2f is a slash."""
+    return CSS_ESCAPE.sub(lambda found: found[2] or chr(min(int(found[1], 16), sys.maxunicode)), text)
 
 
 class _Parser(HTMLParser):
@@ -116,11 +154,13 @@ class _Parser(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         self._addresses(tag, given)
         for name, value in given.items():
-            if name == "id" or (name == "name" and tag == "a" and value != given.get("id")):
+            if name == "id" or (name == "name" and tag in ("a", "map") and value != given.get("id")):
                 self.document.ids[value] += 1
+            elif name in NAMING:
+                self.document.named += [(name, word) for word in value.split()]
             elif name.startswith("data-"):
-                self.document.hints.append(value)
-            elif "url(" in value:
+                self._data(name, value)
+            elif name == "style" or "url(" in value.lower():
                 self.document.references += _of_css(value)
         self._words(tag, given)
 
@@ -156,6 +196,11 @@ class _Parser(HTMLParser):
         while self.open:
             self._ended(self.open.pop())
 
+    def _data(self, name: str, value: str) -> None:
+        self.document.hints.append(value)
+        words = list(_candidates(value)) if name.endswith("srcset") else [value.strip()]
+        self.document.references += [Reference(word, "asked") for word in words if FILE.fullmatch(word)]
+
     def _named(self) -> None:
         """What is open has words in it."""
         for element in self.open:
@@ -170,9 +215,10 @@ class _Parser(HTMLParser):
             self._picture(tag, given, label)
         if tag not in VOID:
             told = label or bool(given.get("title", "").strip()) or not self.is_page
-            picture = tag == "svg" and not any(element.tag == "svg" for element in self.open)
-            link = tag == "a" and "href" in given
-            self.open.append(_Element(tag, hidden, told or hidden or not (picture or link)))
+            inner = any(element.tag == "svg" for element in self.open)
+            needs = (tag == "svg" and not inner) or (tag == "a" and "href" in given) or tag == "iframe"
+            needs = needs or (given.get("role") == "img" and not inner)
+            self.open.append(_Element(tag, hidden, told or hidden or not needs))
             if label:
                 for element in self.open[:-1]:
                     element.named = True
@@ -188,8 +234,8 @@ class _Parser(HTMLParser):
             self.document.nameless.append(f"<{tag}> {short(source)} has {why}")
 
     def _ended(self, element: _Element) -> None:
-        if not element.named and element.tag in ("a", "svg"):
-            what = "a link has no words" if element.tag == "a" else "an <svg> has no label and no title"
+        if not element.named:
+            what = "a link has no words" if element.tag == "a" else f"<{element.tag}> has no label and no title"
             self.document.nameless.append(what)
 
     def _addresses(self, tag: str, given: Mapping[str, str]) -> None:
@@ -228,6 +274,7 @@ class _Parser(HTMLParser):
             kind = "page"
         if "href" in given:
             self.document.references.append(Reference(given["href"], kind))
+        self.document.references += [Reference(one, "other") for one in _candidates(given.get("imagesrcset", ""))]
 
     def _meta(self, given: Mapping[str, str]) -> None:
         name = given.get("property", given.get("name", ""))
@@ -241,7 +288,12 @@ class _Parser(HTMLParser):
 
 
 def _candidates(srcset: str) -> Iterator[str]:
-    """Addresses of a srcset; a comma ends one where a space or the end follows it."""
-    for part in re.split(r",\s+|,$", srcset.strip()):
-        if part.strip():
-            yield part.split()[0]
+    """Addresses of a srcset as browsers read it (HTML, "parse a srcset attribute"): without a space too, after 1x."""
+    rest = srcset.lstrip(" \t\n\f\r,")
+    while rest:
+        address = rest.split(maxsplit=1)[0]
+        rest = rest[len(address) :]
+        if not address.endswith(","):  # then come 2x or 640w, up to the next comma
+            rest = rest.partition(",")[2]
+        yield address.rstrip(",")
+        rest = rest.lstrip(" \t\n\f\r,")
