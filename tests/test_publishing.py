@@ -110,6 +110,39 @@ def test_export_says_where_the_page_is(project: Path, kind: str, capsys: pytest.
     assert run(capsys, "export", "--to", kind, to)[0] == 0
 
 
+@pytest.mark.parametrize("kind", ["jekyll", "hugo"])
+def test_the_entry_of_another_report_is_left_alone(
+    project: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Path(shutil.copytree(project, project.parent / "other"))
+    words = ("export", "--to", kind, "../to")
+    assert run(capsys, *words, "--config", str(other / "report.toml"))[0] == 0
+    before = {path: path.read_bytes() for path in (project.parent / "to").rglob("*") if path.is_file()}
+    code, out, err = run(capsys, *words)
+    page = {"jekyll": "_portfolio/it-s-mine.md", "hugo": "content/portfolio/it-s-mine/index.md"}[kind]
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].endswith(
+        f"{page}: expected an export of this report there, found that of another one, “It's *mine*”; "
+        "choose another --slug or file, or replace it: --force"
+    )
+    assert {path: path.read_bytes() for path in (project.parent / "to").rglob("*") if path.is_file()} == before
+    assert run(capsys, *words, "--slug", "second")[0] == 0
+    assert all(path.read_bytes() == was for path, was in before.items() if path.name != ".cnn-report.json")
+
+
+def test_the_entry_that_a_new_title_leaves_behind_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "export", "--to", "hugo", "to")
+    (project / "report.toml").write_text('[report]\ntitle = "New"\n')
+    code, out, err = run(capsys, "export", "--to", "hugo", "to")
+    assert (code, out[0].split(":")[0]) == (0, "to/content/portfolio/new/index.md")
+    assert err[-1] == (
+        "note: content/portfolio/it-s-mine/index.md is an earlier entry of this report: "
+        "delete it and its files, or go on with it by --slug it-s-mine"
+    )
+    err = run(capsys, "export", "--to", "hugo", "to", "--slug", "new")[2]
+    assert not any("earlier entry" in line for line in err)
+
+
 def test_export_keeps_what_was_edited_and_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "export", "--to", "jekyll", "to", "--slug", "a")
     (project / "to" / "_portfolio" / "a.md").write_text("mine")

@@ -175,18 +175,17 @@ def _squares(row: _Row) -> list[Figure]:
 
 def _social(rows: Sequence[_Row]) -> Figure:
     path = f"{FOLDER}/social.jpg"
-    alt = f"The report in four columns: {_listing(rows[0])}."
+    alt = _tile_alt(rows)
     pixels = _tile(rows, SOCIAL, 12)
     return Figure("social", alt, "", SOCIAL[1], SOCIAL[0], src=path, files={path: raster.jpeg(pixels)})
 
 
 def _teaser(rows: Sequence[_Row]) -> Figure:
-    alt = f"The report in four columns: {_listing(rows[0])}."
-    return framed("teaser", _tile(rows, TEASER, 8), alt=alt, caption="", quality=QUALITY)
+    return framed("teaser", _tile(rows, TEASER, 8), alt=_tile_alt(rows), caption="", quality=QUALITY)
 
 
-def _listing(row: _Row) -> str:
-    return listed(_parts(row))
+def _tile_alt(rows: Sequence[_Row]) -> str:
+    return f"The report in four columns: {'; below, '.join(listed(_parts(row)) for row in rows)}."
 
 
 def _parts(row: _Row) -> list[str]:

@@ -11,7 +11,7 @@ from generator.config import Config
 from generator.errors import InputError
 from generator.exhibits import slug
 from generator.exports import fragment, notebook, portfolio
-from generator.exports.placing import Placed, place
+from generator.exports.placing import Placed, owner, place
 from generator.exports.summary import Summary, summary
 from generator.published import Published
 
@@ -39,6 +39,7 @@ def export(kind: str, site: Published, config: Config, to: Path, name: str = "",
         InputError: there is no whole site, or something of the user's would be lost; nothing was written then.
     """
     told = summary(site, config.report)
+    retitled = not name and kind in ("jekyll", "hugo")  # if there is an entry already, the title has changed since
     name = _name(name, told)
     _refuse_inside(site, to)
     files: Mapping[str, bytes]
@@ -60,8 +61,18 @@ def export(kind: str, site: Published, config: Config, to: Path, name: str = "",
         made = notebook.cells(site, told, _report(config, folder))
         first = f"{stem}.ipynb"
         files = {first: notebook.notebook(site, told, made), f"{stem}.html": notebook.page(site, told, made)}
-    placed = place(files, folder, f"{kind} {first}", words=words, force=force)
-    return Exported(folder / first, placed, notes)
+    mine = owner(told.title, site.folder, folder)
+    placed = place(files, folder, f"{kind} {first}", words=words, owner=mine, force=force)
+    earlier = [other for other in placed.others if other.startswith(f"{kind} ")] if retitled else []
+    return Exported(folder / first, placed, (*notes, *map(_earlier, earlier)))
+
+
+def _earlier(export: str) -> str:
+    """What to do about an entry that a report left behind when its title changed."""
+    _, _, page = export.partition(" ")
+    path = Path(page)
+    kept = path.parent.name if path.name == "index.md" else path.stem
+    return f"{page} is an earlier entry of this report: delete it and its files, or go on with it by --slug {kept}"
 
 
 def _name(wanted: str, told: Summary) -> str:

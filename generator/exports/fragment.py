@@ -105,8 +105,9 @@ def picture_html(site: Published, picture: Picture, mark: str) -> str:
 
 
 def with_ids(svg: str, mark: str) -> str:
-    """A chart whose ids are none of the host's."""
-    return re.sub(r'(?<=\s)(id|aria-labelledby)="', rf'\1="{mark}-', svg)
+    """A chart whose ids are none of the host's, nor what leads to them."""
+    svg = re.sub(r'(?<=\s)(id|aria-labelledby)="', rf'\1="{mark}-', svg)
+    return re.sub(r'((?<=href=")|(?<=url\())#', f"#{mark}-", svg)
 
 
 def _end(summary: Summary) -> Iterator[str]:

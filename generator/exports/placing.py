@@ -1,7 +1,7 @@
 """{path: bytes} -> somebody else's folder, without losing anything that they made.
 
-`.cnn-report.json` in that folder remembers what was written there, so that the next export replaces its own files and
-nothing else. A page of words that was edited since is kept as it is.
+`.cnn-report.json` in that folder remembers what was written there and for which report, so that the next export
+replaces its own files and nothing else. A page of words that was edited since is kept as it is.
 """
 
 from __future__ import annotations
@@ -29,6 +29,21 @@ class Placed:
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
+    others: tuple[str, ...] = ()  # names of other exports of the same report in this folder
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The report that an export belongs to: its title, and a digest of where its site is, seen from the folder."""
+
+    title: str
+    place: str
+
+
+def owner(title: str, site: Path, folder: Path) -> Owner:
+    """The report whose site is in `site`. Only a digest: no path of this machine is published with the folder."""
+    seen = os.path.relpath(os.path.realpath(site), os.path.realpath(folder)).replace(os.sep, "/")
+    return Owner(title, hashlib.sha256(seen.encode()).hexdigest()[:16])
 
 
 def place(
@@ -37,6 +52,7 @@ def place(
     name: str,
     *,
     words: Collection[str] = (),
+    owner: Owner | None = None,
     force: bool = False,
 ) -> Placed:
     """Write an export's files and remove those that its last run wrote and this one does not.
@@ -44,33 +60,47 @@ def place(
     Args:
         files: relative POSIX paths -> contents.
         folder: made where it is missing.
-        name: of the export: several may share a folder.
+        name: of the export, its kind and its page: several may share a folder.
         words: paths that people edit; once edited they are kept.
-        force: write over files that are not ours, too, and over edited ones.
+        owner: the report; the export of another one by this name is not replaced.
+        force: write over files that are not ours, too, over edited ones, and over those of another report.
     Raises:
-        InputError: a file that is not ours would be overwritten, a path leads out of `folder`, or it cannot be written;
-            nothing was written then, unless the disk failed in the middle, which the next run mends.
+        InputError: a file that is not ours, or belongs to another report, would be overwritten, a path leads out of
+            `folder`, or it cannot be written; nothing was written then, unless the disk failed in the middle, which the
+            next run mends.
     """
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()
-        told = _read(folder)
+        told, owners = _read(folder)
+        if not force and owner and name in owners and owners[name].place != owner.place:
+            raise InputError(
+                f"{folder / name.partition(' ')[2]}: expected an export of this report there, found that of another "
+                f"one, “{owners[name].title}”; choose another --slug or file, or replace it: --force"
+            )
         before: Written = told.get(name, {})
         kept = _edited(files, folder, before, words, force)
         now = {path: content for path, content in files.items() if path not in kept}
-        stale = [path for path in before if path not in files and _digest(_inside(folder, path)) in before[path]]
+        others = {path for one, written in told.items() if one != name for path in written}
+        stale = [
+            path
+            for path in before
+            if path not in files and path not in others and _digest(_inside(folder, path)) in before[path]
+        ]
         digests = {path: hashlib.sha256(content).hexdigest() for path, content in now.items()}
         # Killed in the middle, either content is ours.
         both = {path: [*before.get(path, []), *filter(None, [digests.get(path)])] for path in (*before, *digests)}
-        _record(folder, {**told, name: both})
+        owners |= {name: owner} if owner else {}
+        _record(folder, {**told, name: both}, owners)
         for path, content in now.items():
             if _digest(folder / path) != digests[path]:
                 _write(folder / path, content)
         for path in stale:
             _remove(folder, path)
         after = {path: [digests[path]] if path in digests else before[path] for path in files if path in both}
-        _record(folder, {**told, name: after})
-    return Placed(tuple(now), tuple(kept))
+        _record(folder, {**told, name: after}, owners)
+    same = [one for one, known in owners.items() if owner and one != name and known.place == owner.place]
+    return Placed(tuple(now), tuple(kept), tuple(same))
 
 
 def _edited(
@@ -141,12 +171,13 @@ def _remove(folder: Path, path: str) -> None:
         parent.rmdir()
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Owner]]:
+    """The exports by their names, and whose they are."""
     file = folder / RECORD
     try:
         told: Any = json.loads(file.read_bytes())
     except FileNotFoundError:
-        return {}
+        return {}, {}
     except ValueError:
         told = None
     if not _is_record(told):
@@ -154,19 +185,30 @@ def _read(folder: Path) -> dict[str, Any]:
             f"{file}: expected the list of exported files, it is damaged; delete it and export with --force"
         )
     exports: dict[str, Any] = told["exports"]
-    return exports
+    return exports, {name: Owner(*known) for name, known in told.get("reports", {}).items()}
 
 
 def _is_record(told: Any) -> bool:
     exports = told.get("exports") if isinstance(told, dict) else None
-    return isinstance(exports, dict) and all(
-        isinstance(written, dict) and all(isinstance(digests, list) for digests in written.values())
-        for written in exports.values()
+    owners = told.get("reports", {}) if isinstance(told, dict) else None  # earlier versions wrote none
+    return (
+        isinstance(exports, dict)
+        and all(
+            isinstance(written, dict) and all(isinstance(digests, list) for digests in written.values())
+            for written in exports.values()
+        )
+        and isinstance(owners, dict)
+        and all(isinstance(known, list) and list(map(type, known)) == [str, str] for known in owners.values())
     )
 
 
-def _record(folder: Path, exports: Mapping[str, Written]) -> None:
-    text = json.dumps({"generator": "cnn-report", "exports": exports}, indent=1, sort_keys=True, ensure_ascii=False)
+def _record(folder: Path, exports: Mapping[str, Written], owners: Mapping[str, Owner]) -> None:
+    told = {
+        "generator": "cnn-report",
+        "exports": exports,
+        "reports": {name: [known.title, known.place] for name, known in owners.items()},
+    }
+    text = json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False)
     _write(folder / RECORD, f"{text}\n".encode())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from typing import Any
@@ -83,6 +83,8 @@ def summary(site: Published, report: ReportConfig) -> Summary:
     pages = _Pages(files)
     hero = tuple(filter(None, (pages.picture(f"{FIGURES}/hero-{column}.webp") for column in HERO)))
     figures = [*_curves(results, pages), *_looks(results, pages)]
+    # Not what a page says of it: no page shows the teaser.
+    teaser = Picture("teaser", _line(results["tile"]), "", path=TEASER) if TEASER in files and results["tile"] else None
     return Summary(
         title=_line(report.title),
         subtitle=_line(report.subtitle),
@@ -93,10 +95,10 @@ def summary(site: Published, report: ReportConfig) -> Summary:
         made_with=listing([_line(name) for name in (*report.languages, *report.libraries)]),
         numbers=tuple(_number(network) for network in results["networks"].values()),
         hero=hero,
-        teaser=_teaser(files, hero),
+        teaser=teaser,
         figures=tuple(figures),
         filters=_filters(results, pages),
-        credits=tuple(dict.fromkeys(_credits(results, [*hero, *figures]))),
+        credits=tuple(dict.fromkeys(_credits(results, filter(None, [*hero, *figures, teaser])))),
         address=pages.address or report.base_url,
     )
 
@@ -151,7 +153,7 @@ def _results(site: Published) -> dict[str, Any]:
         results: dict[str, Any] = json.loads(site.files["results.json"])
         for network in results["networks"].values():
             network["title"], network["parameters"], network["photos"]
-        next(iter(results["networks"])), results["photos"]
+        next(iter(results["networks"])), results["photos"], results["tile"].split()
     except (KeyError, TypeError, AttributeError, ValueError, StopIteration):
         raise InputError(
             f"{site.folder / 'results.json'}: expected the results of this version of the program; "
@@ -217,22 +219,12 @@ def _filters(results: Mapping[str, Any], pages: _Pages) -> Picture | None:
     return pages.picture(f"{FIGURES}/{identity}-filters-{slug(layers[0]['name'])}.webp", caption)
 
 
-def _teaser(files: Mapping[str, bytes], hero: Sequence[Picture]) -> Picture | None:
-    if TEASER not in files:
-        return None
-    alt = (
-        " ".join(picture.alt for picture in hero)
-        or "Photos, filters, feature maps and Grad-CAM heat maps of the report."
-    )
-    return Picture("teaser", alt, "", path=TEASER)
-
-
-def _credits(results: Mapping[str, Any], shown: Sequence[Picture]) -> Iterator[str]:
+def _credits(results: Mapping[str, Any], shown: Iterable[Picture]) -> Iterator[str]:
     """Who made the photos that are shown, and on what terms they may be."""
-    words = " ".join([*(picture.id for picture in shown), *(picture.alt for picture in shown)])
+    words = " ".join(f"{picture.id} {picture.alt}" for picture in shown)
     for photo in results["photos"]:
         credit = photo.get("credit")
-        if credit and (f"-cam-{photo['id']}" in words or photo["title"] in words):
+        if credit and (f"-cam-{photo['id']}" in words or _line(photo["title"]) in words):
             told = [credit.get(key) or "" for key in ("author", "licence", "url")]
             yield f"Photo “{_line(photo['title'])}”: {', '.join(_line(part) for part in told if part.strip())}."
 

@@ -16,11 +16,16 @@ from generator.records import Report
 DIGITS = 6  # significant digits of a float: more than any page shows, fewer than float32 and float64 disagree in
 
 
-def results(report: Report, portraits: tuple[Portrait, ...]) -> bytes:
-    """UTF-8 JSON; floats rounded to six significant digits, nan and infinity as null."""
+def results(report: Report, portraits: tuple[Portrait, ...], tile: str = "") -> bytes:
+    """UTF-8 JSON; floats rounded to six significant digits, nan and infinity as null.
+
+    Args:
+        tile: what the teaser shows, in words: no page has it, portfolios do.
+    """
     content = {
         "environment": report.environment,
         "notes": report.notes,
+        "tile": tile,
         "data": _data(report),
         "photos": [_photo(report, photo) for photo in report.photos],
         "networks": {portrait.id: _network(portrait) for portrait in portraits},

@@ -87,7 +87,7 @@ def render(
     files |= _mistakes(pages, named[JUDGED], spoken[JUDGED], portraits)
     # Served at any depth, so that only an absolute address would be right everywhere.
     files["404.html"] = _filled(pages, "404.html", root=f"{config.report.base_url}/" if config.report.base_url else "")
-    files["results.json"] = results(report, portraits)
+    files["results.json"] = results(report, portraits, figures["teaser"].alt if "teaser" in figures else "")
     files["robots.txt"] = _robots(config.report.base_url)
     files[".nojekyll"] = b""
     if config.report.base_url:

@@ -90,6 +90,7 @@ def test_every_rule_and_every_id_is_its_own(site: Published, file: Path) -> None
     known = set(ids)
     for element in parsed:
         assert element.get("aria-labelledby", mark) in known
+        assert element.get("href", f"#{mark}").removeprefix("#") in known or element.tag == "a"
     (rules,) = [element.text or "" for element in parsed if element.tag == "style"]
     selectors = [one for part in re.findall(r"([^{}]+)\{", rules) for one in re.split(r",(?![^(]*\))", part)]
     assert len(selectors) > 15
@@ -116,4 +117,8 @@ def test_style_is_below_its_root() -> None:
 
 def test_ids_of_a_chart_are_prefixed() -> None:
     svg = '<svg aria-labelledby="a-title" data-id="b"><title id="a-title">id</title></svg>'
+    leading = '<svg><path id="p"/><use href="#p"/><use xlink:href="#p" clip-path="url(#c)"/><a href="x#p"/></svg>'
+    assert with_ids(leading, "m") == (
+        '<svg><path id="m-p"/><use href="#m-p"/><use xlink:href="#m-p" clip-path="url(#m-c)"/><a href="x#p"/></svg>'
+    )
     assert with_ids(svg, "m") == '<svg aria-labelledby="m-a-title" data-id="b"><title id="m-a-title">id</title></svg>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from generator.errors import InputError
-from generator.exports.placing import RECORD, place
+from generator.exports.placing import RECORD, owner, place
 
 FILES = {"_portfolio/a.md": b"words", "portfolio/a/report/index.html": b"home", "assets/img/a.jpg": b"JPEG"}
 WORDS = ("_portfolio/a.md",)
@@ -144,7 +145,16 @@ def test_a_folder_in_a_files_place_and_a_file_in_a_folders_place_are_told(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"exports": []}', '{"exports": {"a": []}}', '{"exports": {"a": {"b": "c"}}}']
+    "text",
+    [
+        "",
+        "[]",
+        '{"exports": []}',
+        '{"exports": {"a": []}}',
+        '{"exports": {"a": {"b": "c"}}}',
+        '{"exports": {}, "reports": []}',
+        '{"exports": {}, "reports": {"a": ["Mine"]}}',
+    ],
 )
 def test_a_damaged_record_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / RECORD).write_text(text)
@@ -195,7 +205,53 @@ def test_a_file_for_a_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_the_record_holds_digests_and_no_path_of_this_machine(tmp_path: Path) -> None:
-    place({"a.html": b"a"}, tmp_path, "fragment a")
+    place({"a.html": b"a"}, tmp_path, "fragment a", owner=owner("Mine", tmp_path / "secret" / "site", tmp_path))
     told = json.loads((tmp_path / RECORD).read_text())
     digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"  # sha256 of "a"
-    assert told == {"generator": "cnn-report", "exports": {"fragment a": {"a.html": [digest]}}}
+    seen = hashlib.sha256(b"secret/site").hexdigest()[:16]
+    assert told == {
+        "generator": "cnn-report",
+        "exports": {"fragment a": {"a.html": [digest]}},
+        "reports": {"fragment a": ["Mine", seen]},
+    }
+
+
+def test_the_export_of_another_report_is_not_replaced_unless_told(tmp_path: Path) -> None:
+    to, files = tmp_path / "to", {"a.html": b"a", "b.html": b"b"}
+    mine, theirs = (owner(title, tmp_path / title / "site", to) for title in ("Mine", "Theirs"))
+    place(files, to, "hugo a.html", owner=theirs)
+    before = content(to)
+    with pytest.raises(InputError) as caught:
+        place({"a.html": b"mine"}, to, "hugo a.html", owner=mine)
+    assert str(caught.value) == (
+        f"{to / 'a.html'}: expected an export of this report there, found that of another one, “Theirs”; "
+        "choose another --slug or file, or replace it: --force"
+    )
+    assert content(to) == before
+    place({"a.html": b"mine"}, to, "hugo a.html", owner=mine, force=True)
+    assert content(to) == {"a.html": b"mine"}
+    # From now on it is ours, by another title too.
+    place({"a.html": b"again"}, to, "hugo a.html", owner=owner("Other", tmp_path / "Mine" / "site", to))
+    assert content(to) == {"a.html": b"again"}
+
+
+def test_an_export_whose_report_was_not_noted_is_taken_over(tmp_path: Path) -> None:
+    place({"a.html": b"a"}, tmp_path, "hugo a.html")
+    place({"a.html": b"b"}, tmp_path, "hugo a.html", owner=owner("Mine", tmp_path / "site", tmp_path))
+    assert content(tmp_path) == {"a.html": b"b"}
+
+
+def test_a_report_is_known_from_wherever_it_is_seen_with_its_portfolio(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to("here")
+    known = {owner("t", tmp_path / name / "site", tmp_path / name / "to") for name in ("here", "there", "link")}
+    assert len(known) == 1
+
+
+def test_a_file_that_two_exports_share_stays_while_one_has_it(tmp_path: Path) -> None:
+    place({"a.html": b"a", "a.jpg": b"JPEG"}, tmp_path, "jekyll a.html")
+    place({"b.html": b"b", "a.jpg": b"JPEG"}, tmp_path, "jekyll b.html")
+    place({"a.html": b"a"}, tmp_path, "jekyll a.html")
+    assert content(tmp_path) == {"a.html": b"a", "b.html": b"b", "a.jpg": b"JPEG"}
+    place({"b.html": b"b"}, tmp_path, "jekyll b.html")
+    assert content(tmp_path) == {"a.html": b"a", "b.html": b"b"}

@@ -48,7 +48,11 @@ def test_the_pictures_are_the_sites_with_their_text_alternatives(told: Summary, 
     pages = b"".join(data for path, data in site.files.items() if path.endswith(".html")).decode()
     assert all(f'alt="{picture.alt}"' in pages for picture in told.hero)
     assert told.teaser is not None
-    assert told.teaser.alt == " ".join(picture.alt for picture in told.hero)
+    # The teaser has two rows, the tile on the first page one.
+    first, second = told.teaser.alt.split("; below, ")
+    assert first.startswith("The report in four columns: the photo Bee, ")
+    assert second.startswith("the photo ")
+    assert "Bee" not in second
 
 
 def test_the_figures_are_a_curve_and_a_right_and_a_wrong_photo(told: Summary) -> None:
@@ -65,6 +69,15 @@ def test_the_figures_are_a_curve_and_a_right_and_a_wrong_photo(told: Summary) ->
 def test_photos_that_are_shown_are_credited(told: Summary) -> None:
     assert "Photo “Bee”: A. Painter, GPL-2, https://example.org/stamps." in told.credits
     assert len(told.credits) == len(set(told.credits))
+
+
+def test_the_photo_of_the_teasers_second_row_is_credited_too(site: Published) -> None:
+    results = json.loads(site.files["results.json"])
+    results["tile"] = "The report in four columns: the photo of nobody; below, the photo Zebra."
+    credit = {"author": "Z. Ebra", "licence": "CC0", "url": "", "origin": ""}
+    results["photos"].append({**results["photos"][0], "id": "zebra", "title": "Zebra", "credit": credit})
+    files = {**site.files, "results.json": json.dumps(results).encode()}
+    assert "Photo “Zebra”: Z. Ebra, CC0." in summary(replace(site, files=files), sites.settings().report).credits
 
 
 def test_the_address_is_the_one_that_the_site_was_built_for(told: Summary) -> None:
@@ -86,6 +99,7 @@ def test_a_bare_site_has_a_short_form_too(site: Published) -> None:
         "{}",
         '{"networks": {}, "photos": [], "data": {"chance": 1}}',
         '{"networks": {"cnn": {}}, "photos": [], "data": {}}',
+        '{"networks": {"cnn": {"title": "", "parameters": 1, "photos": {}}}, "photos": [], "data": {}}',
     ],
 )
 def test_results_of_another_version_are_told(site: Published, text: str | None) -> None:
