@@ -235,8 +235,8 @@ def _read_figures(members: Mapping[str, bytes]) -> tuple[Figure, ...]:
 
 def _figure(words: Mapping[str, Any], files: Mapping[str, bytes]) -> Figure:
     values = {name: _tupled(value) for name, value in words.items()}
-    table = values["table"]
-    return Figure(**{**values, "files": files, "table": Table(**table) if table is not None else None})
+    tables = {name: None if values[name] is None else Table(**values[name]) for name in ("table", "data")}
+    return Figure(**{**values, **tables, "files": files})
 
 
 def _tupled(value: Any) -> Any:

@@ -359,6 +359,7 @@ class Figure:
     svg: str = ""
     pixelated: bool = False
     table: Table | None = None
+    data: Table | None = None  # the numbers behind it where the page has no room for them: the cells of a heat map
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@
     image.className = source.className;
     image.width0 = Number(source.getAttribute("width"));
     image.height0 = Number(source.getAttribute("height"));
-    box.words.textContent = caption ? caption.textContent.replace(/\s*#\s*$/, "").trim() : "";
+    const words = caption ? caption.cloneNode(true) : document.createElement("p");
+    for (const part of words.querySelectorAll(".address, .source, details")) part.remove();
+    box.words.textContent = words.textContent.trim();
     box.size.value = 1;
     box.dialog.showModal();
     fit();

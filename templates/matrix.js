@@ -1,4 +1,4 @@
-// A cell of the confusion matrix leads to the images behind it. Without the script the list below the matrix does.
+// A cell of the confusion matrix leads to the images behind it, as the same cell of the table below the matrix does.
 "use strict";
 (function () {
   for (const holder of document.querySelectorAll("[data-mistakes]")) {
@@ -7,29 +7,27 @@
     const table = holder.querySelector("table");
     if (!grid || !table) continue;
     const names = [...table.tHead.rows[0].cells].slice(1).map((cell) => cell.textContent.trim());
-    const addresses = holder.dataset.classes.split(" ");
-    const box = grid.getBBox();
+    // Sorting the table moves its rows, so they are kept by name.
+    const rows = new Map([...table.tBodies[0].rows].map((row) => [row.cells[0].textContent.trim(), row]));
 
-    // [row, column] of the cell under the pointer, if there is a mistake in it.
+    // The link of the cell under the pointer, if there is a mistake in it, and what it is called.
     function under(event) {
-      const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
-      const column = Math.floor(((point.x - box.x) / box.width) * names.length);
-      const row = Math.floor(((point.y - box.y) / box.height) * names.length);
-      if (Math.min(row, column) < 0 || Math.max(row, column) >= names.length || row === column) return null;
-      // Sorting the table moves its rows, so they are found by name.
-      const line = [...table.tBodies[0].rows].find((each) => each.cells[0].textContent.trim() === names[row]);
-      return line && parseFloat(line.cells[column + 1].textContent) > 0 ? [row, column] : null;
+      const box = grid.getBoundingClientRect();
+      const column = Math.floor(((event.clientX - box.left) / box.width) * names.length);
+      const row = Math.floor(((event.clientY - box.top) / box.height) * names.length);
+      const line = rows.get(names[row]);
+      const link = line && column in names && line.cells[column + 1].querySelector("a");
+      return link ? [link, names[row] + " called " + names[column]] : [null, ""];
     }
 
     chart.addEventListener("pointermove", function (event) {
-      const cell = under(event);
-      chart.style.cursor = cell ? "pointer" : "";
-      const said = cell ? names[cell[0]] + " called " + names[cell[1]] : "";
+      const [link, said] = under(event);
+      chart.style.cursor = link ? "pointer" : "";
       if (said !== tip.textContent) tip.textContent = said;
     });
     chart.addEventListener("click", function (event) {
-      const cell = under(event);
-      if (cell) location.href = holder.dataset.mistakes + "#" + cell.map((index) => addresses[index]).join("-");
+      const [link] = under(event);
+      if (link) link.click();
     });
 
     const tip = document.createElement("p");

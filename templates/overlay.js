@@ -32,7 +32,8 @@
       over.style.backgroundPosition = share(column, COLUMNS) + " " + share(row, down);
       frame.style.left = (100 * column) / COLUMNS + "%";
       frame.style.top = (100 * row) / down + "%";
-      rows.forEach((line, place) => line.querySelector("button").setAttribute("aria-pressed", String(place === index)));
+      for (const old of every.querySelectorAll("[aria-current]")) old.removeAttribute("aria-current");
+      rows[index].querySelector("a").setAttribute("aria-current", "true");
       // Only the list itself scrolls, never the page.
       const line = rows[index];
       const region = line.closest(".scroll");
@@ -41,16 +42,14 @@
     }
 
     rows.forEach(function (line, index) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...line.cells[0].childNodes);
-      line.cells[0].append(button);
+      const link = line.querySelector("a");
       line.addEventListener("pointerenter", () => show(index));
-      button.addEventListener("focus", () => show(index));
-      button.addEventListener("click", function () {
+      link.addEventListener("focus", () => show(index));
+      link.addEventListener("click", function (event) {
+        event.preventDefault(); // the page stays where it is
         show(index);
         // The address of this very view: it can be linked, and leads back to it.
-        history.replaceState(null, "", "#" + every.id + "=" + index);
+        history.replaceState(null, "", link.hash);
       });
     });
 
@@ -63,10 +62,14 @@
     }
     strip.addEventListener("pointermove", under);
     strip.addEventListener("pointerdown", under);
-    const [id, chosen] = location.hash.slice(1).split("=");
-    const asked = id === every.id && rows[chosen] ? Number(chosen) : null;
-    show(asked === null ? Number(every.dataset.shown) : asked);
-    if (asked !== null) every.scrollIntoView();
+
+    function follow() {
+      const asked = rows.findIndex((line) => "#" + line.id === location.hash);
+      if (asked >= 0) show(asked);
+      return asked >= 0;
+    }
+    addEventListener("hashchange", follow);
+    if (!follow()) show(Number(every.dataset.shown));
   }
 
   // Where tile `place` of `count` stands, as CSS counts: 0 % is the first, 100 % the last.

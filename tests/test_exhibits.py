@@ -111,9 +111,14 @@ class TestTheWhole:
             if figure.src.endswith((".webp", ".jpg")):
                 assert Image.open(io.BytesIO(figure.files[figure.src])).size == (figure.width, figure.height), name
 
-    def test_files_have_different_names(self) -> None:
-        names = Counter(path for figure in self.figures.values() for path in figure.files)
-        assert max(names.values()) == 1
+    def test_one_name_is_one_file(self) -> None:
+        files: dict[str, bytes] = {}
+        for figure in self.figures.values():
+            assert all(files.setdefault(path, content) == content for path, content in figure.files.items())
+
+    def test_a_failure_shows_the_files_of_the_grad_cam_page(self) -> None:
+        for role in ("photo", "predicted", "true"):
+            assert self.figures[f"cnn-failure-slice-{role}"].files == self.figures[f"cnn-cam-slice-{role}"].files
 
     def test_the_same_records_give_the_same_bytes(self) -> None:
         assert everything(synthetic.report()) == self.figures
@@ -489,7 +494,8 @@ def test_cam_words_give_probability_logit_and_raw_maximum() -> None:
     found = by_id(exhibits.grad_cam(explained(cams, [0.0, math.log(3)], 0), PHOTO))
     predicted = found["net-cam-p-predicted"]
     assert predicted.alt == (
-        "Grad-CAM overlay of Net for class 1, its answer, on the photo A photo: strongest at the upper right."
+        "Grad-CAM overlay of Net for class 1, its answer, on the photo A photo: probability 75.0\u00a0%, "
+        "raw maximum 0.25, strongest at the upper right."
     )
     assert "probability 75.0\u00a0%, logit 1.1. Raw maximum 0.25, at the upper right" in predicted.caption
     assert "Grad-CAM at stage 1 (conv1)" in predicted.caption
@@ -527,9 +533,9 @@ def test_the_comparison_by_hand() -> None:
 
     shown = ways(network, explanation)
     assert [(way.cell, way.name, way.shows) for way in shown] == [
-        (0, "Grad-CAM", "strongest at the lower right"),
+        (0, "Grad-CAM", "strongest at the lower right, raw maximum 2"),
         (1, "occlusion", "no positive evidence"),
-        (2, "Grad-CAM at early", "strongest at the upper left"),
+        (2, "Grad-CAM at early", "strongest at the upper left, raw maximum 3"),
         (3, "the square where it harms most", "leaves class 1 10.0\u00a0%"),
         (4, "probability of class 1", "58.7\u00a0% on average"),
         (5, "the answer", "class 1 75\u00a0% and class 0 25\u00a0%"),

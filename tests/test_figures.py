@@ -361,7 +361,7 @@ def test_class_without_any_value_is_still_named() -> None:
 def test_matrix_paints_right_and_wrong_and_leaves_zeros_empty() -> None:
     chart = grids.matrix("m", "alt", ["a", "b"], np.array([[0.75, 0.25], [0.0, 1.0]]))
     right, wrong = (
-        [(path.get("d", "").count("M"), path.get("fill-opacity")) for path in group]
+        [(path.get("d", "").count("M"), path.get("stroke-opacity")) for path in group]
         for group in elements(chart.svg, "g")
         if group.get("class") in ("series-1", "series-2") and len(group) < 5
     )

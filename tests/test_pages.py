@@ -299,7 +299,7 @@ def test_links_and_fragments_resolve(files: dict[str, bytes], documents: dict[st
             assert not file.startswith("/"), (path, target)
             resolved = posixpath.normpath(file) if file else path
             assert resolved in files, (path, target)
-            if fragment:
+            if fragment and not fragment.startswith("/"):  # a place in a file of numbers: see test_page_figures.py
                 assert fragment in documents[resolved].ids, (path, target)
             checked += 1
     assert checked > 300

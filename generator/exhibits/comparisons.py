@@ -9,7 +9,7 @@ import numpy as np
 
 from generator.exhibits.frames import framed
 from generator.exhibits.sheets import sheet
-from generator.exhibits.wording import cell, layer_title, listed, percent, place
+from generator.exhibits.wording import cell, layer_title, listed, number, percent, place
 from generator.figures import raster
 from generator.records import Comparison, Explanation, Figure, Floats, Network, Photo, Pixels, Table
 
@@ -84,28 +84,31 @@ def ways(network: Network, explanation: Explanation) -> tuple[Way, ...]:
 
 
 def _ways(network: Network, found: Comparison) -> Iterator[Way]:
-    number = 0
+    picture = 0
     for name, cam in found.maps.items():
-        shows = f"strongest {place(cam)}" if cam.max() > 0 else "no positive evidence"
-        yield Way(number, name, PLACES.get(name, ""), shows)
-        number += 1
+        yield Way(picture, name, PLACES.get(name, ""), _strongest(cam))
+        picture += 1
     first = next(iter(found.maps), "")
     for name, cam in found.layers.items():
-        shows = f"strongest {place(cam)}" if cam.max() > 0 else "no positive evidence"
-        yield Way(number, f"{first} at {layer_title(network, name)}", _cells(cam), shows)
-        number += 1
+        yield Way(picture, f"{first} at {layer_title(network, name)}", _cells(cam), _strongest(cam))
+        picture += 1
     row, column = _worst(found)
     least = float(found.probability[row, column])
     answer = network.class_names[found.hidden]
     yield Way(
-        number, "the square where it harms most", "a part of the photo is hidden", f"leaves {answer} {percent(least)}"
+        picture, "the square where it harms most", "a part of the photo is hidden", f"leaves {answer} {percent(least)}"
     )
     rest = float(found.probability.mean())
-    yield Way(number + 1, f"probability of {answer}", "wherever the square is", f"{percent(rest)} on average")
+    yield Way(picture + 1, f"probability of {answer}", "wherever the square is", f"{percent(rest)} on average")
     classes, counts = np.unique(found.answers, return_counts=True)
     order = [each for each in np.argsort(-counts, kind="stable")[:KINDS] if counts[each] >= LEAST * found.answers.size]
     told = [f"{network.class_names[classes[each]]} {percent(counts[each] / found.answers.size, 0)}" for each in order]
-    yield Way(number + 2, "the answer", "wherever the square is", listed(told))
+    yield Way(picture + 2, "the answer", "wherever the square is", listed(told))
+
+
+def _strongest(cam: Floats) -> str:
+    peak = float(cam.max())
+    return f"strongest {place(cam)}, raw maximum {number(peak)}" if peak > 0 else "no positive evidence"
 
 
 def _cells(cam: Floats) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from generator.exhibits.frames import FOLDER, PHOTO, SMALL, framed
 from generator.exhibits.wording import counted, sentence, slugs
 from generator.figures import raster
-from generator.records import Figure, Photo, Pixels, Report
+from generator.records import DataSummary, Figure, Photo, Pixels, Report, Table
 
 WIDTHS = (400, 800)  # at which a large photo is stored
 GAP = 2
@@ -22,7 +22,7 @@ def data_figures(report: Report) -> tuple[Figure, ...]:
     if data.present:
         for index, address in enumerate(slugs(data.class_names)):
             if data.examples.get(index):
-                figures.append(_examples(data.class_names[index], address, data.examples[index], data.name))
+                figures.append(_examples(data, index, address))
     if data.augmented:
         figures += _augmentation(data.augmented)
     return tuple(figures)
@@ -33,15 +33,20 @@ def photos(shown: Sequence[Photo]) -> tuple[Figure, ...]:
     return tuple(_photo(photo) for photo in shown)
 
 
-def _examples(name: str, address: str, images: Sequence[Pixels], data_set: str) -> Figure:
+def _examples(data: DataSummary, index: int, address: str) -> Figure:
+    name, images = data.class_names[index], data.examples[index]
     pixels = raster.mosaic(np.stack(images), len(images), 1, GAP)
     return framed(
         f"data-examples-{address}",
         pixels,
         alt=f"Row of {counted(len(images), 'photo')} of the class {name}, {images[0].shape[1]} pixels wide each.",
-        caption=f"{sentence(name)}: {counted(len(images), 'training image')} of {data_set}.",
+        caption=f"{sentence(name)}: {counted(len(images), 'training image')} of {data.name}.",
         quality=PHOTO,
         pixelated=True,
+        data=Table(
+            ("class", "WordNet number", *(f"{part} images" for part in data.per_class)),
+            ((name, data.wnids[index], *data.per_class.values()),),
+        ),
     )
 
 

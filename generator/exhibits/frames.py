@@ -20,6 +20,7 @@ def framed(
     quality: int | None = None,
     pixelated: bool = False,
     table: Table | None = None,
+    data: Table | None = None,
     name: str = "",
 ) -> Figure:
     """One WebP file; lossless unless a quality is given. `name` is the file's, if it is not the figure's id."""
@@ -34,6 +35,7 @@ def framed(
         files={path: raster.webp(pixels, quality)},
         pixelated=pixelated,
         table=table,
+        data=data,
     )
 
 

@@ -71,11 +71,12 @@ def failures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, ...]:
         explanation = network.explanations.get(identifier)
         if explanation is None or identifier not in known:
             continue
-        prefix = f"{network.id}-failure-{identifier}"
-        figures.append(_seen(network, known[identifier], explanation, prefix))
+        # The same pictures as on the Grad-CAM page, and so the same files.
+        prefix, files = f"{network.id}-failure-{identifier}", f"{network.id}-cam-{identifier}"
+        figures.append(_seen(network, known[identifier], explanation, prefix, files))
         for role, target in roles(explanation):
             if role in ("predicted", "true"):
-                figures.append(_overlay(network, known[identifier], explanation, role, target, prefix))
+                figures.append(_overlay(network, known[identifier], explanation, role, target, prefix, files))
     return tuple(figures)
 
 
@@ -85,7 +86,7 @@ def overlay(photo: Pixels, cam: Floats) -> Pixels:
     return raster.laid_over(photo, values, VEIL)
 
 
-def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str) -> Figure:
+def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str, files: str = "") -> Figure:
     side = explanation.seen.shape[1]
     answer = network.class_names[explanation.predicted]
     confidence = percent(float(explanation.probabilities[explanation.predicted]))
@@ -119,10 +120,13 @@ def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str)
         quality=SMALL if small else PHOTO,
         pixelated=small,
         table=table,
+        name=f"{files or prefix}-photo",
     )
 
 
-def _overlay(network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str) -> Figure:
+def _overlay(
+    network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str, files: str = ""
+) -> Figure:
     alt, caption = _words(network, photo, explanation, role, target, "Grad-CAM overlay")
     photo_seen = raster.enlarge(explanation.seen, max(1, round(SIDE / explanation.seen.shape[1])))
     return framed(
@@ -132,8 +136,15 @@ def _overlay(network: Network, photo: Photo, explanation: Explanation, role: str
         caption=caption,
         quality=PHOTO,
         pixelated=explanation.seen.shape[1] < LARGE,
-        name=f"{prefix}-{role}-overlay",
+        data=_cells(explanation.cam(target)),
+        name=f"{files or prefix}-{role}-overlay",
     )
+
+
+def _cells(cam: Floats) -> Table:
+    """A map as it is: a row of cells a row."""
+    head = ("row", *(f"column {column}" for column in range(cam.shape[1])))
+    return Table(head, tuple((row, *(float(f"{value:.4g}") for value in cells)) for row, cells in enumerate(cam)))
 
 
 def _heat(network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str) -> Figure:
@@ -151,8 +162,11 @@ def _words(
     name, peak = network.class_names[target], float(cam.max())
     probability = percent(float(explanation.probabilities[target]))
     logit = number(float(explanation.logits[target]))
-    where = f"strongest {place(cam)}" if peak > 0 else "no positive evidence"
-    alt = f"{kind} of {network.title} for {name}, {ROLES[role]}, on the photo {photo.title}: {where}."
+    where = f"raw maximum {number(peak)}, strongest {place(cam)}" if peak > 0 else "no positive evidence"
+    alt = (
+        f"{kind} of {network.title} for {name}, {ROLES[role]}, on the photo {photo.title}: "
+        f"probability {probability}, {where}."
+    )
     notice = (
         f"Raw maximum {number(peak)}, {place(cam)}; the map's {cam.shape[1]} × {cam.shape[0]} cells are enlarged "
         "bilinearly and painted from their least, black, to their most, pale yellow."

@@ -16,7 +16,6 @@ from generator.exhibits import slugs
 from generator.exhibits.activations import scale_of
 from generator.exhibits.comparisons import Way, ways
 from generator.exhibits.mistakes import Mixed, confusions
-from generator.exhibits.scores import seriation
 from generator.exhibits.trust import Verdict, verdict
 from generator.pages.layers import Contributor, Layer, Made, contributors, layers, made
 from generator.records import Epoch, Explanation, Network, Photo, Report, Run, SplitScores, StageMaps
@@ -263,21 +262,15 @@ class Portrait:
         """Which test images were taken for what, the most frequent confusion first."""
         return confusions(self.record)
 
-    def confusion_id(self, true: str, predicted: str) -> str:
-        """The address of one of them on that page, "" where it is not there."""
-        return next((one.id for one in self.confusions if (one.true, one.predicted) == (true, predicted)), "")
+    @cached_property
+    def confusion_ids(self) -> Mapping[tuple[str, str], str]:
+        """(true class, answer) -> their address on the page that shows them."""
+        return {(one.true, one.predicted): one.id for one in self.confusions}
 
     @property
     def wrong_images(self) -> int:
         """How many images they are."""
         return sum(len(one.images) for one in self.confusions)
-
-    @property
-    def matrix_addresses(self) -> str:
-        """The classes in the order of the confusion matrix, as they stand in the addresses of confusions."""
-        assert self.scores is not None
-        addresses = slugs(self.scores.class_names)
-        return " ".join(addresses[index] for index in seriation(self.scores.record.confusion))
 
     @property
     def confusions_href(self) -> str:

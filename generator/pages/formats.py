@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from generator.exhibits import slug
+from generator.exhibits import slug, slugs
 
 ABSENT = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -91,7 +91,7 @@ def finding(alt: str) -> str:
     return found[:1].upper() + found[1:]
 
 
-FILTERS: Mapping[str, Callable[..., str]] = {
+FILTERS: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "percent": percent,
     "number": number,
     "decimal": decimal,
@@ -105,6 +105,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "subject": subject,
     "finding": finding,
     "slug": slug,
+    "slugs": slugs,
 }
 
 

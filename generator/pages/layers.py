@@ -40,6 +40,7 @@ class Layer:
 
     record: ConvLayer
     id: str
+    index: int  # among the network's convolutions, from 0
     units: tuple[Unit, ...]
     patched: bool  # whether patches of real images are known
 
@@ -78,7 +79,7 @@ class Made:
 def layers(network: Network) -> tuple[Layer, ...]:
     """Every convolution, in order."""
     found = {patches.layer: patches for patches in network.patches} if network.examined is not None else {}
-    return tuple(_layer(network, layer, found.get(layer.name)) for layer in network.layers)
+    return tuple(_layer(network, index, layer, found.get(layer.name)) for index, layer in enumerate(network.layers))
 
 
 def contributors(network: Network, explanation: Explanation) -> tuple[Contributor, ...]:
@@ -120,7 +121,7 @@ def made(network: Network) -> tuple[Made, ...]:
     )
 
 
-def _layer(network: Network, layer: ConvLayer, patches: LayerPatches | None) -> Layer:
+def _layer(network: Network, index: int, layer: ConvLayer, patches: LayerPatches | None) -> Layer:
     prefix = unit_prefix(network, layer)
     sizes = norms(layer.weights)
     lost, repeated = set(dead(sizes).tolist()), duplicates(layer.weights)
@@ -142,7 +143,7 @@ def _layer(network: Network, layer: ConvLayer, patches: LayerPatches | None) -> 
                 cell=place(channel)[1],
             )
         )
-    return Layer(layer, prefix, tuple(units), patches is not None)
+    return Layer(layer, prefix, index, tuple(units), patches is not None)
 
 
 def _number(value: np.float32) -> float | None:

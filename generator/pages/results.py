@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from generator.pages.facts import Look, Portrait
+from generator.pages.layers import Layer
+from generator.pages.sources import written
 from generator.records import Report
-
-DIGITS = 6  # significant digits of a float: more than any page shows, fewer than float32 and float64 disagree in
 
 
 def results(report: Report, portraits: tuple[Portrait, ...], tile: str = "") -> bytes:
-    """UTF-8 JSON; floats rounded to six significant digits, nan and infinity as null.
+    """UTF-8 JSON, see `written`.
 
     Args:
         tile: what the teaser shows, in words: no page has it, portfolios do.
@@ -30,26 +27,7 @@ def results(report: Report, portraits: tuple[Portrait, ...], tile: str = "") -> 
         "photos": [_photo(report, photo) for photo in report.photos],
         "networks": {portrait.id: _network(portrait) for portrait in portraits},
     }
-    text = json.dumps(plain(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # No markup even for a program that sniffs: a class may be named "<script>".
-    return (text.replace("<", "\\u003c").replace(">", "\\u003e") + "\n").encode()
-
-
-def plain(value: Any) -> Any:
-    """The value in JSON's types."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, (float, np.floating)):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+    return written(content)
 
 
 def _data(report: Report) -> Mapping[str, Any]:
@@ -71,6 +49,7 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
         {key: getattr(layer.record, key) for key in ("name", "title", "stride", "padding", "receptive_field", "jump")}
         | {"weights": layer.record.weights.shape, "extreme": np.abs(layer.record.weights).max(initial=0)}
         | {mark: layer.marked(mark) for mark in ("dead", "repeats", "silent")}
+        | {"units": _units(layer)}
         for layer in portrait.convolutions
     ]
     return {key: getattr(network, key) for key in kept} | {
@@ -84,6 +63,13 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
         "photos_judged": len(portrait.judged),
         "photos_right": len(portrait.right),
     }
+
+
+def _units(layer: Layer) -> Mapping[str, Any]:
+    """What is told of each channel, in the order of the channels; marks by channel, for few have one."""
+    columns = ("norm", "answer", "active", "shows")
+    told = {name: [getattr(unit, name) for unit in layer.units] for name in columns}
+    return told | {"marks": {unit.channel: unit.mark for unit in layer.units if unit.mark}}
 
 
 def _look(look: Look, class_names: tuple[str, ...]) -> Mapping[str, Any]:
@@ -115,5 +101,6 @@ def _look(look: Look, class_names: tuple[str, ...]) -> Mapping[str, Any]:
             }
             for target, cam in mapped
         ],
+        "ways": [{"name": way.name, "asks": way.asks, "shows": way.shows} for way in look.ways],
         "stages": stages,
     }

@@ -19,6 +19,7 @@ from generator.pages import words
 from generator.pages.facts import Portrait, course, portrait
 from generator.pages.network_script import Shipped, shipped
 from generator.pages.results import results
+from generator.pages.sources import data_files, source_path
 from generator.records import Figure, Photo, Report
 
 # In the order of the story. Each has templates/<name>.html and content/<name>.md.
@@ -87,6 +88,7 @@ def render(
     files |= _mistakes(pages, named[JUDGED], spoken[JUDGED], portraits)
     # Served at any depth, so that only an absolute address would be right everywhere.
     files["404.html"] = _filled(pages, "404.html", root=f"{config.report.base_url}/" if config.report.base_url else "")
+    files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures)
     files["results.json"] = results(report, portraits, figures["teaser"].alt if "teaser" in figures else "")
     files["robots.txt"] = _robots(config.report.base_url)
     files[".nojekyll"] = b""
@@ -175,7 +177,8 @@ def _source(pages: Environment, name: str) -> str:
 
 def _filled(pages: Environment, name: str, **variables: Any) -> bytes:
     with words.located([*pages.globals, *variables]):
-        return _compact(pages.get_template(name).render(**variables)).encode()
+        html = pages.get_template(name).render(source_path=source_path(variables.get("address", "")), **variables)
+        return _compact(html).encode()
 
 
 def _compact(html: str) -> str:

@@ -103,10 +103,10 @@ def test_the_strength_of_the_heat_map_follows_the_keys(chrome: devtools.Browser,
 
 def test_any_class_can_be_laid_over_the_photo(chrome: devtools.Browser, site: Path) -> None:
     page = devtools.open_page(chrome, (site / "grad-cam-slice.html").as_uri())
-    pressed = "document.querySelector('.every [aria-pressed=true]').innerText"
+    pressed = "document.querySelector('.every [aria-current=true]').innerText"
     position = "document.querySelector('.every .heat').style.backgroundPosition"
     assert page.evaluate(pressed) == "lion"  # the answer, at first
-    page.evaluate("document.querySelector('.every button').focus()")
+    page.evaluate("document.querySelector('.every tbody a').focus()")
     assert page.evaluate(pressed) == "bee"
     assert page.evaluate(position) == "0% 0%"
     page.press("Tab")
@@ -115,10 +115,40 @@ def test_any_class_can_be_laid_over_the_photo(chrome: devtools.Browser, site: Pa
     page.evaluate("document.activeElement.click()")
     address = page.evaluate("location.href")
     page.close()
+    assert address.endswith("grad-cam-slice.html#cnn-cam-slice-all-koala")
     again = devtools.open_page(chrome, address)
     assert again.evaluate(pressed) == "koala"
-    assert -1 <= again.evaluate("document.querySelector('.every').getBoundingClientRect().top") <= 900
+    assert 100 <= again.evaluate("document.querySelector('.every .stack').getBoundingClientRect().bottom") <= 900
+    again.evaluate("location.hash = 'cnn-cam-slice-all-bee'")
+    again.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert again.evaluate(pressed) == "bee"
     again.close()
+    plain = devtools.open_page(chrome, address, scripts=False)
+    assert plain.evaluate("document.querySelector('tr:target th').innerText") == "koala"
+    assert -1 <= plain.evaluate("document.querySelector('tr:target').getBoundingClientRect().top") <= 900
+    plain.close()
+
+
+def test_a_class_has_an_address_in_the_table_of_classes(chrome: devtools.Browser, site: Path) -> None:
+    """With scripts and without; the table is folded away until somebody asks for it."""
+    for scripts in (True, False):
+        address = (site / "evaluation.html").as_uri() + "#cnn-class-lion"
+        page = devtools.open_page(chrome, address, scripts=scripts)
+        assert page.evaluate("document.querySelector('tr:target th').innerText") == "lion"
+        assert -1 <= page.evaluate("document.querySelector('tr:target').getBoundingClientRect().top") <= 900
+        page.close()
+
+
+def test_a_cell_of_the_confusion_matrix_is_a_link_without_scripts_too(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "evaluation.html").as_uri(), scripts=False)
+    links = "[...document.querySelectorAll('#cnn-confusion-test td a')].map((link) => link.getAttribute('href'))"
+    assert page.evaluate(links) == [f"evaluation-cnn-mistakes.html#{name}" for name in ("bee-lion", "lion-bee")]
+    page.evaluate("document.querySelector('#cnn-confusion-test details').open = true")
+    page.evaluate("document.querySelector('#cnn-confusion-test tbody th a').focus()")
+    for _ in range(2):
+        page.press("Tab")
+    assert page.evaluate("document.activeElement.href").endswith("#bee-lion")
+    page.close()
 
 
 def test_the_light_box_opens_and_closes(chrome: devtools.Browser, site: Path) -> None:
@@ -181,11 +211,11 @@ def test_a_cell_of_the_confusion_matrix_leads_to_its_images(chrome: devtools.Bro
     page.evaluate("""(function () {
         const holder = document.querySelector("[data-mistakes]"), chart = holder.querySelector("svg.chart");
         const names = [...holder.querySelectorAll("thead th")].slice(1).map((head) => head.textContent.trim());
-        const box = chart.querySelector("path").getBBox(), cell = box.width / names.length;
+        const grid = chart.querySelector("path");
         window.click = function (row, column, kind) {
-            const x = box.x + (names.indexOf(column) + 0.5) * cell, y = box.y + (names.indexOf(row) + 0.5) * cell;
-            const at = new DOMPoint(x, y).matrixTransform(chart.getScreenCTM());
-            chart.dispatchEvent(new MouseEvent(kind, { bubbles: true, clientX: at.x, clientY: at.y }));
+            const at = new DOMPoint(names.indexOf(column) + 0.5, names.indexOf(row) + 0.5);
+            const { x, y } = at.matrixTransform(grid.getScreenCTM()); // in units of a cell
+            chart.dispatchEvent(new MouseEvent(kind, { bubbles: true, clientX: x, clientY: y }));
         };
     })()""")
     cursor = "document.querySelector('[data-mistakes] svg.chart').style.cursor"

@@ -1,0 +1,126 @@
+"""Every figure of every page: it leads to its numbers, its words hold some, and a chart has its table."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import html5lib
+import numpy as np
+import pytest
+
+from tests import sites
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return sites.files()
+
+
+@pytest.fixture(scope="module")
+def trees(files: dict[str, bytes]) -> dict[str, ET.Element]:
+    return {
+        path: html5lib.parse(data.decode(), namespaceHTMLElements=False)
+        for path, data in files.items()
+        if path.endswith(".html")
+    }
+
+
+def has_class(element: ET.Element, name: str) -> bool:
+    return name in element.get("class", "").split()
+
+
+def figures(trees: Mapping[str, ET.Element]) -> Iterator[tuple[str, ET.Element]]:
+    for path, tree in trees.items():
+        yield from ((f"{path}#{figure.get('id')}", figure) for figure in tree.iter("figure"))
+
+
+def pointed(files: Mapping[str, bytes], href: str) -> Any:
+    """What a link with a JSON Pointer (RFC 6901) as its fragment leads to."""
+    path, _, pointer = href.partition("#")
+    found = json.loads(files[path])
+    for part in pointer.split("/")[1:]:
+        found = found[int(part)] if isinstance(found, list) else found[part]
+    return found
+
+
+def test_every_figure_leads_to_its_numbers(files: dict[str, bytes], trees: dict[str, ET.Element]) -> None:
+    seen = 0
+    for place, figure in figures(trees):
+        links = [link.get("href", "") for link in figure.iter("a") if has_class(link, "source")]
+        assert len(links) == 1, place
+        found = pointed(files, links[0])
+        if links[0].startswith("assets/data/"):
+            assert links[0].endswith(f"#/{figure.get('id')}"), place
+            assert found["rows"], place
+            assert all(len(row) == len(found["columns"]) for row in found["rows"]), place
+        else:
+            assert found, place
+        seen += 1
+    assert seen > 100
+
+
+def test_the_numbers_that_a_figure_leads_to_are_those_of_its_table(
+    files: dict[str, bytes], trees: dict[str, ET.Element]
+) -> None:
+    (figure,) = (one for one in trees["evaluation.html"].iter("figure") if one.get("id") == "cnn-per-class")
+    shown = [["".join(cell.itertext()) for cell in row] for row in figure.findall(".//tbody/tr")]
+    rows = json.loads(files["assets/data/evaluation.json"])["cnn-per-class"]["rows"]
+    assert shown == [[str(value) for value in row] for row in rows]
+
+
+def test_a_heat_map_leads_to_its_cells(files: dict[str, bytes]) -> None:
+    cam = sites.drawn()[0].networks[0].explanations["bee"].cam(0)
+    for path, name in (("grad-cam-bee", "cam-bee-predicted"), ("grad-cam", "cam-bee-predicted")):
+        found = json.loads(files[f"assets/data/{path}.json"])[f"cnn-{name}"]
+        assert np.array([row[1:] for row in found["rows"]]) == pytest.approx(cam, rel=1e-3)
+
+
+def test_units_mistakes_and_images_made_for_classes_lead_to_theirs(
+    files: dict[str, bytes], trees: dict[str, ET.Element]
+) -> None:
+    for path, kind in (
+        ("filters-cnn-conv2.html", "norm"), ("evaluation-cnn-mistakes.html", "confidence"), ("filters.html", "answer"),
+    ):  # fmt: skip
+        outside = [
+            link.get("href", "")
+            for link in trees[path].iter("a")
+            if has_class(link, "source") and link.get("href", "").startswith("results.json#")
+        ]
+        assert any(f'"{kind}"' in json.dumps(pointed(files, href)) for href in outside), path
+
+
+def test_every_chart_has_a_table(trees: dict[str, ET.Element]) -> None:
+    seen = 0
+    for path, tree in trees.items():
+        for parent in tree.iter():
+            for figure, after in itertools.zip_longest([*parent], [*parent][1:]):
+                if figure.tag == "figure" and any(has_class(one, "chart") for one in figure.iter()):
+                    told = [*figure.iter("table"), *(after.iter("table") if after is not None else ())]
+                    assert told, f"{path}#{figure.get('id')}"
+                    seen += 1
+    assert seen > 20
+
+
+def test_rows_of_tables_have_heads(trees: dict[str, ET.Element]) -> None:
+    for path, tree in trees.items():
+        for row in tree.iterfind(".//tbody/tr"):
+            assert [cell.get("scope") for cell in row if cell.tag == "th"] == ["row"], path
+
+
+def test_words_for_pictures_hold_their_numbers(trees: dict[str, ET.Element]) -> None:
+    """But for photos as they came and for thumbnails that name what they lead to."""
+    for path, tree in trees.items():
+        thumbnails = {image for nav in tree.iter("nav") for image in nav.iter("img")}
+        for image in tree.iter("img"):
+            source, alt = image.get("src", ""), image.get("alt", "")
+            if not alt or image in thumbnails or re.search("/(photo-|hero-photo|scale-)", source):
+                continue
+            assert re.search(r"\d|no positive evidence", alt), (path, source, alt)
+        for chart in tree.iter("svg"):
+            if has_class(chart, "chart"):
+                assert re.search(r"\d", chart.findtext("title", "")), path
