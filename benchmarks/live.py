@@ -218,7 +218,10 @@ def main() -> None:
 ENGINE = ("-wasm-simd-threaded.mjs", "-wasm-simd-threaded.wasm")
 OWN = (
     "try.html",
-    *(f"assets/{name}" for name in ("site.css", "try.css", "theme.js", "try.js", "inside.js", "engine.js")),
+    *(
+        f"assets/{name}"
+        for name in ("site.css", "try.css", "theme.js", "try.js", "inside.js", "photos.js", "engine.js")
+    ),
 )
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // What happens inside the network for the photo that is shown: every feature map, and the arithmetic behind one pixel.
 // It comes with the network, when the page can already be read.
 "use strict";
-function Inside({ model, layers, of, element, canvas, number, paint, frame, turn, MAPS, SIGNED }) {
+function Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, ARROWS, MAPS, SIGNED }) {
   const WIDTH = 288; // of a stage's picture, about, so that all are shown alike
   const PARTS = 6; // input channels that are shown one by one
   let opened = false; // whether the numbers are
@@ -17,11 +17,13 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     const across = Math.max(1, Math.min(channels, Math.floor(WIDTH / (wide + 1))));
     const picture = canvas(across * (wide + 1) - 1, Math.ceil(channels / across) * (high + 1) - 1, "pixels");
     const words = channels + " maps of " + high + " × " + wide;
-    picture.setAttribute("role", "img");
-    picture.setAttribute("aria-label", title + ": " + words);
-    const choose = (event) => pick(event, picture, place, across);
-    picture.addEventListener("pointerdown", choose);
-    picture.addEventListener("pointermove", (event) => event.buttons && choose(event));
+    picture.tabIndex = 0;
+    picture.setAttribute("role", "application");
+    picture.setAttribute("aria-label", title + ": " + words + ". Arrow keys move the chosen pixel, with the shift key to other maps.");
+    const point = (event) => pick(event, picture, place, across);
+    picture.addEventListener("pointerdown", point);
+    picture.addEventListener("pointermove", (event) => event.buttons && point(event));
+    picture.addEventListener("keydown", (event) => step(event, place, across));
     const note = element("figcaption");
     const sight = element("span", { className: "sight", hidden: true }); // around the map of the chosen unit
     const role = element("p", { className: "role" }, title + " ", element("small", {}, words));
@@ -37,9 +39,35 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     const c = Math.floor(y / (high + 1)) * across + Math.floor(x / (wide + 1));
     if (c >= channels) return;
     address(place, c, y % (high + 1), x % (wide + 1));
+    changed();
+  }
+
+  function step(event, place, across) {
+    const by = ARROWS[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const [, c, y, x] = Number(of("which").value) === place ? unit() : [0, 0, 0, 0];
+    if (event.shiftKey) address(place, c + by[0] + across * by[1], y, x);
+    else address(place, c, y + by[1], x + by[0]);
+    changed();
+  }
+
+  const unit = () => ["which", "channel", "row", "column"].map((id) => Number(of(id).value));
+
+  function changed() {
     chosen = true;
     showUnit();
+    view();
   }
+
+  // A unit as an address names it: stage, channel, row and column.
+  function choose(text) {
+    const [stage, ...rest] = (text ?? "").split(".").map(Number);
+    chosen = stage in model.stages && rest.length === 3 && rest.every((at) => at >= 0);
+    if (chosen) address(model.stages[stage][0], ...rest);
+  }
+
+  const named = () => [of("which").selectedIndex, ...unit().slice(1)].join(".");
 
   function address(place, c, y, x) {
     of("which").value = place;
@@ -73,14 +101,14 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
 
   // The sum behind one pixel of a feature map.
   function showUnit() {
-    const place = Number(of("which").value);
+    const [place] = unit();
     const { shape, output } = model.layers[place];
     const [c, y, x] = ["channel", "row", "column"].map(function (id, axis) {
       of(id).max = shape[axis] - 1;
       return (of(id).value = Math.min(shape[axis] - 1, Math.max(0, Math.round(Number(of(id).value)))));
     });
-    const unit = Engine.unit(model, place, c, y, x);
-    if (!unit) return;
+    const sum = Engine.unit(model, place, c, y, x);
+    if (!sum) return;
     for (const one of mosaics) {
       one.sight.hidden = one.place !== place;
       const { width, height } = one.picture;
@@ -89,11 +117,11 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
       for (const side in shares) one.sight.style[side] = 100 * shares[side] + "%";
     }
     const value = output[(c * shape[1] + y) * shape[2] + x];
-    const ends = Engine.field(model, unit.place, unit.y, unit.x);
+    const ends = Engine.field(model, sum.place, sum.y, sum.x);
     frame(ends);
-    const whole = element("div", { className: "whole" }, sight(ends), element("p", {}, account(unit, c, value)));
-    const parts = element("ol", { className: "parts" }, ...unit.parts.slice(0, PARTS).map((part) => showPart(unit, part)));
-    of("arithmetic").replaceChildren(whole, parts, products(unit));
+    const whole = element("div", { className: "whole" }, sight(ends), element("p", {}, account(sum, c, value)));
+    const parts = element("ol", { className: "parts" }, ...sum.parts.slice(0, PARTS).map((part) => showPart(sum, part)));
+    of("arithmetic").replaceChildren(whole, parts, products(sum));
   }
 
   // The sum in words and numbers, from the input to the pixel.
@@ -148,9 +176,6 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   of("stages").replaceChildren(...mosaics.map(({ figure }) => figure));
   of("which").replaceChildren(...model.stages.map(([place, title]) => element("option", { value: place }, title)));
   for (const id of ["which", "channel", "row", "column"])
-    of(id).addEventListener("input", function () {
-      chosen = true;
-      showUnit();
-    });
-  return { show };
+    of(id).addEventListener("input", changed);
+  return { show, choose, unit: () => chosen && named() };
 }

@@ -3,10 +3,9 @@
 "use strict";
 (function () {
   const SLICE = 12; // milliseconds of work before the browser has its turn
-  const LARGEST = 50e6; // pixels, and sides at most 20 to 1, as generator/photos.py accepts them
-  const LONGEST = 20;
   const DISPLAY = 448; // side of the photo on the page
   const SHOWN = { answers: 5, channels: 8 };
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const HEAT = ramp("000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4"); // inferno
   const MAPS = ramp("440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"); // viridis
 
@@ -16,12 +15,13 @@
   const status = of("status");
 
   let model = null; // the network, once it is loaded
-  let photo = null; // { title, bytes: (S, S, 3) as the network is given it }
+  let photo = null; // { title, id of a sample, bytes: (S, S, 3) as the network is given it }
   let ink = null; // a colour for each of its pixels, 0 where nothing is drawn
   let strokes = []; // the ink before each stroke, to undo
   let cursor = null; // { x, y } of the square or the brush, in its pixels; null: no square
   let target = null; // the class whose map is shown; null: the answer
   let inside = null; // what templates/inside.js shows
+  let photos = null; // what templates/photos.js reads
   let answer = null; // { logits, shares, order, cams }
   let wanted = false;
   let busy = false;
@@ -95,7 +95,9 @@
     return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   }
 
+  let quiet = 0; // until an answer is announced
   function say(text) {
+    clearTimeout(quiet);
     status.textContent = text;
   }
 
@@ -104,7 +106,7 @@
   let loading = null;
   function ready() {
     return (loading ??= (async function () {
-      await Promise.all([load(page.dataset.engine), load(page.dataset.inside), load(page.dataset.network)]);
+      await Promise.all(["engine", "inside", "photos", "network"].map((name) => load(page.dataset[name])));
       await turn();
       model = await finish(Engine.load(window.liveNetwork));
       delete window.liveNetwork;
@@ -121,7 +123,9 @@
     await ready();
     while (wanted && model) {
       wanted = false;
+      const shown = photo;
       const logits = await finish(Engine.run(model, input()));
+      if (photo !== shown) continue; // another was chosen meanwhile
       const shares = Engine.softmax(logits);
       const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
       answer = { logits: logits.slice(), shares, order, cams: Engine.cams(model) };
@@ -130,7 +134,7 @@
       showMap();
       await turn();
       await inside.show();
-      announce();
+      if (!wanted && !reading) announce();
     }
     busy = false;
   }
@@ -155,7 +159,6 @@
     return [left, top, left + side, top + side].map(within);
   }
 
-  let quiet = 0;
   function announce() {
     clearTimeout(quiet);
     const { order, shares } = answer;
@@ -165,27 +168,63 @@
 
   // Photos
 
-  async function show(found) {
+  // Of photos that are on their way, the last that was asked for is shown.
+  let asked = 0;
+  let reading = false;
+  function claim(reads) {
+    const mine = ++asked;
+    reading = reads;
+    photos?.stop();
+    return () => mine === asked;
+  }
+
+  async function show(found, k) {
     photo = found;
+    reading = false;
     ink = new Int32Array(found.bytes.length / 3);
     strokes = [];
     cursor = null;
-    target = null;
+    target = k;
     of("shown").textContent = found.title;
     history();
     drawEdits();
     await update();
   }
 
-  async function sample(link) {
+  async function sample(link, k = null) {
+    const current = claim(true);
     await Promise.all([load(link.dataset.script), ready()]);
-    if (!model) return;
-    mark(link);
-    const bytes = unpack(window.liveSamples[link.dataset.sample]);
     const picture = element("img", { src: link.dataset.photo || link.querySelector("img")?.src || "" });
     await picture.decode().catch(() => 0);
+    if (!model || !current()) return;
+    const bytes = unpack(window.liveSamples[link.dataset.sample]);
+    mark(link);
     lay(picture, picture.naturalWidth, picture.naturalHeight, bytes);
-    await show({ title: link.title, bytes });
+    await show({ title: link.title, id: link.dataset.sample, bytes }, k);
+  }
+
+  // The address of what the visitor chose, which stands after "#"; a photo of their own has none.
+  let later = 0;
+  function view() {
+    clearTimeout(later); // browsers count how often an address changes
+    later = setTimeout(function () {
+      const told = new URLSearchParams(photo.id && { photo: photo.id });
+      if (photo.id && target !== null) told.set("class", model.classes[target]);
+      if (photo.id && inside.unit()) told.set("unit", inside.unit());
+      window.history.replaceState(null, "", "#" + told);
+    }, 200);
+  }
+
+  // What an address names; at first one of the report's photos in any case.
+  async function restore() {
+    await ready();
+    const told = new URLSearchParams(location.hash.slice(1));
+    const samples = [...page.querySelectorAll("[data-sample]")];
+    const named = samples.find((link) => link.dataset.sample === told.get("photo"));
+    if (!model || !(named || (samples.length && !photo))) return;
+    const place = model.classes.indexOf(told.get("class"));
+    inside.choose(named ? told.get("unit") : null);
+    await sample(named ?? samples[0], named && place >= 0 ? place : null);
   }
 
   function mark(link) {
@@ -207,95 +246,24 @@
 
   // A file or a blob from the visitor -> a photo, or a sentence that says why not.
   async function take(file, title) {
+    const current = claim(true);
     const name = title || file.name || "Your photo";
     say("Reading " + name + " …");
     try {
       await ready();
-      if (!model) return;
-      const [picture, bytes] = await read(file, name);
-      lay(picture, picture.width, picture.height, bytes);
+      if (!model || !current()) return;
+      const [picture, bytes] = await photos.read(file, name);
+      if (current()) {
+        lay(picture, picture.width, picture.height, bytes);
+        mark(null);
+        show({ title: name, bytes }, null);
+        view();
+      }
       picture.close();
-      mark(null);
-      await show({ title: name, bytes });
     } catch (problem) {
+      if (!current()) return;
+      reading = false;
       say(problem.message);
-    }
-  }
-
-  async function read(file, name) {
-    if (!file.size) throw new Error(name + " is empty: it has 0 bytes.");
-    if (!honest())
-      throw new Error("This browser changes what a page reads from pictures, as Firefox does to resist fingerprinting, so the network would answer to noise. The report’s own photos still work.");
-    const url = URL.createObjectURL(file);
-    const image = element("img", { src: url });
-    await new Promise((done) => (image.onload = image.onerror = done));
-    const [width, height] = [image.naturalWidth, image.naturalHeight];
-    URL.revokeObjectURL(url);
-    if (!width || !height) throw new Error(name + " is no image that this browser can read.");
-    if (width * height > LARGEST)
-      throw new Error(name + " has " + Math.round((width * height) / 1e6) + " million pixels, more than the 50 million that this page takes; make it smaller first.");
-    if (Math.max(width, height) > LONGEST * Math.min(width, height))
-      throw new Error(name + " is " + width + " × " + height + ": its sides may be at most 20 to 1; crop it first.");
-    const options = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
-    const picture = await createImageBitmap(file, options).catch(() => null);
-    if (!picture) throw new Error(name + " is damaged: this browser could not read it to its end.");
-    return [picture, await cut(picture)];
-  }
-
-  // Strips of rows at a time, so that a photo of 12 million pixels does not hold the page up. Tall photos go through it
-  // on their side, as the report's version of Pillow shrinks them: vertically first.
-  async function cut(picture) {
-    const { size, resize, tallFirst } = model;
-    const turned = tallFirst && picture.height > 2 * picture.width && resize < picture.width;
-    const [width, height] = turned ? [picture.height, picture.width] : [picture.width, picture.height];
-    const cutter = Engine.cutter(width, height, size, resize);
-    const rows = Math.max(1, Math.min(height, Math.floor(4e5 / width)));
-    const strip = canvas(width, rows);
-    const context = strip.getContext("2d", { willReadFrequently: true });
-    if (turned) context.setTransform(0, 1, 1, 0, 0, 0); // rows become columns
-    context.imageSmoothingEnabled = false;
-    context.fillStyle = "#fff"; // transparency lies on white
-    for (let top = 0; top < height; top += rows) {
-      const count = Math.min(rows, height - top);
-      const [left, above, across, down] = turned ? [top, 0, count, width] : [0, top, width, count];
-      context.fillRect(0, 0, across, down);
-      context.drawImage(picture, left, above, across, down, 0, 0, across, down);
-      cutter.add(context.getImageData(0, 0, width, count).data, count);
-      await turn();
-    }
-    const bytes = cutter.finish();
-    return turned ? bytes.map((_none, i) => bytes[3 * (size * (Math.floor(i / 3) % size) + Math.floor(i / 3 / size)) + (i % 3)]) : bytes;
-  }
-
-  // Whether pixels are read as they were drawn.
-  function honest() {
-    const probe = canvas(16, 16);
-    const context = probe.getContext("2d", { willReadFrequently: true });
-    const drawn = new ImageData(16, 16);
-    drawn.data.forEach((_none, i) => (drawn.data[i] = i % 4 === 3 ? 255 : (i * 37) % 256));
-    context.putImageData(drawn, 0, 0);
-    return context.getImageData(0, 0, 16, 16).data.every((value, i) => value === drawn.data[i]);
-  }
-
-  async function film() {
-    const button = of("camera");
-    try {
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-      const video = element("video", { srcObject: stream, muted: true, playsInline: true });
-      stage.append(video);
-      await video.play();
-      button.textContent = "Take the photo";
-      button.onclick = async function () {
-        const frame = canvas(video.videoWidth, video.videoHeight);
-        frame.getContext("2d").drawImage(video, 0, 0);
-        stream.getTracks().forEach((track) => track.stop());
-        video.remove();
-        button.textContent = "Use the camera";
-        button.onclick = film;
-        frame.toBlob((blob) => take(blob, "Your photo"));
-      };
-    } catch {
-      say("The camera cannot be used: there is none, or it was not allowed.");
     }
   }
 
@@ -317,22 +285,23 @@
     stage.setAttribute("role", "application");
     stage.setAttribute("aria-label", "The photo. Arrow keys move the grey square or the brush, the space bar paints.");
     of("classes").replaceChildren(...classes.map((name, k) => element("li", {}, tile(name, k))));
-    inside = Inside({ model, layers, of, element, canvas, number, paint, frame, turn, MAPS, SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f") });
+    inside = Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, ARROWS, MAPS, SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f") });
+    photos = Photos({ model, stage, button: of("camera"), element, canvas, turn, claim, say, take });
     page.parentElement.querySelectorAll(".scripted").forEach((one) => one.classList.remove("scripted"));
-    of("camera").hidden = !navigator.mediaDevices?.getUserMedia;
     strength();
   }
 
   function tile(name, k) {
     const { shape } = model.layers[model.cam];
     const button = element("button", { type: "button" }, canvas(shape[2], shape[1]), name, element("br"), element("small"));
-    for (const event of ["pointerenter", "focus", "click"]) button.addEventListener(event, () => choose(k));
+    for (const event of ["pointerenter", "focus", "click"]) button.addEventListener(event, () => choose(k, event !== "pointerenter"));
     return button;
   }
 
-  function choose(k) {
+  function choose(k, lasting) {
     target = k;
     if (answer) showMap();
+    if (lasting && photo) view();
   }
 
   const tool = () => document.querySelector("[name=tool]:checked").value;
@@ -412,7 +381,7 @@
   }
 
   function move(event) {
-    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const by = ARROWS[event.key];
     const paints = event.key === " " && tool() !== "patch" && cursor;
     if (!photo || (!by && !paints)) return;
     event.preventDefault();
@@ -431,7 +400,7 @@
     const { order, shares, cams } = answer;
     const rows = order.slice(0, SHOWN.answers).map(function (k) {
       const button = element("button", { type: "button" }, model.classes[k]);
-      button.addEventListener("click", () => choose(k));
+      button.addEventListener("click", () => choose(k, true));
       const bar = element("span");
       bar.style.width = 100 * shares[k] + "%";
       const name = element("th", { scope: "row" }, button);
@@ -486,10 +455,12 @@
     link.addEventListener("click", function (event) {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      sample(link);
+      sample(link).then(view);
     });
-  of("file").addEventListener("change", () => of("file").files[0] && take(of("file").files[0]));
-  of("camera").onclick = film;
+  of("file").addEventListener("change", function () {
+    if (of("file").files[0]) take(of("file").files[0]);
+    of("file").value = ""; // so that the same file can be chosen again
+  });
   of("strength").addEventListener("input", strength);
   of("seen").addEventListener("change", () => (layers.seen.hidden = !of("seen").checked));
   of("size").addEventListener("input", () => edit(() => 0));
@@ -510,13 +481,9 @@
   document.addEventListener("drop", function (event) {
     event.preventDefault();
     if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+    else say("What was dropped is no file: save the picture first, then drop the file.");
   });
-
-  function begin() {
-    const first = page.querySelector("[data-sample]");
-    if (first) sample(first);
-    else ready();
-  }
-  if (document.readyState === "complete") begin();
-  else addEventListener("load", () => setTimeout(begin));
+  addEventListener("hashchange", restore);
+  if (document.readyState === "complete") restore();
+  else addEventListener("load", () => setTimeout(restore));
 })();

@@ -239,7 +239,7 @@ def explanation(photo: Photo, class_names: Sequence[str], predicted: int, size: 
     )
     return Explanation(
         photo=photo.id,
-        seen=pixels(size),
+        seen=pixels(size, len(photo.id)),  # of "bee" and "slice" not the same
         logits=logits,
         probabilities=(exponentials / exponentials.sum()).astype(np.float32),
         label=photo.label,

@@ -353,7 +353,7 @@ def test_the_page_that_runs_a_network_says_how_and_names_what_it_loads(
 ) -> None:
     page = documents["try.html"]
     loads = next(attributes for _, attributes in page.elements if attributes.get("id") == "live")
-    assert {loads[f"data-{name}"] for name in ("engine", "inside", "network")} <= set(files)
+    assert {loads[f"data-{name}"] for name in ("engine", "inside", "photos", "network")} <= set(files)
     samples = [attributes for attributes in page.every("a") if "data-sample" in attributes]
     assert [sample["data-sample"] for sample in samples] == ["bee", "koala", "slice"]
     assert all({sample["data-script"], sample["href"].partition("#")[0]} <= set(files) for sample in samples)
@@ -384,7 +384,10 @@ def test_numbers_of_any_width_are_packed_lowest_bit_first() -> None:
 
 def test_without_a_network_that_can_run_there_is_no_page_for_it() -> None:
     files = site(replace(synthetic.report(), live=None))
-    assert not {"try.html", "assets/engine.js", "assets/inside.js", "assets/try.js", "assets/try.css"} & set(files)
+    assert not {
+        "try.html",
+        *(f"assets/{name}" for name in ("engine.js", "inside.js", "photos.js", "try.js", "try.css")),
+    } & set(files)
     assert "assets/network.js" not in files
     assert b"try.html" not in files["index.html"]
     onward = {a["rel"]: a["href"] for a in pages(files)["trust.html"].every("a") if "rel" in a}

@@ -34,7 +34,7 @@ LAYERED, LAYER = "filters", "filters-layer.html"
 # Has a page for each network's mistakes: evaluation-<network>-mistakes.html.
 JUDGED, MISTAKES = "evaluation", "evaluation-mistakes.html"
 # Runs a network in the browser: left out, with what it alone loads, where the report has none that can.
-LIVE, LIVE_FILES = "try", ("engine.js", "inside.js", "try.js", "try.css")
+LIVE, LIVE_FILES = "try", ("engine.js", "inside.js", "photos.js", "try.js", "try.css")
 STATIC = (".css", ".js")
 
 

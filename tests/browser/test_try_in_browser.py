@@ -212,6 +212,99 @@ def test_a_photo_can_be_pasted_and_dropped(tab: devtools.Tab) -> None:
     until(tab, f"{STATUS}.startsWith('dropped.png: ')")
 
 
+def test_the_last_choice_wins_however_late_another_arrives(tab: devtools.Tab, tmp_path: Path) -> None:
+    Image.fromarray(colours(20, 20)).save(tmp_path / "late.png")
+    tab.evaluate(
+        """window.decode = createImageBitmap; window.late = new Promise(done => (window.release = done));
+        createImageBitmap = async (...what) => { await late; const found = await decode(...what);
+          setTimeout(() => (window.arrived = true), 200); return found; }; 0"""
+    )
+    give(tab, tmp_path / "late.png")
+    until(tab, f"{STATUS} === 'Reading late.png …'")
+    tab.evaluate("document.querySelector('[data-sample=koala]').click()")
+    until(tab, f"{STATUS}.startsWith('Koala: ')")
+    before = tab.evaluate("document.getElementById('answers').innerText")
+    tab.evaluate("release()")
+    until(tab, "window.arrived")
+    assert tab.evaluate(STATUS).startswith("Koala: ")
+    assert tab.evaluate("document.getElementById('shown').textContent") == "Koala"
+    assert np.array_equal(seen(tab), synthetic.report().networks[0].explanations["koala"].seen)
+    assert tab.evaluate("document.getElementById('answers').innerText") == before
+
+
+def test_a_mistake_of_an_earlier_choice_is_not_told(tab: devtools.Tab, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"")
+    tab.evaluate(
+        """window.words = []; new MutationObserver(() => words.push(document.getElementById('status').textContent))
+        .observe(document.getElementById('status'), { childList: true }); 0"""
+    )
+    give(tab, tmp_path / "broken.png")
+    tab.evaluate("document.querySelector('[data-sample=slice]').click()")
+    until(tab, f"{STATUS}.startsWith('A slice of pizza: ')")
+    # Each choice is told once; the answer comes last.
+    assert [words.split(":")[0] for words in tab.evaluate("words")][-1] == "A slice of pizza"
+    assert len(tab.evaluate("words")) == len(set(tab.evaluate("words")))
+
+
+def test_no_answer_stands_below_another_photos_name(chrome: devtools.Browser, site: Path) -> None:
+    tab = opened(chrome, site)
+    right = {}
+    for name, title in (("slice", "A slice of pizza"), ("bee", "Bee")):
+        tab.evaluate(f"document.querySelector('[data-sample={name}]').click()")
+        until(tab, f"{STATUS}.startsWith('{title}: ')")
+        right[title] = tab.evaluate("document.getElementById('answers').innerText")
+    assert right["A slice of pizza"] != right["Bee"]
+    tab.evaluate(
+        """(() => { const run = Engine.run, words = id => document.getElementById(id);
+        Engine.run = function* (...what) { const end = Date.now() + 300; let work = run(...what);
+          while (Date.now() < end) yield; return yield* work; };
+        window.pairs = [];
+        new MutationObserver(() => pairs.push([words('shown').textContent, words('answers').innerText]))
+          .observe(words('answers').tBodies[0], { childList: true });
+        document.querySelector('[data-sample=slice]').click(); })()"""
+    )
+    until(tab, "document.getElementById('shown').textContent === 'A slice of pizza'")
+    tab.evaluate("document.querySelector('[data-sample=bee]').click()")
+    until(tab, f"pairs.some(([title, answers]) => title === 'Bee' && answers === {json.dumps(right['Bee'])})")
+    pairs = tab.evaluate("pairs")
+    assert all(right[title] == answers for title, answers in pairs)
+    tab.close()
+
+
+def test_an_address_restores_the_view(chrome: devtools.Browser, site: Path) -> None:
+    other = synthetic.CLASSES[2]
+    tab = devtools.open_page(chrome, f"{(site / 'try.html').as_uri()}#photo=koala&class={other}&unit=1.3.2.5")
+    until(tab, f"{STATUS}.startsWith('Koala: ')")
+    assert tab.evaluate("document.getElementById('map').textContent").startswith(f"Map of {other}, ")
+    fields = "['which', 'channel', 'row', 'column'].map(id => document.getElementById(id).value)"
+    assert tab.evaluate(fields) == ["4", "3", "2", "5"]
+    # What is chosen from then on is in the address; the way back is that of the browser.
+    tab.evaluate("document.querySelectorAll('#classes button')[1].click()")
+    until(tab, f"location.hash === '#photo=koala&class={synthetic.CLASSES[1]}&unit=1.3.2.5'")
+    tab.evaluate("document.querySelector('[data-sample=slice]').click()")
+    until(tab, "location.hash === '#photo=slice&unit=1.3.2.5'")
+    tab.evaluate("location.hash = '#photo=bee'")
+    until(tab, f"{STATUS}.startsWith('Bee: ')")
+    assert not tab.problems
+    tab.close()
+
+
+def test_an_address_that_names_nothing_is_the_page_as_it_is(chrome: devtools.Browser, site: Path) -> None:
+    tab = devtools.open_page(chrome, f"{(site / 'try.html').as_uri()}#photo=nobody&class=nothing&unit=9.9.9.9")
+    until(tab, f"{STATUS}.startsWith('Bee: ')")
+    assert tab.evaluate("document.getElementById('map').textContent").startswith(f"Map of {tab.evaluate(TOP)}, ")
+    assert not tab.problems
+    tab.close()
+
+
+def test_a_visitors_own_photo_has_no_address(tab: devtools.Tab, tmp_path: Path) -> None:
+    tab.evaluate("document.querySelector('[data-sample=slice]').click()")
+    until(tab, "location.hash === '#photo=slice'")
+    Image.fromarray(colours(20, 20)).save(tmp_path / "a.png")
+    give(tab, tmp_path / "a.png")
+    until(tab, "location.hash === ''")
+
+
 def pointer(tab: devtools.Tab, kind: str, x: float, y: float) -> None:
     """The mouse at a share of the photo's sides."""
     left, top, side = tab.evaluate(
@@ -308,7 +401,16 @@ def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
         "picture.dispatchEvent(new PointerEvent('pointerdown', {clientX: box.x + box.width * 9.5 / picture.width,"
         "clientY: box.y + 0.5 * box.height / picture.height})); })()"
     )
-    assert tab.evaluate("['channel', 'row', 'column'].map(id => document.getElementById(id).value)") == ["1", "0", "0"]
+    fields = "['channel', 'row', 'column'].map(id => document.getElementById(id).value)"
+    assert tab.evaluate(fields) == ["1", "0", "0"]
+    # So do the arrow keys, which stay within the map; with the shift key they go to the next one.
+    for key, shift, wanted in (("ArrowRight", 0, "101"), ("ArrowDown", 0, "111"), ("ArrowUp", 0, "101"),
+                               ("ArrowUp", 0, "101"), ("ArrowRight", 1, "201"), ("ArrowLeft", 1, "101")):  # fmt: skip
+        tab.evaluate(
+            f"document.querySelectorAll('#stages canvas')[1].dispatchEvent(new KeyboardEvent('keydown', "
+            f"{{ key: '{key}', shiftKey: {str(bool(shift)).lower()} }})); 0"
+        )
+        assert tab.evaluate(fields) == list(wanted), key
 
 
 def test_the_main_thread_is_left_to_the_browser(chrome: devtools.Browser, site: Path) -> None:
