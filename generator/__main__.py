@@ -141,19 +141,23 @@ def _predict(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     from generator import serve
 
-    folder = _out(options, config.load(options.config))
+    settings = config.load(options.config)
+    folder = _out(options, settings)
+    start = folder / check.START
+    address = check.address({check.START: start.read_bytes()}) if start.is_file() else ""
     # A process of its own for each build: its memory and its threads go when it is done.
     build = [sys.executable, "-m", "generator", "build", "--out", str(folder)]
     build += ["--config", str(options.config)] if options.config else []
     build += ["--data", str(options.data)] if options.data else []
     build += ["--offline"] if options.offline else []
+    build += ["--base-url", address] if address not in ("", settings.report.base_url) else []
 
     def rebuild() -> None:
         terminal.say("a file has changed: building the site anew")
         subprocess.run(build, check=False, stdin=subprocess.DEVNULL)  # it says itself what is wrong
 
     with (
-        serve.server(folder, options.port) as preview,
+        serve.server(folder, options.port, address) as preview,
         serve.watching(partial(_watched, options.config), rebuild),
     ):
         terminal.say(f"{folder} is at {preview.url}; it follows report.toml, templates and content (Ctrl-C ends it)")
@@ -221,8 +225,8 @@ def _deploy(options: argparse.Namespace) -> None:
         force=options.force,
         say=terminal.say,
     )
-    if not settings.report.base_url:
-        terminal.say("note: [report] base_url is empty, so there is no social card and no sitemap")
+    if done.note:
+        terminal.say(f"note: {done.note}")
     state = (
         f"{done.files} files are commit {done.commit}" if done.new else f"commit {done.commit} holds this site already"
     )

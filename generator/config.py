@@ -1,7 +1,7 @@
 """report.toml, read and validated once: every other module can trust what a `Config` holds.
 
-Each error is one line that names the file, the table, the key, what was expected and what came. Strings may hold any
-text, HTML too: they are text here, and the pages escape them.
+Each error is one line that names the file, the table, the key, what was expected, what came, and the line where it
+stands. Strings may hold any text, HTML too: they are text here, and the pages escape them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
@@ -27,9 +28,13 @@ else:
 FILE_NAME = "report.toml"
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-LINK = re.compile(r"(https?://|mailto:)\S+")
-ADDRESS = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+# Without what no address may hold as it is (RFC 3986, appendix A) and what breaks out of HTML, CSS and Markdown.
+LINK = re.compile(r"""(https?://|mailto:)[^\s"<>\\^`{|}]+""")
+# No name and password: a base_url is shown to everybody.
+ADDRESS = re.compile(r"""https?://[^\s/?#@"<>\\^`{|}]+(/[^\s?#"<>\\^`{|}]*)?""")
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
+HEADER = re.compile(r"""\s*\[{1,2}\s*([\w\s."'-]+?)\s*\]{1,2}\s*(#.*)?""")
+KEY = re.compile(r"""\s*([\w\s."'-]+?)\s*=""")
 
 T = TypeVar("T")
 
@@ -129,7 +134,8 @@ def load(path: Path | None = None) -> Config:
         path = Path(FILE_NAME)
     file = bundled(FILE_NAME) if path is None else path
     folder = Path(os.path.abspath(file)).parent  # noqa: PTH100 (Path.absolute keeps "..")
-    top = _Table(str(file), "", _parsed(file), folder)
+    text = _text(file)
+    top = _Table(_Source(file, text), "", _parsed(file, text), folder)
     config = Config(
         path=path,
         folder=folder,
@@ -150,9 +156,9 @@ def bundled(name: str) -> Path:
     return (wheel if wheel.is_dir() else package.parent) / name
 
 
-def _parsed(file: Path) -> Mapping[str, Any]:
+def _text(file: Path) -> str:
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        return file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(
             f"{file}: expected a report.toml, there is no such file; give one with --config FILE"
@@ -164,6 +170,9 @@ def _parsed(file: Path) -> Mapping[str, Any]:
         raise InputError(
             f"{file}: expected UTF-8 text, got another encoding (at line {line}); save it as UTF-8"
         ) from None
+
+
+def _parsed(file: Path, text: str) -> Mapping[str, Any]:
     try:
         parsed: Mapping[str, Any] = tomllib.loads(text)
     except RecursionError:
@@ -241,10 +250,57 @@ def _photo(table: _Table) -> SamplePhoto:
     )
 
 
+@dataclass(frozen=True)
+class _Source:
+    """The file as it was written, to find a key's line: a parsed table knows none."""
+
+    file: Path
+    text: str
+
+    def at(self, table: str, key: str) -> str:
+        """The line of a key, or of what its table stands in, for the end of a message; "" where it was not found."""
+        wanted = f"{table}.{key}" if table else key
+        lines = dict(self._keys())
+        while wanted and wanted not in lines:
+            # An inline table: [report.links 2] stands where [report] links begins.
+            shorter = re.sub(r" \d+$", "", wanted)
+            wanted = shorter if shorter != wanted else wanted.rpartition(".")[0]
+        return f" (at line {lines[wanted]})" if wanted else ""
+
+    def _keys(self) -> Iterator[tuple[str, int]]:
+        """The full name of each key and table, and its line; those of an array of tables are numbered."""
+        table, quoted = "", ""
+        counts: Counter[str] = Counter()
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            inside, quoted = quoted, _still_quoted(line, quoted)
+            if inside:
+                continue
+            if header := HEADER.fullmatch(line):
+                table = _plain(header[1])
+                yield table, number
+                if line.lstrip().startswith("[["):
+                    counts[table] += 1
+                    table = f"{table} {counts[table]}"
+                    yield table, number
+            elif key := KEY.match(line):
+                yield f"{table}.{_plain(key[1])}".lstrip("."), number
+
+
+def _plain(name: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in name.split("."))
+
+
+def _still_quoted(line: str, quote: str) -> str:
+    """The quotes of a string of several lines that is open after the line, given those that were open before it."""
+    for found in re.findall(r"""\"{3}|'{3}""", line):
+        quote = "" if found == quote else quote or found
+    return quote
+
+
 class _Table:
     """One table of the file while it is read: hands out typed values, and names the place of a wrong one."""
 
-    def __init__(self, source: str, name: str, values: Mapping[str, Any], folder: Path) -> None:
+    def __init__(self, source: _Source, name: str, values: Mapping[str, Any], folder: Path) -> None:
         self.source = source
         self.name = name
         self.values = values
@@ -379,7 +435,8 @@ class _Table:
             if key not in self.known:
                 near = difflib.get_close_matches(key.lower(), self.known, n=1, cutoff=0.7)
                 meant = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(self.known)}"
-                raise InputError(f"{self._place(key)}: expected a known key, got this one; {meant}")
+                at = self.source.at(self.name, key)
+                raise InputError(f"{self._place(key)}: expected a known key, got this one{at}; {meant}")
 
     def _inner(self, name: str, values: Mapping[str, Any], read: Callable[[_Table], T]) -> T:
         inner = _Table(self.source, name, values, self.folder)
@@ -396,11 +453,11 @@ class _Table:
 
     def _place(self, key: str) -> str:
         table = f"[{self.name}] " if self.name else ""
-        return f"{self.source}: {table}{key if re.fullmatch(r'[A-Za-z0-9_-]+', key) else _came(key)}"
+        return f"{self.source.file}: {table}{key if re.fullmatch(r'[A-Za-z0-9_-]+', key) else _came(key)}"
 
     def _refuse(self, key: str, expected: str, value: Any, remark: str = "") -> NoReturn:
         came = "nothing" if key not in self.values else " ".join([_came(value), remark]).strip()
-        raise InputError(f"{self._place(key)}: expected {expected}, got {came}")
+        raise InputError(f"{self._place(key)}: expected {expected}, got {came}{self.source.at(self.name, key)}")
 
 
 def _came(value: Any) -> str:

@@ -8,6 +8,7 @@ of a domain of one's own, which is kept.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +23,11 @@ from generator.published import Published
 
 SIGNED = "Made-by: cnn-report deploy"  # the trailer by which a commit is known as one of ours
 DOMAIN = "CNAME"
+# git@github.com:owner/name.git, https://github.com/owner/name, ssh://git@gitlab.com:22/owner/name.git, ...
+HOSTED = re.compile(
+    r"(?:\w+://)?(?:[^@/\s]+@)?(?P<host>github|gitlab)\.com(?::\d+)?[:/](?P<owner>[\w-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Deployed:
     commit: str  # its first digits
     new: bool  # False: the branch held this very site already
     pushed: bool
+    note: str = ""  # where the site says that it is published and where it will be differ
 
 
 def deploy(
@@ -76,7 +83,35 @@ def deploy(
         tip = before
     if push:
         git.push(remote, branch)
-    return Deployed(branch, len(files), tip[:10], new, push)
+    note = _note(check.address(files), _published_at(git.url(remote), domain))
+    return Deployed(branch, len(files), tip[:10], new, push, note)
+
+
+def _published_at(remote: str, domain: str | None) -> str:
+    """Where GitHub or GitLab publish a repository, or the domain of one's own; "" where that cannot be known."""
+    if domain and domain.strip():
+        return f"https://{domain.split()[0].lower()}"
+    found = HOSTED.fullmatch(remote.strip())
+    if found is None:
+        return ""
+    owner, name, host = found["owner"].lower(), found["name"], f"{found['host'].lower()}.io"
+    own = name.lower() == f"{owner}.{host}"  # the repository of the host's first page
+    return f"https://{owner}.{host}" + ("" if own else f"/{name}")
+
+
+def _note(built_for: str, published_at: str) -> str:
+    """What its owner should know of a site's own address."""
+    there = published_at or "URL"
+    if not built_for:
+        return (
+            "the site does not know its address, so it has no sitemap and no social card; "
+            f"build it with: --base-url {there}"
+        )
+    if published_at and built_for.partition("://")[2].lower() != published_at.partition("://")[2].lower():
+        return (
+            f"the site was built for {built_for}, its branch is usually published at {there}; if so: --base-url {there}"
+        )
+    return ""
 
 
 def _refuse_foreign(git: _Git, branch: str, tip: str) -> None:
@@ -149,6 +184,10 @@ class _Git:
                 f"--remote: expected one of this repository's remotes ({known}), got {remote!r}; "
                 f"add it with: git remote add {remote} ADDRESS"
             )
+
+    def url(self, remote: str) -> str:
+        """Where a remote is, "" where there is none of this name."""
+        return self._run("remote", "get-url", remote).stdout.strip()
 
     def tip(self, reference: str) -> str:
         """The commit of a reference, "" where there is none."""

@@ -1,5 +1,7 @@
 """A preview of the site at a local address, as a static host would serve it; reached from this machine alone.
 
+A site that was built for https://example.org/some/path is below /some/path here, too.
+
 A page in the preview asks once a second which build it belongs to, and loads itself anew after the next one. `watching`
 makes that next one when a file that the site is made from changes.
 """
@@ -15,6 +17,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from generator.errors import InputError
 
@@ -43,11 +46,17 @@ class PreviewServer(ThreadingHTTPServer):
     """An HTTP server of one folder; `url` is its address."""
 
     daemon_threads = True
+    address = ""  # where the site will be published, as far as that is known
+
+    @property
+    def below(self) -> str:
+        """The path that comes before each of the site's own, without a slash at its end."""
+        return urlsplit(self.address).path.rstrip("/")
 
     @property
     def url(self) -> str:
         """Where the site is, with a slash at its end."""
-        return f"http://{HOST}:{self.server_port}/"
+        return f"http://{HOST}:{self.server_port}{self.below}/"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of a browser that goes away in the middle of a page."""
@@ -55,27 +64,22 @@ class PreviewServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
-def server(folder: Path, port: int | None = None) -> PreviewServer:
+def server(folder: Path, port: int | None = None, address: str = "") -> PreviewServer:
     """A server of `folder` that listens already; the caller runs and closes it.
 
     Args:
         folder: a built site.
         port: where to listen; None: the first free one from 8000 on, or any that is free.
+        address: where the site will be published; the preview has its path.
     Raises:
         InputError: there is no site in `folder`, or the port is in use or none that can be had.
     """
     folder = folder.resolve()
     if not (folder / "index.html").is_file():
         raise InputError(f"{folder}: expected a site, found no index.html; make it with: python -m generator build")
-    handler = partial(_Handler, directory=str(folder))
-    if port is not None:
-        return _listening(port, handler)
-    for candidate in range(FIRST_PORT, LAST_PORT + 1):
-        try:
-            return _listening(candidate, handler)
-        except InputError:
-            continue
-    return _listening(0, handler)
+    found = _listening_anywhere(partial(_Handler, directory=str(folder)), port)
+    found.address = address
+    return found
 
 
 @contextmanager
@@ -119,6 +123,17 @@ def _stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
     return found
 
 
+def _listening_anywhere(handler: Callable[..., socketserver.BaseRequestHandler], port: int | None) -> PreviewServer:
+    if port is not None:
+        return _listening(port, handler)
+    for candidate in range(FIRST_PORT, LAST_PORT + 1):
+        try:
+            return _listening(candidate, handler)
+        except InputError:
+            continue
+    return _listening(0, handler)
+
+
 def _listening(port: int, handler: Callable[..., socketserver.BaseRequestHandler]) -> PreviewServer:
     try:
         return PreviewServer((HOST, port), handler)
@@ -141,6 +156,8 @@ def _build_of(folder: Path) -> str:
 
 class _Handler(SimpleHTTPRequestHandler):
     """What a static host does: pages, a 404 page, no listings, no hidden files, and nothing kept by the browser."""
+
+    server: PreviewServer
 
     # By our own list alone: what the system's says differs from machine to machine.
     extensions_map = {  # noqa: RUF012 (http.server looks it up on the class)
@@ -166,7 +183,12 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         """The preview's own addresses; a page with the script that reloads it; any other file as it is."""
         path = self.path.partition("?")[0]
-        if path == BUILD:
+        if path == "/" != f"{self.server.below}/":
+            self.send_response(HTTPStatus.FOUND)
+            self.send_header("Location", f"{self.server.below}/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path == BUILD:
             self._answer(_build_of(Path(self.directory)).encode(), ".txt")
         elif path == RELOAD:
             self._answer(SCRIPT, ".js")
@@ -191,10 +213,19 @@ class _Handler(SimpleHTTPRequestHandler):
         self.wfile.write(content)
 
     def translate_path(self, path: str) -> str:
-        """The file of an address; one that is not there for a hidden file."""
-        found = super().translate_path(path)
-        hidden = "\0" in found or any(part.startswith(".") for part in Path(found).relative_to(self.directory).parts)
+        """The file of an address; one that is not there for a hidden file and for what is not below the site's path."""
+        within = self._is_within(path)
+        found = super().translate_path(path[len(self.server.below) :] or "/")
+        hidden = (
+            not within
+            or "\0" in found
+            or any(part.startswith(".") for part in Path(found).relative_to(self.directory).parts)
+        )
         return str(Path(self.directory) / "no such file") if hidden else found
+
+    def _is_within(self, path: str) -> bool:
+        """Whether an address is the site's; all others are those of its host."""
+        return f"{path.partition('?')[0]}/".startswith(f"{self.server.below}/")
 
     def list_directory(self, path: object) -> None:  # noqa: ARG002 (http.server's signature)
         """No listing, as on a static host."""
@@ -203,10 +234,12 @@ class _Handler(SimpleHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """The site's own page for what is not there, http.server's for everything else."""
         page = Path(self.directory) / "404.html"
-        if code != HTTPStatus.NOT_FOUND or not page.is_file():
+        if code != HTTPStatus.NOT_FOUND or not page.is_file() or not self._is_within(self.path):
             super().send_error(code, message, explain)
             return
         content = page.read_bytes()
+        if self.server.address:  # which this page alone needs in full, for its styles and its links
+            content = content.replace(f"{self.server.address}/".encode(), self.server.url.encode())
         self.send_response(code)
         self.send_header("Content-Type", self.extensions_map[".html"])
         self.send_header("Content-Length", str(len(content)))

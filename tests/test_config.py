@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,9 @@ url = "https://example.org/a"
 """
 
 
+LINE = re.compile(r" \(at line (\d+)\)(?=$|; (?:did|the keys))")
+
+
 def written(folder: Path, text: str | bytes) -> Path:
     file = folder / "report.toml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -58,14 +62,14 @@ def written(folder: Path, text: str | bytes) -> Path:
 
 
 def refusal(folder: Path, text: str | bytes) -> str:
-    """What is said of a wrong file, without the file's name."""
+    """What is said of a wrong file, without the file's name and the line."""
     file = written(folder, text)
     with pytest.raises(InputError) as caught:
         load(file)
     said = str(caught.value)
     assert "\n" not in said
     assert said.startswith(f"{file}: ")
-    return said.removeprefix(f"{file}: ")
+    return LINE.sub("", said.removeprefix(f"{file}: "))
 
 
 def test_every_key_arrives_where_it_belongs(tmp_path: Path) -> None:
@@ -219,6 +223,42 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 )
 def test_a_wrong_value_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
     assert refusal(tmp_path, text) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# mine\n\n[report]\n  title = 3", 4),
+        ("report.title = 3", 1),
+        ("[report]\r\n'title' = 3\r\n", 2),
+        ("[report] # mine\n\nautor = 'x'", 3),
+        ("[report]\n[models . vgg]", 2),
+        ("[[report]]\ntitle = 'x'", 1),
+        ("[models.cnn]\nlayer = ''\n[models.alexnet]\nlayer = 3", 4),
+        ('[report]\nsubtitle = """\n[data]\nauthor = 3\n"""\nauthor = 3', 6),
+        ("[report]\nsubtitle = '''a'''\nauthor = 3", 3),
+        ("[report]\nlinks = [\n  {title = 'x', url = 'https://a'},\n  {title = 'x', url = 'data:x'},\n]", 2),
+        ("[[report.links]]\ntitle='x'\nurl='https://a'\n[[report.links]]\ntitle='x'\nurl='data:x'", 6),
+        ("[[report.links]]\ntitle='x'\nurl='https://a'\n[[report.links]]\ntitle='x'", 4),
+    ],
+)
+def test_the_line_is_told(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(InputError) as caught:
+        load(written(tmp_path, text))
+    assert [int(found) for found in LINE.findall(str(caught.value))] == [line]
+
+
+@pytest.mark.parametrize("url", ['https://a/"onclick="b', "https://a/<b>", "javascript:b", "https://a/\\b", "//a", "a"])
+def test_an_address_cannot_break_out_of_where_it_is_written(tmp_path: Path, url: str) -> None:
+    assert "[report.links 1] url: expected an address" in refusal(
+        tmp_path, f"[report]\nlinks = [{{title = 'x', url = '{url}'}}]"
+    )
+    assert "[report] base_url: expected an address" in refusal(tmp_path, f"[report]\nbase_url = '{url}'")
+
+
+def test_no_password_is_published(tmp_path: Path) -> None:
+    assert "expected an address" in refusal(tmp_path, "[report]\nbase_url = 'https://me:secret@example.org/x'")
+    assert load(written(tmp_path, "[report]\nbase_url = 'https://example.org/@me'")).report.base_url.endswith("/@me")
 
 
 def test_a_missing_photo_is_told_with_the_path_that_was_meant(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_the_files_of_the_site_are_the_branch(repository: Path) -> None:
     (repository / "site" / "notes.txt").write_text("mine")
     done = deploy(made, repository)
     assert done == Deployed(
-        "gh-pages", 3, git(repository, "rev-parse", "--short=10", "gh-pages"), new=True, pushed=False
+        "gh-pages", 3, git(repository, "rev-parse", "--short=10", "gh-pages"), True, False, done.note
     )
     assert tree(repository) == set(FILES)
     assert git(repository, "cat-file", "blob", "gh-pages:index.html") == FILES["index.html"].decode()
@@ -148,6 +148,55 @@ def test_two_machines_deploy_in_turn(tmp_path: Path, repository: Path, remote: P
     deploy(site(repository, index=linked(b"3")), repository, push=True)
     assert git(remote, "rev-list", "--count", "gh-pages") == "3"
     assert git(remote, "cat-file", "blob", "gh-pages:index.html").endswith("3")
+
+
+def built_for(address: str) -> bytes:
+    return FILES["index.html"] + f'<link rel="canonical" href="{address}/index.html">'.encode()
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("git@github.com:Me/report.git", "https://me.github.io/report"),
+        ("https://github.com/me/report", "https://me.github.io/report"),
+        ("https://token@github.com/me/my.report.git/", "https://me.github.io/my.report"),
+        ("ssh://git@GitHub.com:22/me/report.git", "https://me.github.io/report"),
+        ("https://github.com/Me/me.github.io.git", "https://me.github.io"),
+        ("git@gitlab.com:me/report.git", "https://me.gitlab.io/report"),
+    ],
+)
+def test_a_site_for_another_address_than_its_remotes_is_noted(repository: Path, url: str, address: str) -> None:
+    git(repository, "remote", "set-url", "origin", url)
+    assert deploy(site(repository, index=built_for(address)), repository).note == ""
+    assert deploy(site(repository, index=built_for("https://example.org/x")), repository).note == (
+        f"the site was built for https://example.org/x, its branch is usually published at {address}; "
+        f"if so: --base-url {address}"
+    )
+    assert deploy(site(repository), repository).note == (
+        "the site does not know its address, so it has no sitemap and no social card; "
+        f"build it with: --base-url {address}"
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["/srv/git/report.git", "https://example.org/github.com/me/report", "git@github.com:me"]
+)
+def test_what_a_remote_does_not_tell_is_not_guessed(repository: Path, url: str) -> None:
+    git(repository, "remote", "set-url", "origin", url)
+    assert deploy(site(repository, index=built_for("https://example.org/x")), repository).note == ""
+    assert deploy(site(repository), repository).note.endswith("--base-url URL")
+
+
+def test_a_domain_of_ones_own_is_the_address(repository: Path) -> None:
+    git(repository, "remote", "set-url", "origin", "git@github.com:me/report.git")
+    deploy(site(repository), repository)
+    git(repository, "checkout", "--quiet", "gh-pages")
+    (repository / "CNAME").write_text("CNN.example.org\n")
+    git(repository, "add", "CNAME")
+    git(repository, "commit", "--quiet", "--message=Create CNAME")
+    git(repository, "checkout", "--quiet", "main")
+    assert deploy(site(repository), repository).note.endswith("--base-url https://cnn.example.org")
+    assert tree(repository) == {*FILES, "CNAME"}
 
 
 def test_another_branch_and_remote(repository: Path, tmp_path: Path) -> None:

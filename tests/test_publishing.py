@@ -199,7 +199,9 @@ def test_deploy_says_what_comes_next(project: Path, capsys: pytest.CaptureFixtur
     code, out, err = run(capsys, "deploy")
     assert code == 0, err
     assert out[0].endswith("; publish it with: git push origin gh-pages")
-    assert err == ["note: [report] base_url is empty, so there is no social card and no sitemap"]
+    assert [line.partition(";")[0] for line in err] == [
+        "note: the site does not know its address, so it has no sitemap and no social card"
+    ]
     code, out, _ = run(capsys, "deploy", "--push")
     assert code == 0
     assert out[0].endswith(" holds this site already; pushed to origin")

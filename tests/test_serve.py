@@ -96,6 +96,38 @@ def test_a_site_that_is_replaced_shows_at_once(site: Path, preview: PreviewServe
     assert get(preview, "/")[2] == b"new"
 
 
+@pytest.fixture
+def below(site: Path) -> Iterator[PreviewServer]:
+    """A preview of the site as it will be below a path of its host."""
+    page = b'<link href="https://example.org/reports/cnn/assets/site.css"><a href="https://example.org/reports/cnn2">'
+    (site / "404.html").write_bytes(page)
+    with server(site, address="https://example.org/reports/cnn") as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def test_a_site_for_a_path_is_below_that_path(below: PreviewServer) -> None:
+    assert below.url == f"http://127.0.0.1:{below.server_port}/reports/cnn/"
+    assert get(below, "/reports/cnn/") == get(below, "/reports/cnn/index.html")
+    assert get(below, "/reports/cnn/assets/a.js?v=1") == (200, "text/javascript; charset=utf-8", b"'use strict'")
+    assert get(below, "/reports/cnn")[0] == 301  # with a slash at its end
+    assert get(below, "/")[0] == 302
+    for path in ("/index.html", "/assets/a.js", "/reports/", "/reports/cnn2/", "/reports/cnnindex.html"):
+        status, _, content = get(below, path)
+        assert (status, b"site.css" in content) == (404, False)  # the host's, not ours
+    assert get(below, "/__reload.js")[0] == 200
+
+
+def test_the_page_for_lost_visitors_needs_no_host_but_this_one(below: PreviewServer) -> None:
+    status, _, content = get(below, "/reports/cnn/none/at/all")
+    assert (status, content.decode()) == (
+        404, f'<link href="{below.url}assets/site.css"><a href="https://example.org/reports/cnn2">',
+    )  # fmt: skip
+
+
 def test_only_this_machine_is_answered(preview: PreviewServer) -> None:
     assert preview.server_address[0] == "127.0.0.1"
     assert preview.url == f"http://127.0.0.1:{preview.server_port}/"

@@ -57,6 +57,12 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys(_Site(files).findings()))  # a menu may lead to a missing page twice
 
 
+def address(files: Mapping[str, bytes]) -> str:
+    """Where the site says that it is published, as its first page's canonical address; "" where it does not."""
+    canonical = parsed(START, files.get(START, b"")).canonical
+    return canonical.removesuffix(START).rstrip("/") if canonical.startswith(("https://", "http://")) else ""
+
+
 def require(files: Mapping[str, bytes], what: str, say: Callable[[str], None]) -> None:
     """Nothing where no visitor would meet anything broken.
 
@@ -99,8 +105,7 @@ class _Site:
         self.lower = {path.casefold(): path for path in files}
         self.folders = {folder for path in files for folder in _parents(path)}
         self.documents = {path: parsed(path, content) for path, content in files.items() if is_parsed(path)}
-        start = self.documents.get(START, Document()).canonical
-        self.base = start.removesuffix(START).rstrip("/") if start.startswith("http") else ""
+        self.base = address(files)
 
     def findings(self) -> Iterator[Finding]:
         if START not in self.files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -158,6 +159,34 @@ def test_results_are_what_evaluate_wrote(project: Path, site: Path) -> None:
             assert told["confusion"] == measured["splits"][split]["confusion"]
             assert told["top1"] == pytest.approx(measured["splits"][split]["top1"], abs=1e-4)
             assert sum(map(sum, told["confusion"])) == {"train": 54, "validation": 6, "test": 18}[split]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_serve_shows_a_changed_word_without_being_asked(copy: Path) -> None:
+    """As a browser sees it: the preview tells of another build, and the page has the new word."""
+    report = copy / "report.toml"
+    command = [sys.executable, "-u", "-m", "generator", "serve", "--config", str(report), "--offline"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        try:
+            assert run.stdout is not None
+            address = urlsplit(next(word for word in run.stdout.readline().split() if word.startswith("http://")))
+
+            def get(path: str) -> str:
+                connection = http.client.HTTPConnection(address.netloc, timeout=10)
+                connection.request("GET", path)
+                return connection.getresponse().read().decode()
+
+            before = get("/__build")
+            assert "Shapes &amp;" in get("/")
+            report.write_text(report.read_text().replace("Shapes &", "Forms &"))
+            ends = time.monotonic() + 120
+            while get("/__build") in ("", before) and time.monotonic() < ends:
+                time.sleep(0.2)
+            assert "Forms &amp;" in get("/")
+            run.send_signal(signal.SIGINT)
+            assert "a file has changed: building the site anew" in run.communicate(timeout=60)[0]
+        finally:
+            run.kill()
 
 
 def test_unchanged_build_imports_no_torch_and_writes_nothing(project: Path, site: Path) -> None:
