@@ -224,6 +224,21 @@ def test_confusion_words_and_table() -> None:
     assert row[1 + table.head[1:].index("lion")] == 70.0
 
 
+def test_the_matrices_of_the_other_parts_list_each_class_s_mistakes() -> None:
+    figure = by_id(exhibits.evaluation(synthetic.network("net", "Net", [])))["net-confusion-train"]
+    assert figure.table is not None
+    assert figure.data is not None
+    assert figure.table.head == ("true class", "right, %", "taken for, %")
+    told = {row[0]: row[1:] for row in figure.table.rows}
+    assert told == {
+        "bee": (60.0, "lion 20.0, pizza 10.0, koala 10.0"),
+        "koala": (90.0, "lion 10.0"),
+        "lion": (70.0, "bee 30.0"),
+        "pizza": (100.0, "–"),
+    }
+    assert {len(row) for row in figure.data.rows} == {5}  # in the files of numbers it is whole
+
+
 def test_seriation_puts_confused_classes_together() -> None:
     confusion = np.zeros((6, 6), np.int64)
     np.fill_diagonal(confusion, 10)

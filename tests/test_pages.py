@@ -665,8 +665,14 @@ def test_addresses_are_absolute_only_with_a_base_url() -> None:
     found = pages(files)
     links = {a["rel"]: a["href"] for a in found["data.html"].every("link")}
     assert links["canonical"] == "https://example.org/report/data.html"
+    # The first photo's page has two addresses, of which one counts.
+    for path, counts in (("grad-cam-bee", "grad-cam"), ("grad-cam", "grad-cam"), ("grad-cam-koala", "grad-cam-koala")):
+        links = {a["rel"]: a["href"] for a in found[f"{path}.html"].every("link")}
+        assert links["canonical"] == f"https://example.org/report/{counts}.html"
+    titles = [m["content"] for page in found.values() for m in page.every("meta") if m.get("property") == "og:title"]
+    assert len(set(titles)) == len(titles) > 20
     assert {"https://example.org/report/index.html"} <= {a["href"] for a in found["404.html"].every("a")}
-    listed = {path for path in found if path != "404.html"}
+    listed = {path for path in found if path not in ("404.html", "grad-cam-bee.html", "feature-maps-bee.html")}
     assert {f"https://example.org/report/{path}" for path in listed} == set(
         re.findall("<loc>(.*?)</loc>", files["sitemap.xml"].decode())
     )

@@ -39,6 +39,6 @@ def framed(
     )
 
 
-def charted(figure_id: str, chart: Chart, *, alt: str, caption: str, table: Table) -> Figure:
+def charted(figure_id: str, chart: Chart, *, alt: str, caption: str, table: Table, data: Table | None = None) -> Figure:
     """One inline chart and the numbers behind it."""
-    return Figure(figure_id, alt, caption, chart.width, chart.height, svg=chart.svg, table=table)
+    return Figure(figure_id, alt, caption, chart.width, chart.height, svg=chart.svg, table=table, data=data)

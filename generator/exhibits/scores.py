@@ -25,7 +25,7 @@ def evaluation(network: Network) -> tuple[Figure, ...]:
     unseen = next((found.splits[split] for split in ("test", "validation") if split in found.splits), None)
     scores = unseen or next(iter(found.splits.values()))
     order = seriation(scores.confusion)
-    matrices = [_confusion(network, found, split, order) for split in found.splits]
+    matrices = [_confusion(network, found, split, order, split == scores.split) for split in found.splits]
     return (*matrices, _reliability(network, scores, found.temperature), _per_class(network, found, scores))
 
 
@@ -53,7 +53,8 @@ def seriation(confusion: Counts) -> NDArray[np.int64]:
     return forward if list(forward).index(0) < (count + 1) // 2 else forward[::-1].copy()
 
 
-def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[np.int64]) -> Figure:
+def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[np.int64], cells: bool) -> Figure:
+    """One split's matrix; its table has a cell each, or, since that is a thousand, a row a class with its mistakes."""
     figure_id = f"{network.id}-confusion-{split}"
     scores, images = found.splits[split], SPLITS.get(split, split)
     totals = np.maximum(scores.confusion.sum(axis=1, keepdims=True), 1)
@@ -76,8 +77,20 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
     rows = tuple(
         (name, *(round(float(share) * 100, 1) for share in row)) for name, row in zip(names, shares, strict=True)
     )
-    table = Table(("true \\ predicted, %", *names), rows)
-    return charted(figure_id, grids.matrix(figure_id, alt, names, shares), alt=alt, caption=caption, table=table)
+    whole = Table(("true \\ predicted, %", *names), rows)
+    chart = grids.matrix(figure_id, alt, names, shares)
+    table = whole if cells else _mistaken(names, shares)
+    return charted(figure_id, chart, alt=alt, caption=caption, table=table, data=whole)
+
+
+def _mistaken(names: Sequence[str], shares: Floats) -> Table:
+    """Of each class what is right, and what else it is taken for, most often first."""
+    rows = []
+    for index, (name, row) in enumerate(zip(names, shares, strict=True)):
+        others = [other for other in np.argsort(-row, kind="stable") if row[other] > 0 and other != index]
+        taken = ", ".join(f"{names[other]} {row[other] * 100:.1f}" for other in others)
+        rows.append((name, round(float(row[index]) * 100, 1), taken or "–"))
+    return Table(("true class", "right, %", "taken for, %"), tuple(rows))
 
 
 def _reliability(network: Network, scores: SplitScores, temperature: float) -> Figure:

@@ -15,7 +15,7 @@ from generator.figures import raster
 from generator.photos import square
 from generator.records import ConvLayer, Explanation, Figure, LayerPatches, Network, Photo, Pixels, Table
 
-TILE = 36  # stored pixels of a patch, at most: larger ones are made smaller
+TILE = 32  # stored pixels of a patch, at most: larger ones are made smaller
 ACROSS = 3  # patches, and slices of weights, side by side in one unit's picture
 GAP = 2  # between patches that were made smaller; between others one of their own pixels
 SHARP = 12  # patches up to this size are stored without loss, for their pixels are seen one by one

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from jinja2 import Environment
 
@@ -36,6 +35,7 @@ JUDGED, MISTAKES = "evaluation", "evaluation-mistakes.html"
 # Runs a network in the browser: left out, with what it alone loads, where the report has none that can.
 LIVE, LIVE_FILES = "try", ("engine.js", "inside.js", "photos.js", "try.js", "try.css")
 STATIC = (".css", ".js")
+CANONICAL = re.compile('<link rel="canonical" href="([^"]+)">')
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,15 @@ def render(
     files |= _layers(pages, named[LAYERED], spoken[LAYERED], portraits)
     files |= _mistakes(pages, named[JUDGED], spoken[JUDGED], portraits)
     # Served at any depth, so that only an absolute address would be right everywhere.
-    files["404.html"] = _filled(pages, "404.html", root=f"{config.report.base_url}/" if config.report.base_url else "")
+    files["404.html"] = _filled(
+        pages, "404.html", "404.html", root=f"{config.report.base_url}/" if config.report.base_url else ""
+    )
     files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures)
     files["results.json"] = results(report, portraits, figures["teaser"].alt if "teaser" in figures else "")
     files["robots.txt"] = _robots(config.report.base_url)
     files[".nojekyll"] = b""
     if config.report.base_url:
-        files["sitemap.xml"] = _sitemap(config.report.base_url, files)
+        files["sitemap.xml"] = _sitemap(files)
     return files
 
 
@@ -138,8 +140,19 @@ def _pages(
         "previous": story[place - 1] if place else None,
         "next": story[place + 1] if place + 1 < len(story) else None,
     }
+    # The page without a photo in its name shows the first one: two addresses of one page.
+    first = photos[0] if photos else None
     return {
-        path: _filled(pages, page.href, root="", address=path, page=page, words=spoken, sample=photo, **around)
+        path: _filled(
+            pages,
+            page.href,
+            path,
+            canonical=page.href if photo is first else path,
+            page=page,
+            words=spoken,
+            sample=photo,
+            **around,
+        )
         for path, photo in shown.items()
     }
 
@@ -155,16 +168,14 @@ def _layers(pages: Environment, page: Page, spoken: words.Words, portraits: tupl
             "previous": shown[place - 1] if place else None,
             "next": shown[place + 1] if place + 1 < len(shown) else None,
         }
-        files[layer.href] = _filled(pages, LAYER, root="", address=layer.href, page=page, words=spoken, **variables)
+        files[layer.href] = _filled(pages, LAYER, layer.href, page=page, words=spoken, **variables)
     return files
 
 
 def _mistakes(pages: Environment, page: Page, spoken: words.Words, portraits: tuple[Portrait, ...]) -> dict[str, bytes]:
     """A page for each network that got test images wrong."""
     return {
-        one.confusions_href: _filled(
-            pages, MISTAKES, root="", address=one.confusions_href, page=page, words=spoken, network=one
-        )
+        one.confusions_href: _filled(pages, MISTAKES, one.confusions_href, page=page, words=spoken, network=one)
         for one in portraits
         if one.confusions
     }
@@ -175,10 +186,11 @@ def _source(pages: Environment, name: str) -> str:
         return pages.loader.get_source(pages, name)[0] if pages.loader else ""
 
 
-def _filled(pages: Environment, name: str, **variables: Any) -> bytes:
+def _filled(pages: Environment, name: str, path: str, **variables: Any) -> bytes:
+    """The page at `path` from the template `name`."""
+    variables = {"root": "", "address": path, "canonical": path, "source_path": source_path(path), **variables}
     with words.located([*pages.globals, *variables]):
-        html = pages.get_template(name).render(source_path=source_path(variables.get("address", "")), **variables)
-        return _compact(html).encode()
+        return _compact(pages.get_template(name).render(**variables)).encode()
 
 
 def _compact(html: str) -> str:
@@ -211,9 +223,11 @@ def _static(templates: Sequence[Path], without: Sequence[str]) -> dict[str, byte
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        content = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: expected a style or script that can be read ({error.strerror or error})") from None
+    # A seventh of a style's bytes is indentation.
+    return re.sub(rb"\s*\n\s*", b"\n", content) if file.suffix == ".css" else content
 
 
 def _robots(base_url: str) -> bytes:
@@ -221,10 +235,11 @@ def _robots(base_url: str) -> bytes:
     return f"User-agent: *\nAllow: /\n{sitemap}".encode()
 
 
-def _sitemap(base_url: str, files: Mapping[str, bytes]) -> bytes:
+def _sitemap(files: Mapping[str, bytes]) -> bytes:
     """Every page by its canonical address."""
-    listed = [path for path in files if path.endswith(".html") and path != "404.html"]
-    addresses = "".join(f"<url><loc>{escape(f'{base_url}/{path}')}</loc></url>\n" for path in listed)
+    named = [CANONICAL.search(data.decode()) for path, data in files.items() if path.endswith(".html")]
+    listed = dict.fromkeys(found[1] for found in named if found)
+    addresses = "".join(f"<url><loc>{address}</loc></url>\n" for address in listed)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{addresses}</urlset>\n'

@@ -5,6 +5,7 @@ https://chromedevtools.github.io/devtools-protocol/
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -121,6 +122,11 @@ class Tab:
                 "Input.dispatchKeyEvent", self.session, type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key]
             )
 
+    def printed(self) -> bytes:
+        """The page as a PDF of A4 sheets."""
+        found = self.browser.call("Page.printToPDF", self.session, paperWidth=8.27, paperHeight=11.69)
+        return base64.b64decode(found["data"])
+
     def close(self) -> None:
         """Close the tab."""
         self.browser.call("Target.closeTarget", targetId=self.target)
@@ -139,8 +145,10 @@ class Tab:
         self.browser.events.clear()
 
 
-def open_page(browser: Browser, url: str, *, width: int = 1280, dark: bool = False, scripts: bool = True) -> Tab:
-    """A tab that has loaded `url`."""
+def open_page(
+    browser: Browser, url: str, *, width: int = 1280, dark: bool = False, scripts: bool = True, media: str = ""
+) -> Tab:
+    """A tab that has loaded `url`; `media` is what it is shown on, "print" or, if left out, a screen."""
     target = browser.call("Target.createTarget", url="about:blank")["targetId"]
     session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
     for domain in ("Page", "Runtime", "Network", "Log"):
@@ -152,7 +160,7 @@ def open_page(browser: Browser, url: str, *, width: int = 1280, dark: bool = Fal
         {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
         {"name": "prefers-reduced-motion", "value": "reduce"},
     ]
-    browser.call("Emulation.setEmulatedMedia", session, features=features)
+    browser.call("Emulation.setEmulatedMedia", session, media=media, features=features)
     browser.call("Emulation.setScriptExecutionDisabled", session, value=not scripts)
     browser.events.clear()
     browser.call("Page.navigate", session, url=url)

@@ -12,8 +12,12 @@ from tests.browser import devtools
 from tests.sites import PAGES
 
 FIRST_LOAD = 300 * 1024
-TEXT = "document.body.innerText.length"
-SEEN = "[...document.images].filter(image => image.checkVisibility({visibilityProperty: true})).length"
+# What a visitor reads and sees, but for what only scripts can use: switches, sliders, the values under the pointer.
+SHOWN = """(function () {
+    for (const part of document.querySelectorAll("#theme, .controls, .tip")) part.remove();
+    const seen = [...document.images].filter((image) => image.checkVisibility({ visibilityProperty: true }));
+    return [document.body.innerText.split(/\\s+/), seen.map((image) => image.getAttribute("src"))];
+})()"""
 
 pytestmark = pytest.mark.browser
 
@@ -53,11 +57,16 @@ def test_reads_the_same_without_scripts(chrome: devtools.Browser, site: Path, na
     shown = []
     for scripts in (True, False):
         page = devtools.open_page(chrome, (site / f"{name}.html").as_uri(), scripts=scripts)
-        shown.append((page.evaluate(TEXT), page.evaluate(SEEN)))
+        shown.append(page.evaluate(SHOWN))
         page.close()
     (text, images), (plain_text, plain_images) = shown
-    assert plain_text >= 0.9 * text
-    assert plain_images >= images
+    if name == "try":  # the network runs in one and a worked example stands in the other
+        assert len(plain_text) >= 0.9 * len(text)
+        assert len(plain_images) >= len(images)
+    else:
+        assert plain_text == text
+        assert plain_images == images
+    assert len(plain_text) > 20
 
 
 def test_dark_and_reduced_motion(chrome: devtools.Browser, site: Path) -> None:
@@ -115,11 +124,11 @@ def test_any_class_can_be_laid_over_the_photo(chrome: devtools.Browser, site: Pa
     page.evaluate("document.activeElement.click()")
     address = page.evaluate("location.href")
     page.close()
-    assert address.endswith("grad-cam-slice.html#cnn-cam-slice-all-koala")
+    assert address.endswith("grad-cam-slice.html#cnn-for-koala")
     again = devtools.open_page(chrome, address)
     assert again.evaluate(pressed) == "koala"
     assert 100 <= again.evaluate("document.querySelector('.every .stack').getBoundingClientRect().bottom") <= 900
-    again.evaluate("location.hash = 'cnn-cam-slice-all-bee'")
+    again.evaluate("location.hash = 'cnn-for-bee'")
     again.evaluate("new Promise(done => setTimeout(done, 100))")
     assert again.evaluate(pressed) == "bee"
     again.close()
