@@ -19,10 +19,10 @@ TILE = 32  # stored pixels of a patch, at most: larger ones are made smaller
 ACROSS = 3  # patches, and slices of weights, side by side in one unit's picture
 GAP = 2  # between patches that were made smaller; between others one of their own pixels
 SHARP = 12  # patches up to this size are stored without loss, for their pixels are seen one by one
-QUALITY = 28  # of the others: there are twenty thousand, and a site has 20 MiB
+QUALITY = 24  # of the others: there are twenty thousand, and a site has 20 MiB
 PADDING = (138, 138, 134, 60)  # where a unit looks beyond the image's edge: a veil over the page's ground
 PREVIEW = 12  # channels in a layer's preview
-PART = 64  # stored pixels of a patch and of a map among the contributions
+PART = 64  # stored pixels of a patch and of a map among the contributions, and of a patch in a preview
 PART_GAP = 4
 PART_QUALITY = 70
 VEIL = (0.6, 0.8)  # opacity of a map over the grey photo, where it is lowest and highest
@@ -211,7 +211,7 @@ def _preview(network: Network, layer: ConvLayer, patches: LayerPatches, seen: _S
     chosen = _varied(patches)
     found = [_best(seen, patches, channel) for channel in chosen]
     size = layer.receptive_field
-    side, gap = min(size, TILE), GAP if size > TILE else 1
+    side, gap = min(size, PART), GAP if size > TILE else 1
     tiles = [shrunk(patch, side) for patch in found if patch is not None]
     pixels = _laid(tiles, side, max(1, len(tiles)), gap)
     alt = (
@@ -219,7 +219,14 @@ def _preview(network: Network, layer: ConvLayer, patches: LayerPatches, seen: _S
         f"pixels each, from {network.examined.said}: channels {listed([str(channel) for channel in chosen])}."
     )
     caption = f"The strongest patch of channels {listed([str(channel) for channel in chosen])}."
-    return framed(f"{prefix}-preview", pixels, alt=alt, caption=caption, quality=_quality(size), pixelated=size <= TILE)
+    return framed(
+        f"{prefix}-preview",
+        pixels,
+        alt=alt,
+        caption=caption,
+        quality=_quality(size, PART_QUALITY),
+        pixelated=size <= TILE,
+    )
 
 
 def _varied(patches: LayerPatches) -> list[int]:
@@ -244,8 +251,8 @@ def _laid(tiles: Sequence[Pixels | None], side: int, across: int, gap: int) -> P
     return raster.compose(max(1, -(-len(tiles) // across)) * step - gap, across * step - gap, panels)
 
 
-def _quality(size: int) -> int | None:
-    return None if size <= SHARP else QUALITY
+def _quality(size: int, quality: int = QUALITY) -> int | None:
+    return None if size <= SHARP else quality
 
 
 def _pair(patch: Pixels | None, explanation: Explanation, activations: np.ndarray, most: float) -> Pixels:

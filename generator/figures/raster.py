@@ -232,9 +232,9 @@ def compose(
 
 def webp(pixels: Pixels, quality: int | None = None) -> bytes:
     """WebP: lossless for flat figures (`quality` None), else at that quality of 0 to 100, for photos."""
-    # Method 4 costs a photo twice the time of method 2 and saves 3 % of its bytes.
-    options: dict[str, Any] = {"lossless": True, "method": 4} if quality is None else {"quality": quality, "method": 2}
-    return _encoded(pixels, "WEBP", **options)
+    # Method 4 costs a photo twice the time of method 2 and saves 3 to 7 % of its bytes; 6 costs ten times that.
+    options: dict[str, Any] = {"lossless": True} if quality is None else {"quality": quality}
+    return _encoded(pixels, "WEBP", method=4, **options)
 
 
 def png(pixels: Pixels) -> bytes:
