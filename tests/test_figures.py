@@ -358,6 +358,13 @@ def test_class_without_any_value_is_still_named() -> None:
     assert "a" in texts(chart.svg)
 
 
+def test_lines_that_are_painted_alike_are_one_path() -> None:
+    values = [("recall", np.array([0.5, 0.75, 1])), ("precision", np.array([0.25, 0.5, 0.5]))]
+    chart = charts.dot_plot("d", "alt", ["a", "b", "c"], values)
+    joined = [path.get("d", "") for path in elements(chart.svg, "path") if path.get("stroke-opacity") == "0.45"]
+    assert [data.count("M") for data in joined] == [3]
+
+
 def test_matrix_paints_right_and_wrong_and_leaves_zeros_empty() -> None:
     chart = grids.matrix("m", "alt", ["a", "b"], np.array([[0.75, 0.25], [0.0, 1.0]]))
     right, wrong = (

@@ -75,7 +75,7 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
         f"are seen; empty: never. Classes that are confused stand together. {sentence(finding)}."
     )
     rows = tuple(
-        (name, *(round(float(share) * 100, 1) for share in row)) for name, row in zip(names, shares, strict=True)
+        (name, *(round(float(share) * 100, 1) or 0 for share in row)) for name, row in zip(names, shares, strict=True)
     )
     whole = Table(("true \\ predicted, %", *names), rows)
     chart = grids.matrix(figure_id, alt, names, shares)

@@ -99,13 +99,12 @@ def _hairlines(chart: ET.Element, gutter: float, cell: float, count: int) -> Non
 
 def _names(chart: ET.Element, names: Sequence[str], gutter: float, cell: float) -> None:
     size = min(10.0, cell)
-    left = add(chart, "g", font_size=size, text_anchor="end")
-    above = add(chart, "g", font_size=size)
+    left = add(chart, "g", font_size=size, text_anchor="end", transform=f"translate({short(gutter - 5)})")
+    above = add(chart, "g", font_size=size, transform=f"translate(0 {short(gutter - 5)}) rotate(-90)")
     for index, name in enumerate(names):
         middle = gutter + cell * (index + 0.5) + 0.35 * size
-        add(left, "text", x=gutter - 5, y=middle).text = shorten(name)
-        turned = f"translate({short(middle)} {short(gutter - 5)}) rotate(-90)"
-        add(above, "text", transform=turned).text = shorten(name)
+        for group in (left, above):
+            add(group, "text", y=middle).text = shorten(name)
     corner = add(chart, "g", font_size=10, fill_opacity=0.75, text_anchor="end")
     add(corner, "text", x=gutter - 5, y=gutter - 18).text = "predicted →"
     add(corner, "text", x=gutter - 5, y=gutter - 5).text = "true ↓"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # Blue, vermilion and bluish green of Okabe and Ito 2008 (told apart by colour-blind readers) and a purple; each has a
@@ -130,9 +130,19 @@ def _take(source: ET.Element, parent: ET.Element, colour: str, names: _Names) ->
         for child in source:
             _take(child, target, colour, names)
         return
-    copy = ET.SubElement(parent, tag, _attributes(source, colour, names))
+    attributes = _attributes(source, colour, names)
+    last = parent[-1] if len(parent) else None
+    if last is not None and tag == last.tag == "path" and _alike(attributes, last.attrib):
+        last.attrib["d"] += attributes["d"]  # the lines of a dot plot and those of a grid are many
+        return
+    copy = ET.SubElement(parent, tag, attributes)
     if tag == "text":
         copy.text = re.sub(r"^@(\d+)$", lambda match: names.words[int(match[1])], source.text or "")
+
+
+def _alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two paths are painted alike, as lines."""
+    return one.get("fill") == "none" and {**one, "d": ""} == {**other, "d": ""}
 
 
 def _attributes(source: ET.Element, colour: str, names: _Names) -> dict[str, str]:
