@@ -225,10 +225,11 @@ def test_confusion_words_and_table() -> None:
 
 
 def test_the_matrices_of_the_other_parts_list_each_class_s_mistakes() -> None:
+    """The three most frequent ones."""
     figure = by_id(exhibits.evaluation(synthetic.network("net", "Net", [])))["net-confusion-train"]
     assert figure.table is not None
     assert figure.data is not None
-    assert figure.table.head == ("true class", "right, %", "taken for, %")
+    assert figure.table.head == ("true class", "right, %", "most often taken for, %")
     told = {row[0]: row[1:] for row in figure.table.rows}
     assert told == {
         "bee": (60.0, "lion 20.0, pizza 10.0, koala 10.0"),

@@ -14,7 +14,7 @@ from generator.figures.charts import Bins
 from generator.records import Counts, Evaluation, Figure, Floats, Network, SplitScores, Table
 
 SPLITS = {"train": "training images", "validation": "validation images", "test": "test images"}
-NAMED_PAIRS = 3  # confusions that text alternative and caption name
+NAMED_PAIRS = 3  # confusions that text alternative and caption name, and a row of a class
 
 
 def evaluation(network: Network) -> tuple[Figure, ...]:
@@ -54,7 +54,7 @@ def seriation(confusion: Counts) -> NDArray[np.int64]:
 
 
 def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[np.int64], cells: bool) -> Figure:
-    """One split's matrix; its table has a cell each, or, since that is a thousand, a row a class with its mistakes."""
+    """One split's matrix; its table has all `cells`, or a row a class with its most frequent mistakes."""
     figure_id = f"{network.id}-confusion-{split}"
     scores, images = found.splits[split], SPLITS.get(split, split)
     totals = np.maximum(scores.confusion.sum(axis=1, keepdims=True), 1)
@@ -84,13 +84,13 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
 
 
 def _mistaken(names: Sequence[str], shares: Floats) -> Table:
-    """Of each class what is right, and what else it is taken for, most often first."""
+    """Of each class what is right, and what else it is most often taken for."""
     rows = []
     for index, (name, row) in enumerate(zip(names, shares, strict=True)):
         others = [other for other in np.argsort(-row, kind="stable") if row[other] > 0 and other != index]
-        taken = ", ".join(f"{names[other]} {row[other] * 100:.1f}" for other in others)
+        taken = ", ".join(f"{names[other]} {row[other] * 100:.1f}" for other in others[:NAMED_PAIRS])
         rows.append((name, round(float(row[index]) * 100, 1), taken or "–"))
-    return Table(("true class", "right, %", "taken for, %"), tuple(rows))
+    return Table(("true class", "right, %", "most often taken for, %"), tuple(rows))
 
 
 def _reliability(network: Network, scores: SplitScores, temperature: float) -> Figure:
