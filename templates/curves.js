@@ -1,4 +1,5 @@
-// Curves that show their values: the numbers of the epoch under the pointer. They also stand in the table below each chart.
+// Curves that show their values: the numbers of the epoch under the pointer, or of the one that the arrow keys lead to.
+// They also stand in the table below each chart.
 "use strict";
 (function () {
   for (const chart of document.querySelectorAll("svg[data-plot]")) {
@@ -14,14 +15,28 @@
     line.setAttribute("stroke-opacity", "0.5");
     const tip = document.createElement("p");
     tip.className = "caption tip";
+    tip.setAttribute("role", "status");
     chart.after(tip);
+    chart.setAttribute("tabindex", "0");
+    let at = null; // the epoch that is told
 
     function show(event) {
       const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
-      const share = Math.min(1, Math.max(0, (point.x - left) / (right - left)));
-      const epoch = Math.round(first + share * (last - first));
+      tell(Math.round(first + ((point.x - left) / (right - left)) * (last - first)));
+    }
+
+    function step(event) {
+      const wanted = { ArrowLeft: (at ?? last + 1) - 1, ArrowRight: (at ?? first - 1) + 1, Home: first, End: last }[event.key];
+      if (wanted === undefined) return;
+      event.preventDefault();
+      tell(wanted);
+    }
+
+    function tell(wanted) {
+      const epoch = Math.min(last, Math.max(first, wanted));
       const row = rows.get(epoch);
       if (!row) return;
+      at = epoch;
       const x = left + ((epoch - first) / (last - first)) * (right - left);
       line.setAttribute("d", "M" + x + " 24V" + (chart.viewBox.baseVal.height - 38));
       chart.append(line);
@@ -31,10 +46,13 @@
     function hide() {
       line.remove();
       tip.textContent = "";
+      at = null;
     }
 
     chart.addEventListener("pointermove", show);
     chart.addEventListener("pointerdown", show); // touch: a tap
     chart.addEventListener("pointerleave", hide);
+    chart.addEventListener("keydown", step);
+    chart.addEventListener("blur", hide);
   }
 })();

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -225,6 +227,53 @@ def test_encoding_is_deterministic_and_without_metadata(encode: Callable[[NDArra
     opened = Image.open(io.BytesIO(first))
     assert opened.size == (30, 40)
     assert not {"exif", "icc_profile", "xmp", "comment"} & set(opened.info)
+
+
+# Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113: linear RGB as it looks without one kind of cone.
+SIGHT = {
+    "full": np.eye(3),
+    "no long cones": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "no middle cones": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "no short cones": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
+}
+
+
+def lab(colour: str, sight: str) -> NDArray[np.float64]:
+    """CIELAB of a colour as it looks to somebody, for D65."""
+    share = np.frombuffer(bytes.fromhex(colour[1:]), np.uint8) / 255
+    line = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(xyz @ np.clip(SIGHT[sight] @ line, 0.009, 1) / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def page_series(dark: bool) -> list[str]:
+    """The colours of the series as site.css changes them."""
+    css = (Path(__file__).parent.parent / "templates" / "site.css").read_text()
+    changed = dict(re.findall(r"\.series-(\d) \{\s*color: light-dark\(([^)]+)\)", css))
+    assert changed
+    pairs = [changed.get(str(number), f"{colour}, {colour}") for number, colour in enumerate(svg.SERIES, start=1)]
+    return [pair.split(", ")[dark] for pair in pairs]
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_series_are_told_apart_by_everybody(sight: str) -> None:
+    """By 20 units of CIELAB; 2.3 are a just noticeable difference."""
+    for colours in ([*svg.SERIES], page_series(dark=False), page_series(dark=True)):
+        seen = [lab(colour, sight) for colour in colours]
+        for one, other in itertools.combinations(seen, 2):
+            assert np.linalg.norm(one - other) >= 20
+
+
+def test_the_pages_series_are_seen_on_their_grounds() -> None:
+    assert min(contrast(colour, "#fcfbf8") for colour in page_series(dark=False)) >= 3
+    assert min(contrast(colour, "#14161a") for colour in page_series(dark=True)) >= 3
 
 
 @pytest.mark.parametrize("ground", ["#fcfbf8", "#14161a"])

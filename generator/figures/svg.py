@@ -12,9 +12,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# Blue, vermilion and bluish green of Okabe and Ito 2008 (told apart by colour-blind readers) and a purple; each has a
-# contrast of at least 3 both on #fcfbf8 and on #14161a (WCAG 2.2, 1.4.11).
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#a8579b")
+# Blue and vermilion of Okabe and Ito 2008, a green and a pink that nobody takes for them or for one another, whichever
+# cones are missing; each has a contrast of at least 3 both on #fcfbf8 and on #14161a (WCAG 2.2, 1.4.11).
+SERIES = ("#0072b2", "#d55e00", "#779966", "#bb7799")
 TEXT = 11  # units of the words' size
 LONGEST = 20  # characters of a name inside a chart; tables have the whole
 

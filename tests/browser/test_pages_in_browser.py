@@ -214,6 +214,23 @@ def test_curves_tell_the_values_under_the_pointer(chrome: devtools.Browser, site
     page.close()
 
 
+def test_curves_tell_their_values_to_the_arrow_keys(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "training.html").as_uri())
+    page.evaluate("document.querySelector('svg[data-plot]').focus()")
+    tip = "document.querySelector('.tip').innerText.split(',')[0]"
+    for key, told in (
+        ("ArrowRight", "epoch 1"),
+        ("ArrowRight", "epoch 2"),
+        ("End", "epoch 4"),
+        ("ArrowRight", "epoch 4"),
+    ):
+        page.press(key)
+        assert page.evaluate(tip) == told
+    page.press("Tab")
+    assert page.evaluate(tip) == ""
+    page.close()
+
+
 def test_a_cell_of_the_confusion_matrix_leads_to_its_images(chrome: devtools.Browser, site: Path) -> None:
     page = devtools.open_page(chrome, (site / "evaluation.html").as_uri())
     page.evaluate("document.querySelector('[data-mistakes] th:last-child button').click()")  # sorting moves the rows
