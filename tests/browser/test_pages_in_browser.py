@@ -32,6 +32,7 @@ def test_loads_from_disk_without_a_fault(chrome: devtools.Browser, site: Path, n
     assert page.evaluate("document.querySelectorAll('h1').length") == 1
     page.evaluate("new Promise(done => setTimeout(done, 100))")
     assert not page.problems
+    assert page.evaluate("document.getAnimations().length") == 0  # less motion is asked for
     fetched = [url for url in page.requests if not url.startswith(("data:", "about:"))]
     files = {Path(unquote(urlsplit(url).path)) for url in fetched}
     assert all(url.startswith("file:") for url in fetched)
