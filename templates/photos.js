@@ -25,19 +25,28 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, take 
       refuse(name + " has " + Math.round((width * height) / 1e6) + " million pixels, more than the 50 million that this page takes; make it smaller first.");
     if (Math.max(width, height) > LONGEST * Math.min(width, height))
       refuse(name + " is " + width + " × " + height + ": its sides may be at most 20 to 1; crop it first.");
-    if ((await inks(file)) === 4) refuse(name + " is in the colours of print (CMYK), which browsers show in their own ways; save it in RGB first.");
+    const [inks, bits] = [await inksOf(file), await bitsOf(file)];
+    if (inks === 4) refuse(name + " is in the colours of print (CMYK), which browsers show in their own ways; save it in RGB first.");
+    if (bits === 16) refuse(name + " has 16 bits a colour, which browsers round in their own ways; save it with 8 first.");
     const options = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
     const picture = await createImageBitmap(file, options).catch(() => null);
     if (!picture) refuse(name + " is damaged: this browser could not read it to its end.");
     return [picture, await cut(picture)];
   }
 
+  const part = async (file, at) => new DataView(await file.slice(at, at + 10).arrayBuffer());
+
+  // How many a PNG has (ISO/IEC 15948, 11.2.1); 0 for other files.
+  async function bitsOf(file) {
+    const png = file.size > 33 && (await part(file, 0)).getUint32(0) === 0x89504e47;
+    return png ? (await part(file, 24)).getUint8(0) : 0;
+  }
+
   // How many values a JPEG's pixel has, from its frame's header (ITU-T T.81, B.2.2); 0 for other files.
-  async function inks(file) {
-    const part = async (at) => new DataView(await file.slice(at, at + 10).arrayBuffer());
-    if (file.size < 12 || (await part(0)).getUint16(0) !== 0xffd8) return 0;
+  async function inksOf(file) {
+    if (file.size < 12 || (await part(file, 0)).getUint16(0) !== 0xffd8) return 0;
     for (let at = 2; at + 10 <= file.size; ) {
-      const found = await part(at);
+      const found = await part(file, at);
       const marker = found.getUint16(0);
       if (marker < 0xffc0 || marker === 0xffda) return 0;
       if (marker < 0xffd0 && ![0xffc4, 0xffc8, 0xffcc].includes(marker)) return found.getUint8(9);

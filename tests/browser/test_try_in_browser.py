@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from generator import writer
 from generator.pages import render
@@ -107,6 +110,12 @@ def colours(height: int, width: int) -> Pixels:
     return found.astype(np.uint8)
 
 
+def swapped_profile() -> bytes:
+    """sRGB's colour profile with red and green exchanged: a browser that obeyed it would show other colours."""
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return plain.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+
+
 def pictures(folder: Path) -> dict[str, Path]:
     """Files of many kinds."""
     alpha: NDArray[np.uint8] = np.dstack([colours(90, 120), (np.mgrid[0:90, 0:120][1] * 2).astype(np.uint8)])
@@ -127,7 +136,17 @@ def pictures(folder: Path) -> dict[str, Path]:
         "single": (Image.fromarray(colours(3, 5)[1:2, 2:3]), "png", {}),
         "small": (Image.fromarray(colours(9, 7)), "png", {}),
         "exact": (Image.fromarray(colours(64, 64)), "png", {}),
-        "large": (Image.fromarray(colours(2001, 3001)), "jpg", {"quality": 85}),
+    }
+    made |= {
+        "black-and-white": (Image.fromarray(colours(75, 60)).convert("1"), "png", {}),
+        "grey-alpha": (Image.fromarray(alpha).convert("LA"), "png", {}),
+        "transparent-colour": (Image.fromarray(colours(40, 50)).convert("P"), "png", {"transparency": 7}),
+        "bitmap": (Image.fromarray(colours(51, 70)), "bmp", {}),
+        "gif": (Image.fromarray(colours(51, 70)), "gif", {}),
+        "interlaced": (Image.fromarray(colours(88, 70)), "webp", {"lossless": True, "exact": True}),
+        "progressive": (Image.fromarray(colours(88, 70)), "jpg", {"progressive": True, "quality": 70}),
+        "with-a-profile": (Image.fromarray(colours(88, 70)), "png", {"icc_profile": swapped_profile()}),
+        "jpeg-with-a-profile": (Image.fromarray(colours(88, 70)), "jpg", {"icc_profile": swapped_profile()}),
     }
     files = {}
     for name, (image, kind, options) in made.items():
@@ -138,6 +157,9 @@ def pictures(folder: Path) -> dict[str, Path]:
         exif[0x0112] = turn  # orientation
         files[f"turned-{turn}"] = folder / f"turned-{turn}.jpg"
         Image.fromarray(colours(90, 140 if turn % 2 else 240)).save(files[f"turned-{turn}"], exif=exif, quality=92)
+    exif[0x0112] = 6  # as a phone saves what it was held upright for
+    files["large"] = folder / "large.jpg"
+    Image.fromarray(colours(3024, 4032)).save(files["large"], exif=exif, quality=85)
     return files
 
 
@@ -173,11 +195,26 @@ def test_what_is_no_photo_gets_a_sentence(tab: devtools.Tab, tmp_path: Path) -> 
     (tmp_path / "words.jpg").write_text("no image at all")
     Image.new("1", (10001, 10000)).save(tmp_path / "huge.png")
     Image.new("L", (1000, 40)).save(tmp_path / "strip.png")
+    Image.new("CMYK", (40, 30)).save(
+        tmp_path / "print.jpg", icc_profile=bytes(200_000)
+    )  # which stands before the frame
+    Image.fromarray(np.full((30, 40), 300, np.uint16)).save(tmp_path / "deep.png")
+    (tmp_path / "lines.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0"/></svg>'
+    )
+    (tmp_path / "cut.gif").write_bytes(b"GIF89a" + bytes(20))
+    Image.fromarray(colours(200, 200)).save(tmp_path / "half.jpg")
+    (tmp_path / "half.jpg").write_bytes((tmp_path / "half.jpg").read_bytes()[:3000])
     for name, words in {
         "empty.png": "empty.png is empty: it has 0 bytes.",
         "words.jpg": "words.jpg is no image that this browser can read.",
         "huge.png": "huge.png has 100 million pixels, more than the 50 million",
         "strip.png": "strip.png is 1000 × 40: its sides may be at most 20 to 1",
+        "print.jpg": "print.jpg is in the colours of print (CMYK)",
+        "deep.png": "deep.png has 16 bits a colour",
+        "lines.svg": "lines.svg is a drawing in SVG",
+        "cut.gif": "cut.gif is no image that this browser can read.",
+        "half.jpg": "half.jpg is damaged",
     }.items():
         give(tab, tmp_path / name)
         until(tab, f"{STATUS}.startsWith({json.dumps(words)})")
@@ -411,6 +448,72 @@ def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
             f"{{ key: '{key}', shiftKey: {str(bool(shift)).lower()} }})); 0"
         )
         assert tab.evaluate(fields) == list(wanted), key
+
+
+POLICY = (
+    "default-src 'none'; connect-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+class Strict(http.server.SimpleHTTPRequestHandler):
+    """A static host with a strict policy, which says that scripts are UTF-8 as most hosts do."""
+
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript; charset=utf-8"}  # noqa: RUF012
+
+    def end_headers(self) -> None:
+        """The policy with each answer."""
+        self.send_header("Content-Security-Policy", POLICY)
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is said."""
+
+
+@pytest.fixture(scope="module")
+def host(site: Path) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Strict, directory=str(site))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_over_http_with_a_strict_policy_it_answers_as_from_a_file(
+    chrome: devtools.Browser, tab: devtools.Tab, host: str, tmp_path: Path
+) -> None:
+    Image.fromarray(colours(90, 140)).save(tmp_path / "a.png")
+    served = devtools.open_page(chrome, f"{host}/try.html")
+    answers = []
+    for one in (tab, served):
+        until(one, f"{STATUS}.startsWith('Bee: ')")
+        give(one, tmp_path / "a.png")
+        until(one, f"{STATUS}.startsWith('a.png: ')")
+        answers.append(one.evaluate("document.body.innerText"))
+    assert answers[0] == answers[1]
+    assert not served.problems
+    assert all(url.startswith((host, "data:", "blob:")) for url in served.requests)
+    served.close()
+
+
+def test_fingers_draw_without_moving_the_page(chrome: devtools.Browser, site: Path) -> None:
+    tab = opened(chrome, site, width=390)
+    tab.browser.call("Emulation.setTouchEmulationEnabled", tab.session, enabled=True)
+    tab.evaluate("document.getElementById('stage').scrollIntoView({ block: 'center' })")
+    tool(tab, "draw", 2)
+    before, scrolled = tab.evaluate("document.getElementById('answers').innerText"), tab.evaluate("scrollY")
+    assert scrolled > 0
+    left, top, side = tab.evaluate(
+        "(({ x, y, width }) => [x, y, width])(document.getElementById('stage').getBoundingClientRect())"
+    )
+    for kind, share in (("touchStart", 0.25), ("touchMove", 0.5), ("touchMove", 0.75), ("touchEnd", None)):
+        points = [] if share is None else [{"x": left + side / 2, "y": top + share * side}]
+        tab.browser.call("Input.dispatchTouchEvent", tab.session, type=kind, touchPoints=points)
+    assert seen(tab, INK)[4:12, 8].tolist() == [[0xD0, 0x20, 0x20]] * 8  # downwards, where a page would scroll
+    assert tab.evaluate("scrollY") == scrolled
+    until(tab, f"document.getElementById('answers').innerText !== {json.dumps(before)}")
+    tab.close()
 
 
 def test_the_main_thread_is_left_to_the_browser(chrome: devtools.Browser, site: Path) -> None:
