@@ -1,0 +1,98 @@
+"""The page in which the network runs, in Firefox: the same bits and answers, and its noise against fingerprints."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from generator import explain
+from generator.photos import read_photo, square
+from tests import live_nets, synthetic
+from tests.browser.bidi import Firefox
+from tests.browser.test_try_in_browser import SEEN, STATUS, pictures
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("one_thread")]
+
+RUN = """(async () => { await new Promise(done => { const script = document.createElement('script');
+  script.src = 'assets/network.js'; script.onload = done; document.head.append(script); });
+  const whole = work => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
+  const model = whole(Engine.load(liveNetwork)), bytes = Uint8Array.from(PIXELS);
+  return { logits: [...whole(Engine.run(model, Engine.normalise(model, bytes)))], maps: [...Engine.cams(model)] };
+})()"""
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    """A Firefox; the environment variable FIREFOX names one that is not on the PATH."""
+    named = os.environ.get("FIREFOX", "")
+    found = next(filter(None, map(shutil.which, (named,) if named else ("firefox", "firefox-esr"))), None)
+    if found is None:
+        pytest.skip("needs Firefox: none is installed, and FIREFOX names none")
+    return Path(found)
+
+
+@pytest.fixture(scope="module")
+def firefox(program: Path, site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    running = Firefox(program, tmp_path_factory.mktemp("firefox"))
+    running.open((site / "try.html").as_uri())
+    until(running, f"{STATUS}.startsWith('Bee: ')")
+    yield running
+    running.evaluate("0")
+    assert not running.problems
+    running.close()
+
+
+def until(firefox: Firefox, condition: str) -> None:
+    """Wait for a condition, twenty seconds at most."""
+    held = firefox.evaluate(
+        f"new Promise(done => {{ const end = Date.now() + 20000; const look = () => ({condition}) ? done(true) : "
+        "Date.now() > end ? done(false) : setTimeout(look, 20); look(); })"
+    )
+    assert held, (condition, firefox.evaluate(STATUS))
+
+
+def test_a_photo_is_cut_as_pillow_cuts_it(firefox: Firefox, tmp_path: Path) -> None:
+    different = {}
+    for name, file in pictures(tmp_path).items():
+        firefox.give("#file", [file])
+        until(firefox, f"{STATUS}.startsWith('{file.name}: ')")
+        size, *values = firefox.evaluate(SEEN)
+        found = np.array(values, np.uint8).reshape(size, size, 4)[..., :3]
+        wanted = square(read_photo(file), size)
+        if not np.array_equal(found, wanted):
+            different[name] = int(np.abs(found.astype(int) - wanted).max())
+    # Firefox lays transparency on white with a rounding of its own.
+    assert different.keys() <= {"alpha", "grey-alpha", "tall-alpha"}
+    assert max(different.values(), default=0) <= 1
+
+
+def test_the_same_answers_and_maps_as_pytorch(firefox: Firefox) -> None:
+    live, seen = synthetic.live(), synthetic.report().networks[0].explanations["bee"].seen
+    own = live_nets.rebuilt(live)
+    found = firefox.evaluate(RUN.replace("PIXELS", json.dumps(seen.ravel().tolist())))
+    images = torch.tensor(seen).permute(2, 0, 1)[None] / 127.5 - 1  # its mean and standard deviation are a half
+    with torch.no_grad():
+        wanted = own(images)[0].numpy()
+    assert np.abs(np.array(found["logits"]) - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    maps = explain.grad_cam_all(own, images, str(live.cam))[0].numpy().ravel()
+    assert np.abs(np.array(found["maps"]) - maps).max() <= 1e-3 * maps.max()
+
+
+def test_noise_against_fingerprints_is_recognised(program: Path, site: Path, tmp_path: Path) -> None:
+    """The report's own photos are answered all the same."""
+    (tmp_path / "profile").mkdir()
+    firefox = Firefox(program, tmp_path / "profile", {"privacy.resistFingerprinting": True})
+    firefox.open((site / "try.html").as_uri())
+    until(firefox, f"{STATUS}.startsWith('Bee: ')")
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
+    firefox.give("#file", [tmp_path / "a.png"])
+    until(firefox, f"{STATUS}.startsWith('This browser changes what a page reads from pictures')")
+    firefox.close()
