@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+
 import pytest
 
 from generator import check
 from generator.check import FIRST_LOAD, KIB, SCRIPTS, STYLES, WHOLE, Finding
+from generator.check.documents import parsed
 from generator.errors import InputError
 from tests import sites
 
@@ -284,3 +287,8 @@ def test_words_and_pictures_that_break_the_site_are_found_in_it() -> None:
     files = sites.files()
     del files["assets/site.css"]
     assert {one.what for one in check.check(files) if not one.harmless} == {"assets/site.css leads nowhere"}
+
+
+def test_a_script_with_a_byte_order_mark_is_read_as_browsers_read_it() -> None:
+    script = 'load("a.js")'
+    assert parsed("network.js", codecs.BOM_UTF16_LE + script.encode("utf-16-le")).script == script
