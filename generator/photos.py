@@ -128,6 +128,8 @@ def _refuse_unfit(path: Path, image: Image.Image) -> None:
         raise InputError(f"{path}: {_too_large(f'{width} x {height}')}")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise InputError(f"{path}: expected sides of at most {MAX_ASPECT} to 1, got {width} x {height}; crop the image")
+    if image.format == "EPS":  # a program, which Pillow would have Ghostscript run
+        raise InputError(f"{path}: expected a photo, this is an EPS drawing; save it as PNG")
     # A phone's MPO file holds one photo and its preview or depth map.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise InputError(f"{path}: expected a single image, this one is animated or has several pages; save one frame")
@@ -152,6 +154,8 @@ def _from_deep_grey(path: Path, image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if image.mode == "F" or values.min() < 0 or values.max() > 65535:
         raise InputError(f"{path}: expected 8 or 16 bits a channel, got {image.mode} values; save it as 8-bit PNG")
+    if isinstance(clear := image.info.get("transparency"), int):  # the one grey that is transparent lies on white
+        values = np.where(values == clear, 65535, values)
     grey = np.round(values / 257).astype(np.uint8)  # 65535 / 257 = 255
     return Image.fromarray(grey).convert("RGB")
 

@@ -125,6 +125,57 @@ def test_a_transparent_colour_lies_on_white(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_photo(file), [[[255] * 3, [1, 2, 3]]])
 
 
+def png(depth: int, colour: int, row: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of one row, written by hand: Pillow writes no 16 bits in colour and no single grey as transparent."""
+    width = len(row) * 8 // depth // {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    header = width.to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes([depth, colour, 0, 0, 0])
+    made = b"\x89PNG\r\n\x1a\n"
+    for name, data in ((b"IHDR", header), *chunks, (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")):
+        made += len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("content", "pixels"),
+    [
+        # Opaque red, green that is not there, black of which a fifth is: 255 * 0.8 = 204.
+        (
+            png(8, 3, bytes([0, 1, 2]), (b"PLTE", b"\xff\0\0\0\xff\0\0\0\0"), (b"tRNS", bytes([255, 0, 51]))),
+            [[255, 0, 0], [255] * 3, [204] * 3],
+        ),
+        (png(16, 0, b"\0\0\x80\x80", (b"tRNS", b"\0\0")), [[255] * 3, [128] * 3]),
+        (png(16, 2, b"\xff\xff\x80\x80\x01\x01"), [[255, 128, 1]]),
+        (png(16, 6, bytes(6) + b"\x33\x33"), [[204] * 3]),
+        (png(1, 0, b"\x55"), [[0] * 3, [255] * 3] * 4),
+    ],
+    ids=["palette with alpha", "grey 16, one transparent", "RGB 16", "RGBA 16", "one bit"],
+)
+def test_rarer_pngs_are_right(tmp_path: Path, content: bytes, pixels: list[list[int]]) -> None:
+    (tmp_path / "photo.png").write_bytes(content)
+    np.testing.assert_array_equal(read_photo(tmp_path / "photo.png")[0], pixels)
+
+
+def test_a_drawing_that_is_a_program_is_not_run(tmp_path: Path) -> None:
+    file = tmp_path / "photo.jpg"
+    file.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(x) print\nshowpage\n")
+    with pytest.raises(InputError, match=r"photo\.jpg: expected a photo, this is an EPS drawing; save it as PNG"):
+        read_photo(file)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_shows_the_same_photo(tmp_path: Path, orientation: int) -> None:
+    """The camera's eight ways to hold a photo (TIFF 6.0, Orientation); 6 alone is worked out below."""
+    upright = ramp(3, 5)
+    turned = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1], 5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright), 7: np.rot90(upright, 2).transpose(1, 0, 2), 8: np.rot90(upright, -1),
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = save(tmp_path, Image.fromarray(np.ascontiguousarray(turned)), exif=exif)
+    np.testing.assert_array_equal(read_photo(file), upright)
+
+
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     """Orientation 6: the camera was turned, so that the file's left column is the top row."""
     exif = Image.Exif()
