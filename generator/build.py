@@ -103,13 +103,26 @@ def build(
         environment=environment.versions(),
         licences=samples.licence_texts(content / "samples") if config.samples.bundled else {},
         live=_live(site, loaded[0], photos),
+        notes=_notes(config),
     )
+    for note in report.notes:
+        terminal.say(note)
     files = pages.render(report, _figures(site, report), config, templates, content)
     if strict:
         check.require(files, f"the previous one in {out} was kept", terminal.say)
     writer.place(files, out, {"inputs": digest})
     site.results.prune()
     return out / "index.html"
+
+
+def _notes(config: Config) -> tuple[str, ...]:
+    """What readers should know of the report as a whole."""
+    language = config.report.language
+    if language.split("-")[0].lower() == "en":
+        return ()
+    return (
+        f"Captions, text alternatives and controls are the program's, in English; the other words are in {language}.",
+    )
 
 
 def _obtain(site: Site, name: str) -> Loaded:

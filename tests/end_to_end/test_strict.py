@@ -14,6 +14,8 @@ from generator.__main__ import main
 from tests import sites
 
 REPORT = """
+[report]
+language = "de-CH"
 [models.alexnet]
 weights = "bundled"
 [samples]
@@ -36,6 +38,11 @@ def test_a_broken_site_does_not_replace_a_sound_one(
     words = ["build", "--offline", "--config", str(report)]
     assert main([*words, "--strict"]) == 0
     before = {path: path.read_bytes() for path in site.rglob("*") if path.is_file()}
+    note = "Captions, text alternatives and controls are the program's, in English; the other words are in de-CH."
+    assert note in capsys.readouterr().err.splitlines()
+    page = (site / "index.html").read_text("utf-8")
+    assert '<html lang="de-CH">' in page
+    assert note.replace("'", "&#39;") in page
 
     index = tmp_path / "content" / "index.md"
     index.write_text(index.read_text("utf-8") + "\n[astray](nowhere/at/all.php)\n", encoding="utf-8")

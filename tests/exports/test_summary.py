@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from html import escape
+from pathlib import Path
 
+import html5lib
 import pytest
 
 from generator.errors import InputError
+from generator.exports import export
 from generator.exports.summary import Summary, summary
 from generator.published import Published
 from tests import sites
+from tests.exports.conftest import HOSTILE
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +114,36 @@ def test_results_of_another_version_are_told(site: Published, text: str | None) 
         files["results.json"] = text.encode()
     with pytest.raises(InputError, match=r"results\.json: expected the results of this version of the program"):
         summary(replace(site, files=files), sites.settings().report)
+
+
+@pytest.mark.parametrize("kind", ["fragment", "jekyll", "hugo", "notebook"])
+def test_names_of_photos_classes_and_networks_are_text_in_every_export(
+    site: Published, tmp_path: Path, kind: str
+) -> None:
+    """The words of the data, not only those of report.toml: as the records and the pages would hold them."""
+    if kind == "notebook":
+        pytest.importorskip("nbformat")
+    results = json.loads(site.files["results.json"])
+    results["tile"] = f"{HOSTILE} {results['tile']}"
+    for photo in results["photos"]:
+        photo["title"] += f" {HOSTILE}"
+    for network in results["networks"].values():
+        network["title"] += f" {HOSTILE}"
+        for look in network["photos"].values():
+            look["predicted"] += f" {HOSTILE}"
+    files = {
+        path: data.replace(b' alt="', f' alt="{escape(HOSTILE)} '.encode()) if path.endswith(".html") else data
+        for path, data in site.files.items()
+    }
+    files["results.json"] = json.dumps(results).encode()
+    to = tmp_path / ("a.html" if kind == "fragment" else "to")
+    page = export(kind, replace(site, files=files), sites.settings(), to, "a").page
+    text = (page.with_suffix(".html") if kind == "notebook" else page).read_text("utf-8")
+    if kind in ("jekyll", "hugo"):
+        # Neither Markdown, Liquid, a shortcode nor HTML begins in the words; the values in front are JSON strings.
+        body = text.split("---\n", 2)[2].replace("{{ '/", "").replace("' | relative_url }}", "")
+        assert not re.search(r"\{\{|\{%|<b |\*b\*|\[a\]\(j", body)
+        return
+    parsed = list(html5lib.parse(text, namespaceHTMLElements=False).iter())
+    assert text.count(escape(HOSTILE)) > 10
+    assert not [element for element in parsed if element.tag in ("b", "script") or "onclick" in element.attrib]
