@@ -17,7 +17,9 @@ from generator import methods
 from generator.faithfulness import Sizes
 
 # Taken out of the environment: it goes before a report's own [data] root, and only tests that ask for it shall have it.
-REAL_DATA = os.environ.pop("TINY_IMAGENET", "")
+# pytest-xdist's workers inherit the environment after that, so they are told under a name of the tests' own.
+REAL_DATA = os.environ.pop("TINY_IMAGENET", "") or os.environ.get("TESTS_TINY_IMAGENET", "")
+os.environ["TESTS_TINY_IMAGENET"] = REAL_DATA
 SIZE = 64  # pixels, as in Tiny ImageNet
 SHAPES = {  # wnid -> name, colour, shape
     "n01443537": ("goldfish", (240, 140, 30), "disc"),
