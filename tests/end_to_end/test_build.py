@@ -330,7 +330,9 @@ def test_wrong_usage_is_exit_code_2() -> None:
 
 @pytest.mark.slow
 def test_shipped_report_from_the_real_data(tiny_imagenet: Path, tmp_path: Path) -> None:
-    (tmp_path / "report.toml").write_text('[models.alexnet]\nweights = "bundled"\n')
+    # Few photos: each is explained in seven ways.
+    few = '[models.alexnet]\nweights = "bundled"\n[samples]\nbundled = false\ntest_images = 2\n'
+    (tmp_path / "report.toml").write_text(few)
     done = run("build", "--config", str(tmp_path / "report.toml"), TINY_IMAGENET=str(tiny_imagenet))
     assert done.returncode == 0, done.stderr
     pages = {path.stem for path in (tmp_path / "site").glob("*.html")}
