@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +23,7 @@ from generator.photos import square
 from generator.records import Live, LiveStep
 from tests import live_nets
 from tests.browser import devtools
+from tests.browser.hosts import serving
 from tests.conftest import REAL_DATA
 from tests.live_nets import ARCHITECTURES, CLASSES, SIZE
 
@@ -88,21 +86,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """A host that says nothing."""
-
-    def log_message(self, *_: object) -> None:
-        """Not even the requests."""
-
-
 @pytest.fixture(scope="module")
 def host(folder: Path) -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/index.html"
-        server.shutdown()
-        thread.join()
+    with serving(folder) as address:
+        yield f"{address}/index.html"
 
 
 def opened(chrome: devtools.Browser, address: str) -> Page:

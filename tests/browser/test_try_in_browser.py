@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from generator.photos import read_photo, square
 from generator.records import Pixels
 from tests import sites, synthetic
 from tests.browser import devtools
+from tests.browser.hosts import Quiet, serving
 
 pytestmark = pytest.mark.browser
 
@@ -456,28 +454,21 @@ POLICY = (
 )
 
 
-class Strict(http.server.SimpleHTTPRequestHandler):
+class Strict(Quiet):
     """A static host with a strict policy, which says that scripts are UTF-8 as most hosts do."""
 
-    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript; charset=utf-8"}  # noqa: RUF012
+    extensions_map = {**Quiet.extensions_map, ".js": "text/javascript; charset=utf-8"}  # noqa: RUF012
 
     def end_headers(self) -> None:
         """The policy with each answer."""
         self.send_header("Content-Security-Policy", POLICY)
         super().end_headers()
 
-    def log_message(self, *_: object) -> None:
-        """Nothing is said."""
-
 
 @pytest.fixture(scope="module")
 def host(site: Path) -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Strict, directory=str(site))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(site, Strict) as address:
+        yield address
 
 
 def test_over_http_with_a_strict_policy_it_answers_as_from_a_file(
