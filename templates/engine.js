@@ -11,13 +11,14 @@ const Engine = (function () {
 
   // The network
 
-  // A network as the report wrote it (generator/pages/network_script.py) -> one that runs: shapes known, weights unpacked.
-  function* load(told) {
+  // A network as the report wrote it (generator/pages/network_script.py), and the letters of its weights -> one that
+  // runs: shapes known, weights unpacked.
+  function* load(told, letters) {
     const layers = [];
     let shape = [3, told.size, told.size];
     for (const step of told.steps) {
       const layer = { ...step, from: shape };
-      if (step.floats) yield* unpack(layer);
+      if (step.floats) yield* unpack(layer, letters);
       shape = layer.shape = outputShape(layer);
       layer.output = new Float32Array(shape.reduce((a, b) => a * b));
       if (layer.kind === "conv") yield* prepare(layer);
@@ -37,27 +38,26 @@ const Engine = (function () {
 
   // For each of `out` rows a float32 factor, then as many biases; whole numbers of `bits` bits, the lowest bit first, in
   // letters of fifteen bits.
-  function* unpack(layer) {
-    const { out, bits, integers, from, kernel } = layer;
+  function* unpack(layer, letters) {
+    const { out, bits, start, from, kernel } = layer;
     const floats = new Float32Array(Uint8Array.from(atob(layer.floats), (letter) => letter.charCodeAt(0)).buffer);
     layer.bias = floats.slice(out);
     if (layer.kind === "scale") return (layer.factor = floats.slice(0, out));
     const row = layer.kind === "conv" ? from[0] * kernel[0] * kernel[1] : from[0];
     layer.weights = new Float32Array(out * row);
-    const stream = { integers, bits, place: 0, held: 0, kept: 0 };
+    const stream = { letters, bits, place: start, held: 0, kept: 0 };
     for (let k = 0; k < out; k++) {
       unpackRow(stream, floats[k], layer.weights, k * row, (k + 1) * row);
       if (k % 16 === 15) yield;
     }
-    delete layer.integers;
   }
 
   function unpackRow(stream, factor, to, start, end) {
-    const { integers, bits } = stream;
+    const { letters, bits } = stream;
     let { place, held, kept } = stream;
     const zero = 1 << (bits - 1);
     for (let i = start; i < end; i++) {
-      for (; kept < bits; kept += 15) held |= (integers.charCodeAt(place++) - 0x5000) << kept;
+      for (; kept < bits; kept += 15) held |= (letters.charCodeAt(place++) - 0x5000) << kept;
       to[i] = ((held & (2 * zero - 1)) - zero) * factor;
       held >>>= bits;
       kept -= bits;

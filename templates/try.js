@@ -106,10 +106,12 @@
   let loading = null;
   function ready() {
     return (loading ??= (async function () {
-      await Promise.all(["engine", "inside", "photos", "network"].map((name) => load(page.dataset[name])));
+      const { engine, inside, photos, network } = page.dataset;
+      await Promise.all([engine, inside, photos, ...network.split(" ")].map(load));
       await turn();
-      model = await finish(Engine.load(window.liveNetwork));
+      model = await finish(Engine.load(window.liveNetwork, window.liveLetters.join("")));
       delete window.liveNetwork;
+      delete window.liveLetters;
       performance.mark("network ready");
       furnish();
     })().catch(() => say("The network could not be loaded, so this page can only show the worked example.")));

@@ -107,6 +107,7 @@ def test_a_sound_site_has_no_faults() -> None:
         ('<p data-heat="assets/gone.webp">', "assets/gone.webp leads nowhere"),
         ('<p data-page="a.html#nowhere">', "a.html#nowhere leads to a part that a.html does not have"),
         ('<p data-srcset="assets/p.webp 1x, gone.webp 2x">', "gone.webp leads nowhere"),
+        ('<p data-scripts="assets/a.js gone.js">', "gone.js leads nowhere"),
         ('<p data-src="https://example.org/p.webp">', "https://example.org/p.webp is fetched from another host"),
         ('<a href="JaVa\nScript:alert(1)">b</a>', "JaVaScript:alert(1) works on one machine or in one browser"),
         ('<a href="\x01javascript:alert(1)">b</a>', "javascript:alert(1) works on one machine or in one browser"),

@@ -353,7 +353,9 @@ def test_the_page_that_runs_a_network_says_how_and_names_what_it_loads(
 ) -> None:
     page = documents["try.html"]
     loads = next(attributes for _, attributes in page.elements if attributes.get("id") == "live")
-    assert {loads[f"data-{name}"] for name in ("engine", "inside", "photos", "network")} <= set(files)
+    later = [file for name in ("engine", "inside", "photos", "network") for file in loads[f"data-{name}"].split()]
+    assert set(later) <= set(files)
+    assert {"assets/network.js", "assets/network-0.js"} < set(later)
     samples = [attributes for attributes in page.every("a") if "data-sample" in attributes]
     assert [sample["data-sample"] for sample in samples] == ["bee", "koala", "slice"]
     assert all({sample["data-script"], sample["href"].partition("#")[0]} <= set(files) for sample in samples)
@@ -362,17 +364,38 @@ def test_the_page_that_runs_a_network_says_how_and_names_what_it_loads(
 
 
 def test_the_scripts_hold_the_network_and_the_photos_to_the_bit(files: dict[str, bytes]) -> None:
-    told = json.loads(
-        files["assets/network.js"].decode("utf-16").removeprefix("window.liveNetwork = ").removesuffix(";\n")
-    )
+    told = json.loads(files["assets/network.js"].decode().removeprefix("window.liveNetwork = ").removesuffix(";\n"))
     assert [step["kind"] for step in told["steps"]] == [step.kind for step in synthetic.live().steps]
     assert told["stages"] == [[1, "stage 1"], [4, "stage 2"]]
     floats = np.frombuffer(base64.b64decode(told["steps"][0]["floats"]), "<f4")
     assert floats.tolist() == [np.float32(0.01)] * 4 + [0] * 4
     # The first letter holds -127 lifted by 128 and, above it, the lower seven bits of -90 lifted.
-    assert told["steps"][0]["integers"][0] == chr(0x5000 + (128 - 127) + ((128 - 90) << 8))
+    pieces = files["assets/network-0.js"].decode("utf-16")
+    assert pieces.startswith('(window.liveLetters ??= [])[0] = "' + chr(0x5000 + (128 - 127) + ((128 - 90) << 8)))
+    assert told["steps"][0]["start"] == 0
     seen = synthetic.report().networks[0].explanations["koala"].seen
     assert base64.b64encode(seen.tobytes()) in files["assets/samples/koala.js"]
+
+
+def test_weights_come_in_pieces_and_each_step_says_where_its_own_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_script, "LETTERS", 5)
+    live, network = synthetic.live(), synthetic.report().networks[0]
+
+    scripts = network_script.network_scripts(live, network)
+
+    first, *pieces = (
+        content.decode("utf-16" if number else "utf-8") for number, content in enumerate(scripts.values())
+    )
+    told = json.loads(first.removeprefix("window.liveNetwork = ").removesuffix(";\n"))
+    letters = [piece.split('"')[1] for piece in pieces]
+    assert [len(each) for each in letters[:-1]] == [5] * (len(letters) - 1)
+    assert len(letters) > 2
+    for number, piece in enumerate(pieces):
+        assert piece.startswith(f"(window.liveLetters ??= [])[{number}] = ")
+    for step, said in zip(live.steps, told["steps"], strict=True):
+        if step.integers is not None:
+            packed = network_script.pack(step.integers, step.bits)
+            assert "".join(letters)[said["start"] : said["start"] + len(packed)] == packed
 
 
 def test_numbers_of_any_width_are_packed_lowest_bit_first() -> None:

@@ -198,8 +198,9 @@ class _Parser(HTMLParser):
 
     def _data(self, name: str, value: str) -> None:
         self.document.hints.append(value)
-        words = list(_candidates(value)) if name.endswith("srcset") else [value.strip()]
-        self.document.references += [Reference(word, "asked") for word in words if FILE.fullmatch(word)]
+        words = list(_candidates(value)) if name.endswith("srcset") else value.split()
+        if all(map(FILE.fullmatch, words)):
+            self.document.references += [Reference(word, "asked") for word in words]
 
     def _named(self) -> None:
         """What is open has words in it."""

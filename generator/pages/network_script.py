@@ -1,7 +1,8 @@
 """What the page that runs a network loads: the network, and each sample as the network is given it, as scripts.
 
-Scripts, because a page that was opened from a file may load nothing else. The network's is UTF-16: a letter of two
-bytes holds fifteen bits of weights, where two letters of base64 hold twelve.
+Scripts, because a page that was opened from a file may load nothing else. The weights' are UTF-16: a letter of two
+bytes holds fifteen bits of weights, where two letters of base64 hold twelve. They come in pieces, because a browser
+reads each script in one go, in which it answers nobody.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import codecs
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from generator.records import Live, LiveStep, Network, Pixels
 
 SCRIPT = "assets/network.js"
+LETTERS = 2**17  # of a piece: a few milliseconds to read
 # Fifteen bits become one letter from here on: U+5000 to U+CFFF are no surrogates and nothing that a script escapes.
 FIRST_LETTER = 0x5000
 
@@ -27,7 +29,7 @@ class Shipped:
     """The scripts, and what the page says about them."""
 
     live: Live
-    script: str  # path of the network
+    scripts: tuple[str, ...]  # paths of the network
     samples: Mapping[str, str]  # Photo.id -> path
     files: Mapping[str, bytes]  # all of them
     size: int  # of the network, in bytes
@@ -41,13 +43,18 @@ class Shipped:
 def shipped(live: Live, network: Network) -> Shipped:
     """All that the page asks for once it is read."""
     samples = {photo: f"assets/samples/{photo}.js" for photo in network.explanations}
-    files = {SCRIPT: network_script(live, network)}
-    files |= {path: sample_script(photo, network.explanations[photo].seen) for photo, path in samples.items()}
-    return Shipped(live, SCRIPT, samples, files, len(files[SCRIPT]))
+    scripts = network_scripts(live, network)
+    files = {path: sample_script(photo, network.explanations[photo].seen) for photo, path in samples.items()}
+    return Shipped(live, tuple(scripts), samples, scripts | files, sum(map(len, scripts.values())))
 
 
-def network_script(live: Live, network: Network) -> bytes:
-    """The network as `Engine.load` of templates/engine.js reads it."""
+def network_scripts(live: Live, network: Network) -> dict[str, bytes]:
+    """The network as `Engine.load` of templates/engine.js reads it: what it is, and the letters of its weights.
+
+    Returns:
+        path -> script; they may be read in any order.
+    """
+    steps, letters = _steps(live.steps)
     titles = {stage.layer: stage.title for one in network.explanations.values() for stage in one.stages}
     told = {
         "size": network.input_size,
@@ -58,11 +65,14 @@ def network_script(live: Live, network: Network) -> bytes:
         "classes": network.class_names,
         "cam": live.cam,
         "stages": [[place, titles.get(layer, layer)] for place, layer in live.stages],
-        "steps": [_step(step) for step in live.steps],
+        "steps": steps,
     }
-    script = f"window.liveNetwork = {json.dumps(told, ensure_ascii=False)};\n"
-    # A browser obeys the byte order mark before any header.
-    return codecs.BOM_UTF16_LE + script.encode("utf-16-le")
+    scripts = {SCRIPT: f"window.liveNetwork = {json.dumps(told, ensure_ascii=False)};\n".encode()}
+    for number, start in enumerate(range(0, len(letters), LETTERS)):
+        piece = f'(window.liveLetters ??= [])[{number}] = "{letters[start : start + LETTERS]}";\n'
+        # A browser obeys the byte order mark before any header.
+        scripts[f"assets/network-{number}.js"] = codecs.BOM_UTF16_LE + piece.encode("utf-16-le")
+    return scripts
 
 
 def sample_script(photo: str, seen: Pixels) -> bytes:
@@ -80,6 +90,17 @@ def pack(integers: NDArray[np.int64], bits: int) -> str:
     return letters.astype("<u2").tobytes().decode("utf-16-le")
 
 
+def _steps(steps: Iterable[LiveStep]) -> tuple[list[dict[str, object]], str]:
+    """What each step is, `start` being the first of its letters; the letters of all of them."""
+    told, letters = [], ""
+    for step in steps:
+        told.append(_step(step))
+        if step.integers is not None:
+            told[-1]["start"] = len(letters)
+            letters += pack(step.integers, step.bits)
+    return told, letters
+
+
 def _step(step: LiveStep) -> dict[str, object]:
     told: dict[str, object] = {"kind": step.kind}
     if step.kind in ("conv", "maxpool"):
@@ -89,6 +110,4 @@ def _step(step: LiveStep) -> dict[str, object]:
     if step.factors is not None and step.biases is not None:
         floats = np.concatenate([step.factors, step.biases]).astype("<f4").tobytes()
         told |= {"out": len(step.factors), "bits": step.bits, "floats": base64.b64encode(floats).decode()}
-    if step.integers is not None:
-        told["integers"] = pack(step.integers, step.bits)
     return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from torch import nn
 
 from generator import explain, live
 from generator.networks import normalise
-from generator.pages.network_script import network_script
+from generator.pages.network_script import network_scripts
 from generator.photos import square
 from generator.records import Live, LiveStep
 from tests import live_nets
@@ -58,8 +59,10 @@ class Page:
     def load(self, found: Live, size: int, classes: Sequence[str] = CLASSES) -> None:
         """The network as the page's `model`."""
         shape: Any = SimpleNamespace(input_size=size, resize=size, class_names=classes, explanations={})
-        told = network_script(found, shape).decode("utf-16")
-        self.tab.evaluate(f"{told} window.model = whole(Engine.load(liveNetwork)); 0")
+        self.tab.evaluate("delete window.liveLetters; 0")
+        for script in reversed(network_scripts(found, shape).values()):
+            self.tab.evaluate(script.decode("utf-16" if script.startswith(codecs.BOM_UTF16_LE) else "utf-8") + " 0")
+        self.tab.evaluate("window.model = whole(Engine.load(liveNetwork, (window.liveLetters ?? []).join(''))); 0")
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The logits for (3, S, S) normalised pixels."""

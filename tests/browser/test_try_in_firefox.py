@@ -21,10 +21,11 @@ from tests.browser.test_try_in_browser import SEEN, STATUS, pictures
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("one_thread")]
 
-RUN = """(async () => { await new Promise(done => { const script = document.createElement('script');
-  script.src = 'assets/network.js'; script.onload = done; document.head.append(script); });
+RUN = """(async () => { const scripts = document.getElementById('live').dataset.network.split(' ');
+  await Promise.all(scripts.map(src => new Promise(done => { const script = document.createElement('script');
+  script.src = src; script.onload = done; document.head.append(script); })));
   const whole = work => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
-  const model = whole(Engine.load(liveNetwork)), bytes = Uint8Array.from(PIXELS);
+  const model = whole(Engine.load(liveNetwork, liveLetters.join(''))), bytes = Uint8Array.from(PIXELS);
   return { logits: [...whole(Engine.run(model, Engine.normalise(model, bytes)))], maps: [...Engine.cams(model)] };
 })()"""
 
