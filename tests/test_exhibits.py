@@ -193,6 +193,24 @@ def test_run_without_epochs_has_no_figures() -> None:
     assert exhibits.training(replace(synthetic.network("cnn", "Net", []), runs=(run,), snapshots={})) == ()
 
 
+def test_the_runs_together_have_a_row_an_epoch_and_gaps_where_a_run_was_shorter() -> None:
+    long, short = synthetic.run("long", epochs=3, kept=2), synthetic.run("short", epochs=2, kept=2)
+    figure = by_id(exhibits.training(synthetic.network("cnn", "Net", [], runs=(long, short))))["cnn-runs"]
+    assert figure.table is not None
+    assert figure.table.head == (
+        "epoch",
+        "long: training, %",
+        "long: validation, %",
+        "short: training, %",
+        "short: validation, %",
+    )
+    assert [row[0] for row in figure.table.rows] == [1, 2, 3]
+    for row, epoch in zip(figure.table.rows, long.epochs, strict=True):
+        assert row[1:3] == (round(100 * epoch.train_accuracy, 1), round(100 * (epoch.validation_accuracy or 0), 1))
+    assert [row[3] for row in figure.table.rows[:2]] == [round(100 * e.train_accuracy, 1) for e in short.epochs]
+    assert figure.table.rows[2][3:] == ("–", "–")
+
+
 def test_growth_says_when_the_filters_settle() -> None:
     final = np.zeros((2, 3, 1, 1), np.float32)
     final[0, 0], final[1, 1] = 1, 2

@@ -141,18 +141,22 @@ def _together(network: Network, runs: list[Run]) -> Figure:
         f"{f' (for {listed(unseen)}: on the images it was trained with)' if unseen else ''}; fine dotted lines in the "
         "same colour: on the training images. The space between the two is what was learnt by heart."
     )
-    head = ("run", "epochs", "kept", "training accuracy, %", "validation accuracy, %")
-    rows = tuple(
-        (
-            run.name,
-            len(run.epochs),
-            run.kept,
-            percent_cell(_kept(run).train_accuracy),
-            percent_cell(_kept(run).validation_accuracy),
-        )
-        for run in runs
-    )
-    return charted(figure_id, chart, alt=alt, caption=caption, table=Table(head, rows))
+    return charted(figure_id, chart, alt=alt, caption=caption, table=_epochs(runs))
+
+
+def _epochs(runs: list[Run]) -> Table:
+    """A row an epoch, two columns a run; a run that was shorter leaves its cells empty."""
+    recorded = [{epoch.epoch: epoch for epoch in run.epochs} for run in runs]
+    rows = []
+    for place in sorted({place for run in recorded for place in run}):
+        row: list[int | float | str] = [place]
+        for run in recorded:
+            epoch = run.get(place)
+            shares = (epoch.train_accuracy, epoch.validation_accuracy) if epoch else (None, None)
+            row += map(percent_cell, shares)
+        rows.append(tuple(row))
+    measured = [f"{run.name}: {what}, %" for run in runs for what in ("training", "validation")]
+    return Table(("epoch", *measured), tuple(rows))
 
 
 def _both(run: Run, validation: Callable[[Epoch], float | None], train: Callable[[Epoch], float]) -> list[Series]:
