@@ -23,7 +23,7 @@ from generator.pages.network_script import network_scripts
 from generator.photos import square
 from generator.records import Live, LiveStep
 from tests import live_nets
-from tests.browser import devtools
+from tests.browser import devtools, shipped
 from tests.browser.hosts import serving
 from tests.conftest import REAL_DATA
 from tests.live_nets import ARCHITECTURES, CLASSES, SIZE
@@ -273,7 +273,7 @@ def test_the_same_answers_maps_and_channels_as_pytorch(
     loaded = live_nets.made(build)
     found = live.export(loaded, live_nets.photos())
     own, layer = live_nets.rebuilt(found), str(found.cam)
-    page = opened(chrome, host if protocol == "http" else (folder / "index.html").as_uri())
+    page = opened_by(protocol, chrome, folder, host)
     page.load(found, SIZE)
     for photo in live_nets.photos(3, seed=2):
         agree(page, own, layer, square(photo.pixels, SIZE))
@@ -303,66 +303,38 @@ def agree(page: Page, own: nn.Module, layer: str, seen: NDArray[np.uint8]) -> ND
     return logits
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Any:
-    """The network of models/cnn, and the bundled photos."""
-    from generator import models, samples
-
-    loaded = models.from_folder("cnn", ROOT / "models" / "cnn")
-    assert loaded is not None
-    return loaded, samples.bundled(ROOT / "content" / "samples", loaded.description.class_names)
-
-
-@pytest.fixture(scope="module")
-def exported(shipped: Any) -> Live:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    found = live.export(*shipped)
-    torch.set_num_threads(threads)
-    return found
+def opened_by(protocol: str, chrome: devtools.Browser, folder: Path, host: str) -> Page:
+    return opened(chrome, host if protocol == "http" else (folder / "index.html").as_uri())
 
 
 @pytest.mark.slow
-def test_the_shipped_network_on_every_bundled_photo(page: Page, shipped: Any, exported: Live) -> None:
-    loaded, photos = shipped
-    size = loaded.description.input_size
-    page.load(exported, size, loaded.description.class_names)
-    own, layer = live_nets.rebuilt(exported), str(exported.cam)
-    for photo in photos:
-        seen = square(photo.pixels, size, loaded.description.resize)
-        logits = agree(page, own, layer, seen)
-        images = normalise(torch.tensor(seen).permute(2, 0, 1)[None].contiguous())
-        with torch.no_grad():
-            full = loaded.network(images)[0].numpy()
-        assert np.abs(logits - full).max() <= 5e-3 * np.abs(full).max()
-        assert logits.argmax() == full.argmax()
-        maps = explain.grad_cam_all(loaded.network, images, exported.layer)[0].numpy()
-        cams = page.floats("Engine.cams(model)").reshape(maps.shape)
-        assert np.abs(cams - maps).max() <= 1e-3 * maps.max()  # of the weights in full precision
+@pytest.mark.parametrize("protocol", ["file", "http"])
+def test_the_shipped_network_on_every_bundled_photo(
+    chrome: devtools.Browser, folder: Path, host: str, protocol: str
+) -> None:
+    page, loaded, judged = opened_by(protocol, chrome, folder, host), shipped.network()[0], shipped.bundled()
+    page.load(shipped.exported(), loaded.description.input_size, loaded.description.class_names)
+    own, layer = live_nets.rebuilt(shipped.exported()), str(shipped.exported().cam)
+    logits, maps = [], []
+    for seen in judged.seen:
+        logits.append(agree(page, own, layer, seen))
+        maps.append(page.floats("Engine.cams(model)"))
+    judged.agrees(logits, maps)
+    page.tab.close()
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["file", "http"])
 @pytest.mark.skipif(not REAL_DATA, reason="needs the real data set: TINY_IMAGENET is not set")
-def test_the_shipped_network_on_300_test_images(page: Page, shipped: Any, exported: Live, tiny_imagenet: Path) -> None:
-    from generator.classes import resolve_classes
-    from generator.photos import read_photo
-    from generator.tiny_imagenet import list_images
-
-    loaded, _ = shipped
-    listed = list_images(tiny_imagenet, resolve_classes("TinyImageNet30", tiny_imagenet), "test")
-    chosen = [listed[place] for place in np.linspace(0, len(listed) - 1, 300).astype(int)]
-    seen = [square(read_photo(one.path), loaded.description.input_size) for one in chosen]
-    page.load(exported, loaded.description.input_size, loaded.description.class_names)
-    found, cams = [], []
-    for pixels in seen:
-        found.append(page.floats(f"whole(Engine.run(model, Engine.normalise(model, bytes('{encoded(pixels)}'))))"))
-        cams.append(page.floats("Engine.cams(model)"))
-    images = normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2).contiguous())
-    parts = torch.split(images, 50)
-    with torch.no_grad():
-        wanted = torch.cat([loaded.network(part) for part in parts]).numpy()
-    maps = torch.cat([explain.grad_cam_all(loaded.network, part, exported.layer) for part in parts]).flatten(1).numpy()
-    assert (np.stack(found).argmax(1) == wanted.argmax(1)).mean() >= 0.995
-    differences = np.abs(np.stack(found) - wanted).max(1) / np.abs(wanted).max(1)
-    assert differences.max() <= 5e-3
-    assert (np.abs(np.stack(cams) - maps).max(1) / maps.max(1)).max() <= 1e-3
+def test_the_shipped_network_on_300_test_images(
+    chrome: devtools.Browser, folder: Path, host: str, protocol: str, tiny_imagenet: Path
+) -> None:
+    page, loaded = opened_by(protocol, chrome, folder, host), shipped.network()[0]
+    judged = shipped.of_the_test_split(tiny_imagenet)
+    page.load(shipped.exported(), loaded.description.input_size, loaded.description.class_names)
+    logits, maps = [], []
+    for seen in judged.seen:
+        logits.append(page.floats(f"whole(Engine.run(model, Engine.normalise(model, bytes('{encoded(seen)}'))))"))
+        maps.append(page.floats("Engine.cams(model)"))
+    judged.agrees(logits, maps)
+    page.tab.close()

@@ -7,27 +7,33 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from generator import explain
+from generator.pages.network_script import network_scripts
 from generator.photos import read_photo, square
 from tests import live_nets, synthetic
+from tests.browser import shipped
 from tests.browser.bidi import Firefox
 from tests.browser.test_try_in_browser import SEEN, STATUS, pictures
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("one_thread")]
 
-RUN = """(async () => { const scripts = document.getElementById('live').dataset.network.split(' ');
-  await Promise.all(scripts.map(src => new Promise(done => { const script = document.createElement('script');
+# A network once more, for the page keeps its own to itself.
+LOAD = """(async () => { delete window.liveLetters;
+  await Promise.all(SCRIPTS.map(src => new Promise(done => { const script = document.createElement('script');
   script.src = src; script.onload = done; document.head.append(script); })));
-  const whole = work => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
-  const model = whole(Engine.load(liveNetwork, liveLetters.join(''))), bytes = Uint8Array.from(PIXELS);
-  return { logits: [...whole(Engine.run(model, Engine.normalise(model, bytes)))], maps: [...Engine.cams(model)] };
-})()"""
+  window.whole = work => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
+  window.model = whole(Engine.load(liveNetwork, liveLetters.join(''))); })()"""
+RUN = """(() => { const pixels = Engine.normalise(model, Uint8Array.from(PIXELS));
+  return { logits: [...whole(Engine.run(model, pixels))], maps: [...Engine.cams(model)] }; })()"""
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +84,37 @@ def test_a_photo_is_cut_as_pillow_cuts_it(firefox: Firefox, tmp_path: Path) -> N
 def test_the_same_answers_and_maps_as_pytorch(firefox: Firefox) -> None:
     live, seen = synthetic.live(), synthetic.report().networks[0].explanations["bee"].seen
     own = live_nets.rebuilt(live)
-    found = firefox.evaluate(RUN.replace("PIXELS", json.dumps(seen.ravel().tolist())))
+    firefox.evaluate(LOAD.replace("SCRIPTS", "document.getElementById('live').dataset.network.split(' ')"))
+    found = asked(firefox, seen)
     images = torch.tensor(seen).permute(2, 0, 1)[None] / 127.5 - 1  # its mean and standard deviation are a half
     with torch.no_grad():
         wanted = own(images)[0].numpy()
-    assert np.abs(np.array(found["logits"]) - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    assert np.abs(found[0] - wanted).max() <= 1e-5 * np.abs(wanted).max()
     maps = explain.grad_cam_all(own, images, str(live.cam))[0].numpy().ravel()
-    assert np.abs(np.array(found["maps"]) - maps).max() <= 1e-3 * maps.max()
+    assert np.abs(found[1] - maps).max() <= 1e-3 * maps.max()
+
+
+def asked(firefox: Firefox, seen: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The engine's logits and maps of an image (S, S, 3)."""
+    found = firefox.evaluate(RUN.replace("PIXELS", json.dumps(seen.ravel().tolist())))
+    return np.array(found["logits"], np.float32), np.array(found["maps"], np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("images", ["bundled", "test"])
+def test_the_shipped_network(firefox: Firefox, site: Path, images: str, request: pytest.FixtureRequest) -> None:
+    if images == "test":
+        judged = shipped.of_the_test_split(request.getfixturevalue("tiny_imagenet"))
+    else:
+        judged = shipped.bundled()
+    said: Any = SimpleNamespace(explanations={}, **vars(shipped.network()[0].description))
+    scripts = network_scripts(shipped.exported(), said)
+    for path, content in scripts.items():
+        (site / "shipped" / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / "shipped" / path).write_bytes(content)
+    firefox.evaluate(LOAD.replace("SCRIPTS", json.dumps([f"shipped/{path}" for path in scripts])))
+    found = [asked(firefox, seen) for seen in judged.seen]
+    judged.agrees([logits for logits, _ in found], [maps for _, maps in found])
 
 
 def test_noise_against_fingerprints_is_recognised(program: Path, site: Path, tmp_path: Path) -> None:
