@@ -488,11 +488,12 @@ def test_over_http_with_a_strict_policy_it_answers_as_from_a_file(
     served.close()
 
 
-def test_fingers_draw_without_moving_the_page(chrome: devtools.Browser, site: Path) -> None:
+@pytest.mark.parametrize("used", ["draw", "patch"])
+def test_fingers_draw_and_cover_without_moving_the_page(chrome: devtools.Browser, site: Path, used: str) -> None:
     tab = opened(chrome, site, width=390)
     tab.browser.call("Emulation.setTouchEmulationEnabled", tab.session, enabled=True)
     tab.evaluate("document.getElementById('stage').scrollIntoView({ block: 'center' })")
-    tool(tab, "draw", 2)
+    tool(tab, used, 2 if used == "draw" else 8)
     before, scrolled = tab.evaluate("document.getElementById('answers').innerText"), tab.evaluate("scrollY")
     assert scrolled > 0
     left, top, side = tab.evaluate(
@@ -501,7 +502,11 @@ def test_fingers_draw_without_moving_the_page(chrome: devtools.Browser, site: Pa
     for kind, share in (("touchStart", 0.25), ("touchMove", 0.5), ("touchMove", 0.75), ("touchEnd", None)):
         points = [] if share is None else [{"x": left + side / 2, "y": top + share * side}]
         tab.browser.call("Input.dispatchTouchEvent", tab.session, type=kind, touchPoints=points)
-    assert seen(tab, INK)[4:12, 8].tolist() == [[0xD0, 0x20, 0x20]] * 8  # downwards, where a page would scroll
+    if used == "draw":
+        assert seen(tab, INK)[4:12, 8].tolist() == [[0xD0, 0x20, 0x20]] * 8  # downwards, where a page would scroll
+    else:
+        covered = seen(tab, INK).any(axis=2)  # where the finger left it
+        assert [np.flatnonzero(covered.any(axis)).tolist() for axis in (0, 1)] == [[*range(4, 12)], [*range(8, 16)]]
     assert tab.evaluate("scrollY") == scrolled
     until(tab, f"document.getElementById('answers').innerText !== {json.dumps(before)}")
     tab.close()
