@@ -1,11 +1,7 @@
 """Augmentation of whole batches of uint8 images, on whatever device they lie.
 
 One affine resampling does the random resized crop, rotation and mirroring straight to the training size; then colour,
-grey and CutMix. Where the objects' boxes are known, crops keep the object and CutMix says how much of it is left. All
-randomness comes from the torch.Generator that is given.
-
-Boxes are (N, 4) float32: left, top, right, bottom in [-1, 1], the coordinates of the image's outer edges, as
-`F.affine_grid` counts them.
+grey and CutMix. All randomness comes from the torch.Generator that is given.
 """
 
 from __future__ import annotations
@@ -21,10 +17,6 @@ from torch import Generator, Tensor
 LUMA = (0.299, 0.587, 0.114)
 # How far an image is moved that keeps its pixels, as a share of its side.
 SHIFT = 1 / 8
-# A crop that shows less of the object than this is drawn again, so often at most.
-SEEN, DRAWS = 0.5, 3
-# How much of an image's evidence for its class is thought to lie on the object, evenly; the rest lies evenly over all.
-ON_OBJECT = 0.75
 
 
 @dataclass(frozen=True)
@@ -41,53 +33,19 @@ class Augmentation:
     # Share of the images that are moved by whole pixels instead of cropped: resampling blurs, and a network that saw
     # blurred images only is worse on sharp ones, by 3 to 4 points on Tiny ImageNet's. At the images' own size only.
     unscaled: float = 0.0
-    objects: bool = False  # crops and CutMix heed the objects' boxes, where they are given
 
 
-def edges(boxes: Tensor, side: int) -> Tensor:
-    """Boxes (N, 4) in whole pixels of images of `side` pixels, inclusive, as this module counts them."""
-    return (boxes + torch.tensor([0, 0, 1, 1])) * (2 / side) - 1
-
-
-def placements(
-    count: int, side: int, size: int, how: Augmentation, generator: Generator, boxes: Tensor | None = None
-) -> Tensor:
-    """What each image's crop shows: affine maps from the output's to the input's coordinates, both in [-1, 1].
-
-    Args:
-        side, size: of the images that go in and come out.
-    Returns:
-        (count, 2, 3) float32.
-    """
-    theta = _crops(count, how, generator)
-    if boxes is not None and how.objects:
-        for _ in range(DRAWS - 1):
-            lost = _overlap(boxes, _shown(theta)) < SEEN
-            theta = torch.where(lost.view(-1, 1, 1), _crops(count, how, generator), theta)
-    if how.unscaled and size == side:
-        theta = _moved(theta, size, how, generator)
-    return theta
-
-
-def placed(boxes: Tensor, theta: Tensor) -> Tensor:
-    """(N, 4) where objects lie in their crops, cut off at the border."""
-    inverse = torch.linalg.inv(theta[:, :, :2])
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 - theta[:, :, 2]
-    half = (boxes[:, 2:] - boxes[:, :2]) / 2
-    centre = (inverse @ centre[:, :, None])[:, :, 0]
-    half = (inverse.abs() @ half[:, :, None])[:, :, 0]
-    return torch.cat([centre - half, centre + half], 1).clamp(-1, 1)
-
-
-def resample(images: Tensor, size: int, theta: Tensor) -> Tensor:
-    """The crops of `placements` in one bilinear resampling with reflected borders.
+def resample(images: Tensor, size: int, how: Augmentation, generator: Generator) -> Tensor:
+    """Random resized crop, rotation and mirror image in one bilinear resampling with reflected borders.
 
     Args:
         images: (N, 3, H, W) float32.
-        theta: (N, 2, 3) float32.
     Returns:
         (N, 3, size, size) float32.
     """
+    theta = _crops(len(images), how, generator)
+    if how.unscaled and size == images.shape[-1]:
+        theta = _moved(theta, size, how, generator)
     theta = theta.to(images.device)
     # Smaller images are sampled twice as densely and averaged: as free of aliasing as those that are shown later. Of a
     # short run on 32 pixels that was 2.4 points.
@@ -110,18 +68,11 @@ def jitter(images: Tensor, strength: float, grey: float, generator: Generator) -
     return changed.clamp_(0, 255)
 
 
-def cutmix(images: Tensor, generator: Generator, boxes: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def cutmix(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor, float]:
     """CutMix with a uniformly drawn share: a rectangle of each image comes from another image of the batch.
 
-    With boxes an image's share of the label is its share of the evidence that is seen, most of which is thought to lie
-    on the object: a rectangle that hides the whole object, or brings only another's background, counts as such.
-
-    Args:
-        images: (N, 3, H, W).
-        boxes: of the objects in these images.
     Returns:
-        the images, the index (N,) of the image that each rectangle comes from, (N,) float32 share of the image's own
-        class; without boxes that is the share of its own pixels.
+        the images, the index (N,) of the image that each rectangle comes from, the share of the image's own pixels.
     """
     height, width = images.shape[-2:]
     order = torch.randperm(len(images), generator=generator).to(images.device)
@@ -131,36 +82,25 @@ def cutmix(images: Tensor, generator: Generator, boxes: Tensor | None = None) ->
     left, right = _span(x, side, width)
     mixed = images.clone()
     mixed[..., top:bottom, left:right] = images[order][..., top:bottom, left:right]
-    area = (bottom - top) * (right - left) / (height * width)
-    covered = torch.full((len(images),), area, device=images.device)
-    if boxes is not None:
-        rectangle = torch.tensor([left / width, top / height, right / width, bottom / height]) * 2 - 1
-        hidden = _overlap(boxes, rectangle.expand_as(boxes)).to(images.device)
-        covered = ON_OBJECT * hidden + (1 - ON_OBJECT) * covered
-    left_over, brought = 1 - covered, covered[order]
-    return mixed, order, left_over / (left_over + brought)
+    own = 1 - (bottom - top) * (right - left) / (height * width)
+    return mixed, order, own
 
 
-def augment(
-    images: Tensor, size: int, how: Augmentation, generator: Generator, boxes: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def augment(images: Tensor, size: int, how: Augmentation, generator: Generator) -> tuple[Tensor, Tensor, float]:
     """One training batch: resampled, recoloured, some batches mixed.
 
     Args:
         images: (N, 3, H, W) uint8.
         size: side of the images that come out.
-        boxes: of the objects in `images`, heeded where `how` says so.
     Returns:
-        (N, 3, size, size) float32 in [0, 255]; the partner (N,) of each image; (N,) float32 share of the label that is
-        its own (1 where nothing was mixed).
+        (N, 3, size, size) float32 in [0, 255]; the partner (N,) of each image; its own share (1.0 where not mixed).
     """
-    theta = placements(len(images), images.shape[-1], size, how, generator, boxes)
-    changed = resample(images.float(), size, theta)
+    changed = resample(images.float(), size, how, generator)
     if how.colour or how.grey:
         changed = jitter(changed, how.colour, how.grey, generator)
     if how.cutmix and float(_uniform((1,), generator)) < how.cutmix:
-        return cutmix(changed, generator, None if boxes is None or not how.objects else placed(boxes, theta))
-    return changed, torch.arange(len(images), device=images.device), torch.ones(len(images), device=images.device)
+        return cutmix(changed, generator)
+    return changed, torch.arange(len(images), device=images.device), 1.0
 
 
 def steps(image: Tensor, partner: Tensor, how: Augmentation, generator: Generator) -> list[tuple[str, Tensor]]:
@@ -173,13 +113,12 @@ def steps(image: Tensor, partner: Tensor, how: Augmentation, generator: Generato
     """
     size = image.shape[-1]
     shown = [("original", image.float())]
-    now = resample(image[None].float(), size, placements(1, size, size, how, generator))
+    now = resample(image[None].float(), size, how, generator)
     shown.append(("cropped, turned, mirrored", now[0]))
     now = jitter(now, how.colour, 0.0, generator)
     shown.append(("brightness, contrast, saturation", now[0]))
     if how.cutmix:
-        other = resample(partner[None].float(), size, placements(1, size, size, how, generator))
-        pair = torch.cat([now, other])
+        pair = torch.stack([now[0], resample(partner[None].float(), size, how, generator)[0]])
         shown.append(("a rectangle of another image (CutMix)", _swapped(pair)[0]))
     return [(name, step.round().clamp(0, 255).to(torch.uint8)) for name, step in shown]
 
@@ -190,19 +129,6 @@ def _swapped(pair: Tensor) -> Tensor:
     mixed = pair.clone()
     mixed[..., height // 2 :, width // 2 :] = pair.flip(0)[..., height // 2 :, width // 2 :]
     return mixed
-
-
-def _shown(theta: Tensor) -> Tensor:
-    """(N, 4) what crops show of their images, as boxes; a slight rotation makes them a little larger."""
-    centre, half = theta[:, :, 2], theta[:, :, :2].abs().sum(2)
-    return torch.cat([centre - half, centre + half], 1)
-
-
-def _overlap(boxes: Tensor, others: Tensor) -> Tensor:
-    """(N,) the share of each box's area that lies in the other; 0 for a box without area."""
-    sides = torch.minimum(boxes[:, 2:], others[:, 2:]) - torch.maximum(boxes[:, :2], others[:, :2])
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return sides.clamp(min=0).prod(1) / area.clamp(min=1e-6)
 
 
 def _crops(count: int, how: Augmentation, generator: Generator) -> Tensor:

@@ -14,10 +14,10 @@ from generator.train import Recipe
 # CutMix to the end: without it in the last epochs a network learns the training images by heart (99 % of them were
 # right, and validation rose by 2 points only).
 STRONG = Augmentation(area=0.35, aspect=1.3, rotation=5, flip=True, colour=0.3, grey=0.1, cutmix=0.5)
-# Every second photo as sharp as those that are shown later, as soon as the photos have their own size; and as a
-# rectangle over a small object may leave none of it, labels follow the objects' boxes.
-STRONGEST = replace(STRONG, cutmix=0.7, unscaled=0.5, objects=True)
+# Every second photo as sharp as those that are shown later, as soon as the photos have their own size.
+STRONGEST = replace(STRONG, cutmix=0.7, unscaled=0.5)
 LARGER = Augmentation(area=0.55, aspect=1.2, flip=True, colour=0.2, grey=0.05, cutmix=0.5)
+SHARP = replace(LARGER, unscaled=0.5)
 USUAL = Augmentation(area=0.4, aspect=1.25, flip=True, colour=0.2, grey=0.1)
 MILD = Augmentation(area=0.7, aspect=1.15, flip=True, colour=0.1)
 
@@ -49,8 +49,10 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             dropout=0.0,
         ),
         "best": Recipe(
-            epochs=110,
+            epochs=120,
             augmentation=STRONGEST,
+            mild=SHARP,
+            tail=0.15,
             sizes=((0, 32), (0.15, 48), (0.5, 64)),
             weight_decay=0.1,
             warm_up=0.08,

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from generator import parallel
-from generator.augment import Augmentation, augment, edges
+from generator.augment import Augmentation, augment
 from generator.data import ImageSet
 from generator.errors import InputError
 from generator.networks import fitted, normalise
@@ -142,9 +142,7 @@ class _Training:
     ) -> None:
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe, self.device, self.validation = recipe, device, validation
-        chosen = _limited(train, recipe.limit)
-        images, self.targets = train.images[chosen], train.targets[chosen]
-        self.boxes = edges(train.boxes[chosen], images.shape[-1])
+        images, self.targets = _limited(train, recipe.limit)
         self.images = _shrunk(images, max(size for _, size in recipe.sizes))
         self.state = state or self._begun(network)
         if state is not None:
@@ -233,23 +231,23 @@ class _Training:
         """One step of gradient descent on the images `chosen`; the sums of loss and right answers before it, (2,)."""
         wanted = self.targets[chosen].to(self.device)
         # Every process augments the whole batch, so that all draw alike and CutMix finds its partners: 3 % of the work.
-        pixels, partner, own = augment(self.images[chosen].to(self.device), size, how, generator, self.boxes[chosen])
+        pixels, partner, own = augment(self.images[chosen].to(self.device), size, how, generator)
         rows = self.replica.rows(len(chosen))
-        own = own[rows]
         inputs = normalise(pixels[rows]).contiguous(memory_format=torch.channels_last)
         targets, others = wanted[rows], wanted[partner][rows]
         with _autocast(self.state.precision, self.device):
             logits = self.replica(inputs)
         logits = logits.float()
         smoothing = self.recipe.smoothing
-        loss = (own * F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)).sum()
-        loss += ((1 - own) * F.cross_entropy(logits, others, reduction="none", label_smoothing=smoothing)).sum()
+        loss = own * F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+        if own < 1:
+            loss = loss + (1 - own) * F.cross_entropy(logits, others, reduction="sum", label_smoothing=smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         # The processes' gradients are averaged, so each has its part of the sum times their number.
         (loss * parallel.world() / len(chosen)).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         predicted = logits.argmax(1)
-        right = (own * (predicted == targets) + (1 - own) * (predicted == others)).sum()
+        right = own * (predicted == targets).sum() + (1 - own) * (predicted == others).sum()
         return parallel.total(torch.stack([loss.detach(), right]))
 
     def _validate(self, weights: Weights) -> tuple[float, float] | None:
@@ -284,11 +282,12 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
     return recipe.learning_rate * (FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * share)) / 2)
 
 
-def _limited(train: ImageSet, limit: int) -> Tensor | slice:
-    """The images to learn from, only so many where there is a limit: evenly over the set, which is ordered by class."""
+def _limited(train: ImageSet, limit: int) -> tuple[Tensor, Tensor]:
+    """Images and targets, only so many where there is a limit: evenly over the set, which is ordered by class."""
     if not limit:
-        return slice(None)
-    return torch.linspace(0, len(train.images) - 1, min(limit, len(train.images))).long()
+        return train.images, train.targets
+    chosen = torch.linspace(0, len(train.images) - 1, min(limit, len(train.images))).long()
+    return train.images[chosen], train.targets[chosen]
 
 
 def _shrunk(images: Tensor, size: int) -> Tensor:
