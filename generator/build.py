@@ -9,7 +9,6 @@ from pathlib import Path
 
 from generator import (
     check,
-    checkpoints,
     download,
     environment,
     exhibits,
@@ -151,7 +150,7 @@ def _downloaded(site: Site, folder: Path) -> Path:
 
 def _evaluation(loaded: Loaded) -> Evaluation | None:
     """What was measured of these very weights; an older evaluation is said to be one and left out."""
-    found = checkpoints.load_evaluation(loaded.evaluated) if loaded.evaluated else None
+    found = workshop.measured(loaded)
     if found is not None and found.weights_digest != loaded.digest:
         terminal.say(
             f"{loaded.title}: evaluation.json is of other weights and is left out; make it again with: "

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from generator.records import Evaluation, Run, SplitScores
 
 PURPOSE = {
-    "SmallCNN": "a plain network of seven convolutions with batch norm, global pooling and one linear layer",
+    "SmallCNN": "a plain network of {} convolutions with batch norm, global pooling and one linear layer",
     "AlexNet": "torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997) with as many outputs as there are classes",
 }
 SHOWN = (
@@ -23,6 +23,7 @@ SHOWN = (
     "average",
     "prune",
     "widths",
+    "depths",
     "dropout",
     "precision",
     "seed",
@@ -30,22 +31,30 @@ SHOWN = (
 
 
 def card(
-    name: str, architecture: str, parameters: int, input_size: int, runs: Sequence[Run], evaluation: Evaluation
+    name: str,
+    architecture: str,
+    parameters: int,
+    convolutions: int,
+    input_size: int,
+    runs: Sequence[Run],
+    evaluation: Evaluation,
 ) -> str:
     """The card of one model as Markdown.
 
     Args:
         name: of the model's folder and of the commands, such as "cnn".
         parameters: their number.
+        convolutions: the number of convolutional layers.
         input_size: side of the images that go in.
     """
     classes = ", ".join(evaluation.class_names)
+    purpose = PURPOSE.get(architecture, f"a network of the architecture {architecture}").format(convolutions)
     lines = [
         f"# {architecture} on {len(evaluation.class_names)} classes",
         "",
         (
-            f"This is {PURPOSE.get(architecture, f'a network of the architecture {architecture}')}: {parameters:,} "
-            f"parameters, photos of {input_size} x {input_size} pixels in, {len(evaluation.class_names)} logits out."
+            f"This is {purpose}: {parameters:,} parameters, photos of {input_size} x {input_size} pixels in, "
+            f"{len(evaluation.class_names)} logits out."
         ),
         "",
         "## Intended use",

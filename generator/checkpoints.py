@@ -59,7 +59,8 @@ class Description:
     wnids: tuple[str, ...]
     input_size: int
     resize: int  # the shorter side of a photo is brought to this before the centre crop
-    widths: tuple[int, ...] = ()  # with the next two: SmallCNN's shape
+    widths: tuple[int, ...] = ()  # with the next three: SmallCNN's shape
+    depths: tuple[int, ...] = ()
     kernel: int = 5
     pool: str = "max"
     grid: int = 6  # AlexNet's pooled features are grid x grid; see `networks.alexnet`

@@ -14,7 +14,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -83,11 +83,21 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ModelsConfig:
-    """[models]: where the models' folders are, and each network of the report."""
+    """[models]: where the models' folders are, and each network of the report.
+
+    What is trained is written below `folder`. A network without a folder there is read from `fallback`, where the
+    models that come with the program are; None: from nowhere else.
+    """
 
     folder: Path
+    fallback: Path | None = None
     cnn: ModelConfig = field(default_factory=lambda: ModelConfig("bundled"))
     alexnet: ModelConfig = field(default_factory=lambda: ModelConfig("auto"))
+
+    def read(self, name: str) -> Path:
+        """The folder that a network is read from."""
+        own = self.folder / name
+        return own if own.is_dir() or self.fallback is None else self.fallback / name
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,9 @@ def load(path: Path | None = None) -> Config:
         samples=top.table("samples", _samples),
     )
     top.finish()
+    if path is None:  # nothing is written among the program's own files
+        mine = replace(config.models, folder=Path.cwd() / "models", fallback=bundled("models"))
+        config = replace(config, models=mine)
     return config
 
 
@@ -211,11 +224,12 @@ def _data(table: _Table) -> DataConfig:
 
 
 def _models(table: _Table) -> ModelsConfig:
-    # A report of one's own without a models/ beside it shows the models that come with the program.
-    own = table.folder / "models"
-    default = ModelsConfig(own if own.is_dir() else bundled("models"))
+    # A report of one's own shows the models that come with the program until it has its own.
+    default = ModelsConfig(table.folder / "models", bundled("models"))
+    folder = table.path("folder")
     return ModelsConfig(
-        folder=table.path("folder") or default.folder,
+        folder=folder or default.folder,
+        fallback=None if folder else default.fallback,
         cnn=table.table("cnn", lambda inner: _model(inner, default.cnn, ("bundled",))),
         alexnet=table.table("alexnet", lambda inner: _model(inner, default.alexnet, ("auto", "imagenet", "bundled"))),
     )

@@ -39,7 +39,7 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         data: fingerprint of the data set, "" without one.
         templates, content: the folders that the pages are made from.
     """
-    records = [config.models.folder / model / record for model in MODELS for record in RECORDS]
+    records = [config.models.read(model) / record for model in MODELS for record in RECORDS]
     # Of weights from elsewhere, see `models.Loaded`.
     records += sorted(config.models.folder.glob("*-*/evaluation.json"))
     foreign = [model.weights for model in (config.models.cnn, config.models.alexnet) if isinstance(model.weights, Path)]

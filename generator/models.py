@@ -39,7 +39,8 @@ class Loaded:
     source: str  # one sentence: where the weights come from
     notes: tuple[str, ...] = ()
     folder: Path | None = None  # with the records of its training; None: it was trained elsewhere
-    evaluated: Path | None = None  # where what is measured of it is kept: `folder`, or one for these weights alone
+    # Where what is measured of it is kept: `folder` if that is the report's own, else one for these weights alone.
+    evaluated: Path | None = None
 
     @property
     def title(self) -> str:
@@ -84,7 +85,10 @@ def load(
             else:
                 why = f"are not on this machine and {'the build was offline' if offline else 'could not be downloaded'}"
             notes = (f"ImageNet's weights were asked for first, but {why}.",)
-    found = from_folder(name, config.models.folder / name, classes)
+    folder = config.models.read(name)
+    found = from_folder(name, folder, classes)
+    if found and folder != config.models.folder / name:
+        found = _from_elsewhere(found, config)
     return found and replace(found, notes=notes)
 
 
@@ -105,9 +109,8 @@ def from_folder(name: str, folder: Path, classes: Classes | None = None) -> Load
             f"python -m generator train {name}"
         )
     weights = widen(model.weights, said.grid) if said.architecture == "AlexNet" else model.weights
-    network = construct(
-        said.architecture, len(said.class_names), widths=said.widths, kernel=said.kernel, pool=said.pool
-    )
+    shape = {"widths": said.widths, "depths": said.depths, "kernel": said.kernel, "pool": said.pool}
+    network = construct(said.architecture, len(said.class_names), **shape)
     checkpoints.fill(network, weights, str(folder))
     names = ", ".join(said.class_names[:3])
     source = (

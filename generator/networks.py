@@ -29,16 +29,21 @@ FIRST_KERNELS = 0.1
 
 
 class SmallCNN(nn.Module):
-    """A plain convolutional network: seven convolutions, global max pooling, one linear layer.
+    """A plain convolutional network: stages of convolutions, global max pooling, one linear layer.
 
-    Stages of one, two, two and two convolutions, each followed by batch norm and ReLU; the first three stages halve the
-    resolution by max pooling, the last keeps it, so that its maps are 8x8 for 64x64 images and a class activation map
-    can point. The first kernels are 5x5, large enough to be looked at, the others 3x3. Pooling stands before batch
-    norm: maximum and a monotone map commute where the scale is positive, and a quarter of the work is left.
+    Each convolution is followed by batch norm and ReLU; all stages but the last halve the resolution by max pooling
+    after their first convolution, so that with four stages the last maps are 8x8 for 64x64 images and a class
+    activation map can point. The first kernels are 5x5, large enough to be looked at, the others 3x3. Pooling stands
+    before batch norm: maximum and a monotone map commute where the scale is positive, and a quarter of the work is
+    left.
 
     Global max pooling (Oquab et al. 2015, "Is object localization for free?") asks of each channel that it fire
     somewhere, not everywhere; `pool` "average" makes the head of Lin et al. 2014 (arXiv:1312.4400) instead, with which
     Grad-CAM of the last layer is CAM (Zhou et al. 2016).
+
+    Args:
+        widths: channels of each stage.
+        depths: convolutions of each stage; (): one in the first, two in each other.
     """
 
     def __init__(
@@ -48,12 +53,14 @@ class SmallCNN(nn.Module):
         kernel: int = 5,
         pool: str = "max",
         dropout: float = 0.3,
+        depths: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        depths = depths or (1,) + (2,) * (len(widths) - 1)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         number, channels = 0, 3
-        for stage, width in enumerate(widths):
-            for convolution in range(1 if stage == 0 else 2):
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            for convolution in range(depth):
                 number += 1
                 side = kernel if number == 1 else 3
                 layers[f"conv{number}"] = nn.Conv2d(channels, width, side, padding=side // 2, bias=False)
@@ -62,6 +69,7 @@ class SmallCNN(nn.Module):
                 layers[f"bn{number}"] = nn.BatchNorm2d(width)
                 layers[f"relu{number}"] = nn.ReLU(inplace=True)
                 channels = width
+        self.stages = [f"features.relu{sum(depths[:stage])}" for stage in range(1, len(depths) + 1)]
         self.features = nn.Sequential(layers)
         self.head = nn.Sequential(
             OrderedDict(
@@ -143,7 +151,7 @@ def construct(architecture: str, classes: int, **shape: Any) -> nn.Module:
     """A network by the name that its record gives: "SmallCNN", "AlexNet", or package.module:name.
 
     Args:
-        shape: what SmallCNN is told besides: widths, kernel, pool.
+        shape: what SmallCNN is told besides: widths, depths, kernel, pool.
 
     Raises:
         InputError: where the name leads nowhere, or to something that makes no network of `num_classes` classes.
@@ -184,8 +192,7 @@ def stages(network: nn.Module) -> list[str]:
     """
     features = getattr(network, "features", None)
     if isinstance(network, SmallCNN):
-        last = [number for number in (1, 3, 5, 7) if hasattr(network.features, f"relu{number}")]
-        return [f"features.relu{number}" for number in last]
+        return list(network.stages)
     if isinstance(network, AlexNet):
         return ["features.2", "features.5", "features.7", "features.9", "features.12"]
     if isinstance(features, nn.Sequential):
@@ -196,7 +203,7 @@ def stages(network: nn.Module) -> list[str]:
 def target_layer(network: nn.Module) -> str | None:
     """The layer that the report explains a network at where none is named; None: as `explain.choose_layer` chooses."""
     if isinstance(network, SmallCNN):
-        return [f"features.{name}" for name, _ in network.features.named_children() if name.startswith("relu")][-1]
+        return network.stages[-1]
     return None
 
 

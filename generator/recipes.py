@@ -23,16 +23,18 @@ MILD = Augmentation(area=0.7, aspect=1.15, flip=True, colour=0.1)
 
 PRESETS: dict[str, dict[str, Recipe]] = {
     "cnn": {
-        # A half as wide network on photos of 32 pixels: 47.1 % of the validation images.
+        # Half as wide, one convolution a stage, on small photos. In a run this short each further layer costs more
+        # than it brings: with the usual seven the same seconds end 5 points lower, and a learning rate of 8e-3 with
+        # batches of 128 costs as much again.
         "quick": Recipe(
-            epochs=6,
+            epochs=4,
             widths=(24, 48, 96, 192),
-            augmentation=Augmentation(area=0.6, aspect=1.2, flip=True, colour=0.1),
-            mild=Augmentation(area=0.85, aspect=1.1, flip=True),
-            tail=0.34,
-            sizes=((0, 32),),
-            learning_rate=8e-3,
-            average=0.98,
+            depths=(1, 1, 1, 1),
+            augmentation=Augmentation(area=0.7, flip=True),
+            sizes=((0, 24), (0.5, 32)),
+            batch=64,
+            learning_rate=4e-3,
+            average=0.99,
             smoothing=0.05,
             dropout=0.0,
         ),

@@ -23,8 +23,8 @@ site/
 .*.cnn-report-*
 """
 FOLDER = """\
-# One folder a model: weights.safetensors and the records of its training. Left out: models/ beside this file where
-# there is one, else the models that come with the program.
+# One folder a model: weights.safetensors and the records of its training. Left out: models/ beside this file; a
+# network that is not there is the one that comes with the program.
 # folder = "models\""""
 PHOTOS = """\
 # Photos

@@ -57,6 +57,7 @@ class Recipe:
     prune: float = 0.0  # share of the large linear layers' weights that are zero in the end (Zhu & Gupta 2017)
     limit: int = 0  # only so many images, of all classes: the one-batch check; 0: all
     widths: tuple[int, ...] = ()  # of SmallCNN's stages; (): its own
+    depths: tuple[int, ...] = ()  # convolutions of SmallCNN's stages; (): its own
     dropout: float = 0.3  # SmallCNN's
     # Photos are enlarged by this before the centre is cut out: a network that was trained on crops knows its objects a
     # little larger (Touvron et al. 2019, arXiv:1906.06423).

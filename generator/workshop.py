@@ -100,7 +100,8 @@ def train_model(
 def new_network(name: str, classes: int, recipe: Recipe) -> nn.Module:
     """The untrained network that a recipe trains."""
     if name == "cnn":
-        return initialise(SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout), recipe.seed)
+        network = SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout, depths=recipe.depths)
+        return initialise(network, recipe.seed)
     return initialise(alexnet(classes, GRID), recipe.seed)
 
 
@@ -133,7 +134,7 @@ def evaluate_model(
         answers[split] = (plain[:, chosen], mirrored[:, chosen], images.targets.numpy(), images.files)
     loaded.network.cpu()
     scores, temperature = evaluate.scores(answers)
-    before = checkpoints.load_evaluation(loaded.evaluated) if loaded.evaluated else None
+    before = measured(loaded)
     looks = (before.test_looks if before else 0) + (before is None or before.weights_digest != loaded.digest)
     found = Evaluation(
         model=loaded.id,
@@ -148,9 +149,17 @@ def evaluate_model(
     if loaded.evaluated is not None and set(splits) == set(SPLITS) and parallel.rank() == 0:
         found = replace(found, faithfulness=_faithfulness(loaded, sets["test"], chosen))
         checkpoints.save_evaluation(loaded.evaluated, found)
-        if loaded.folder is not None:
-            checkpoints.save_card(loaded.folder, _card(loaded, found))
+        if loaded.folder == loaded.evaluated:
+            checkpoints.save_card(loaded.evaluated, _card(loaded, found))
     return found
+
+
+def measured(loaded: Loaded) -> Evaluation | None:
+    """What was kept of a network's last evaluation: by this report, else by whoever trained it."""
+    for folder in (loaded.evaluated, loaded.folder):
+        if folder is not None and (found := checkpoints.load_evaluation(folder)) is not None:
+            return found
+    return None
 
 
 def _faithfulness(loaded: Loaded, images: ImageSet, columns: Sequence[int]) -> Faithfulness:
@@ -203,16 +212,17 @@ def trained(name: str, folder: Path, classes: Classes) -> Loaded:
 def _card(loaded: Loaded, evaluation: Evaluation) -> str:
     assert loaded.folder is not None
     parameters = sum(parameter.numel() for parameter in loaded.network.parameters())
+    convolutions = sum(isinstance(module, nn.Conv2d) for module in loaded.network.modules())
     said = loaded.description
     runs = checkpoints.load_runs(loaded.folder)
-    return cards.card(loaded.id, said.architecture, parameters, said.input_size, runs, evaluation)
+    return cards.card(loaded.id, said.architecture, parameters, convolutions, said.input_size, runs, evaluation)
 
 
 def _description(name: str, classes: Classes, recipe: Recipe) -> Description:
     said = Description(ARCHITECTURES[name], classes.names, classes.wnids, *recipe.shown)
     if name != "cnn":
         return replace(said, grid=GRID)
-    return replace(said, widths=recipe.widths or WIDTHS)
+    return replace(said, widths=recipe.widths or WIDTHS, depths=recipe.depths)
 
 
 def _columns(loaded: Loaded, classes: Classes) -> list[int]:

@@ -43,6 +43,11 @@
       tip.textContent = heads.map((head, column) => head + " " + row.cells[column].textContent.trim()).join(", ");
     }
 
+    // A finger that is lifted leaves the chart, too: what it pointed at stays to be read.
+    function leave(event) {
+      if (event.pointerType !== "touch") hide();
+    }
+
     function hide() {
       line.remove();
       tip.textContent = "";
@@ -51,7 +56,7 @@
 
     chart.addEventListener("pointermove", show);
     chart.addEventListener("pointerdown", show); // touch: a tap
-    chart.addEventListener("pointerleave", hide);
+    chart.addEventListener("pointerleave", leave);
     chart.addEventListener("keydown", step);
     chart.addEventListener("blur", hide);
   }

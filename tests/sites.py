@@ -24,8 +24,8 @@ PAGES = (
 def figures_of(report: Report) -> list[Figure]:
     """All figures of a report, as a build draws them."""
     found = [*exhibits.photos(report.photos), *exhibits.header_tile(report), *exhibits.data_figures(report)]
-    scale = exhibits.first_layer_scale(report.networks)
     for network in report.networks:
+        scale = exhibits.first_layer_scale([network])
         found += [*exhibits.training(network), *exhibits.evaluation(network), *exhibits.filters(network, scale)]
         found += [*exhibits.failures(network, report.photos), *exhibits.class_images(network)]
         found += [*exhibits.trust(network), *exhibits.mistakes(network)]

@@ -13,9 +13,10 @@ NAMES = ("bee", "fly", "koala", "pig")
 def test_card_quotes_the_records() -> None:
     evaluation = synthetic.evaluation("cnn", NAMES)
     run = synthetic.run("augmented", epochs=3, kept=2)
-    text = card("cnn", "SmallCNN", 2_110_094, 64, [synthetic.run("one batch"), run], evaluation)
+    text = card("cnn", "SmallCNN", 2_110_094, 7, 64, [synthetic.run("one batch"), run], evaluation)
     scores = evaluation.splits["test"]
     low, high = scores.top1_interval
+    assert "a plain network of 7 convolutions with batch norm" in text
     assert "2,110,094 parameters" in text
     assert f"| test | {scores.count:,} | {scores.top1:.1%} | {low:.1%} to {high:.1%} | {scores.top5:.1%} |" in text
     assert "3 epochs in" in text
@@ -27,12 +28,12 @@ def test_card_quotes_the_records() -> None:
 
 
 def test_weights_without_a_record_of_training_say_so() -> None:
-    text = card("cnn", "Other", 10, 64, [], synthetic.evaluation("cnn", NAMES))
+    text = card("cnn", "Other", 10, 1, 64, [], synthetic.evaluation("cnn", NAMES))
     assert "No record of the training came with the weights." in text
     assert "a network of the architecture Other" in text
 
 
 def test_card_counts_how_often_the_test_images_were_looked_at() -> None:
     once = synthetic.evaluation("cnn", NAMES)
-    assert "The test images have scored 2 networks" in card("cnn", "X", 1, 64, [], replace(once, test_looks=2))
-    assert "The test images have been scored once" in card("cnn", "X", 1, 64, [], once)
+    assert "The test images have scored 2 networks" in card("cnn", "X", 1, 1, 64, [], replace(once, test_looks=2))
+    assert "The test images have been scored once" in card("cnn", "X", 1, 1, 64, [], once)

@@ -101,13 +101,16 @@ def test_an_empty_file_is_the_default_report(tmp_path: Path) -> None:
     assert config.data.classes == "TinyImageNet30"
     assert config.models.cnn.weights == "bundled"
     assert config.models.alexnet.weights == "auto"
-    assert config.models.folder == bundled("models")
+    assert config.models.folder == tmp_path / "models"
+    assert config.models.read("cnn") == bundled("models") / "cnn"
     assert (config.samples.bundled, config.samples.photos, config.samples.test_images) == (True, (), 4)
 
 
 def test_models_beside_the_file_go_before_the_bundled_ones(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    assert load(written(tmp_path, "")).models.folder == tmp_path / "models"
+    (tmp_path / "models" / "cnn").mkdir(parents=True)
+    models = load(written(tmp_path, "")).models
+    assert models.read("cnn") == tmp_path / "models" / "cnn"
+    assert models.read("alexnet") == bundled("models") / "alexnet"
 
 
 def test_the_bundled_report_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

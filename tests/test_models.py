@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from generator import checkpoints, config, inputs, models
+from generator import checkpoints, config, inputs, models, workshop
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.errors import InputError
 from generator.networks import SmallCNN, initialise
+from tests import synthetic
 from tests.test_download import Archive, served
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -200,3 +201,25 @@ def test_another_file_in_torch_s_cache_is_refused_and_kept(tmp_path: Path) -> No
         fetch(path, Archive(CONTENT))
     assert str(path) in str(error.value)
     assert path.read_bytes() == b"something else"
+
+
+def test_the_programs_own_models_are_read_and_what_is_measured_of_them_is_kept_elsewhere(tmp_path: Path) -> None:
+    save(tmp_path / "bundled" / "cnn")
+    settings = configured(tmp_path)
+    settings = replace(settings, models=replace(settings.models, fallback=tmp_path / "bundled"))
+    loaded = models.load("cnn", settings, CLASSES)
+    assert loaded is not None
+    assert loaded.folder == tmp_path / "bundled" / "cnn"
+    assert loaded.evaluated == tmp_path / "models" / f"cnn-{loaded.digest[:8]}"
+
+    assert workshop.measured(loaded) is None
+    for looks, folder in enumerate((loaded.folder, loaded.evaluated), start=1):
+        checkpoints.save_evaluation(folder, replace(synthetic.evaluation("cnn", CLASSES.names), test_looks=looks))
+        found = workshop.measured(loaded)
+        assert found is not None
+        assert found.test_looks == looks
+
+    save(tmp_path / "models" / "cnn")
+    own = models.load("cnn", settings, CLASSES)
+    assert own is not None
+    assert own.folder == own.evaluated == tmp_path / "models" / "cnn"

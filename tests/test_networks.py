@@ -225,6 +225,7 @@ def test_stages_end_where_the_resolution_changes() -> None:
 
     assert stages(SmallCNN(2, (2, 2, 2, 2))) == [f"features.relu{number}" for number in (1, 3, 5, 7)]
     assert stages(SmallCNN(2, (2, 2))) == ["features.relu1", "features.relu3"]
+    assert stages(SmallCNN(2, (2, 2, 2), depths=(2, 3, 1))) == [f"features.relu{number}" for number in (2, 5, 6)]
     assert stages(other) == ["features.2", "features.4"]
     assert stages(blocks) == ["stem", "body"]
 

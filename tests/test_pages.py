@@ -530,6 +530,22 @@ def test_html_in_a_content_file_does_not_act(tmp_path: Path) -> None:
         assert acting not in part
 
 
+@pytest.mark.parametrize(("page", "key"), [("training", "loss"), ("evaluation", "small"), ("grad-cam", "strength")])
+def test_a_writers_section_is_shown_whatever_its_key(tmp_path: Path, page: str, key: str) -> None:
+    """Also where the template has the same word for something else."""
+    content = own_content(tmp_path)
+    with (content / f"{page}.md").open("a", encoding="utf-8") as file:
+        file.write(f"\n## Mine {{#{key}}}\n\nMy own words.\n")
+    assert "<p>My own words.</p>" in site(content=content)[f"{page}.html"].decode()
+
+
+def test_pages_whose_tables_can_be_sorted_bring_the_script(documents: dict[str, Document]) -> None:
+    for path, page in documents.items():
+        sortable = any("sortable" in table.get("class", "").split() for table in page.every("table"))
+        scripts = {script["src"] for script in page.every("script")}
+        assert not sortable or "assets/tables.js" in scripts, path
+
+
 def test_formulas_keep_their_mathml_and_nothing_that_acts() -> None:
     formula = "<math display='block'><mfrac><mi onclick='x()' mathvariant='normal'>a</mi><mn>2</mn></mfrac></math>"
     hostile = "<math><annotation-xml encoding='text/html'><script>alert(1)</script></annotation-xml></math>"

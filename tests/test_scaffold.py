@@ -37,7 +37,7 @@ def test_the_keys_are_found() -> None:
 def test_every_key_stands_in_report_toml_with_words(tmp_path: Path) -> None:
     init(tmp_path / "mine")
     text = (tmp_path / "mine" / "report.toml").read_text("utf-8")
-    for key in keys(config.Config) - {"path"}:  # where the file is, no key
+    for key in keys(config.Config) - {"path", "fallback"}:  # where the file and the program's models are, no keys
         if key == "folder":  # also a field of Config; [models] folder is the key
             assert '\n# folder = "models"\n' in text
         named = re.search(rf"^(# )?\[+[a-z.]*\b{key}\]+|^(# )?{key} = |\b{key} = ", text, re.MULTILINE)
@@ -64,14 +64,31 @@ def test_it_loads_and_is_the_bundled_report_by_another_title(tmp_path: Path) -> 
     init(tmp_path / "my-first_report")
     mine, theirs = config.load(tmp_path / "my-first_report" / "report.toml"), config.load(config.bundled("report.toml"))
     assert mine.report == dataclasses.replace(theirs.report, title="My first report")
-    assert mine.models == theirs.models  # the models that come with the program, until there are others
+    assert (mine.models.cnn, mine.models.alexnet) == (theirs.models.cnn, theirs.models.alexnet)
     assert (mine.data, mine.samples) == (theirs.data, theirs.samples)
 
 
 def test_models_of_ones_own_are_taken_once_they_are_there(tmp_path: Path) -> None:
     init(tmp_path / "mine")
-    (tmp_path / "mine" / "models").mkdir()
-    assert config.load(tmp_path / "mine" / "report.toml").models.folder == tmp_path / "mine" / "models"
+    (tmp_path / "mine" / "models" / "cnn").mkdir(parents=True)
+    models = config.load(tmp_path / "mine" / "report.toml").models
+    assert models.folder == tmp_path / "mine" / "models"
+    assert models.read("cnn") == tmp_path / "mine" / "models" / "cnn"
+    assert models.read("alexnet") == config.bundled("models") / "alexnet"
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["after init", "in an empty folder"])
+def test_nothing_is_written_among_the_programs_own_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    if made:
+        init(tmp_path / "mine")
+    else:
+        (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    models = config.load().models
+    assert models.folder == tmp_path / "mine" / "models"
+    assert models.read("cnn") == config.bundled("models") / "cnn"
 
 
 def test_the_words_are_all_there(tmp_path: Path) -> None:

@@ -60,8 +60,12 @@ def confusions(network: Network) -> tuple[Mixed, ...]:
         sheet, cell = (sheet_id(f"{network.id}-mistakes", shown), place(shown)[1]) if pictured else ("", 0)
         groups[one.true, one.predicted].append(Taken(one.image, one.confidence, sheet, cell))
         shown += pictured
+    # "sea", "lion-fish" and "sea-lion", "fish" are joined to the same words.
+    joined = dict(
+        zip(sorted(groups), slugs([f"{addresses[a]}-{addresses[b]}" for a, b in sorted(groups)]), strict=True)
+    )
     return tuple(
-        Mixed(f"{addresses[true]}-{addresses[predicted]}", names[true], names[predicted], tuple(found))
+        Mixed(joined[true, predicted], names[true], names[predicted], tuple(found))
         for (true, predicted), found in groups.items()
     )
 

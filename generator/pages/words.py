@@ -113,7 +113,8 @@ class Words:
     def rest(self) -> Iterator[tuple[str, Section]]:
         """The sections that the template does not place, in the order of the file: whoever writes one more sees it."""
         for key in self.passages:
-            if key not in (*FRONT_MATTER, "lead") and f'"{key}"' not in self.template:
+            placed = re.search(rf'\b(words|part)\("{key}"', self.template)
+            if key not in (*FRONT_MATTER, "lead") and not placed:
                 yield key, self(key)
 
     def _expand(self, source: str, line: int, variables: Mapping[str, Any]) -> str:

@@ -210,6 +210,9 @@ def test_curves_tell_the_values_under_the_pointer(chrome: devtools.Browser, site
         told = page.evaluate(tip)
         assert told.startswith("epoch ")
         assert [number for number in page.evaluate(row % place) if number not in told] == []
+    lifted = "new PointerEvent('pointerleave', { pointerType: 'touch' })"
+    page.evaluate(f"document.querySelector('svg[data-plot]').dispatchEvent({lifted})")
+    assert page.evaluate(tip) != ""
     page.evaluate("point(0, 'pointerleave')")
     assert page.evaluate(tip) == ""
     page.close()

@@ -506,7 +506,8 @@ def test_fingers_draw_and_cover_without_moving_the_page(chrome: devtools.Browser
         assert seen(tab, INK)[4:12, 8].tolist() == [[0xD0, 0x20, 0x20]] * 8  # downwards, where a page would scroll
     else:
         covered = seen(tab, INK).any(axis=2)  # where the finger left it
-        assert [np.flatnonzero(covered.any(axis)).tolist() for axis in (0, 1)] == [[*range(4, 12)], [*range(8, 16)]]
+        rows, columns = (np.unique(places).tolist() for places in np.nonzero(covered))
+        assert (columns, rows) == ([*range(4, 12)], [*range(8, 16)])
     assert tab.evaluate("scrollY") == scrolled
     until(tab, f"document.getElementById('answers').innerText !== {json.dumps(before)}")
     tab.close()
