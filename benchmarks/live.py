@@ -51,7 +51,7 @@ LOAD = """(async () => {
     const script = document.createElement("script"); script.src = src; script.onload = done;
     document.head.append(script); })));
   window.whole = work => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
-  const start = performance.now(); window.model = whole(Engine.load(liveNetwork, liveLetters.join("")));
+  const start = performance.now(); window.model = whole(Engine.load(liveNetwork, liveLetters));
   return performance.now() - start; })()"""
 PASSES = """(() => { const { size } = model, times = [];
   const pixels = Float32Array.from({ length: 3 * size * size }, (_none, i) => Math.sin(i * 12.9898) * 2);
@@ -96,7 +96,8 @@ def chrome() -> Path:
     named = os.environ.get("CHROME", "")
     found = next(filter(None, map(shutil.which, (named,) if named else CHROME_NAMES)), None)
     if found is None:
-        sys.exit("expected Chrome or Chromium; name one with CHROME=...")
+        print("live: no Chrome or Chromium; name one with CHROME=...")
+        sys.exit(0)
     return Path(found)
 
 
@@ -207,7 +208,8 @@ def main() -> None:
     parser.add_argument("--onnxruntime-web", type=Path)
     said = parser.parse_args()
     if not (said.site / "try.html").is_file():
-        sys.exit(f"{said.site}: expected a built site with try.html; make it with: python -m generator build")
+        print(f"live: {said.site} holds no try.html; build the site first, or name one with --site DIR")
+        return
     loaded = models.from_folder("cnn", said.models / "cnn")
     if loaded is None:
         sys.exit(f"{said.models}: expected the weights of the network in cnn/")

@@ -41,7 +41,7 @@ from generator.records import (
     Run,
     SplitScores,
 )
-from generator.train import TrainingState, Weights
+from generator.train import Recipe, TrainingState, Weights
 
 WEIGHTS, SMALL = "weights.safetensors", "weights.safetensors.xz"
 RESUME, SNAPSHOTS = "resume.safetensors", "snapshots.safetensors"
@@ -205,6 +205,8 @@ def load_state(folder: Path, key: Mapping[str, Any], side_run: str = "") -> Trai
         raise InputError(
             f"{path}: expected the state of an interrupted run ({error!r}); train without --resume"
         ) from error
+    # What a recipe did not have yet when the run began was as it is by default.
+    found = json.loads(json.dumps(asdict(Recipe(epochs=0)))) | found
     for name, value in json.loads(json.dumps(dict(key))).items():
         if found.get(name) != value:
             raise InputError(

@@ -85,8 +85,8 @@ class ModelConfig:
 class ModelsConfig:
     """[models]: where the models' folders are, and each network of the report.
 
-    What is trained is written below `folder`. A network without a folder there is read from `fallback`, where the
-    models that come with the program are; None: from nowhere else.
+    What is trained is written below `folder`. A network without weights there is read from `fallback`, where
+    the models that come with the program are; None: from nowhere else.
     """
 
     folder: Path
@@ -97,7 +97,9 @@ class ModelsConfig:
     def read(self, name: str) -> Path:
         """The folder that a network is read from."""
         own = self.folder / name
-        return own if own.is_dir() or self.fallback is None else self.fallback / name
+        # A folder may hold the records of a side run alone, or a run that is under way.
+        trained = any(own.glob("weights.safetensors*"))
+        return own if trained or self.fallback is None else self.fallback / name
 
 
 @dataclass(frozen=True)

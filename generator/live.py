@@ -414,9 +414,9 @@ def _quantised(step: _Step, bits: int) -> LiveStep:
 
 
 def _size(steps: Sequence[_Step], bits: Sequence[int]) -> float:
-    """Bytes of the script, of UTF-16: base64 of two float32 a row, and fifteen bits of packed numbers a letter."""
+    """Bytes of the scripts: base64 of two float32 a row, and letters of two bytes that hold fifteen bits each."""
     packed = [
-        8 * len(step.weight) * 8 / 3 + step.weight.numel() * number * 2 / 15
+        8 * len(step.weight) * 4 / 3 + step.weight.numel() * number * 2 / 15
         for step, number in zip(steps, bits, strict=True)
         if step.weight is not None
     ]

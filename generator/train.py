@@ -262,15 +262,17 @@ class _Training:
         count = len(self.validation.images)
         sums = torch.zeros(2, dtype=torch.float64)
         with torch.inference_mode():
-            for chosen in torch.split(torch.arange(count)[parallel.share(count)], 250):
+            for chosen in torch.split(torch.arange(count)[parallel.share(count)], min(250, 2 * self.recipe.batch)):
                 pixels = fitted(self.validation.images[chosen].to(self.device), size, resize)
                 wanted = self.validation.targets[chosen].to(self.device)
-                with _autocast(self.state.precision, self.device):
+                with _memory_explained(self.recipe), _autocast(self.state.precision, self.device):
                     logits = self.network(normalise(pixels).contiguous(memory_format=torch.channels_last)).float()
                 sums[0] += float(F.cross_entropy(logits, wanted, reduction="sum"))
                 sums[1] += float((logits.argmax(1) == wanted).sum())
+        if parallel.world() > 1:  # where processes meet; Apple's GPUs know no float64
+            sums = sums.to(self.device)
         self.network.load_state_dict(present)
-        loss, right = (parallel.total(sums.to(self.device)) / count).tolist()
+        loss, right = (parallel.total(sums) / count).tolist()
         return loss, right
 
 

@@ -11,9 +11,13 @@ const Engine = (function () {
 
   // The network
 
-  // A network as the report wrote it (generator/pages/network_script.py), and the letters of its weights -> one that
-  // runs: shapes known, weights unpacked.
-  function* load(told, letters) {
+  // A network as the report wrote it (generator/pages/network_script.py), and the letters of weights that came along ->
+  // one that runs: shapes known, weights unpacked.
+  function* load(told, found) {
+    const [key, count] = told.pieces;
+    const pieces = Object.values(found?.[key] ?? []);
+    if (pieces.length !== count) throw new Error("weights of another network came along: reload the page");
+    const letters = pieces.join("");
     const layers = [];
     let shape = [3, told.size, told.size];
     for (const step of told.steps) {

@@ -103,6 +103,7 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, take 
   async function shoot() {
     if (film) {
       const { video } = film;
+      if (!video.videoWidth) return; // it has not begun to play
       const frame = canvas(video.videoWidth, video.videoHeight);
       frame.getContext("2d").drawImage(video, 0, 0);
       stop();

@@ -103,18 +103,24 @@
 
   // The network
 
+  let failed = false;
+  function fail() {
+    failed = true;
+    say("The network could not be loaded, so this page can only show the worked example.");
+  }
+
   let loading = null;
   function ready() {
     return (loading ??= (async function () {
       const { engine, inside, photos, network } = page.dataset;
       await Promise.all([engine, inside, photos, ...network.split(" ")].map(load));
       await turn();
-      model = await finish(Engine.load(window.liveNetwork, window.liveLetters.join("")));
+      model = await finish(Engine.load(window.liveNetwork, window.liveLetters));
       delete window.liveNetwork;
       delete window.liveLetters;
       performance.mark("network ready");
       furnish();
-    })().catch(() => say("The network could not be loaded, so this page can only show the worked example.")));
+    })().catch(fail));
   }
 
   // One pass at a time; what changes meanwhile is seen by the next.
@@ -195,7 +201,12 @@
 
   async function sample(link, k = null) {
     const current = claim(true);
-    await Promise.all([load(link.dataset.script), ready()]);
+    const { script } = link.dataset;
+    await Promise.all([load(script), ready()]).catch(function () {
+      delete scripts[script];
+      if (current()) say(link.title + " could not be loaded.");
+    });
+    if (!scripts[script]) return (reading = false);
     const picture = element("img", { src: link.dataset.photo || link.querySelector("img")?.src || "" });
     await picture.decode().catch(() => 0);
     if (!model || !current()) return;
@@ -210,6 +221,7 @@
   function view() {
     clearTimeout(later); // browsers count how often an address changes
     later = setTimeout(function () {
+      if (!photo) return;
       const told = new URLSearchParams(photo.id && { photo: photo.id });
       if (photo.id && target !== null) told.set("class", model.classes[target]);
       if (photo.id && inside.unit()) told.set("unit", inside.unit());
@@ -239,6 +251,8 @@
     const { size, resize } = model;
     const side = (Math.min(width, height) * size) / resize;
     const context = layers.photo.getContext("2d");
+    context.fillStyle = "#fff"; // transparency lies on white, as the network sees it
+    context.fillRect(0, 0, DISPLAY, DISPLAY);
     context.imageSmoothingQuality = "high";
     if (side) context.drawImage(picture, (width - side) / 2, (height - side) / 2, side, side, 0, 0, DISPLAY, DISPLAY);
     const image = new ImageData(size, size);
@@ -253,7 +267,8 @@
     say("Reading " + name + " …");
     try {
       await ready();
-      if (!model || !current()) return;
+      if (failed) return fail();
+      if (!current()) return;
       const [picture, bytes] = await photos.read(file, name);
       if (current()) {
         lay(picture, picture.width, picture.height, bytes);
@@ -365,7 +380,7 @@
 
   let held = false;
   function press(event) {
-    if (!photo || event.button) return;
+    if (!photo || event.button || !event.isPrimary) return;
     held = true;
     stage.setPointerCapture(event.pointerId);
     if (tool() !== "patch") remember();
@@ -374,7 +389,7 @@
   }
 
   function drag(event) {
-    if (!held) return;
+    if (!held || !event.isPrimary) return;
     const before = cursor;
     edit(function () {
       cursor = at(event);
@@ -455,7 +470,7 @@
 
   for (const link of page.querySelectorAll("[data-sample]"))
     link.addEventListener("click", function (event) {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      if (failed || event.ctrlKey || event.metaKey || event.shiftKey) return; // followed as any link
       event.preventDefault();
       sample(link).then(view);
     });
@@ -468,12 +483,12 @@
   of("size").addEventListener("input", () => edit(() => 0));
   for (const choice of document.getElementsByName("tool")) choice.addEventListener("change", () => edit(() => 0));
   of("undo").addEventListener("click", undo);
-  of("clear").addEventListener("click", () => edit(() => (remember(), ink.fill(0), (cursor = null))));
+  of("clear").addEventListener("click", () => edit(() => (ink.some(Boolean) && remember(), ink.fill(0), (cursor = null))));
   stage.addEventListener("pointerdown", press);
   stage.addEventListener("pointermove", drag);
   for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (held = false));
   stage.addEventListener("keydown", move);
-  document.addEventListener("keydown", (event) => (event.ctrlKey || event.metaKey) && event.key === "z" && undo());
+  document.addEventListener("keydown", (event) => (event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.matches?.("input[type=number], input[type=text]") && undo());
   document.addEventListener("paste", (event) => event.clipboardData.files[0] && take(event.clipboardData.files[0]));
   document.addEventListener("dragover", function (event) {
     event.preventDefault();

@@ -138,6 +138,13 @@ def test_a_state_of_other_settings_is_refused(tmp_path: Path) -> None:
     assert_one_line(error, tmp_path / "resume.safetensors")
 
 
+def test_a_run_from_before_a_setting_existed_has_its_default(tmp_path: Path) -> None:
+    checkpoints.save_state(tmp_path, state(), KEY)
+    assert checkpoints.load_state(tmp_path, {**KEY, "depths": ()}) is not None
+    with pytest.raises(InputError, match=r"expected a run with depths = \[1, 2\], found \[\]"):
+        checkpoints.load_state(tmp_path, {**KEY, "depths": (1, 2)})
+
+
 def test_runs_keep_their_order_and_a_new_one_replaces_its_namesake(tmp_path: Path) -> None:
     checkpoints.save_run(tmp_path, replace(RUN, name="one batch"))
     checkpoints.save_run(tmp_path, RUN, {0: torch.zeros(1, 3, 2, 2), 12: torch.ones(1, 3, 2, 2).half()})

@@ -108,6 +108,8 @@ def test_an_empty_file_is_the_default_report(tmp_path: Path) -> None:
 
 def test_models_beside_the_file_go_before_the_bundled_ones(tmp_path: Path) -> None:
     (tmp_path / "models" / "cnn").mkdir(parents=True)
+    (tmp_path / "models" / "cnn" / "weights.safetensors").touch()
+    (tmp_path / "models" / "alexnet").mkdir()  # of a run that has only begun
     models = load(written(tmp_path, "")).models
     assert models.read("cnn") == tmp_path / "models" / "cnn"
     assert models.read("alexnet") == bundled("models") / "alexnet"

@@ -371,7 +371,10 @@ def test_the_scripts_hold_the_network_and_the_photos_to_the_bit(files: dict[str,
     assert floats.tolist() == [np.float32(0.01)] * 4 + [0] * 4
     # The first letter holds -127 lifted by 128 and, above it, the lower seven bits of -90 lifted.
     pieces = files["assets/network-0.js"].decode("utf-16")
-    assert pieces.startswith('(window.liveLetters ??= [])[0] = "' + chr(0x5000 + (128 - 127) + ((128 - 90) << 8)))
+    key = told["pieces"][0]
+    assert pieces.startswith(
+        f'((window.liveLetters ??= {{}})["{key}"] ??= [])[0] = "' + chr(0x5000 + (128 - 127) + ((128 - 90) << 8))
+    )
     assert told["steps"][0]["start"] == 0
     seen = synthetic.report().networks[0].explanations["koala"].seen
     assert base64.b64encode(seen.tobytes()) in files["assets/samples/koala.js"]
@@ -387,11 +390,13 @@ def test_weights_come_in_pieces_and_each_step_says_where_its_own_begin(monkeypat
         content.decode("utf-16" if number else "utf-8") for number, content in enumerate(scripts.values())
     )
     told = json.loads(first.removeprefix("window.liveNetwork = ").removesuffix(";\n"))
-    letters = [piece.split('"')[1] for piece in pieces]
+    letters = [piece.split('"')[3] for piece in pieces]
+    key, count = told["pieces"]
+    assert count == len(pieces)
     assert [len(each) for each in letters[:-1]] == [5] * (len(letters) - 1)
     assert len(letters) > 2
     for number, piece in enumerate(pieces):
-        assert piece.startswith(f"(window.liveLetters ??= [])[{number}] = ")
+        assert piece.startswith(f'((window.liveLetters ??= {{}})["{key}"] ??= [])[{number}] = ')
     for step, said in zip(live.steps, told["steps"], strict=True):
         if step.integers is not None:
             packed = network_script.pack(step.integers, step.bits)

@@ -71,6 +71,7 @@ def test_it_loads_and_is_the_bundled_report_by_another_title(tmp_path: Path) -> 
 def test_models_of_ones_own_are_taken_once_they_are_there(tmp_path: Path) -> None:
     init(tmp_path / "mine")
     (tmp_path / "mine" / "models" / "cnn").mkdir(parents=True)
+    (tmp_path / "mine" / "models" / "cnn" / "weights.safetensors").touch()
     models = config.load(tmp_path / "mine" / "report.toml").models
     assert models.folder == tmp_path / "mine" / "models"
     assert models.read("cnn") == tmp_path / "mine" / "models" / "cnn"

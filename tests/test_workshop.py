@@ -64,7 +64,9 @@ def test_training_leaves_weights_and_records_and_nothing_to_resume(trained: tupl
     folder, run = trained
     assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "history.json", "snapshots.safetensors"}
     model = checkpoints.load_model(folder)
-    assert model.description == Description("SmallCNN", classes.names, classes.wnids, 32, 32, (24, 48, 96, 192))
+    assert model.description == Description(
+        "SmallCNN", classes.names, classes.wnids, 32, 32, (24, 48, 96, 192), (1, 1, 1, 1)
+    )
     (recorded,) = checkpoints.load_runs(folder)
     assert (recorded.name, recorded.kept, recorded.environment) == (run.name, run.kept, run.environment)
     assert recorded.epochs[0].train_loss == pytest.approx(run.epochs[0].train_loss, rel=1e-5)

@@ -45,7 +45,7 @@ NAMING = frozenset({
     "aria-details", "aria-errormessage", "aria-flowto", "aria-labelledby", "aria-owns",
 })
 # fmt: on
-# What a data attribute holds for a script to fetch or to go to: one word with the ending of a file.
+# What a data attribute holds for a script to fetch or to go to: words with the ending of a file each.
 FILE = re.compile(
     r"[^\s\"'<>{}]+\.(html?|css|js|json|csv|xml|txt|pdf|webp|avif|png|jpe?g|gif|svg|ico)([?#]\S*)?", re.IGNORECASE
 )
@@ -199,8 +199,9 @@ class _Parser(HTMLParser):
     def _data(self, name: str, value: str) -> None:
         self.document.hints.append(value)
         words = list(_candidates(value)) if name.endswith("srcset") else value.split()
-        if all(map(FILE.fullmatch, words)):
-            self.document.references += [Reference(word, "asked") for word in words]
+        named = [word for word in words if FILE.fullmatch(word)]
+        if len(named) == len(words) or name.endswith("srcset"):
+            self.document.references += [Reference(word, "asked") for word in named]
 
     def _named(self) -> None:
         """What is open has words in it."""

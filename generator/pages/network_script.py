@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import codecs
+import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -56,7 +58,9 @@ def network_scripts(live: Live, network: Network) -> dict[str, bytes]:
     """
     steps, letters = _steps(live.steps)
     titles = {stage.layer: stage.title for one in network.explanations.values() for stage in one.stages}
+    key = hashlib.sha256(letters.encode()).hexdigest()[:16]
     told = {
+        "pieces": [key, math.ceil(len(letters) / LETTERS)],
         "size": network.input_size,
         "resize": network.resize or network.input_size,
         "tallFirst": live.tall_first,
@@ -69,7 +73,9 @@ def network_scripts(live: Live, network: Network) -> dict[str, bytes]:
     }
     scripts = {SCRIPT: f"window.liveNetwork = {json.dumps(told, ensure_ascii=False)};\n".encode()}
     for number, start in enumerate(range(0, len(letters), LETTERS)):
-        piece = f'(window.liveLetters ??= [])[{number}] = "{letters[start : start + LETTERS]}";\n'
+        # A cache may still hold pieces of another network: each says whose it is.
+        owner = f'((window.liveLetters ??= {{}})["{key}"] ??= [])[{number}]'
+        piece = f'{owner} = "{letters[start : start + LETTERS]}";\n'
         # A browser obeys the byte order mark before any header.
         scripts[f"assets/network-{number}.js"] = codecs.BOM_UTF16_LE + piece.encode("utf-16-le")
     return scripts

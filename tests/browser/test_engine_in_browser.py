@@ -62,7 +62,7 @@ class Page:
         self.tab.evaluate("delete window.liveLetters; 0")
         for script in reversed(network_scripts(found, shape).values()):
             self.tab.evaluate(script.decode("utf-16" if script.startswith(codecs.BOM_UTF16_LE) else "utf-8") + " 0")
-        self.tab.evaluate("window.model = whole(Engine.load(liveNetwork, (window.liveLetters ?? []).join(''))); 0")
+        self.tab.evaluate("window.model = whole(Engine.load(liveNetwork, window.liveLetters)); 0")
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The logits for (3, S, S) normalised pixels."""
@@ -260,6 +260,16 @@ def test_bilinear_enlargement_is_that_of_torch(page: Page) -> None:
     found = page.floats(f"Engine.enlarge(floats('{encoded(coarse)}'), 2, 3, 7)").reshape(7, 7)
     wanted = nn.functional.interpolate(torch.tensor(coarse)[None, None], size=(7, 7), mode="bilinear")[0, 0]
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
+
+
+def test_weights_of_another_network_are_refused(page: Page) -> None:
+    """A cache may hold a piece from before the site was placed anew."""
+    page.load(network(weighed("conv", [[1, 2, 3]])), 2)
+    page.tab.evaluate("liveLetters = { other: Object.values(liveLetters)[0] }; 0")
+    tried = (
+        "(() => { try { whole(Engine.load(liveNetwork, liveLetters)); } catch (error) { return error.message; } })()"
+    )
+    assert page.value(tried) == "weights of another network came along: reload the page"
 
 
 # Beside PyTorch

@@ -188,6 +188,23 @@ def test_the_sample_is_what_the_report_gave_the_network(tab: devtools.Tab) -> No
     assert tab.evaluate("document.querySelector('.picker [aria-current]').dataset.sample") == "slice"
 
 
+def test_transparency_lies_on_white_for_the_visitor_too(tab: devtools.Tab, tmp_path: Path) -> None:
+    Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    give(tab, tmp_path / "clear.png")
+    until(tab, f"{STATUS}.startsWith('clear.png: ')")
+    assert (seen(tab, SEEN.replace("[1]", "[0]")) == 255).all()
+
+
+def test_a_sample_that_cannot_be_loaded_is_told_and_the_page_goes_on(chrome: devtools.Browser, site: Path) -> None:
+    tab = opened(chrome, site)
+    tab.evaluate("document.querySelector('[data-sample=koala]').dataset.script = 'assets/samples/gone.js'; 0")
+    tab.evaluate("document.querySelector('[data-sample=koala]').click()")
+    until(tab, f"{STATUS} === 'Koala could not be loaded.'")
+    tab.evaluate("document.querySelector('[data-sample=slice]').click()")
+    until(tab, f"{STATUS}.startsWith('A slice of pizza: ')")
+    tab.close()
+
+
 def test_what_is_no_photo_gets_a_sentence(tab: devtools.Tab, tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "words.jpg").write_text("no image at all")

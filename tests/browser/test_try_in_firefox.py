@@ -31,7 +31,7 @@ LOAD = """(async () => { delete window.liveLetters;
   await Promise.all(SCRIPTS.map(src => new Promise(done => { const script = document.createElement('script');
   script.src = src; script.onload = done; document.head.append(script); })));
   window.whole = work => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
-  window.model = whole(Engine.load(liveNetwork, liveLetters.join(''))); })()"""
+  window.model = whole(Engine.load(liveNetwork, liveLetters)); })()"""
 RUN = """(() => { const pixels = Engine.normalise(model, Uint8Array.from(PIXELS));
   return { logits: [...whole(Engine.run(model, pixels))], maps: [...Engine.cams(model)] }; })()"""
 
