@@ -62,7 +62,7 @@ def other_photo(project: Path) -> None:
         pytest.param(write("content/index.md"), id="content"),
         pytest.param(write("models/cnn/weights.safetensors"), id="weights"),
         pytest.param(write("models/cnn/evaluation.json"), id="evaluation"),
-        pytest.param(write("models/alexnet/README.md"), id="card"),
+        pytest.param(write("models/cnn/README.md"), id="card"),
         pytest.param(write("mine.safetensors"), id="foreign weights"),
         pytest.param(write("../torch/hub/checkpoints/alexnet-owt-7be5be79.pth"), id="ImageNet's weights"),
         pytest.param(lambda project: shutil.rmtree(project / "templates"), id="templates gone"),
