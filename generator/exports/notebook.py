@@ -52,7 +52,7 @@ for name, loaded in networks.items():
     print(f"{{loaded.title}}: {{parameters:,}} weights, {{len(loaded.description.class_names)}} classes")'''
 SCORES = """\
 for name, loaded in networks.items():
-    evaluation = checkpoints.load_evaluation(loaded.evaluated) if loaded.evaluated else None
+    evaluation = workshop.measured(loaded)
     for split, scores in evaluation.splits.items() if evaluation else ():
         low, high = scores.top1_interval
         print(f"{loaded.title}, {split}: {scores.top1:.1%} of {scores.count} images ({low:.1%} to {high:.1%})")"""
