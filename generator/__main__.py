@@ -73,7 +73,7 @@ def _train(options: argparse.Namespace) -> None:
         raise InputError(f"--preset: expected one of {known} for {options.model}, got {options.preset!r}")
     changes = {
         name: getattr(options, name)
-        for name in ("epochs", "batch", "learning_rate", "seed", "precision")
+        for name in ("epochs", "batch", "learning_rate", "patience", "seed", "precision")
         if getattr(options, name) is not None
     }
     with parallel.group():
@@ -88,6 +88,8 @@ def _train(options: argparse.Namespace) -> None:
             folder,
             _cache(settings) / "data",
             resume=options.resume,
+            start=options.start,
+            teachers=options.teachers,
             changes=changes,
         )
     kept = run.epochs[run.kept - 1]
@@ -362,9 +364,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--folder", type=Path, metavar="DIR", help="where the model goes (default: models/<model>)")
     train.add_argument("--resume", action="store_true", help="go on with the run that was interrupted")
+    train.add_argument("--from", dest="start", type=Path, metavar="DIR", help="a trained model to go on from")
+    train.add_argument(
+        "--teacher",
+        dest="teachers",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="a trained model whose answers the preset distilled learns from; may be given again",
+    )
     train.add_argument("--epochs", type=_positive, metavar="N", help="instead of the preset's")
     train.add_argument("--batch", type=_positive, metavar="N", help="images a step")
     train.add_argument("--lr", dest="learning_rate", type=_rate, metavar="X", help="peak learning rate")
+    train.add_argument(
+        "--patience", type=_positive, metavar="N", help="stop after N epochs without a better validation accuracy"
+    )
     train.add_argument("--seed", type=int, metavar="N", help="of the weights, the order and the augmentation")
     train.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="arithmetic (default: measured)")
 

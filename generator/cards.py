@@ -38,6 +38,8 @@ def card(
     input_size: int,
     runs: Sequence[Run],
     evaluation: Evaluation,
+    *,
+    compressed: bool = False,
 ) -> str:
     """The card of one model as Markdown.
 
@@ -46,6 +48,7 @@ def card(
         parameters: their number.
         convolutions: the number of convolutional layers.
         input_size: side of the images that go in.
+        compressed: whether the weights lie in the small form that `compress` makes.
     """
     classes = ", ".join(evaluation.class_names)
     purpose = PURPOSE.get(architecture, f"a network of the architecture {architecture}").format(convolutions)
@@ -73,7 +76,7 @@ def card(
         "",
         "## Training",
         "",
-        *_training(name, runs),
+        *_training(name, runs, evaluation, compressed),
         "",
         "## Evaluation",
         "",
@@ -96,25 +99,52 @@ def card(
     return "\n".join(lines) + "\n"
 
 
-def _training(name: str, runs: Sequence[Run]) -> list[str]:
+def _training(name: str, runs: Sequence[Run], evaluation: Evaluation, compressed: bool) -> list[str]:
     run = next((run for run in reversed(runs) if run.name == "augmented"), None)
     if run is None:
         return ["No record of the training came with the weights."]
     seconds = sum(epoch.seconds for epoch in run.epochs)
+    settings = run.settings
+    command = f"python -m generator train {name} --preset {settings.get('preset', 'default')}"
+    command += " --from DIR" * bool(settings.get("started_from"))
+    command += " --teacher DIR" * len(settings.get("teachers", ()))
     told = ", ".join(f"{key.replace('_', ' ')} {run.settings[key]}" for key in SHOWN if run.settings.get(key))
     machine = run.environment
     where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
     where += f"torch {machine.get('torch', '?')}"
-    return [
-        (
-            f"`python -m generator train {name} --preset {run.settings.get('preset', 'default')}`: from scratch, "
-            f"AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the"
-        ),
+    lines = [
+        (f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the"),
         f"weights of epoch {run.kept}, the best by validation accuracy, were kept.",
         "",
         f"Settings: {told}.",
         f"Augmentation: {run.settings.get('augmentation', 'none')}.",
     ]
+    if "started_from" in settings:
+        lines[2:2] = [
+            "",
+            (
+                f"The first {settings.get('started_after', 0)} epochs are those of the weights that it started from "
+                f"(digest {settings['started_from'][:16]})."
+            ),
+        ]
+    if "teachers" in settings:
+        digests = ", ".join(digest[:16] for digest in settings["teachers"])
+        lines += [
+            "",
+            (
+                f"Distilled (Hinton et al. 2015, arXiv:1503.02531): {settings['distillation']:.0%} of the loss asks "
+                f"for the mean answer of {len(settings['teachers'])} networks trained here on the same images (digests "
+                f"{digests}), at temperature {settings['temperature']:g}."
+            ),
+        ]
+    if compressed:
+        kept = next((epoch for epoch in run.epochs if epoch.epoch == run.kept), run.epochs[-1])
+        after = evaluation.splits.get("validation")
+        lines += ["", f"The weights were then made small by `python -m generator compress {name}`"]
+        if after and kept.validation_accuracy is not None:
+            lines[-1] += f": {kept.validation_accuracy:.1%} of the validation images before, {after.top1:.1%} after"
+        lines[-1] += "."
+    return lines
 
 
 def _row(scores: SplitScores) -> str:

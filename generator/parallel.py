@@ -107,11 +107,12 @@ def gathered(rows: Floats) -> Floats:
 
 @contextmanager
 def one_first() -> Iterator[None]:
-    """Process 0 goes through first, the others when it is done: for caches and downloads that one is to fill."""
-    if rank() > 0:
+    """One process of each machine goes through first, the others when those are done: to fill caches and download."""
+    first = int(os.environ.get("LOCAL_RANK", rank())) == 0
+    if world() > 1 and not first:
         dist.barrier()
     yield
-    if rank() == 0 and world() > 1:
+    if world() > 1 and first:
         dist.barrier()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -59,6 +59,10 @@ class Recipe:
     widths: tuple[int, ...] = ()  # of SmallCNN's stages; (): its own
     depths: tuple[int, ...] = ()  # convolutions of SmallCNN's stages; (): its own
     dropout: float = 0.3  # SmallCNN's
+    # Of the loss, the share that asks for the teachers' probabilities instead of the labels, both softened by
+    # `temperature` (Hinton et al. 2015, arXiv:1503.02531); the labels need no smoothing then.
+    distillation: float = 0.0
+    temperature: float = 2.0
     # Photos are enlarged by this before the centre is cut out: a network that was trained on crops knows its objects a
     # little larger (Touvron et al. 2019, arXiv:1906.06423).
     enlarged: float = 1.0
@@ -70,6 +74,14 @@ class Recipe:
         """Side of the photos that the trained network is shown, and to what they are brought before the cut."""
         size = self.sizes[-1][1]
         return size, round(self.enlarged * size)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained network whose answers another one learns from."""
+
+    network: nn.Module
+    size: int  # side of the images that it is shown
 
 
 @dataclass
@@ -104,6 +116,7 @@ def fit(
     validation: ImageSet | None,
     recipe: Recipe,
     *,
+    teachers: Sequence[Teacher] = (),
     device: torch.device | None = None,
     state: TrainingState | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
@@ -115,13 +128,14 @@ def fit(
 
     Args:
         train, validation: uint8 images and targets; without validation images the last epoch is kept.
+        teachers: whose mean probabilities `recipe.distillation` of the loss asks for; for the same classes.
         state: of an interrupted run of the same recipe, to go on from.
         on_step: called after each step.
         on_epoch: called with the state after each epoch: the place to save it.
     Raises:
         InputError: where the loss is no longer a number, or memory runs out.
     """
-    run = _Training(network, train, validation, recipe, device or torch.device("cpu"), state)
+    run = _Training(network, train, validation, recipe, teachers, device or torch.device("cpu"), state)
     while not run.state.complete:
         run.epoch(on_step)
         on_epoch(run.state)
@@ -138,10 +152,14 @@ class _Training:
         train: ImageSet,
         validation: ImageSet | None,
         recipe: Recipe,
+        teachers: Sequence[Teacher],
         device: torch.device,
         state: TrainingState | None,
     ) -> None:
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.teachers = teachers if recipe.distillation else ()
+        for teacher in self.teachers:
+            teacher.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.recipe, self.device, self.validation = recipe, device, validation
         images, self.targets = _limited(train, recipe.limit)
         self.images = _shrunk(images, max(size for _, size in recipe.sizes))
@@ -243,6 +261,9 @@ class _Training:
         loss = own * F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
         if own < 1:
             loss = loss + (1 - own) * F.cross_entropy(logits, others, reduction="sum", label_smoothing=smoothing)
+        if self.teachers:
+            share = self.recipe.distillation
+            loss = (1 - share) * loss + share * self._distance(logits, inputs)
         self.optimizer.zero_grad(set_to_none=True)
         # The processes' gradients are averaged, so each has its part of the sum times their number.
         (loss * parallel.world() / len(chosen)).backward()  # type: ignore[no-untyped-call]
@@ -250,6 +271,20 @@ class _Training:
         predicted = logits.argmax(1)
         right = own * (predicted == targets).sum() + (1 - own) * (predicted == others).sum()
         return parallel.total(torch.stack([loss.detach(), right]))
+
+    def _distance(self, logits: Tensor, inputs: Tensor) -> Tensor:
+        """Kullback-Leibler divergence of the softened answers from the teachers', summed over the images.
+
+        Times the temperature's square, so that its gradients stay as large as those of the labels' part.
+        """
+        temperature = self.recipe.temperature
+        wanted = torch.zeros_like(logits)
+        with torch.no_grad(), _autocast(self.state.precision, self.device):
+            for teacher in self.teachers:
+                shown = inputs if inputs.shape[-1] == teacher.size else _brought(inputs, teacher.size)
+                wanted += F.softmax(teacher.network(shown).float() / temperature, 1) / len(self.teachers)
+        answered = F.log_softmax(logits / temperature, 1)
+        return temperature**2 * F.kl_div(answered, wanted, reduction="sum")
 
     def _validate(self, weights: Weights) -> tuple[float, float] | None:
         """Loss and accuracy of `weights` on the validation images, as they are shown later; the network stays."""
@@ -283,6 +318,12 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
         return recipe.learning_rate * (step + 1) / warm
     share = (step - warm) / max(1, steps - warm)
     return recipe.learning_rate * (FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * share)) / 2)
+
+
+def _brought(inputs: Tensor, size: int) -> Tensor:
+    """A batch of normalised images at another size, in the memory format that convolutions are fast in."""
+    resized = F.interpolate(inputs, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    return resized.contiguous(memory_format=torch.channels_last)
 
 
 def _limited(train: ImageSet, limit: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from generator import cards, checkpoints, environment, evaluate, faithfulness, methods, parallel, recipes, terminal
 from generator.checkpoints import Description
@@ -21,7 +21,7 @@ from generator.models import ARCHITECTURES, TITLES, Loaded, from_folder
 from generator.networks import WIDTHS, SmallCNN, alexnet, initialise, stages
 from generator.records import Evaluation, Faithfulness, Run
 from generator.tiny_imagenet import SPLITS
-from generator.train import Recipe, Step, TrainingState, fit
+from generator.train import Recipe, Step, Teacher, TrainingState, fit
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
 RUNS = ("one batch", "without augmentation")
@@ -37,6 +37,8 @@ def train_model(
     cache: Path,
     *,
     resume: bool = False,
+    start: Path | None = None,
+    teachers: Sequence[Path] = (),
     changes: Mapping[str, object] | None = None,
 ) -> Run:
     """Train `name` by a preset and write its folder: weights, history, snapshots.
@@ -47,16 +49,28 @@ def train_model(
         folder: models/<name>.
         cache: where decoded images are kept.
         resume: go on from the run that was interrupted there.
+        start: the folder of a trained model to go on from; its epochs stay in the record, before the new ones.
+        teachers: folders of the trained models whose answers a recipe with `distillation` learns from.
         changes: fields of the recipe to be replaced.
     Raises:
-        InputError: for an unusable data set, a folder that cannot be written, a run that does not converge.
+        InputError: for an unusable data set, a folder that cannot be written, a run that does not converge, a model to
+            start or learn from that is missing or of other classes; for teachers without distillation and vice versa.
     """
     recipe = replace(recipes.PRESETS[name][preset], **dict(changes or {}))  # type: ignore[arg-type]
+    if bool(teachers) != bool(recipe.distillation):
+        raise InputError(
+            f"preset {preset}: expected {'at least one' if recipe.distillation else 'no'} teacher, got "
+            f"{len(teachers) or 'none'}; {'name' if recipe.distillation else 'leave out'} --teacher DIR"
+        )
+    learnt_from = [_trained_in(teacher, classes) for teacher in teachers]
     with parallel.one_first():
         train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))
     _say_skipped(train, validation)
     network = new_network(name, len(classes), recipe)
-    key = {"preset": preset, "data": train.digest, **asdict(recipe)}
+    origin: dict[str, object] = {"teachers": [teacher.digest for teacher in learnt_from]} if teachers else {}
+    if start:
+        origin["started_from"] = _fill_from(start, network, classes)
+    key = {"preset": preset, "data": train.digest, **asdict(recipe), **origin}
     side_run = preset if preset in RUNS else ""
     state = checkpoints.load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
     state = parallel.agreed(state)
@@ -64,6 +78,8 @@ def train_model(
     title = f"{TITLES.get(name, name)}, {preset}"
     if state:
         terminal.say(f"{title}: going on after epoch {done} of {recipe.epochs}")
+    elif resume:
+        terminal.say(f"{title}: {folder} holds no interrupted run, so this one begins")
     batches = math.ceil((recipe.limit or len(train)) / recipe.batch)
     with terminal.bar(title, (recipe.epochs - done) * batches, "steps") as bar:
         state = fit(
@@ -71,6 +87,7 @@ def train_model(
             train,
             validation,
             recipe,
+            teachers=[Teacher(teacher.network, teacher.description.input_size) for teacher in learnt_from],
             device=parallel.device(),
             state=state,
             on_step=_shows_step(bar),
@@ -82,17 +99,20 @@ def train_model(
         "device": str(parallel.device()),
         "processes": str(parallel.world()),
     }
-    settings = {"preset": preset, **asdict(recipe), "precision": state.precision}
+    settings = {"preset": preset, **asdict(recipe), **origin, "precision": state.precision}
     # The one-batch check is about the batch: its last epoch counts, whatever the validation images say.
     kept = len(state.epochs) if recipe.limit else state.kept
     run = Run(preset if preset in RUNS else "augmented", tuple(state.epochs), kept, settings, record)
+    snapshots = state.snapshots
+    if start and not side_run:
+        run, snapshots = _continued(start, run, snapshots)
     if parallel.rank() > 0:
         return run
     if side_run:
         checkpoints.save_run(folder, run)
     else:
         checkpoints.save_model(folder, state.best, _description(name, classes, recipe))
-        checkpoints.save_run(folder, run, state.snapshots)
+        checkpoints.save_run(folder, run, snapshots)
     checkpoints.drop_state(folder, side_run)
     return run
 
@@ -103,6 +123,34 @@ def new_network(name: str, classes: int, recipe: Recipe) -> nn.Module:
         network = SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout, depths=recipe.depths)
         return initialise(network, recipe.seed)
     return initialise(alexnet(classes, GRID), recipe.seed)
+
+
+def _trained_in(folder: Path, classes: Classes) -> Loaded:
+    """The trained network of a folder."""
+    found = from_folder(folder.name, folder, classes)
+    if found is None:
+        raise InputError(f"{folder}: expected a trained model, found no weights")
+    return found
+
+
+def _fill_from(folder: Path, network: nn.Module, classes: Classes) -> str:
+    """Put a trained model's weights into `network`; their digest."""
+    digest = _trained_in(folder, classes).digest
+    checkpoints.fill(network, checkpoints.load_model(folder).weights, str(folder))
+    return digest
+
+
+def _continued(start: Path, run: Run, snapshots: Mapping[int, Tensor]) -> tuple[Run, dict[int, Tensor]]:
+    """`run` and its snapshots after the epochs of the run that its first weights come from, counted on."""
+    earlier = next((old for old in checkpoints.load_runs(start) if old.name == run.name), None)
+    if earlier is None:
+        return run, dict(snapshots)
+    done = len(earlier.epochs)
+    epochs = (*earlier.epochs, *(replace(epoch, epoch=epoch.epoch + done) for epoch in run.epochs))
+    kernels = {epoch: torch.from_numpy(values) for epoch, values in checkpoints.load_snapshots(start).items()}
+    kernels |= {epoch + done: values for epoch, values in snapshots.items() if epoch > 0}
+    settings = {**run.settings, "started_after": done}
+    return replace(run, epochs=epochs, kept=run.kept + done, settings=settings), kernels
 
 
 def evaluate_model(
@@ -215,7 +263,10 @@ def _card(loaded: Loaded, evaluation: Evaluation) -> str:
     convolutions = sum(isinstance(module, nn.Conv2d) for module in loaded.network.modules())
     said = loaded.description
     runs = checkpoints.load_runs(loaded.folder)
-    return cards.card(loaded.id, said.architecture, parameters, convolutions, said.input_size, runs, evaluation)
+    small = (loaded.folder / checkpoints.SMALL).exists()
+    return cards.card(
+        loaded.id, said.architecture, parameters, convolutions, said.input_size, runs, evaluation, compressed=small
+    )
 
 
 def _description(name: str, classes: Classes, recipe: Recipe) -> Description:

@@ -37,3 +37,17 @@ def test_card_counts_how_often_the_test_images_were_looked_at() -> None:
     once = synthetic.evaluation("cnn", NAMES)
     assert "The test images have scored 2 networks" in card("cnn", "X", 1, 1, 64, [], replace(once, test_looks=2))
     assert "The test images have been scored once" in card("cnn", "X", 1, 1, 64, [], once)
+
+
+def test_card_tells_how_to_train_it_again() -> None:
+    run = synthetic.run("augmented", epochs=5, kept=4)
+    origin = {"started_from": "a" * 64, "started_after": 3, "teachers": ["b" * 64, "c" * 64]}
+    settings = {**run.settings, "preset": "distilled", "distillation": 0.8, "temperature": 2.0, **origin}
+    evaluation = synthetic.evaluation("cnn", NAMES)
+    text = card("cnn", "X", 1, 1, 64, [replace(run, settings=settings)], evaluation, compressed=True)
+    assert "`python -m generator train cnn --preset distilled --from DIR --teacher DIR --teacher DIR`" in text
+    assert f"The first 3 epochs are those of the weights that it started from (digest {'a' * 16})." in text
+    assert "80% of the loss asks for the mean answer of 2 networks" in text
+    assert f"(digests {'b' * 16}, {'c' * 16}), at temperature 2." in text
+    before, after = run.epochs[3].validation_accuracy, evaluation.splits["validation"].top1
+    assert f"compress cnn`: {before:.1%} of the validation images before, {after:.1%} after" in text

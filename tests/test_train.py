@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generator.augment import Augmentation
@@ -18,7 +19,7 @@ from generator.data import ImageSet
 from generator.errors import InputError
 from generator.evaluate import logits_of
 from generator.networks import fitted, initialise, normalise
-from generator.train import FLOOR, Recipe, Step, TrainingState, Weights, fit, learning_rate
+from generator.train import FLOOR, Recipe, Step, Teacher, TrainingState, Weights, fit, learning_rate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -465,3 +466,44 @@ def test_labels_smoothed_keep_the_loss_from_zero() -> None:
 
     least = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
     assert least - 1e-4 <= state.epochs[-1].train_loss < least + 0.05
+
+
+def test_distillation_by_hand() -> None:
+    """The loss before the first step: a quarter of the labels' and three of the distance from two teachers' mean."""
+    data = coloured(16)
+    recipe = replace(PLAIN, epochs=1, distillation=0.75, temperature=3.0)
+    teachers = [small(seed).eval() for seed in (1, 2)]
+    inputs = normalise(data.images)
+    with torch.no_grad():
+        logits = small().train()(inputs)
+        wanted = sum(F.softmax(teacher(inputs) / 3, 1) for teacher in teachers) / 2
+    answers = F.softmax(logits / 3, 1)
+    distance = 9 * (wanted * (wanted / answers).log()).sum(1).mean()
+    by_hand = 0.25 * F.cross_entropy(logits, data.targets) + 0.75 * distance
+    state = fit(small(), data, None, recipe, teachers=[Teacher(teacher, SIDE) for teacher in teachers])
+    assert state.epochs[0].train_loss == pytest.approx(float(by_hand), rel=1e-4)
+
+
+def test_a_network_learns_what_its_teacher_says_and_not_the_labels() -> None:
+    data = coloured(64)
+    teacher = small(1)
+    fit(teacher, swapped(data), None, replace(PLAIN, epochs=12))
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    pupil = small()
+    fit(pupil, data, None, replace(PLAIN, epochs=12, distillation=1.0), teachers=[Teacher(teacher, SIDE)])
+    assert accuracy(teacher, data) == 0
+    assert accuracy(pupil, data) == 0
+    assert same(before, dict(teacher.state_dict()))  # it only answers
+
+
+def test_each_teacher_is_shown_images_of_its_size() -> None:
+    sides: list[int] = []
+
+    class Watched(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            sides.append(images.shape[-1])
+            return images.mean((2, 3))[:, :2]
+
+    recipe = replace(PLAIN, epochs=1, sizes=((0.0, SIDE),), distillation=0.5)
+    fit(small(), coloured(16), None, recipe, teachers=[Teacher(Watched(), SIDE), Teacher(Watched(), 2 * SIDE)])
+    assert sides == [SIDE, 2 * SIDE]

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from generator import checkpoints, methods, models, workshop
+from generator.augment import Augmentation
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.errors import InputError
@@ -138,6 +139,53 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     for file in ("weights.safetensors", "snapshots.safetensors"):
         assert (tmp_path / "interrupted" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert not (tmp_path / "interrupted" / "resume.safetensors").exists()
+
+
+def test_a_network_goes_on_from_another_and_learns_from_teachers(
+    trained: tuple[Path, Run], small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    teacher, first = trained
+    widths, depths = (24, 48, 96, 192), (1, 1, 1, 1)
+    plain = {"augmentation": Augmentation(), "tail": 0.0, "learning_rate": 1e-6}
+    changes = {**SHORT, "epochs": 2, "widths": widths, "depths": depths, **plain}
+
+    def train(folder: str, *teachers: Path, start: Path | None = teacher, preset: str = "distilled") -> Run:
+        return workshop.train_model(
+            "cnn",
+            preset,
+            small_data_set.root,
+            classes,
+            tmp_path / folder,
+            decoded,
+            start=start,
+            teachers=teachers,
+            changes=changes,
+        )
+
+    run = train("cnn", teacher, teacher)
+    assert [epoch.epoch for epoch in run.epochs] == [1, 2, 3]
+    assert run.epochs[0].train_loss == pytest.approx(first.epochs[0].train_loss, rel=1e-5)
+    assert run.kept in (2, 3)
+    digest = checkpoints.load_model(teacher).digest
+    origin = {name: run.settings[name] for name in ("started_from", "started_after", "teachers")}
+    assert origin == {"started_from": digest, "started_after": 1, "teachers": [digest, digest]}
+    assert sorted(checkpoints.load_snapshots(tmp_path / "cnn")) == [0, 1, 2, 3]
+    before, after = (checkpoints.load_model(folder).weights for folder in (teacher, tmp_path / "cnn"))
+    for name, _ in SmallCNN(3, widths, depths=depths).named_parameters():
+        torch.testing.assert_close(after[name], before[name], rtol=1e-2, atol=1e-3)
+    with pytest.raises(InputError, match="preset distilled: expected at least one teacher, got none; name --teacher"):
+        train("cnn")
+    with pytest.raises(InputError, match="preset quick: expected no teacher, got 1; leave out --teacher"):
+        train("cnn", teacher, preset="quick")
+    with pytest.raises(InputError, match="nowhere: expected a trained model, found no weights"):
+        train("cnn", teacher, start=tmp_path / "nowhere")
+
+
+def test_nothing_to_resume_is_said(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workshop.train_model("cnn", "quick", small_data_set.root, classes, tmp_path, decoded, resume=True, changes=SHORT)
+    assert f"SmallCNN, quick: {tmp_path} holds no interrupted run, so this one begins" in capsys.readouterr().err
 
 
 def test_only_a_whole_evaluation_is_written(
