@@ -22,10 +22,19 @@ TITLES = {"cnn": "SmallCNN", "alexnet": "AlexNet"}
 INPUTS = {"cnn": 64, "alexnet": 128}
 ARCHITECTURES = {"cnn": "SmallCNN", "alexnet": "AlexNet"}
 
-IMAGENET_URL = str(AlexNet_Weights.IMAGENET1K_V1.url)
-IMAGENET_BYTES = 244_408_911
+
+@dataclass(frozen=True)
+class Official:
+    """A file of weights as its host publishes it."""
+
+    url: str
+    size: int  # bytes
+    sha256: str  # its first digits are enough
+
+
+_URL = str(AlexNet_Weights.IMAGENET1K_V1.url)
 # torchvision's file names carry the first digits of their sha256.
-IMAGENET_SHA256 = IMAGENET_URL.rsplit("-", 1)[1].removesuffix(".pth")
+IMAGENET = Official(_URL, 244_408_911, _URL.rsplit("-", 1)[1].removesuffix(".pth"))
 
 
 @dataclass(frozen=True)
@@ -152,14 +161,7 @@ def _from_imagenet(name: str, offline: bool, say: Callable[[str], None]) -> Load
     return Loaded(name, network.eval(), said, hashlib.sha256(path.read_bytes()).hexdigest(), source)
 
 
-def imagenet_file(
-    offline: bool,
-    say: Callable[[str], None],
-    path: Path | None = None,
-    url: str = IMAGENET_URL,
-    size: int = IMAGENET_BYTES,
-    sha256: str = IMAGENET_SHA256,
-) -> Path:
+def imagenet_file(offline: bool, say: Callable[[str], None], path: Path | None = None) -> Path:
     """The official file in torch's own cache, downloaded there where it is missing; its hash is checked each time.
 
     Raises:
@@ -169,8 +171,10 @@ def imagenet_file(
     if not path.exists():
         if offline:
             raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
-        say(f"AlexNet: downloading ImageNet's weights ({size / 1e6:.0f} MB)")
-        fetch_file(path, url, size, sha256, pause=0.2)
-    elif not hashlib.sha256(path.read_bytes()).hexdigest().startswith(sha256):
-        raise InputError(f"{path}: expected sha256 {sha256}…, found another; delete the file to download it again")
+        say(f"AlexNet: downloading ImageNet's weights ({IMAGENET.size / 1e6:.0f} MB)")
+        fetch_file(path, IMAGENET.url, IMAGENET.size, IMAGENET.sha256, pause=0.2)
+    elif not hashlib.sha256(path.read_bytes()).hexdigest().startswith(IMAGENET.sha256):
+        raise InputError(
+            f"{path}: expected sha256 {IMAGENET.sha256}…, found another; delete the file to download it again"
+        )
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from generator import checkpoints, config, inputs, models, workshop
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.errors import InputError
-from generator.networks import SmallCNN, initialise
+from generator.networks import SmallCNN, alexnet, initialise
 from tests import synthetic
 from tests.test_download import Archive, served
 
@@ -152,8 +153,37 @@ def test_a_file_of_weights_is_loaded_by_its_name(tmp_path: Path) -> None:
 def fetch(path: Path, archive: Archive, sha256: str = SHA256, *, offline: bool = False) -> list[str]:
     """ImageNet's file from a server of ours; what was said."""
     said: list[str] = []
-    assert models.imagenet_file(offline, said.append, path, archive.url, len(CONTENT), sha256) == path
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(models, "IMAGENET", models.Official(archive.url, len(CONTENT), sha256))
+        assert models.imagenet_file(offline, said.append, path) == path
     return said
+
+
+@pytest.mark.slow
+def test_imagenet_s_weights_in_the_official_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision's AlexNet of 1000 classes, as torch wrote files when it was published, from a host of ours."""
+    network = initialise(alexnet(1000), 0).eval()
+    stream = io.BytesIO()
+    torch.save(network.state_dict(), stream, _use_new_zipfile_serialization=False)
+    content = stream.getvalue()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    settings = configured(tmp_path, '[models.alexnet]\nweights = "imagenet"\n')
+    with served(Archive(content, breaks_after=[100_000_000])) as archive:
+        official = models.Official(archive.url, len(content), hashlib.sha256(content).hexdigest()[:8])
+        monkeypatch.setattr(models, "IMAGENET", official)
+        loaded = models.load("alexnet", settings, CLASSES)
+    assert archive.asked == ["", "bytes=100000000-"]
+    again = models.load("alexnet", settings, CLASSES, offline=True)
+    assert loaded is not None
+    assert again is not None
+    images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    for found in (loaded, again):
+        assert torch.equal(found.network(images), network(images))
+        said = found.description
+        assert (said.input_size, said.resize, len(said.class_names)) == (224, 256, 1000)
+        assert [said.class_names[found.class_of[wnid]] for wnid in CLASSES.wnids] == ["goldfish", "banana"]
+        assert found.evaluated == tmp_path / "models" / f"alexnet-{found.digest[:8]}"
+        assert found.notes == ()
 
 
 def test_imagenet_s_file_is_downloaded_once(tmp_path: Path) -> None:
