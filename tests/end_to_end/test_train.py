@@ -1,0 +1,63 @@
+"""A training run that is really killed, by the command line alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.conftest import SmallDataSet
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REPORT = """
+[data]
+root = "{root}"
+classes = ["goldfish", "ladybug", "banana"]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_again_and_again_it_ends_with_the_same_weights(small_data_set: SmallDataSet, tmp_path: Path) -> None:
+    report = tmp_path / "report.toml"
+    report.write_text(REPORT.format(root=small_data_set.root.as_posix()))
+    options = ["--preset", "quick", "--epochs", "8", "--precision", "float32", "--config", str(report)]
+
+    def begun(folder: Path, *more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "generator", "train", "cnn", *options, "--folder", str(folder), *more],
+            cwd=REPOSITORY,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def to_its_end(folder: Path, *more: str) -> None:
+        process = begun(folder, *more)
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+
+    to_its_end(tmp_path / "whole")
+    killed, done = tmp_path / "killed", []
+    for delay in (0.0, 0.02, 0.1):
+        process = begun(killed, *["--resume"] * bool(done))
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if ": epoch " in line)
+        time.sleep(delay)  # in the middle of an epoch, or of its file
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        done.append(int(said.split(": epoch ")[1].split()[0]))
+        assert not (killed / "weights.safetensors").exists()
+        # Whatever was being written, what bears the name is whole; of an unfinished file only its own name is left.
+        load_file(killed / "resume.safetensors")
+    assert done == sorted(set(done))  # each went on after the one before
+    to_its_end(killed, "--resume")
+    for file in ("weights.safetensors", "snapshots.safetensors"):
+        assert (killed / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert {path.name for path in killed.iterdir()} == {"weights.safetensors", "history.json", "snapshots.safetensors"}
