@@ -442,7 +442,7 @@ const Engine = (function () {
 
   // Grad-CAM of every class (Selvaraju et al. 2017), (K, h, w) raw: a channel weighs as much as the mean of the logit's
   // gradient over its cells.
-  function cams(model) {
+  function* cams(model) {
     const { shape, output } = model.layers[model.cam];
     const [channels, high, wide] = shape;
     const cells = high * wide;
@@ -458,6 +458,7 @@ const Engine = (function () {
         for (let i = 0, at = c * cells; i < cells; i++, at++) sum[i] += weight * output[at];
       }
       for (let i = 0; i < cells; i++) found[target * cells + i] = Math.max(0, sum[i] / cells);
+      yield;
     }
     return found;
   }

@@ -133,10 +133,11 @@
       wanted = false;
       const shown = photo;
       const logits = await finish(Engine.run(model, input()));
+      const cams = await finish(Engine.cams(model));
       if (photo !== shown) continue; // another was chosen meanwhile
       const shares = Engine.softmax(logits);
       const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
-      answer = { logits: logits.slice(), shares, order, cams: Engine.cams(model) };
+      answer = { logits: logits.slice(), shares, order, cams };
       showAnswers();
       await turn();
       showMap();

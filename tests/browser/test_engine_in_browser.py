@@ -196,7 +196,7 @@ def test_a_global_head_its_maps_and_its_channels(page: Page, pool: Any) -> None:
     assert output(page, 1) == pooled
     assert logits.tolist() == wanted
     # A channel's weight in the map is its weight for the class by the four cells: (2 a + b) / 4 and (-a + 3 b) / 4.
-    maps = page.floats("Engine.cams(model)").reshape(2, 2, 2)
+    maps = page.floats("whole(Engine.cams(model))").reshape(2, 2, 2)
     assert maps[0].tolist() == [[6 / 4, 10 / 4], [0, 8 / 4]]
     assert maps[1].tolist() == [[18 / 4, 16 / 4], [0, 0]]  # -4 / 4 is no evidence
     assert page.value("[...Engine.contributions(model, 1)]") == [-pooled[0], 3 * pooled[1]]
@@ -211,8 +211,16 @@ def test_a_head_of_two_linear_layers_is_followed_back_through_its_relu(page: Pag
     # The hidden values are 1 + 4 = 5 and -10, which the ReLU stops: only the first counts.
     assert page.run(image([[1, 2], [3, 4]])).tolist() == [10, 5]
     # The gradient is 2 (1, 0, 0, 1), its mean over the cells 1.
-    assert page.floats("Engine.cams(model)")[:4].tolist() == [1, 2, 3, 4]
+    assert page.floats("whole(Engine.cams(model))")[:4].tolist() == [1, 2, 3, 4]
     assert page.value("[...Engine.contributions(model, 0)]") == [2 * (1 + 4)]
+
+
+def test_a_map_each_is_a_slice_of_work(page: Page) -> None:
+    """The gradient of one class goes through the whole head, that of thirty at once would hold the browser up."""
+    classes = [f"class {k}" for k in range(7)]
+    page.load(network(weighed("conv", [[1, 0, 0]]), LiveStep("flatten"), weighed("linear", [[1] * 4] * 7)), 2, classes)
+    page.run(image([[1, 2], [3, 4]]))
+    assert page.value("(() => { let n = 0; for (const _ of Engine.cams(model)) n++; return n; })()") >= len(classes)
 
 
 def test_weights_of_odd_widths_are_unpacked(page: Page) -> None:
@@ -301,7 +309,7 @@ def agree(page: Page, own: nn.Module, layer: str, seen: NDArray[np.uint8]) -> ND
         wanted = own(images)[0].numpy()
     assert np.abs(logits - wanted).max() <= 1e-5 * np.abs(wanted).max()
     maps = explain.grad_cam_all(own, images, layer)[0].numpy()
-    cams = page.floats("Engine.cams(model)").reshape(maps.shape)
+    cams = page.floats("whole(Engine.cams(model))").reshape(maps.shape)
     assert np.abs(cams - maps).max() <= 1e-3 * maps.max()
     most = maps.max((1, 2))
     assert (np.abs(cams - maps).max((1, 2)) <= 1e-3 * most + 1e-6 * maps.max()).all()
@@ -328,7 +336,7 @@ def test_the_shipped_network_on_every_bundled_photo(
     logits, maps = [], []
     for seen in judged.seen:
         logits.append(agree(page, own, layer, seen))
-        maps.append(page.floats("Engine.cams(model)"))
+        maps.append(page.floats("whole(Engine.cams(model))"))
     judged.agrees(logits, maps)
     page.tab.close()
 
@@ -345,6 +353,6 @@ def test_the_shipped_network_on_300_test_images(
     logits, maps = [], []
     for seen in judged.seen:
         logits.append(page.floats(f"whole(Engine.run(model, Engine.normalise(model, bytes('{encoded(seen)}'))))"))
-        maps.append(page.floats("Engine.cams(model)"))
+        maps.append(page.floats("whole(Engine.cams(model))"))
     judged.agrees(logits, maps)
     page.tab.close()

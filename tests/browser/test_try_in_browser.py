@@ -545,6 +545,32 @@ def test_the_main_thread_is_left_to_the_browser(chrome: devtools.Browser, site: 
     tab.evaluate("document.querySelector('[data-sample=koala]').click()")
     until(tab, f"{STATUS}.startsWith('Koala: ')")
     assert tab.evaluate("turns") > before + 3
+    # The maps, too, wait for the browser's turn; five seconds without one are for ever.
+    tab.evaluate(
+        "window.cams = Engine.cams; Engine.cams = function* (...what) { const [from, end] = [turns, now() + 5000];"
+        "while (turns === from && now() < end) yield; window.given = turns > from; return yield* cams(...what); };"
+        "document.querySelector('[data-sample=bee]').click()"
+    )
+    until(tab, f"{STATUS}.startsWith('Bee: ')")
+    assert tab.evaluate("given") is True
+    tab.close()
+
+
+def test_no_map_stands_below_another_photos_name(chrome: devtools.Browser, site: Path) -> None:
+    """Another photo is chosen while the maps of the first are made."""
+    tab = opened(chrome, site)
+    tab.evaluate(
+        """(() => { const cams = Engine.cams, words = id => document.getElementById(id).textContent;
+        window.shown = []; new MutationObserver(() => shown.push(words('shown')))
+          .observe(document.getElementById('answers').tBodies[0], { childList: true });
+        const choose = id => document.querySelector(`[data-sample=${id}]`).click();
+        Engine.cams = function* (...what) { Engine.cams = cams; choose('koala');
+          for (const end = Date.now() + 5000; words('shown') !== 'Koala' && Date.now() < end; ) yield;
+          return yield* cams(...what); };
+        choose('slice'); })()"""
+    )
+    until(tab, f"{STATUS}.startsWith('Koala: ')")
+    assert tab.evaluate("shown") == ["Koala"]  # the pizza's answer came too late
     tab.close()
 
 

@@ -33,7 +33,7 @@ LOAD = """(async () => { delete window.liveLetters;
   window.whole = work => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
   window.model = whole(Engine.load(liveNetwork, liveLetters)); })()"""
 RUN = """(() => { const pixels = Engine.normalise(model, Uint8Array.from(PIXELS));
-  return { logits: [...whole(Engine.run(model, pixels))], maps: [...Engine.cams(model)] }; })()"""
+  return { logits: [...whole(Engine.run(model, pixels))], maps: [...whole(Engine.cams(model))] }; })()"""
 
 
 @pytest.fixture(scope="module")
