@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import itertools
 import json
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +35,16 @@ SEEN = """(() => { const seen = document.querySelectorAll('#stage canvas')[1], c
   context.drawImage(seen, 0, 0);
   return [seen.width, ...context.getImageData(0, 0, seen.width, seen.height).data]; })()"""
 INK = SEEN.replace("[1]", "[2]")
+# EXIF whose one entry is an orientation of 6.
+BIG_ENDIAN = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06" + bytes(6)
+# An AVIF of 2 x 2 pixels with ten bits a colour, which Pillow cannot write.
+TEN_BITS = (
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAA"
+    "AAAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAHgAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEA"
+    "AGF2MDFDb2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAAgAAAAIAAAAQcGl4aQAAAAADCgoKAAAADGF2MUOBAEwA"
+    "AAAAE2NvbHJuY2x4AAEADQAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAJm1kYXQSAAoIGAA2qAhoNCAyEBlHh4YhiaaaZoJA"
+    "AJA/mvw="
+)
 TOP = "document.querySelector('#answers button').textContent"
 
 
@@ -141,7 +156,14 @@ def pictures(folder: Path) -> dict[str, Path]:
         "transparent-colour": (Image.fromarray(colours(40, 50)).convert("P"), "png", {"transparency": 7}),
         "bitmap": (Image.fromarray(colours(51, 70)), "bmp", {}),
         "gif": (Image.fromarray(colours(51, 70)), "gif", {}),
-        "interlaced": (Image.fromarray(colours(88, 70)), "webp", {"lossless": True, "exact": True}),
+        "webp-exact": (Image.fromarray(colours(88, 70)), "webp", {"lossless": True, "exact": True}),
+        "webp-lossy": (Image.fromarray(colours(88, 70)), "webp", {"quality": 60}),
+        "webp-alpha": (Image.fromarray(alpha), "webp", {"quality": 60}),
+        "palette-alpha": (Image.fromarray(colours(40, 50)).convert("P"), "png", {"transparency": bytes(range(256))}),
+        "icon": (Image.fromarray(alpha[:64, :64]), "ico", {"sizes": [(64, 64)]}),
+        "avif": (Image.fromarray(colours(88, 71)), "avif", {"quality": 70, "subsampling": "4:4:4"}),
+        "avif-420": (Image.fromarray(colours(88, 71)), "avif", {"quality": 70}),
+        "avif-grey": (Image.fromarray(colours(88, 71)), "avif", {"quality": 70, "subsampling": "4:0:0"}),
         "progressive": (Image.fromarray(colours(88, 70)), "jpg", {"progressive": True, "quality": 70}),
         "with-a-profile": (Image.fromarray(colours(88, 70)), "png", {"icc_profile": swapped_profile()}),
         "jpeg-with-a-profile": (Image.fromarray(colours(88, 70)), "jpg", {"icc_profile": swapped_profile()}),
@@ -150,15 +172,89 @@ def pictures(folder: Path) -> dict[str, Path]:
     for name, (image, kind, options) in made.items():
         files[name] = folder / f"{name}.{kind}"
         image.save(files[name], **options)
-    for turn in range(2, 9):
-        exif = Image.Exif()
-        exif[0x0112] = turn  # orientation
-        files[f"turned-{turn}"] = folder / f"turned-{turn}.jpg"
-        Image.fromarray(colours(90, 140 if turn % 2 else 240)).save(files[f"turned-{turn}"], exif=exif, quality=92)
-    exif[0x0112] = 6  # as a phone saves what it was held upright for
-    files["large"] = folder / "large.jpg"
-    Image.fromarray(colours(3024, 4032)).save(files["large"], exif=exif, quality=85)
+    kinds: dict[str, dict[str, Any]] = {
+        "jpg": {"quality": 92}, "png": {}, "webp": {"lossless": True}, "avif": {"subsampling": "4:4:4"},
+    }  # fmt: skip
+    for turn, kind in itertools.product(range(2, 9), kinds):
+        file = files[f"turned-{turn}-{kind}"] = folder / f"turned-{turn}.{kind}"
+        Image.fromarray(colours(90, 140 if turn % 2 else 240)).save(file, exif=oriented(turn), **kinds[kind])
+    for name, content in {
+        **told_elsewhere(colours(60, 90)),
+        "interlaced.png": interlaced(colours(61, 90)),
+        "interlaced-alpha.png": interlaced(alpha),
+    }.items():
+        files[name] = folder / name
+        files[name].write_bytes(content)
+    files["turned-alpha"] = folder / "turned-alpha.webp"
+    Image.fromarray(alpha).save(files["turned-alpha"], lossless=True, exif=oriented(8))
+    files["large"] = folder / "large.jpg"  # as a phone saves what it was held upright for
+    Image.fromarray(colours(3024, 4032)).save(files["large"], exif=oriented(6), quality=85)
     return files
+
+
+def oriented(turn: int) -> Image.Exif:
+    """EXIF that tells a turn."""
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    return exif
+
+
+def xmp(turn: int) -> bytes:
+    """A description that tells a turn."""
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{turn}"/></rdf:RDF></x:xmpmeta>'
+    ).encode()
+
+
+def told_elsewhere(pixels: Pixels) -> dict[str, bytes]:
+    """Files that tell a turn where Pillow heeds it and browsers do not, or tell two."""
+    image = Image.fromarray(pixels)
+
+    def saved(kind: str, **options: Any) -> bytes:
+        file = io.BytesIO()
+        image.save(file, kind, **options)
+        return file.getvalue()
+
+    plain = saved("png")
+    start, end = 33, plain.index(b"IEND") - 4  # behind the header, and before the last chunk
+    exif = oriented(6).tobytes()
+    raw = f"\nexif\n{len(exif):8}\n{exif.hex()}\n".encode()
+    name = b"XML:com.adobe.xmp\0"
+
+    def with_(place: int, kind: bytes, content: bytes) -> bytes:
+        return plain[:place] + chunk(kind, content) + plain[place:]
+
+    return {
+        "late-exif.png": with_(end, b"eXIf", exif.removeprefix(b"Exif\0\0")),
+        "early-exif.png": with_(start, b"eXIf", exif.removeprefix(b"Exif\0\0")),
+        "raw-profile.png": with_(start, b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw)),
+        "raw-profile-plain.png": with_(end, b"tEXt", b"Raw profile type exif\0" + raw),
+        "xmp.png": with_(start, b"iTXt", name + b"\0\0en\0XMP\0" + xmp(5)),
+        "packed-xmp.png": with_(start, b"iTXt", name + b"\1\0\0\0" + zlib.compress(xmp(7))),
+        "xmp.jpg": saved("jpeg", xmp=xmp(8)),
+        "xmp-upright.jpg": saved("jpeg", xmp=xmp(1)),
+        "exif-before-xmp.jpg": saved("jpeg", exif=oriented(6), xmp=xmp(3)),
+        "exif-upright.jpg": saved("jpeg", exif=oriented(1), xmp=xmp(3)),
+        "xmp.webp": saved("webp", lossless=True, xmp=xmp(4)),
+        "exif-before-xmp.webp": saved("webp", lossless=True, exif=oriented(6), xmp=xmp(3)),
+        "big-endian.webp": saved("webp", lossless=True, exif=BIG_ENDIAN),
+    }
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A part of a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def interlaced(pixels: NDArray[np.uint8]) -> bytes:
+    """A PNG that comes in seven passes (Adam7), which Pillow reads but does not write."""
+    height, width, values = pixels.shape
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    rows = [row for top, left, down, right in passes for row in pixels[top::down, left::right]]
+    header = struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[values], 0, 0, 1)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("crop", [False, True], ids=["whole", "cropped"])
@@ -221,6 +317,10 @@ def test_what_is_no_photo_gets_a_sentence(tab: devtools.Tab, tmp_path: Path) -> 
     (tmp_path / "lines.svg").write_text(
         '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0"/></svg>'
     )
+    clear = Image.new("RGBA", (40, 30), (200, 0, 0, 100))
+    clear.save(tmp_path / "clear.avif")
+    clear.convert("RGB").save(tmp_path / "xmp.avif", xmp=xmp(6))
+    (tmp_path / "deep.avif").write_bytes(base64.b64decode(TEN_BITS))
     (tmp_path / "cut.gif").write_bytes(b"GIF89a" + bytes(20))
     Image.fromarray(colours(200, 200)).save(tmp_path / "half.jpg")
     (tmp_path / "half.jpg").write_bytes((tmp_path / "half.jpg").read_bytes()[:3000])
@@ -232,6 +332,9 @@ def test_what_is_no_photo_gets_a_sentence(tab: devtools.Tab, tmp_path: Path) -> 
         "print.jpg": "print.jpg is in the colours of print (CMYK)",
         "deep.png": "deep.png has 16 bits a colour",
         "lines.svg": "lines.svg is a drawing in SVG",
+        "clear.avif": "clear.avif is an AVIF with transparency, which browsers read in their own ways; save it as",
+        "xmp.avif": "xmp.avif is an AVIF with a turn told by XMP",
+        "deep.avif": "deep.avif is an AVIF with more than 8 bits a colour",
         "cut.gif": "cut.gif is no image that this browser can read.",
         "half.jpg": "half.jpg is damaged",
     }.items():
