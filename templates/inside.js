@@ -1,7 +1,7 @@
 // What happens inside the network for the photo that is shown: every feature map, and the arithmetic behind one pixel.
 // It comes with the network, when the page can already be read.
 "use strict";
-function Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, ARROWS, MAPS, SIGNED }) {
+function Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, say, ARROWS, MAPS, SIGNED }) {
   const WIDTH = 288; // of a stage's picture, about, so that all are shown alike
   const PARTS = 6; // input channels that are shown one by one
   let opened = false; // whether the numbers are
@@ -50,6 +50,13 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     if (event.shiftKey) address(place, c + by[0] + across * by[1], y, x);
     else address(place, c, y + by[1], x + by[0]);
     changed();
+    tell(); // a picture's name stays the same, so that a screen reader would be silent
+  }
+
+  function tell() {
+    const [place, c, y, x] = unit();
+    const { shape, output } = model.layers[place];
+    say("Channel " + c + ", row " + y + ", column " + x + ": " + number(output[(c * shape[1] + y) * shape[2] + x]) + ".");
   }
 
   const unit = () => ["which", "channel", "row", "column"].map((id) => Number(of(id).value));

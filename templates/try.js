@@ -303,7 +303,7 @@
     stage.setAttribute("role", "application");
     stage.setAttribute("aria-label", "The photo. Arrow keys move the grey square or the brush, the space bar paints.");
     of("classes").replaceChildren(...classes.map((name, k) => element("li", {}, tile(name, k))));
-    inside = Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, ARROWS, MAPS, SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f") });
+    inside = Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, say, ARROWS, MAPS, SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f") });
     photos = Photos({ model, stage, button: of("camera"), element, canvas, turn, claim, say, take });
     page.parentElement.querySelectorAll(".scripted").forEach((one) => one.classList.remove("scripted"));
     strength();
@@ -400,15 +400,16 @@
 
   function move(event) {
     const by = ARROWS[event.key];
-    const paints = event.key === " " && tool() !== "patch" && cursor;
+    const paints = event.key === " " && tool() !== "patch";
     if (!photo || (!by && !paints)) return;
     event.preventDefault();
     edit(function () {
+      const { x, y } = (cursor ??= { x: model.size / 2, y: model.size / 2 });
       if (paints) return remember(), brush(cursor, cursor);
       const within = (value) => Math.min(model.size, Math.max(0, value));
       const step = event.shiftKey ? 8 : 1;
-      const { x, y } = cursor ?? { x: model.size / 2, y: model.size / 2 };
       cursor = { x: within(x + step * by[0]), y: within(y + step * by[1]) };
+      say("Row " + Math.round(cursor.y) + ", column " + Math.round(cursor.x) + " of " + model.size + ".");
     });
   }
 

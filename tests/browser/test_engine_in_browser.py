@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import codecs
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ ROOT = Path(__file__).parents[2]
 # A generator to its end; arrays as base64, so that no digit is lost.
 HELP = """
 window.whole = (work) => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
+window.added = (src) => new Promise((onload, onerror) =>
+  document.head.append(Object.assign(document.createElement("script"), { src, onload, onerror })));
 window.floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 window.bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 window.sent = (array) => { const raw = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
@@ -56,11 +59,19 @@ class Page:
         """A Float32Array, to the bit."""
         return np.frombuffer(base64.b64decode(self.tab.evaluate(f"sent({script})")), np.float32)
 
-    def load(self, found: Live, size: int, classes: Sequence[str] = CLASSES) -> None:
-        """The network as the page's `model`."""
+    def load(self, found: Live, size: int, classes: Sequence[str] = CLASSES, folder: Path | None = None) -> None:
+        """The network as the page's `model`; with the page's folder, from files in it as the report's page loads it."""
         shape: Any = SimpleNamespace(input_size=size, resize=size, class_names=classes, explanations={})
+        scripts = network_scripts(found, shape)
         self.tab.evaluate("delete window.liveLetters; 0")
-        for script in reversed(network_scripts(found, shape).values()):
+        if folder:
+            own = Path(tempfile.mkdtemp(dir=folder))  # one each, for the browser keeps files by their addresses
+            for path, script in scripts.items():
+                (own / path).parent.mkdir(exist_ok=True)
+                (own / path).write_bytes(script)
+            sources = json.dumps([f"{own.name}/{path}" for path in scripts])
+            self.tab.evaluate(f"Promise.all({sources}.map(added)).then(() => 0)")
+        for script in () if folder else reversed(scripts.values()):
             self.tab.evaluate(script.decode("utf-16" if script.startswith(codecs.BOM_UTF16_LE) else "utf-8") + " 0")
         self.tab.evaluate("window.model = whole(Engine.load(liveNetwork, window.liveLetters)); 0")
 
@@ -292,7 +303,7 @@ def test_the_same_answers_maps_and_channels_as_pytorch(
     found = live.export(loaded, live_nets.photos())
     own, layer = live_nets.rebuilt(found), str(found.cam)
     page = opened_by(protocol, chrome, folder, host)
-    page.load(found, SIZE)
+    page.load(found, SIZE, folder=folder)
     for photo in live_nets.photos(3, seed=2):
         agree(page, own, layer, square(photo.pixels, SIZE))
     assert not page.tab.problems
@@ -331,7 +342,7 @@ def test_the_shipped_network_on_every_bundled_photo(
     chrome: devtools.Browser, folder: Path, host: str, protocol: str
 ) -> None:
     page, loaded, judged = opened_by(protocol, chrome, folder, host), shipped.network()[0], shipped.bundled()
-    page.load(shipped.exported(), loaded.description.input_size, loaded.description.class_names)
+    page.load(shipped.exported(), loaded.description.input_size, loaded.description.class_names, folder)
     own, layer = live_nets.rebuilt(shipped.exported()), str(shipped.exported().cam)
     logits, maps = [], []
     for seen in judged.seen:
@@ -349,7 +360,7 @@ def test_the_shipped_network_on_300_test_images(
 ) -> None:
     page, loaded = opened_by(protocol, chrome, folder, host), shipped.network()[0]
     judged = shipped.of_the_test_split(tiny_imagenet)
-    page.load(shipped.exported(), loaded.description.input_size, loaded.description.class_names)
+    page.load(shipped.exported(), loaded.description.input_size, loaded.description.class_names, folder)
     logits, maps = [], []
     for seen in judged.seen:
         logits.append(page.floats(f"whole(Engine.run(model, Engine.normalise(model, bytes('{encoded(seen)}'))))"))

@@ -34,6 +34,9 @@ SEEN = """(() => { const seen = document.querySelectorAll('#stage canvas')[1], c
   copy.width = copy.height = seen.width; const context = copy.getContext('2d', { willReadFrequently: true });
   context.drawImage(seen, 0, 0);
   return [seen.width, ...context.getImageData(0, 0, seen.width, seen.height).data]; })()"""
+# What is announced from now on.
+LISTEN = """window.words = []; new MutationObserver(() => words.push(document.getElementById('status').textContent))
+  .observe(document.getElementById('status'), { childList: true }); 0"""
 INK = SEEN.replace("[1]", "[2]")
 # EXIF whose one entry is an orientation of 6.
 BIG_ENDIAN = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06" + bytes(6)
@@ -393,10 +396,7 @@ def test_the_last_choice_wins_however_late_another_arrives(tab: devtools.Tab, tm
 
 def test_a_mistake_of_an_earlier_choice_is_not_told(tab: devtools.Tab, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"")
-    tab.evaluate(
-        """window.words = []; new MutationObserver(() => words.push(document.getElementById('status').textContent))
-        .observe(document.getElementById('status'), { childList: true }); 0"""
-    )
+    tab.evaluate(LISTEN)
     give(tab, tmp_path / "broken.png")
     tab.evaluate("document.querySelector('[data-sample=slice]').click()")
     until(tab, f"{STATUS}.startsWith('A slice of pizza: ')")
@@ -516,11 +516,25 @@ def test_the_grey_square_follows_the_pointer_and_the_keys(tab: devtools.Tab) -> 
     assert (np.flatnonzero(grey.any(0)).tolist(), grey.sum()) == ([4, 5, 6, 7, 8, 9, 10, 11], 64)
     until(tab, f"document.getElementById('answers').innerText !== {json.dumps(before)}")
     tab.evaluate("document.getElementById('stage').focus()")
+    tab.evaluate(LISTEN)
     tab.press("ArrowRight")
+    until(tab, f"{STATUS}.startsWith('Bee: ')")
+    assert tab.evaluate("words")[0] == "Row 8, column 9 of 16."  # then what the network says
     grey = seen(tab, INK).any(axis=2)
     assert np.flatnonzero(grey.any(0)).tolist() == [5, 6, 7, 8, 9, 10, 11, 12]
     tab.evaluate("document.getElementById('clear').click()")
     until(tab, f"document.getElementById('answers').innerText === {json.dumps(before)}")
+
+
+@pytest.mark.parametrize("arrow", ["", "ArrowRight"])
+def test_the_space_bar_paints_before_any_arrow_too(tab: devtools.Tab, arrow: str) -> None:
+    """And the page stays where it is."""
+    tool(tab, "draw", 4)
+    for key in filter(None, (arrow, " ")):
+        pressed = f"new KeyboardEvent('keydown', {{ key: '{key}', cancelable: true }})"
+        assert tab.evaluate(f"document.getElementById('stage').dispatchEvent({pressed})") is False, key
+    columns = np.flatnonzero(seen(tab, INK).any(axis=2).any(0)).tolist()
+    assert columns == [one + bool(arrow) for one in (6, 7, 8, 9)]  # of 16: around the middle
 
 
 def test_any_class_is_laid_over_the_photo_by_pointer_and_keys(tab: devtools.Tab) -> None:
@@ -570,6 +584,10 @@ def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
             f"{{ key: '{key}', shiftKey: {str(bool(shift)).lower()} }})); 0"
         )
         assert tab.evaluate(fields) == list(wanted), key
+        # A screen reader is told where that is and what stands there, which ends the sum in words, too.
+        value = tab.evaluate("document.querySelector('#arithmetic p').textContent").rstrip(".").split()[-1]
+        place = "Channel {}, row {}, column {}: ".format(*wanted)
+        assert tab.evaluate(STATUS) == f"{place}{value}.", key
 
 
 POLICY = (
