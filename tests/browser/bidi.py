@@ -31,20 +31,12 @@ class Firefox:
         )
         self.problems: list[str] = []
         self._number = 0
-        port = self._port()
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self._socket.sendall(
-            f"GET /session HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self._exactly(1)
-        assert b" 101 " in answer, answer
-        self.call("session.new", capabilities={})
-        self.call("session.subscribe", events=["log.entryAdded"])
-        self._tab = self.call("browsingContext.getTree")["contexts"][0]["context"]
+        try:
+            self._connect()
+        except BaseException:  # nobody could end it any more
+            self._process.kill()
+            self._process.communicate()
+            raise
 
     def open(self, url: str) -> None:
         """Load a page."""
@@ -90,6 +82,22 @@ class Firefox:
         self._process.wait(timeout=30)
         assert self._process.stderr is not None
         self._process.stderr.close()
+
+    def _connect(self) -> None:
+        port = self._port()
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=180)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self._socket.sendall(
+            f"GET /session HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self._exactly(1)
+        assert b" 101 " in answer, answer
+        self.call("session.new", capabilities={})
+        self.call("session.subscribe", events=["log.entryAdded"])
+        self._tab = self.call("browsingContext.getTree")["contexts"][0]["context"]
 
     def _port(self) -> int:
         assert self._process.stderr is not None
