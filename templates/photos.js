@@ -39,7 +39,7 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, take 
     const fault = await faultOf(file);
     if (fault) refuse(name + " is an AVIF with " + fault + ", which browsers read in their own ways; save it as JPEG or PNG first.");
     const picture = await createImageBitmap(blob, PLAIN).catch(() => null);
-    if (!picture || !turned) refuse(name + " is damaged: this browser could not read it to its end.");
+    if (!picture || turned === undefined) refuse(name + " is damaged: this browser could not read it to its end.");
     const whole = await upright(await onWhite(picture), turned);
     return [whole, await cut(whole)];
   }

@@ -236,6 +236,8 @@ def told_elsewhere(pixels: Pixels) -> dict[str, bytes]:
         "xmp.png": with_(start, b"iTXt", name + b"\0\0en\0XMP\0" + xmp(5)),
         "packed-xmp.png": with_(start, b"iTXt", name + b"\1\0\0\0" + zlib.compress(xmp(7))),
         "xmp.jpg": saved("jpeg", xmp=xmp(8)),
+        "xmp-zero.jpg": saved("jpeg", xmp=xmp(0)),  # which is no turn
+        "exif-zero.webp": saved("webp", lossless=True, exif=oriented(0)),
         "xmp-upright.jpg": saved("jpeg", xmp=xmp(1)),
         "exif-before-xmp.jpg": saved("jpeg", exif=oriented(6), xmp=xmp(3)),
         "exif-upright.jpg": saved("jpeg", exif=oriented(1), xmp=xmp(3)),
