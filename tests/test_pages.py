@@ -152,6 +152,21 @@ def test_training_quotes_the_kept_epoch(documents: dict[str, Document]) -> None:
     assert "No training of AlexNet was recorded" in text
 
 
+def test_training_says_where_it_began_anew_and_from_whom_it_learnt() -> None:
+    made = synthetic.report()
+    run = synthetic.run("augmented", epochs=4)
+    network = made.networks[0]
+
+    def told(**more: object) -> str:
+        changed = replace(run, settings={**run.settings, **more})
+        return pages(site(replace(made, networks=(replace(network, runs=(changed,)),))))["training.html"].text
+
+    assert "began anew" not in told()
+    alone, taught = told(started_after=3), told(started_after=3, teachers=["a" * 64, "b" * 64])
+    assert "After epoch 3 the training began anew from the best weights so far." in alone
+    assert "the probabilities that 2 trained networks gave to every class" in taught.replace("\N{NO-BREAK SPACE}", " ")
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [

@@ -44,7 +44,8 @@ def test_killed_again_and_again_it_ends_with_the_same_weights(small_data_set: Sm
         assert process.returncode == 0, said
 
     to_its_end(tmp_path / "whole")
-    killed, done = tmp_path / "killed", []
+    killed = tmp_path / "killed"
+    done: list[int] = []
     for delay in (0.0, 0.02, 0.1):
         process = begun(killed, *["--resume"] * bool(done))
         assert process.stderr is not None
