@@ -41,35 +41,57 @@
       if (hidden) region.scrollTop = line.offsetTop - region.clientHeight / 2;
     }
 
+    // What the pointer or the keys pass over is shown for as long as they are there; a click chooses it.
+    let chosen = Number(every.dataset.shown);
+    const back = () => show(chosen);
+
+    function follow() {
+      const asked = rows.findIndex((line) => "#" + line.id === location.hash);
+      if (asked >= 0) chosen = asked;
+      back();
+    }
+
+    // The view's address: it can be linked, and leads back to it. The page, the list and the keys stay where they are.
+    function pick(index) {
+      const region = every.querySelector(".scroll");
+      const [x, y, inside, held] = [scrollX, scrollY, region.scrollTop, document.activeElement];
+      chosen = index;
+      location.replace("#" + rows[index].id); // unlike history.replaceState it moves :target
+      held.focus({ preventScroll: true });
+      region.scrollTop = inside;
+      scrollTo({ left: x, top: y, behavior: "instant" });
+      back();
+    }
+
     rows.forEach(function (line, index) {
       const link = line.querySelector("a");
       line.addEventListener("pointerenter", () => show(index));
+      line.addEventListener("pointerleave", back);
       link.addEventListener("focus", () => show(index));
+      link.addEventListener("blur", back);
       link.addEventListener("click", function (event) {
-        event.preventDefault(); // the page stays where it is
-        show(index);
-        // The address of this very view: it can be linked, and leads back to it.
-        history.replaceState(null, "", link.hash);
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        pick(index);
       });
     });
 
+    // The class of the tile under the pointer, or what is chosen where a row of tiles is not full.
     function under(event) {
       const area = strip.getBoundingClientRect();
       const column = Math.floor(((event.clientX - area.left) / area.width) * COLUMNS);
       const row = Math.floor(((event.clientY - area.top) / area.height) * down);
       const index = Math.min(COLUMNS - 1, Math.max(0, column)) + COLUMNS * Math.min(down - 1, Math.max(0, row));
-      if (index < rows.length) show(index);
+      return index < rows.length ? index : chosen;
     }
-    strip.addEventListener("pointermove", under);
-    strip.addEventListener("pointerdown", under);
+    strip.style.cursor = "pointer";
+    strip.addEventListener("pointermove", (event) => show(under(event)));
+    strip.addEventListener("pointerdown", (event) => show(under(event)));
+    strip.addEventListener("pointerleave", back);
+    strip.addEventListener("click", (event) => pick(under(event)));
 
-    function follow() {
-      const asked = rows.findIndex((line) => "#" + line.id === location.hash);
-      if (asked >= 0) show(asked);
-      return asked >= 0;
-    }
     addEventListener("hashchange", follow);
-    if (!follow()) show(Number(every.dataset.shown));
+    follow();
   }
 
   // Where tile `place` of `count` stands, as CSS counts: 0 % is the first, 100 % the last.

@@ -139,6 +139,65 @@ def test_any_class_can_be_laid_over_the_photo(chrome: devtools.Browser, site: Pa
     plain.close()
 
 
+def test_every_choice_of_a_class_moves_the_address_and_its_mark(chrome: devtools.Browser, site: Path) -> None:
+    """A click in the list or in the strip; what the pointer only passes over is shown while it is there."""
+    page = devtools.open_page(chrome, (site / "grad-cam-slice.html").as_uri() + "#cnn-cam-slice-predicted")
+    page.evaluate("""(function () {
+        const every = document.querySelector(".every"), strip = every.querySelector(".strip");
+        every.scrollIntoView();
+        window.over = function (column, kind) {
+            const { left, top, width } = strip.getBoundingClientRect();
+            const [clientX, clientY] = [left + ((column + 0.5) * width) / 6, top + 5];
+            strip.dispatchEvent(new PointerEvent(kind, { bubbles: true, clientX, clientY }));
+        };
+    })()""")
+    pressed = "document.querySelector('.every [aria-current=true]').innerText"
+    marked = "[...document.querySelectorAll(':target')].map((part) => part.id)"
+    wanted, at = "location.hash", "scrollY"
+    top = page.evaluate(at)
+    assert page.evaluate(marked) == ["cnn-cam-slice-predicted"]
+    page.evaluate("over(1, 'pointermove')")
+    assert (page.evaluate(pressed), page.evaluate(wanted)) == ("koala", "#cnn-cam-slice-predicted")
+    page.evaluate("over(1, 'pointerleave')")
+    assert page.evaluate(pressed) == "lion"  # the answer, until a class is chosen
+    page.evaluate("over(1, 'click')")
+    assert (page.evaluate(pressed), page.evaluate(wanted)) == ("koala", "#cnn-for-koala")
+    assert page.evaluate(marked) == ["cnn-for-koala"]
+    page.evaluate("document.querySelector('.every tbody a').focus({ preventScroll: true })")
+    page.evaluate("document.activeElement.click()")
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert (page.evaluate(pressed), page.evaluate(wanted)) == ("bee", "#cnn-for-bee")
+    assert page.evaluate(marked) == ["cnn-for-bee"]
+    assert page.evaluate("document.activeElement.innerText") == "bee"
+    assert page.evaluate(at) == top
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "view", "onward"),
+    [
+        ("feature-maps", "cnn-maps-slice-features-conv2", "cnn-maps-koala-features-conv2"),
+        ("feature-maps", "alexnet", "alexnet"),
+        ("feature-maps", "reading", "sample"),  # nothing of the photo's: the picker stays where it is
+        ("grad-cam", "cnn-for-bee", "cnn-for-bee"),
+    ],
+)
+def test_the_next_photo_is_shown_from_the_same_view(
+    chrome: devtools.Browser, site: Path, name: str, view: str, onward: str
+) -> None:
+    page = devtools.open_page(chrome, (site / f"{name}-slice.html").as_uri() + f"#{view}")
+    link = "document.querySelector('.picker a[data-photo=koala]').href"
+    address = (site / f"{name}-koala.html").as_uri() + f"#{onward}"
+    assert page.evaluate(link) == address
+    page.evaluate("location.hash = 'sample'")
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert page.evaluate(link).endswith("#sample")
+    page.close()
+    page = devtools.open_page(chrome, address)
+    assert page.evaluate("document.querySelector(':target').id") == onward
+    page.close()
+
+
 def test_a_class_has_an_address_in_the_table_of_classes(chrome: devtools.Browser, site: Path) -> None:
     """With scripts and without; the table is folded away until somebody asks for it."""
     for scripts in (True, False):
