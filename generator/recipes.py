@@ -103,5 +103,21 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             prune=0.75,
             enlarged=9 / 8,
         ),
+        # From the weights of "best", by SmallCNN's answers.
+        "distilled": Recipe(
+            epochs=16,
+            augmentation=STRONG,
+            mild=LARGER,
+            tail=0.2,
+            sizes=((0, 96), (0.4, 128)),
+            learning_rate=4e-4,
+            betas=(0.9, 0.99),
+            weight_decay=0.1,
+            warm_up=0.08,
+            smoothing=0.0,
+            prune=0.75,
+            enlarged=9 / 8,
+            distillation=0.8,
+        ),
     },
 }

@@ -59,8 +59,8 @@ class Recipe:
     widths: tuple[int, ...] = ()  # of SmallCNN's stages; (): its own
     depths: tuple[int, ...] = ()  # convolutions of SmallCNN's stages; (): its own
     dropout: float = 0.3  # SmallCNN's
-    # Of the loss, the share that asks for the teachers' probabilities instead of the labels, both softened by
-    # `temperature` (Hinton et al. 2015, arXiv:1503.02531); the labels need no smoothing then.
+    # Of the loss, the share that asks for the teachers' probabilities instead of the labels, both networks' softened
+    # by `temperature` (Hinton et al. 2015, arXiv:1503.02531).
     distillation: float = 0.0
     temperature: float = 2.0
     # Photos are enlarged by this before the centre is cut out: a network that was trained on crops knows its objects a

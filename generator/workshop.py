@@ -148,7 +148,8 @@ def _continued(start: Path, run: Run, snapshots: Mapping[int, Tensor]) -> tuple[
     done = len(earlier.epochs)
     epochs = (*earlier.epochs, *(replace(epoch, epoch=epoch.epoch + done) for epoch in run.epochs))
     kernels = {epoch: torch.from_numpy(values) for epoch, values in checkpoints.load_snapshots(start).items()}
-    kernels |= {epoch + done: values for epoch, values in snapshots.items() if epoch > 0}
+    # Filters that were learnt before hardly change any more: one picture of where they end is enough.
+    kernels[done + max(snapshots)] = snapshots[max(snapshots)]
     settings = {**run.settings, "started_after": done}
     return replace(run, epochs=epochs, kept=run.kept + done, settings=settings), kernels
 
