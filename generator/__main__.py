@@ -360,7 +360,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("model", choices=inputs.MODELS)
     _data_options(train)
     train.add_argument(
-        "--preset", default="default", help='quick, default, best, "one batch" or "without augmentation"'
+        "--preset", default="default", help='quick, default, best, distilled, "one batch" or "without augmentation"'
     )
     train.add_argument("--folder", type=Path, metavar="DIR", help="where the model goes (default: models/<model>)")
     train.add_argument("--resume", action="store_true", help="go on with the run that was interrupted")
