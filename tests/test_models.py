@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from generator import checkpoints, config, inputs, models, workshop
+from generator import checkpoints, config, evaluate, inputs, models, samples, workshop
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.errors import InputError
 from generator.networks import SmallCNN, alexnet, initialise
+from generator.photos import square
 from tests import synthetic
 from tests.test_download import Archive, served
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+ROOT = Path(__file__).parents[1]
 CLASSES = Classes(("goldfish", "banana"), ("n01443537", "n07753592"))
 DESCRIPTION = Description("SmallCNN", ("gold fish", "a banana"), CLASSES.wnids, 64, 64, (4, 4, 4, 4))
 CONTENT = bytes(range(256)) * 400
@@ -253,3 +255,17 @@ def test_the_programs_own_models_are_read_and_what_is_measured_of_them_is_kept_e
     own = models.load("cnn", settings, CLASSES)
     assert own is not None
     assert own.folder == own.evaluated == tmp_path / "models" / "cnn"
+
+
+@pytest.mark.parametrize("name", ["cnn", "alexnet"])
+def test_the_first_bundled_photo_is_one_that_the_shipped_networks_name_rightly(name: str) -> None:
+    """It opens the pages of feature maps and of Grad-CAM, and the page in which the network runs."""
+    loaded = models.from_folder(name, ROOT / "models" / name)
+    assert loaded is not None
+    first, *_ = samples.bundled(ROOT / "content" / "samples", loaded.description.class_names)
+    size = loaded.description.input_size
+    seen = torch.tensor(square(first.pixels, size, loaded.description.resize)).permute(2, 0, 1)[None]
+    logits = torch.from_numpy(evaluate.logits_of(loaded.network, seen, size, size))
+    probabilities = logits.softmax(1)[0]
+    assert int(probabilities.argmax()) == first.label
+    assert probabilities.max() > 0.5
