@@ -145,18 +145,22 @@ def _serve(options: argparse.Namespace) -> None:
 
     settings = config.load(options.config)
     folder = _out(options, settings)
-    start = folder / check.START
-    address = check.address({check.START: start.read_bytes()}) if start.is_file() else ""
+    named = settings.report.base_url
+    address = _address_of(folder)
     # A process of its own for each build: its memory and its threads go when it is done.
     build = [sys.executable, "-m", "generator", "build", "--out", str(folder)]
     build += ["--config", str(options.config)] if options.config else []
     build += ["--data", str(options.data)] if options.data else []
     build += ["--offline"] if options.offline else []
-    build += ["--base-url", address] if address not in ("", settings.report.base_url) else []
 
     def rebuild() -> None:
         terminal.say("a file has changed: building the site anew")
-        subprocess.run(build, check=False, stdin=subprocess.DEVNULL)  # it says itself what is wrong
+        # What an earlier --base-url said counts until report.toml says something else.
+        kept = ["--base-url", address] if address not in ("", named) and _named(options.config) in (None, named) else []
+        subprocess.run([*build, *kept], check=False, stdin=subprocess.DEVNULL)  # it says itself what is wrong
+        before, preview.address = preview.url, _address_of(folder)
+        if preview.url != before:
+            terminal.say(f"the site is at {preview.url} now")
 
     with (
         serve.server(folder, options.port, address) as preview,
@@ -164,6 +168,20 @@ def _serve(options: argparse.Namespace) -> None:
     ):
         terminal.say(f"{folder} is at {preview.url}; it follows report.toml, templates and content (Ctrl-C ends it)")
         preview.serve_forever()
+
+
+def _address_of(folder: Path) -> str:
+    """Where the site in a folder says that it is published."""
+    start = folder / check.START
+    return check.address({check.START: start.read_bytes()}) if start.is_file() else ""
+
+
+def _named(file: Path | None) -> str | None:
+    """The base_url that report.toml names now; None with a mistake in it."""
+    try:
+        return config.load(file).report.base_url
+    except InputError:
+        return None
 
 
 def _watched(file: Path | None) -> Iterator[Path]:

@@ -8,6 +8,7 @@ makes that next one when a file that the site is made from changes.
 
 from __future__ import annotations
 
+import json
 import socketserver
 import sys
 import threading
@@ -31,9 +32,12 @@ SCRIPT = b"""\
   let shown = null;
   setInterval(async function () {
     try {
-      const now = await (await fetch("/__build", { cache: "no-store" })).text();
-      if (shown !== null && now !== shown) location.reload();
-      shown = now;
+      const now = await (await fetch("/__build", { cache: "no-store" })).json();
+      const page = location.pathname.split("/").pop() + location.hash;
+      // report.toml may have moved the site below another path.
+      if (!location.pathname.startsWith(now.below + "/")) location.replace(now.below + "/" + page);
+      else if (shown !== null && now.build !== shown) location.reload();
+      shown = now.build;
     } catch {
       // The preview has ended, or the site is being replaced at this moment.
     }
@@ -43,10 +47,13 @@ SCRIPT = b"""\
 
 
 class PreviewServer(ThreadingHTTPServer):
-    """An HTTP server of one folder; `url` is its address."""
+    """An HTTP server of one folder; `url` is its address.
+
+    `address` is where the site will be published, as far as that is known; a build may change it.
+    """
 
     daemon_threads = True
-    address = ""  # where the site will be published, as far as that is known
+    address = ""
 
     @property
     def below(self) -> str:
@@ -146,10 +153,10 @@ def _listening(port: int, handler: Callable[..., socketserver.BaseRequestHandler
         ) from error
 
 
-def _build_of(folder: Path) -> str:
+def _build_of(folder: Path, below: str) -> str:
     """What differs from build to build: the site is placed as a whole, its pages are never changed."""
     try:
-        return str((folder / "index.html").stat().st_mtime_ns)
+        return json.dumps({"build": str((folder / "index.html").stat().st_mtime_ns), "below": below})
     except OSError:
         return ""  # between the old site and the new
 
@@ -189,7 +196,7 @@ class _Handler(SimpleHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif path == BUILD:
-            self._answer(_build_of(Path(self.directory)).encode(), ".txt")
+            self._answer(_build_of(Path(self.directory), self.server.below).encode(), ".json")
         elif path == RELOAD:
             self._answer(SCRIPT, ".js")
         elif (page := self._page()) is not None:

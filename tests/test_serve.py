@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import signal
 import socket
 import subprocess
@@ -180,6 +181,15 @@ def test_the_build_that_is_shown_is_told_apart_from_the_next(site: Path, preview
     (site / "index.html").write_text("new")
     assert first == again
     assert len({first, between, get(preview, "/__build")[2]}) == 3
+
+
+def test_a_build_may_move_the_site_below_another_path(below: PreviewServer) -> None:
+    assert json.loads(get(below, "/__build")[2])["below"] == "/reports/cnn"
+    below.address = "https://example.org/thesis"
+    assert json.loads(get(below, "/__build")[2])["below"] == "/thesis"
+    assert below.url.endswith("/thesis/")
+    assert get(below, "/thesis/index.html")[0] == 200
+    assert get(below, "/reports/cnn/index.html")[0] == 404
 
 
 def test_a_change_of_a_watched_file_leads_to_one_call(tmp_path: Path) -> None:

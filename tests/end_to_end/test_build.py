@@ -163,7 +163,7 @@ def test_results_are_what_evaluate_wrote(project: Path, site: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_serve_shows_a_changed_word_without_being_asked(copy: Path) -> None:
-    """As a browser sees it: the preview tells of another build, and the page has the new word."""
+    """As a browser sees it: the preview tells of another build, and the page has the new word and the new place."""
     report = copy / "report.toml"
     command = [sys.executable, "-u", "-m", "generator", "serve", "--config", str(report), "--offline"]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
@@ -176,13 +176,14 @@ def test_serve_shows_a_changed_word_without_being_asked(copy: Path) -> None:
                 connection.request("GET", path)
                 return connection.getresponse().read().decode()
 
-            before = get("/__build")
+            assert json.loads(get("/__build"))["below"] == ""
             assert "Shapes &amp;" in get("/")
-            report.write_text(report.read_text().replace("Shapes &", "Forms &"))
+            changed = report.read_text().replace("Shapes &", "Forms &")
+            report.write_text(changed.replace("[report]", '[report]\nbase_url = "https://example.org/forms"'))
             ends = time.monotonic() + 120
-            while get("/__build") in ("", before) and time.monotonic() < ends:
+            while '"/forms"' not in get("/__build") and time.monotonic() < ends:
                 time.sleep(0.2)
-            assert "Forms &amp;" in get("/")
+            assert "Forms &amp;" in get("/forms/")
             run.send_signal(signal.SIGINT)
             assert "a file has changed: building the site anew" in run.communicate(timeout=60)[0]
         finally:
