@@ -26,6 +26,7 @@
     pane.setAttribute("aria-label", "Figure");
     document.body.append(dialog);
     size.addEventListener("input", fit);
+    image.addEventListener("click", near);
     addEventListener("resize", () => dialog.open && fit());
     close.addEventListener("click", () => dialog.close());
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -37,7 +38,18 @@
     const { pane, image, size } = box;
     const scale = Math.min(pane.clientWidth / image.width0, (innerHeight * 0.74) / image.height0);
     image.style.width = image.width0 * scale * size.value + "px";
+    image.style.cursor = size.value > 1 ? "zoom-out" : "zoom-in";
     size.setAttribute("aria-valuetext", size.value + " times");
+  }
+
+  // What was clicked, such as one map of a mosaic, as large as can be in the middle; the next click shows the whole again.
+  function near(event) {
+    const { pane, image, size } = box;
+    const [across, down] = [event.offsetX / image.clientWidth, event.offsetY / image.clientHeight];
+    size.value = size.value > 1 ? 1 : size.max;
+    fit();
+    pane.scrollLeft = across * image.clientWidth - pane.clientWidth / 2;
+    pane.scrollTop = down * image.clientHeight - pane.clientHeight / 2;
   }
 
   function open(link) {

@@ -19,6 +19,10 @@ PAGES = (
     "index", "data", "training", "evaluation", "evaluation-cnn-mistakes", "filters", "filters-cnn-conv2",
     "feature-maps", "feature-maps-slice", "grad-cam", "grad-cam-slice", "failures", "trust", "try", "about", "404",
 )  # fmt: skip
+EVERY = (
+    *PAGES, "evaluation-alexnet-mistakes", "filters-cnn-conv1", "filters-alexnet-conv1", "filters-alexnet-conv2",
+    "feature-maps-bee", "feature-maps-koala", "grad-cam-bee", "grad-cam-koala",
+)  # fmt: skip
 
 
 def figures_of(report: Report) -> list[Figure]:

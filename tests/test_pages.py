@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import itertools
 import json
 import math
@@ -11,14 +12,16 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import html5lib
 import numpy as np
 import pytest
+from PIL import Image
 
-from generator import config
+from generator import config, exhibits
 from generator.errors import InputError
 from generator.pages import formats, network_script, render, words
 from generator.pages.facts import Training
@@ -355,6 +358,40 @@ def test_images_have_words_and_sizes(documents: dict[str, Document]) -> None:
         assert all(image.get("loading") == "lazy" or "fetchpriority" in image for image in images), path
 
 
+def test_only_what_the_first_screen_shows_is_fetched_at_once(documents: dict[str, Document]) -> None:
+    """Of a photo's page the views of its first network; of the others their first figure, or nothing."""
+    at_once = {
+        path: [image["src"].removeprefix("assets/figures/") for image in page.every("img") if "loading" not in image]
+        for path, page in documents.items()
+    }
+    assert at_once["filters.html"] == [f"{name}-filters-features-conv1.webp" for name in ("cnn", "alexnet")]
+    seen = ["cnn-cam-slice-photo.webp", "cnn-maps-slice-features-conv1.webp"]
+    assert at_once["feature-maps-slice.html"] == seen
+    heats = {f"cnn-cam-slice-{role}-heat.webp" for role in ("predicted", "true", "runner-up")}
+    assert set(at_once["grad-cam-slice.html"]) == {"cnn-cam-slice-photo.webp", *heats}
+    for path in ("training", "evaluation-cnn-mistakes", "filters-cnn-conv2", "trust", "about", "404"):
+        assert at_once[f"{path}.html"] == [], path
+    assert max(map(len, at_once.values())) <= 10
+    assert sum(len(page.every("img")) for page in documents.values()) > 3 * sum(map(len, at_once.values()))
+
+
+def test_a_large_photo_is_offered_in_each_of_its_widths() -> None:
+    made = synthetic.report()
+    large = replace(made.photos[0], pixels=np.full((500, 1000, 3), 90, np.uint8))
+    made = replace(made, photos=(large, *made.photos[1:]))
+    drawn = {figure.id: figure for figure in exhibits.photos(made.photos)}
+    files = site(made, {**synthetic.figures(made), **drawn})
+    pictures = [image for image in pages(files)["data.html"].every("img") if "/photo-" in image["src"]]
+    first, *others = pictures
+    assert first["srcset"] == "assets/figures/photo-bee-400.webp 400w, assets/figures/photo-bee.webp 800w"
+    assert (first["sizes"], first["src"]) == ("10rem", "assets/figures/photo-bee.webp")
+    for offer in first["srcset"].split(", "):
+        path, width = offer.split()
+        assert Image.open(io.BytesIO(files[path])).width == int(width.removesuffix("w"))
+    assert len(others) == 2
+    assert all("srcset" not in image and "sizes" not in image for image in others)
+
+
 def test_budgets(files: dict[str, bytes], documents: dict[str, Document]) -> None:
     for path, page in documents.items():
         scripts = {script["src"] for script in page.every("script")}
@@ -529,6 +566,33 @@ def test_hostile_words_are_text_everywhere() -> None:
     results = files["results.json"].decode()
     assert "<" not in results
     assert json.loads(results)["data"]["class_names"] == list(names)
+
+
+def test_what_report_toml_says_of_the_report_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    """Read from a file, as a user writes it: quotes, tags and formulas of other languages are characters."""
+    said = {key: f"{key}: {HOSTILE}" for key in ("author", "course", "institution")}
+    listed = {key: [f"{key}: {HOSTILE}", "<script>alert(5)</script>"] for key in ("languages", "libraries")}
+    links = [
+        {"title": f"code: {HOSTILE}", "url": "https://example.org/?a=1&b='2'"},
+        {"title": "</a><b>mail</b>", "url": "mailto:a@example.org"},
+    ]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in (said | listed).items()]
+    lines += [f"[[report.links]]\ntitle = {json.dumps(x['title'])}\nurl = {json.dumps(x['url'])}" for x in links]
+    file = tmp_path / "report.toml"
+    file.write_text("\n".join(["[report]", *lines]), encoding="utf-8")
+    files = site(settings=config.load(file).report)
+    for path, page in pages(files).items():
+        for words_ in (*said.values(), *(link["title"] for link in links)):
+            assert " ".join(words_.split()) in page.text, (path, words_)
+        outward = [a["href"] for a in page.every("a") if a.get("href") in {link["url"] for link in links}]
+        assert outward == [link["url"] for link in links], path
+        assert {"content": said["author"], "name": "author"} in page.every("meta"), path
+        assert not [a for _, attributes in page.elements for a in attributes if a.startswith("on")], path
+        assert all(script.get("src") for script in page.every("script")), path
+        assert all(image["src"] != "x" for image in page.every("img")), path
+    overview = pages(files)["index.html"].text
+    for names in listed.values():
+        assert " and ".join(names) in overview
 
 
 def test_html_in_a_content_file_does_not_act(tmp_path: Path) -> None:
@@ -736,6 +800,35 @@ def test_addresses_are_absolute_only_with_a_base_url() -> None:
         re.findall("<loc>(.*?)</loc>", files["sitemap.xml"].decode())
     )
     assert b"Sitemap: https://example.org/report/sitemap.xml" in files["robots.txt"]
+
+
+def test_social_cards_say_what_the_page_says() -> None:
+    """A card needs absolute addresses, so that without a base URL its words are all there is."""
+    named = "https://example.org/report"
+    for base_url in ("", named):
+        files = site(settings=config.ReportConfig(title='Cats & "dogs"', base_url=base_url))
+        for path, page in pages(files).items():
+            told = {m.get("property", m.get("name")): m.get("content") for m in page.every("meta")}
+            if path == "404.html":  # nobody shares it
+                continue
+            title = re.search("<title>(.*?)</title>", files[path].decode())
+            assert title is not None
+            assert told["og:title"] == unescape(title[1]), path
+            assert 'Cats & "dogs"' in told["og:title"], path
+            assert told["og:description"] == told["description"] != "", path
+            assert told["og:type"] == "website", path
+            card = {name: text for name, text in told.items() if re.match("og:(url|image)|twitter:", name or "")}
+            if not base_url:
+                assert card == {}, path
+                continue
+            (canonical,) = (link["href"] for link in page.every("link") if link["rel"] == "canonical")
+            assert card == {
+                "og:url": canonical,
+                "og:image": f"{named}/assets/figures/social.webp",
+                "og:image:alt": "picture of social",
+                "twitter:card": "summary_large_image",
+            }, path
+        assert "assets/figures/social.webp" in files
 
 
 def test_formats() -> None:

@@ -142,6 +142,12 @@ class Tab:
                 self.problems.append(str(told["exceptionDetails"]))
             elif method == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
                 self.problems.append(told["entry"]["text"])
+            elif method == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning", "assert"):
+                self.problems.append(str(told["args"]))
+            elif method == "Network.loadingFailed" and not told.get("canceled"):
+                self.problems.append(told["errorText"])
+            elif method == "Network.responseReceived" and told["response"]["status"] >= 400:
+                self.problems.append(f"{told['response']['url']}: {told['response']['status']}")
         self.browser.events.clear()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.browser import devtools
-from tests.sites import PAGES
+from tests.browser import devtools, hosts
+from tests.sites import EVERY
 
 FIRST_LOAD = 300 * 1024
 # What a visitor reads and sees, but for what only scripts can use: switches, sliders, the values under the pointer.
@@ -22,7 +23,7 @@ SHOWN = """(function () {
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(params=PAGES)
+@pytest.fixture(params=EVERY)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -41,6 +42,42 @@ def test_loads_from_disk_without_a_fault(chrome: devtools.Browser, site: Path, n
     later = [site / "assets" / name for name in ("engine.js", "inside.js", "photos.js")]
     later += [*site.glob("assets/network*.js"), *site.glob("assets/samples/*")]
     assert sum(file.stat().st_size for file in files - {*later}) <= FIRST_LOAD
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """Where the site is published: below a path of its host, with nothing else of it there."""
+    root = site.parent / "host"
+    below = root / "reports" / "cnn"
+    below.parent.mkdir(parents=True)
+    below.symlink_to(site, target_is_directory=True)
+    with hosts.serving(root) as origin:
+        yield f"{origin}/reports/cnn"
+
+
+def test_all_pages_are_looked_at(site: Path) -> None:
+    assert {path.stem for path in site.glob("*.html")} == {*EVERY}
+
+
+def test_loads_below_a_path_of_a_host_without_a_fault(chrome: devtools.Browser, address: str, name: str) -> None:
+    page = devtools.open_page(chrome, f"{address}/{name}.html")
+    # Pictures further down, too, are asked for.
+    page.evaluate("for (const image of document.images) image.loading = 'eager'")
+    page.evaluate("Promise.all([...document.images].filter((image) => image.src).map((image) => image.decode()))")
+    assert not page.problems
+    fetched = [url for url in page.requests if not url.startswith(("data:", "blob:", "about:"))]
+    assert [url for url in fetched if not url.startswith(f"{address}/")] == []
+    assert len(fetched) > 2
+    page.close()
+
+
+def test_a_missing_file_would_be_noticed(chrome: devtools.Browser, address: str) -> None:
+    page = devtools.open_page(chrome, f"{address}/about.html")
+    page.evaluate("new Promise((done) => (Object.assign(new Image(), { src: 'gone.webp' }).onerror = done))")
+    page.evaluate("console.error('said')")
+    assert f"{address}/gone.webp: 404" in page.problems
+    assert [problem for problem in page.problems if "said" in problem]
     page.close()
 
 
@@ -226,6 +263,8 @@ def test_the_light_box_opens_and_closes(chrome: devtools.Browser, site: Path) ->
     page.evaluate("document.activeElement.click()")
     assert page.evaluate("document.querySelector('dialog').open") is True
     assert page.evaluate("document.querySelector('dialog img').alt.length") > 20
+    # Weights stay squares however large they are.
+    assert page.evaluate("getComputedStyle(document.querySelector('dialog img')).imageRendering") == "pixelated"
     width = "document.querySelector('dialog img').getBoundingClientRect().width"
     fitting = page.evaluate(width)
     page.evaluate("document.querySelector('dialog input').focus()")
@@ -235,6 +274,35 @@ def test_the_light_box_opens_and_closes(chrome: devtools.Browser, site: Path) ->
     page.evaluate("new Promise(done => setTimeout(done, 50))")
     assert page.evaluate("document.querySelector('dialog').open") is False
     assert page.evaluate("document.activeElement.className") == "zoom"
+    page.close()
+
+
+def test_a_click_in_the_light_box_opens_one_map_of_a_mosaic(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "feature-maps-slice.html").as_uri())
+    page.evaluate("document.querySelector('.stages a.zoom').click()")
+    page.evaluate("document.querySelector('dialog img').decode()")
+    # The middle of a quarter of the picture, and where it then stands in the pane.
+    page.evaluate("""(function () {
+        const image = document.querySelector("dialog img"), pane = document.querySelector("dialog .pane");
+        window.place = function () {
+            const [seen, around] = [image.getBoundingClientRect(), pane.getBoundingClientRect()];
+            return [seen.left + seen.width / 4 - around.left - pane.clientWidth / 2,
+                seen.top + seen.height / 4 - around.top - pane.clientHeight / 2];
+        };
+        window.click = function () {
+            const seen = image.getBoundingClientRect();
+            const [clientX, clientY] = [seen.left + seen.width / 4, seen.top + seen.height / 4];
+            image.dispatchEvent(new MouseEvent("click", { bubbles: true, clientX, clientY }));
+        };
+    })()""")
+    size = "document.querySelector('dialog input').value"
+    width = "document.querySelector('dialog img').getBoundingClientRect().width"
+    fitting = page.evaluate(width)
+    page.evaluate("click()")
+    assert (page.evaluate(size), page.evaluate(width)) == ("8", pytest.approx(8 * fitting, rel=0.01))
+    assert page.evaluate("place()") == pytest.approx([0, 0], abs=8)  # half a pixel, eight times
+    page.evaluate("click()")
+    assert (page.evaluate(size), page.evaluate(width)) == ("1", pytest.approx(fitting, rel=0.01))
     page.close()
 
 
