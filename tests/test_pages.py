@@ -25,7 +25,7 @@ from generator import config, exhibits
 from generator.errors import InputError
 from generator.pages import formats, network_script, render, words
 from generator.pages.facts import Training
-from generator.records import Figure, Report
+from generator.records import Figure, Report, Table
 from tests import synthetic
 
 ROOT = Path(__file__).parent.parent
@@ -472,6 +472,28 @@ def test_without_a_network_that_can_run_there_is_no_page_for_it() -> None:
     assert b"try.html" not in files["index.html"]
     onward = {a["rel"]: a["href"] for a in pages(files)["trust.html"].every("a") if "rel" in a}
     assert onward["next"] == "about.html"
+
+
+def test_a_class_has_one_address_in_whatever_order_the_classes_stand() -> None:
+    names = ("Ä", "B", "a", "å")
+    made = synthetic.report(class_names=names)
+
+    def table(*rows: str) -> Table:
+        return Table(("class", "share"), tuple((row, 0.5) for row in rows))
+
+    figures = {
+        **synthetic.figures(made),
+        "cnn-confusion-test": synthetic.raster("cnn-confusion-test", table=table("å", "Ä", "B", "a")),
+        "cnn-per-class": synthetic.raster("cnn-per-class", table=table("a", "å", "Ä", "B")),
+    }
+    tree = html5lib.parse(site(made, figures)["evaluation.html"], namespaceHTMLElements=False)
+    rows = {row.get("id"): row.findtext("th/a") for row in tree.iter("tr") if row.find("th/a") is not None}
+    named = {f"#{id_}": name for id_, name in rows.items() if id_}
+    cnn = {href: name for href, name in named.items() if href.startswith("#cnn")}
+    assert cnn == {"#cnn-class-a": "Ä", "#cnn-class-b": "B", "#cnn-class-a-2": "a", "#cnn-class-a-3": "å"}
+    heads = [a for a in tree.iter("a") if a.get("href", "").startswith("#cnn-class-") and a.text]
+    assert len(heads) == 8
+    assert all(named[a.get("href")] == a.text for a in heads)
 
 
 def test_the_current_page_is_marked_and_the_story_goes_on(documents: dict[str, Document]) -> None:

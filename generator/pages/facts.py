@@ -258,6 +258,12 @@ class Portrait:
         return self.splits[0] if self.splits else None
 
     @cached_property
+    def addresses(self) -> Mapping[str, str]:
+        """Class that it was evaluated on -> its part of addresses, the same in whatever order classes stand."""
+        names = () if self.record.evaluation is None else self.record.evaluation.class_names
+        return dict(zip(names, slugs(names), strict=True))
+
+    @cached_property
     def confusions(self) -> tuple[Mixed, ...]:
         """Which test images were taken for what, the most frequent confusion first."""
         return confusions(self.record)
