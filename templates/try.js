@@ -103,9 +103,15 @@
 
   // The network
 
+  // Without it these sections would be empty.
+  function working(shown) {
+    for (const id of ["deciding", "stages", "arithmetic"]) of(id).closest("section").hidden = !shown;
+  }
+
   let failed = false;
   function fail() {
     failed = true;
+    working(false);
     say("The network could not be loaded, so this page can only show the worked example.");
   }
 
@@ -470,6 +476,7 @@
 
   // Beginning
 
+  working(true);
   for (const link of page.querySelectorAll("[data-sample]"))
     link.addEventListener("click", function (event) {
       if (failed || event.ctrlKey || event.metaKey || event.shiftKey) return; // followed as any link

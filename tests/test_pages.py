@@ -415,6 +415,29 @@ def test_the_page_that_runs_a_network_says_how_and_names_what_it_loads(
     assert "by 0.10 % of the largest" in page.text
 
 
+def test_without_scripts_the_page_that_runs_a_network_has_no_heading_above_nothing(files: dict[str, bytes]) -> None:
+    def parts(made: Mapping[str, bytes]) -> dict[str, list[str] | None]:
+        """Of each section its pictures; None of one that is hidden."""
+        tree = html5lib.parse(made["try.html"], namespaceHTMLElements=False)
+        return {
+            section.get("aria-labelledby"): None
+            if "hidden" in section.attrib
+            else [image.get("src") for image in section.iter("img")]
+            for section in tree.iter("section")
+        }
+
+    shown = parts(files)
+    assert shown["unit"] is None
+    assert set(shown["channels"] or ()) == {"assets/figures/cnn-contributions-bee.webp"}
+    assert shown["inside"] == [
+        "assets/figures/cnn-maps-bee-features-conv1.webp",
+        "assets/figures/cnn-maps-bee-features-conv2.webp",
+    ]
+
+    bare = parts(site(replace(synthetic.report(), photos=())))
+    assert [name for name, images in bare.items() if images is None] == ["channels", "inside", "unit"]
+
+
 def test_the_scripts_hold_the_network_and_the_photos_to_the_bit(files: dict[str, bytes]) -> None:
     told = json.loads(files["assets/network.js"].decode().removeprefix("window.liveNetwork = ").removesuffix(";\n"))
     assert [step["kind"] for step in told["steps"]] == [step.kind for step in synthetic.live().steps]
