@@ -197,7 +197,7 @@ def test_evaluation_quotes_the_confusion_matrix(documents: dict[str, Document]) 
     assert "it calls 30.0 % of lion bee" in text
     assert "3 images of lion called bee" in text
     assert "It finds pizza (100 %), koala (90 %), lion (70 %) most often and bee (60 %)" in text
-    assert "is 8.8 %. One number, the temperature, divides all logits; with 1.31" in text
+    assert "is 8.8 %. One number, the temperature, divides all logits, the scores of the classes before" in text
     assert "the error is 2.1 %" in text
 
 
@@ -517,6 +517,18 @@ def test_a_class_has_one_address_in_whatever_order_the_classes_stand() -> None:
     heads = [a for a in tree.iter("a") if a.get("href", "").startswith("#cnn-class-") and a.text]
     assert len(heads) == 8
     assert all(named[a.get("href")] == a.text for a in heads)
+
+
+def test_terms_are_explained_where_they_first_stand(files: dict[str, bytes]) -> None:
+    terms = {
+        "index": {"Top-1", "top-5"},
+        "evaluation": {"logits"},
+        "filters": {"stride"},
+        "grad-cam": {"ReLU"},
+    }
+    for name, expected in terms.items():
+        tree = html5lib.parse(files[f"{name}.html"], namespaceHTMLElements=False)
+        assert expected <= {term.text for term in tree.iter("dfn")}, name
 
 
 def test_the_current_page_is_marked_and_the_story_goes_on(documents: dict[str, Document]) -> None:
