@@ -128,13 +128,14 @@ def _training(name: str, runs: Sequence[Run], evaluation: Evaluation, compressed
             ),
         ]
     if "teachers" in settings:
-        digests = ", ".join(digest[:16] for digest in settings["teachers"])
+        count, digests = len(settings["teachers"]), ", ".join(digest[:16] for digest in settings["teachers"])
+        taught = "the answer of a network" if count == 1 else f"the mean answer of {count} networks"
         lines += [
             "",
             (
                 f"Distilled (Hinton et al. 2015, arXiv:1503.02531): {settings['distillation']:.0%} of the loss asks "
-                f"for the mean answer of {len(settings['teachers'])} networks trained here on the same images (digests "
-                f"{digests}), at temperature {settings['temperature']:g}."
+                f"for {taught} trained here on the same images ({digests}), at temperature "
+                f"{settings['temperature']:g}."
             ),
         ]
     if compressed:

@@ -199,7 +199,7 @@ def evaluate_model(
         found = replace(found, faithfulness=_faithfulness(loaded, sets["test"], chosen))
         checkpoints.save_evaluation(loaded.evaluated, found)
         if loaded.folder == loaded.evaluated:
-            checkpoints.save_card(loaded.evaluated, _card(loaded, found))
+            checkpoints.save_card(loaded.evaluated, card_of(loaded, found))
     return found
 
 
@@ -258,7 +258,8 @@ def trained(name: str, folder: Path, classes: Classes) -> Loaded:
     return found
 
 
-def _card(loaded: Loaded, evaluation: Evaluation) -> str:
+def card_of(loaded: Loaded, evaluation: Evaluation) -> str:
+    """The model card of a network that was trained into its folder."""
     assert loaded.folder is not None
     parameters = sum(parameter.numel() for parameter in loaded.network.parameters())
     convolutions = sum(isinstance(module, nn.Conv2d) for module in loaded.network.modules())

@@ -47,7 +47,7 @@ def test_card_tells_how_to_train_it_again() -> None:
     text = card("cnn", "X", 1, 1, 64, [replace(run, settings=settings)], evaluation, compressed=True)
     assert "`python -m generator train cnn --preset distilled --from DIR --teacher DIR --teacher DIR`" in text
     assert f"The first 3 epochs are those of the weights that it started from (digest {'a' * 16})." in text
-    assert "80% of the loss asks for the mean answer of 2 networks" in text
-    assert f"(digests {'b' * 16}, {'c' * 16}), at temperature 2." in text
+    assert "80% of the loss asks for the mean answer of 2 networks trained here" in text
+    assert f"({'b' * 16}, {'c' * 16}), at temperature 2." in text
     before, after = run.epochs[3].validation_accuracy, evaluation.splits["validation"].top1
     assert f"compress cnn`: {before:.1%} of the validation images before, {after:.1%} after" in text

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from generator import checkpoints, methods, models, workshop
+from generator import checkpoints, config, methods, models, workshop
 from generator.augment import Augmentation
 from generator.checkpoints import Description
 from generator.classes import Classes
@@ -270,3 +270,29 @@ def test_a_folder_without_weights_was_not_trained(tmp_path: Path, classes: Class
     assert models.from_folder("cnn", tmp_path, classes) is None
     with pytest.raises(InputError, match="expected the weights that were just trained"):
         workshop.trained("cnn", tmp_path, classes)
+
+
+@pytest.mark.parametrize("name", ["cnn", "alexnet"])
+def test_what_comes_with_the_program_belongs_together(name: str) -> None:
+    """Weights, what was measured of them, and the card made of that."""
+    folder = config.bundled("models") / name
+    loaded = models.from_folder(name, folder)
+    evaluation = checkpoints.load_evaluation(folder)
+    assert loaded is not None
+    assert evaluation is not None
+    assert evaluation.weights_digest == loaded.digest
+    assert (folder / "README.md").read_text("utf-8") == workshop.card_of(loaded, evaluation)
+    assert {scores.split: scores.count for scores in evaluation.splits.values()} == {
+        "train": 13_500,
+        "validation": 1_500,
+        "test": 750,
+    }
+    (weights,) = folder.glob("weights.*")
+    assert weights.stat().st_size <= 10_000_000
+    if name == "cnn":
+        assert sum(parameter.numel() for parameter in loaded.network.parameters()) <= 3_000_000
+    (run,) = (run for run in checkpoints.load_runs(folder) if run.name == "augmented")
+    assert [epoch.epoch for epoch in run.epochs] == list(range(1, len(run.epochs) + 1))
+    kept = run.epochs[run.kept - 1].validation_accuracy
+    assert kept is not None
+    assert evaluation.splits["validation"].top1 > kept - 0.01  # what making the weights small may cost
