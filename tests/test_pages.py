@@ -143,6 +143,17 @@ def test_the_tour_has_a_door_to_each_part_of_the_network() -> None:
     assert "cnn-classes" in pages(found)["evaluation.html"].ids
 
 
+def test_figures_say_that_their_words_are_english_in_a_report_of_another_language(
+    documents: dict[str, Document],
+) -> None:
+    assert not [path for path, page in documents.items() if [one for one in page.every("figure") if "lang" in one]]
+    german = pages(site(settings=config.ReportConfig(title="Bericht", language="de-CH")))
+    assert german["index.html"].every("html") == [{"lang": "de-CH"}]
+    figures = [one for page in german.values() for one in page.every("figure")]
+    assert len(figures) > 20
+    assert all(one["lang"] == "en" for one in figures)
+
+
 def test_course_stands_beside_its_own_thirty_classes() -> None:
     from generator.classes import TINY_IMAGENET_30
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
+from markupsafe import Markup
 
 from generator.config import Config
 from generator.errors import InputError
@@ -110,6 +111,8 @@ def _facts(
     """What every template and text can name."""
     return {
         "site": config.report,
+        # Captions, text alternatives and tables are the program's own words, whatever the report's language.
+        "english": Markup("" if config.report.language.split("-")[0].lower() == "en" else ' lang="en"'),
         "samples": config.samples,
         "data": report.data,
         "environment": report.environment,
