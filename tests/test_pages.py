@@ -874,6 +874,9 @@ def test_addresses_are_absolute_only_with_a_base_url() -> None:
     titles = [m["content"] for page in found.values() for m in page.every("meta") if m.get("property") == "og:title"]
     assert len(set(titles)) == len(titles) > 20
     assert {"https://example.org/report/index.html"} <= {a["href"] for a in found["404.html"].every("a")}
+    assert "take off the end of the address" not in found["404.html"].text
+    assert {a["href"] for a in pages(site())["404.html"].every("a")} >= {"index.html"}
+    assert "take off the end of the address" in pages(site())["404.html"].text
     listed = {path for path in found if path not in ("404.html", "grad-cam-bee.html", "feature-maps-bee.html")}
     assert {f"https://example.org/report/{path}" for path in listed} == set(
         re.findall("<loc>(.*?)</loc>", files["sitemap.xml"].decode())

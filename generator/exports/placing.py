@@ -34,16 +34,27 @@ class Placed:
 
 @dataclass(frozen=True)
 class Owner:
-    """The report that an export belongs to: its title, and a digest of where its site is, seen from the folder."""
+    """The report that an export belongs to: its title, and digests of where its site is.
+
+    `place` is seen from the folder, and so the same when both are moved or copied; `site` is on this machine, and so
+    the same when the folder alone is moved.
+    """
 
     title: str
     place: str
+    site: str = ""
+
+    def is_of(self, other: Owner) -> bool:
+        """Whether both are one report."""
+        return self.place == other.place or self.site == other.site != ""
 
 
 def owner(title: str, site: Path, folder: Path) -> Owner:
-    """The report whose site is in `site`. Only a digest: no path of this machine is published with the folder."""
-    seen = os.path.relpath(os.path.realpath(site), os.path.realpath(folder)).replace(os.sep, "/")
-    return Owner(title, hashlib.sha256(seen.encode()).hexdigest()[:16])
+    """The report whose site is in `site`. Only digests: no path of this machine is published with the folder."""
+    whole = os.path.realpath(site)
+    seen = os.path.relpath(whole, os.path.realpath(folder)).replace(os.sep, "/")
+    place, on_this_machine = (hashlib.sha256(path.encode()).hexdigest()[:16] for path in (seen, whole))
+    return Owner(title, place, on_this_machine)
 
 
 def place(
@@ -73,7 +84,7 @@ def place(
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()
         told, owners = _read(folder)
-        if not force and owner and name in owners and owners[name].place != owner.place:
+        if not force and owner and name in owners and not owners[name].is_of(owner):
             raise InputError(
                 f"{folder / name.partition(' ')[2]}: expected an export of this report there, found that of another "
                 f"one, “{owners[name].title}”; choose another --slug or file, or replace it: --force"
@@ -99,7 +110,7 @@ def place(
             _remove(folder, path)
         after = {path: [digests[path]] if path in digests else before[path] for path in files if path in both}
         _record(folder, {**told, name: after}, owners)
-    same = [one for one, known in owners.items() if owner and one != name and known.place == owner.place]
+    same = [one for one, known in owners.items() if owner and one != name and known.is_of(owner)]
     return Placed(tuple(now), tuple(kept), tuple(same))
 
 
@@ -198,15 +209,19 @@ def _is_record(told: Any) -> bool:
             for written in exports.values()
         )
         and isinstance(owners, dict)
-        and all(isinstance(known, list) and list(map(type, known)) == [str, str] for known in owners.values())
+        and all(map(_is_owner, owners.values()))
     )
+
+
+def _is_owner(known: Any) -> bool:
+    return isinstance(known, list) and list(map(type, known)) in ([str] * 2, [str] * 3)  # earlier versions wrote two
 
 
 def _record(folder: Path, exports: Mapping[str, Written], owners: Mapping[str, Owner]) -> None:
     told = {
         "generator": "cnn-report",
         "exports": exports,
-        "reports": {name: [known.title, known.place] for name, known in owners.items()},
+        "reports": {name: [known.title, known.place, known.site] for name, known in owners.items()},
     }
     text = json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False)
     _write(folder / RECORD, f"{text}\n".encode())

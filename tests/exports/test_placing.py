@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from generator.errors import InputError
-from generator.exports.placing import RECORD, owner, place
+from generator.exports.placing import RECORD, Owner, owner, place
 
 FILES = {"_portfolio/a.md": b"words", "portfolio/a/report/index.html": b"home", "assets/img/a.jpg": b"JPEG"}
 WORDS = ("_portfolio/a.md",)
@@ -208,11 +208,12 @@ def test_the_record_holds_digests_and_no_path_of_this_machine(tmp_path: Path) ->
     place({"a.html": b"a"}, tmp_path, "fragment a", owner=owner("Mine", tmp_path / "secret" / "site", tmp_path))
     told = json.loads((tmp_path / RECORD).read_text())
     digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"  # sha256 of "a"
-    seen = hashlib.sha256(b"secret/site").hexdigest()[:16]
+    site = tmp_path.resolve() / "secret" / "site"
+    seen, whole = (hashlib.sha256(path.encode()).hexdigest()[:16] for path in ("secret/site", str(site)))
     assert told == {
         "generator": "cnn-report",
         "exports": {"fragment a": {"a.html": [digest]}},
-        "reports": {"fragment a": ["Mine", seen]},
+        "reports": {"fragment a": ["Mine", seen, whole]},
     }
 
 
@@ -244,8 +245,35 @@ def test_an_export_whose_report_was_not_noted_is_taken_over(tmp_path: Path) -> N
 def test_a_report_is_known_from_wherever_it_is_seen_with_its_portfolio(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "link").symlink_to("here")
-    known = {owner("t", tmp_path / name / "site", tmp_path / name / "to") for name in ("here", "there", "link")}
-    assert len(known) == 1
+    here, there, link = (
+        owner("t", tmp_path / name / "site", tmp_path / name / "to") for name in ("here", "there", "link")
+    )
+    assert here == link
+    assert here.is_of(there)
+    assert here.is_of(Owner("t", here.place))  # as earlier versions noted it
+    assert not Owner("t", "a").is_of(Owner("t", "b"))
+
+
+def test_a_portfolio_that_was_moved_keeps_its_reports_and_what_was_edited(tmp_path: Path) -> None:
+    def export(to: Path, site: Path, files: dict[str, bytes]) -> None:
+        place(files, to, "jekyll a", words=WORDS, owner=owner("Mine", site, to))
+
+    site = tmp_path / "report" / "site"
+    export(tmp_path / "to", site, FILES)
+    moved = tmp_path / "elsewhere" / "deep" / "to"
+    moved.parent.mkdir(parents=True)
+    (tmp_path / "to").rename(moved)
+    (moved / "_portfolio" / "a.md").write_text("my words")
+    changed = {**FILES, "portfolio/a/report/index.html": b"new home"}
+    export(moved, site, changed)
+    assert content(moved) == {**changed, "_portfolio/a.md": b"my words"}
+    # Both are moved, by the same way from one to the other.
+    (tmp_path / "all").mkdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "all" / "elsewhere")
+    export(tmp_path / "all" / "elsewhere" / "deep" / "to", tmp_path / "all" / "report" / "site", FILES)
+    # Another report's is still another's.
+    with pytest.raises(InputError, match="found that of another one, “Mine”"):
+        export(tmp_path / "all" / "elsewhere" / "deep" / "to", tmp_path / "other" / "site", changed)
 
 
 def test_a_file_that_two_exports_share_stays_while_one_has_it(tmp_path: Path) -> None:
