@@ -132,17 +132,6 @@ def test_overview_quotes_the_records(documents: dict[str, Document]) -> None:
     assert "course’s own recipe" not in text
 
 
-def test_the_tour_has_a_door_to_each_part_of_the_network() -> None:
-    made = synthetic.report()
-    tile = {f"hero-{name}": synthetic.raster(f"hero-{name}") for name in ("photo", "filters", "maps", "cam")}
-    found = site(made, {**synthetic.figures(made), **tile})
-    tree = html5lib.parse(found["index.html"], namespaceHTMLElements=False)
-    tour = next(one for one in tree.iter("ul") if one.get("class") == "tour")
-    doors = [a.get("href") for a in tour.iter("a")]
-    assert doors == ["data.html", "filters.html", "feature-maps.html", "grad-cam.html", "evaluation.html#cnn-classes"]
-    assert "cnn-classes" in pages(found)["evaluation.html"].ids
-
-
 def test_figures_say_that_their_words_are_english_in_a_report_of_another_language(
     documents: dict[str, Document],
 ) -> None:

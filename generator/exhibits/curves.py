@@ -84,8 +84,11 @@ def _loss(network: Network, run: Run, address: str) -> Figure:
         kept=(kept.epoch, f"kept: epoch {kept.epoch}"),
     )
     guess = math.log(len(network.class_names))
+    after = run.settings.get("started_after", 0)
+    taught = f" (from epoch {after + 1} on mixed with the distance from the teachers' answers)"
+    measure = "cross entropy in nats" + taught * bool(run.settings.get("teachers"))
     caption = (
-        f"{network.title}, {run.name}: cross entropy in nats, over the epochs; solid: validation, dashed: training, "
+        f"{network.title}, {run.name}: {measure}, over the epochs; solid: validation, dashed: training, "
         "measured during the epoch on the images as the run presents them. Guessing among "
         f"{counted(len(network.class_names), 'class', 'classes')} costs {guess:.2f}."
     )
