@@ -23,7 +23,18 @@ from generator.exhibits.mistakes import confusions
 from generator.exhibits.scores import seriation
 from generator.exhibits.weights import columns, dead, duplicates, nearest, norms
 from generator.figures import raster
-from generator.records import Comparison, ConvLayer, Explanation, Figure, Mistake, Network, Photo, Report, StageMaps
+from generator.records import (
+    Comparison,
+    ConvLayer,
+    Explanation,
+    Figure,
+    Mistake,
+    Network,
+    Photo,
+    Report,
+    Run,
+    StageMaps,
+)
 from tests import sites, synthetic
 
 CLEAR = [0, 0, 0, 0]
@@ -164,6 +175,19 @@ def test_training_words_come_from_the_epochs() -> None:
     table = found["cnn-curves-augmented"].table
     assert table is not None
     assert table.rows[:2] == ((1, 50.0, 45.0), (2, 75.0, 67.5))
+
+
+def test_caption_says_from_when_on_the_loss_is_not_the_labels_alone() -> None:
+    run = synthetic.run("augmented", epochs=4)
+    taught = replace(run, settings={**run.settings, "teachers": ["a" * 64], "started_after": 3})
+
+    def told(run: Run) -> str:
+        return by_id(exhibits.training(replace(synthetic.network("cnn", "Net", []), runs=(run,))))[
+            "cnn-loss-augmented"
+        ].caption
+
+    assert "cross entropy in nats, over the epochs" in told(run)
+    assert "nats (from epoch 4 on mixed with the distance from the teachers' answers), over" in told(taught)
 
 
 def test_caption_says_how_far_training_is_ahead() -> None:
