@@ -16,6 +16,8 @@ FIRST_LOAD = 300 * 1024
 # What a visitor reads and sees, but for what only scripts can use: switches, sliders, the values under the pointer.
 SHOWN = """(function () {
     for (const part of document.querySelectorAll("#theme, .controls, .tip")) part.remove();
+    // Parts far below are laid out when they come near, at no fixed moment.
+    for (const part of document.body.querySelectorAll("*")) part.style.contentVisibility = "visible";
     const seen = [...document.images].filter((image) => image.checkVisibility({ visibilityProperty: true }));
     return [document.body.innerText.split(/\\s+/), seen.map((image) => image.getAttribute("src"))];
 })()"""
