@@ -108,16 +108,16 @@ def _training(name: str, runs: Sequence[Run], evaluation: Evaluation, compressed
     command = f"python -m generator train {name} --preset {settings.get('preset', 'default')}"
     command += " --from DIR" * bool(settings.get("started_from"))
     command += " --teacher DIR" * len(settings.get("teachers", ()))
-    told = ", ".join(f"{key.replace('_', ' ')} {run.settings[key]}" for key in SHOWN if run.settings.get(key))
+    told = ", ".join(f"{key.replace('_', ' ')} {settings[key]}" for key in SHOWN if settings.get(key))
     machine = run.environment
     where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
     where += f"torch {machine.get('torch', '?')}"
     lines = [
-        (f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the"),
+        f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the",
         f"weights of epoch {run.kept}, the best by validation accuracy, were kept.",
         "",
         f"Settings: {told}.",
-        f"Augmentation: {run.settings.get('augmentation', 'none')}.",
+        f"Augmentation: {settings.get('augmentation', 'none')}.",
     ]
     if "started_from" in settings:
         lines[2:2] = [
@@ -139,11 +139,10 @@ def _training(name: str, runs: Sequence[Run], evaluation: Evaluation, compressed
             ),
         ]
     if compressed:
-        kept = next((epoch for epoch in run.epochs if epoch.epoch == run.kept), run.epochs[-1])
-        after = evaluation.splits.get("validation")
+        before, after = run.kept_epoch.validation_accuracy, evaluation.splits.get("validation")
         lines += ["", f"The weights were then made small by `python -m generator compress {name}`"]
-        if after and kept.validation_accuracy is not None:
-            lines[-1] += f": {kept.validation_accuracy:.1%} of the validation images before, {after.top1:.1%} after"
+        if after and before is not None:
+            lines[-1] += f": {before:.1%} of the validation images before, {after.top1:.1%} after"
         lines[-1] += "."
     return lines
 

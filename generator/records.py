@@ -75,6 +75,11 @@ class Run:
     environment: Mapping[str, str]  # hardware, versions, git revision, data digest
     complete: bool = True
 
+    @property
+    def kept_epoch(self) -> Epoch:
+        """The epoch whose weights were kept; the last where the record does not hold it."""
+        return next((epoch for epoch in self.epochs if epoch.epoch == self.kept), self.epochs[-1])
+
 
 @dataclass(frozen=True)
 class Benchmark:

@@ -28,7 +28,7 @@ def training(network: Network) -> tuple[Figure, ...]:
 
 def _accuracy(network: Network, run: Run, address: str) -> Figure:
     figure_id = f"{network.id}-curves-{address}"
-    first, kept, last = run.epochs[0], _kept(run), run.epochs[-1]
+    first, kept, last = run.epochs[0], run.kept_epoch, run.epochs[-1]
     if kept.validation_accuracy is None:
         finding = f"training accuracy goes from {percent(first.train_accuracy)} to {percent(last.train_accuracy)}"
         marked = f"kept: epoch {kept.epoch}"
@@ -66,7 +66,7 @@ def _accuracy(network: Network, run: Run, address: str) -> Figure:
 
 def _loss(network: Network, run: Run, address: str) -> Figure:
     figure_id = f"{network.id}-loss-{address}"
-    first, kept, last = run.epochs[0], _kept(run), run.epochs[-1]
+    first, kept, last = run.epochs[0], run.kept_epoch, run.epochs[-1]
     if kept.validation_loss is None:
         finding = f"training loss goes from {first.train_loss:.2f} to {last.train_loss:.2f}"
     else:
@@ -138,7 +138,7 @@ def _together(network: Network, runs: list[Run]) -> Figure:
     ends = [f"{run.name} {_end(run)}" for run in runs]
     alt = f"Line chart of the accuracy of {network.title}'s {len(runs)} runs over their epochs: {listed(ends)}."
     chart = charts.lines(figure_id, alt, series, x_label="epoch", y_label="accuracy, %", percent=True)
-    unseen = [run.name for run in runs if _kept(run).validation_accuracy is None]
+    unseen = [run.name for run in runs if run.kept_epoch.validation_accuracy is None]
     caption = (
         f"{network.title}: the runs side by side. Thick lines: accuracy on the validation images"
         f"{f' (for {listed(unseen)}: on the images it was trained with)' if unseen else ''}; fine dotted lines in the "
@@ -171,12 +171,8 @@ def _both(run: Run, validation: Callable[[Epoch], float | None], train: Callable
     ]
 
 
-def _kept(run: Run) -> Epoch:
-    return next((epoch for epoch in run.epochs if epoch.epoch == run.kept), run.epochs[-1])
-
-
 def _end(run: Run) -> str:
-    kept = _kept(run)
+    kept = run.kept_epoch
     if kept.validation_accuracy is None:
         return f"{percent(kept.train_accuracy)} on its own training images"
     return f"{percent(kept.validation_accuracy)} on validation images"

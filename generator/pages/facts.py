@@ -192,7 +192,7 @@ class Training:
     @property
     def kept(self) -> Epoch:
         """The epoch whose weights were kept."""
-        return next((e for e in self.record.epochs if e.epoch == self.record.kept), self.last)
+        return self.record.kept_epoch
 
     @property
     def last(self) -> Epoch:
