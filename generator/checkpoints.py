@@ -10,7 +10,7 @@ import json
 import lzma
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -217,8 +217,11 @@ def load_state(folder: Path, key: Mapping[str, Any], side_run: str = "") -> Trai
 
 
 def drop_state(folder: Path, side_run: str = "") -> None:
-    """Remove the resume file of a run that has ended."""
-    _resume_file(folder, side_run).unlink(missing_ok=True)
+    """Remove the resume file of a run that has ended, and what processes killed while writing it left behind."""
+    path = _resume_file(folder, side_run)
+    path.unlink(missing_ok=True)
+    for left in _unfinished(path):
+        left.unlink(missing_ok=True)
 
 
 def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
@@ -476,12 +479,17 @@ def _write_json(path: Path, value: Any) -> None:
     _write(path, (json.dumps(_plain(value), indent=1, ensure_ascii=False) + "\n").encode())
 
 
+def _unfinished(path: Path) -> Iterator[Path]:
+    """The temporary files of `_write` beside `path`: a process that writes still, or one that was killed."""
+    return path.parent.glob(f".{glob.escape(path.name)}.*")
+
+
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all: a temporary file beside it, flushed to the disk, then renamed over it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*"):  # by a process that was killed
+        for left in _unfinished(path):
             if time.time() - left.stat().st_mtime > STALE:
                 left.unlink(missing_ok=True)
         with temporary.open("wb") as file:

@@ -454,3 +454,14 @@ def test_files_left_by_a_killed_process_are_cleared_away(tmp_path: Path) -> None
 
     assert not old.exists()
     assert new.exists()  # its process may still be at work
+
+
+def test_a_run_that_ended_clears_away_its_unfinished_files(tmp_path: Path) -> None:
+    ours, other = tmp_path / ".resume.safetensors.12345", tmp_path / ".weights.safetensors.12345"
+    for file in (ours, other):
+        file.write_bytes(b"half")
+
+    checkpoints.drop_state(tmp_path)
+
+    assert not ours.exists()
+    assert other.exists()
