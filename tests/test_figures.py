@@ -306,6 +306,18 @@ def every_chart(label: str = "validation") -> dict[str, svg.Chart]:
     }
 
 
+def test_words_of_short_sections_do_not_touch() -> None:
+    sections = [(1, "96 px"), (57, "128 px"), (81, "96 px"), (88, "128 px"), (93, "9 px")]
+    line = Series("", list(range(1, 97)), [0.001] * 96)
+    chart = charts.lines("a-b", "rate", [line], x_label="epoch", y_label="rate", sections=sections)
+    words = [element for element in elements(chart.svg, "text") if (element.text or "").endswith(" px")]
+    assert [element.text for element in words] == [label for _, label in sections]
+    for one, other in itertools.combinations(words, 2):
+        (x, y), (next_x, next_y) = ([float(word.get(axis, "")) for axis in "xy"] for word in (one, other))
+        assert x + 6 * len(one.text or "") <= next_x or abs(y - next_y) >= 12  # 6 pixels a character, 12 a line
+    assert len({element.get("y") for element in words}) == 2
+
+
 CHARTS = sorted(every_chart())
 
 

@@ -94,9 +94,13 @@ def lines(
         _frame(axes, (first, last), (0, ceiling), percent=percent)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         _axis_words(axes, x_label, y_label, words)
+        unit = (WIDTH - _LEFT - right) / (last - first)  # pixels
+        ends: list[float] = []  # of the last words in each row: what would touch them goes one row down
         for start, label in sections:
             axes.axvline(start, **_HAIRLINE, alpha=0.3)
-            _annotate(axes, _say(words, label, WIDTH), (start, 1), (3, -9), x_data=True)
+            row = next((at for at, end in enumerate(ends) if end <= (start - first) * unit), len(ends))
+            ends[row : row + 1] = [(start - first) * unit + 6 + _CHARACTER * len(label)]
+            _annotate(axes, _say(words, label, WIDTH), (start, 1), (3, -9 - _LINE * row), x_data=True)
         if kept is not None:
             _mark_kept(axes, kept, words)
         for line in series:
