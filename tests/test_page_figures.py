@@ -124,3 +124,14 @@ def test_words_for_pictures_hold_their_numbers(trees: dict[str, ET.Element]) -> 
         for chart in tree.iter("svg"):
             if has_class(chart, "chart"):
                 assert re.search(r"\d", chart.findtext("title", "")), path
+
+
+def test_the_overview_leads_through_the_network_in_its_order() -> None:
+    html = sites.files()["index.html"].decode()
+    tour = html[html.index('<ul class="tour">') : html.index('<div class="lead">')]
+    doors = ["data", "filters", "feature-maps", "evaluation", "grad-cam"]
+    assert re.findall(r'<a href="([a-z-]+)\.html">', tour) == doors
+    # Softmax of the logits 4, 2, 0, 0, of the photo that stands at the door before: 0.8533, 0.1155, 0.0156 twice.
+    said = [("bee", "85.3"), ("koala", "11.5"), ("lion", "1.6"), ("pizza", "1.6")]
+    assert re.findall(r"<li>([^<]+) <span>([\d.]+)\u00a0%</span></li>", tour) == said
+    assert 'alt="The photo Bee."' in tour

@@ -8,7 +8,7 @@ from generator.exhibits.activations import feature_maps
 from generator.exhibits.curves import training
 from generator.exhibits.dataset import data_figures, photos
 from generator.exhibits.heatmaps import failures, grad_cam, roles
-from generator.exhibits.hero import header_tile
+from generator.exhibits.hero import header_tile, hero
 from generator.exhibits.mistakes import mistakes
 from generator.exhibits.prototypes import class_images
 from generator.exhibits.scores import evaluation
@@ -28,6 +28,7 @@ __all__ = [
     "first_layer_scale",
     "grad_cam",
     "header_tile",
+    "hero",
     "mistakes",
     "photos",
     "roles",

@@ -55,6 +55,12 @@ def header_tile(report: Report) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
+def hero(report: Report) -> Photo | None:
+    """The photo of the tile's first row."""
+    rows = _rows(report)
+    return rows[0].photo if rows else None
+
+
 def compose(cells: Sequence[Sequence[Pixels]], size: tuple[int, int], margin: int) -> Pixels:
     """Rows of equally large cells with gaps of `GAP`, in the middle of a picture of `size` (height, width).
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from generator.config import Config
 from generator.errors import InputError
-from generator.exhibits import slug
+from generator.exhibits import hero, slug
 from generator.exhibits.weights import DEAD, DUPLICATE
 from generator.pages import words
 from generator.pages.facts import Portrait, course, portrait
@@ -119,6 +119,7 @@ def _facts(
         "notes": report.notes,
         "licences": {name: licence_path(name) for name in report.licences},
         "photos": report.photos,
+        "hero": hero(report),
         "networks": portraits,
         "first": portraits[0],
         "second": portraits[1] if len(portraits) > 1 else None,
