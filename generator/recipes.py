@@ -79,7 +79,7 @@ PRESETS: dict[str, dict[str, Recipe]] = {
         "one batch": Recipe(
             epochs=60, limit=128, learning_rate=3e-3, smoothing=0, weight_decay=0, average=0, sizes=((0, 64),)
         ),
-        "without augmentation": Recipe(epochs=6, sizes=((0, 48),), smoothing=0, average=0.99),
+        "without augmentation": Recipe(epochs=14, sizes=((0, 48),), smoothing=0, average=0.99),
     },
     "alexnet": {
         "default": Recipe(
