@@ -11,6 +11,7 @@ import lzma
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -498,7 +499,8 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # such as a folder that is a file
+            temporary.unlink()
         raise InputError(
             f"{path}: could not be written ({error.strerror}); what was there before is untouched"
         ) from error

@@ -381,6 +381,14 @@ def test_what_cannot_be_written_leaves_the_old_file(full: Path, name: str) -> No
     assert {path.name: path.read_bytes() for path in full.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", SAVES)
+def test_a_file_in_the_folder_s_place_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "cnn").touch()
+    with pytest.raises(InputError, match="could not be written") as error:
+        SAVES[name](tmp_path / "cnn")
+    assert_one_line(error, tmp_path / "cnn" / name)
+
+
 @posix
 @pytest.mark.slow
 def test_killed_at_any_moment_the_weights_load(tmp_path: Path) -> None:
