@@ -103,7 +103,7 @@ def load_model(folder: Path) -> Model:
     """
     small = (folder / SMALL).exists()
     path = folder / (SMALL if small else WEIGHTS)
-    content = _read_bytes(path)
+    content = read_bytes(path)
     try:
         tensors, metadata = _tensors(compress.stretch(content) if small else content)
     except (SafetensorError, lzma.LZMAError, EOFError) as error:
@@ -143,6 +143,20 @@ def load_foreign(path: Path) -> Weights:
     if not (isinstance(found, Mapping) and found and all(isinstance(value, Tensor) for value in found.values())):
         raise InputError(f"{path}: expected a state dict (names and tensors), found {type(found).__name__}")
     return dict(found)
+
+
+def read_bytes(path: Path) -> bytes:
+    """What a file of weights holds.
+
+    Raises:
+        InputError: where it is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected a file of weights, found none") from error
+    except OSError as error:
+        raise InputError(f"{path}: expected a file of weights, it cannot be read ({error.strerror})") from error
 
 
 def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> torch.nn.Module:
@@ -433,17 +447,8 @@ def _flat(tensors: Mapping[str, Tensor]) -> Weights:
     return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: expected a file of weights, found none") from error
-    except OSError as error:
-        raise InputError(f"{path}: expected a file of weights, it cannot be read ({error.strerror})") from error
-
-
 def _read_tensors(path: Path) -> tuple[Weights, dict[str, str]]:
-    content = _read_bytes(path)
+    content = read_bytes(path)
     try:
         return _tensors(content)
     except SafetensorError as error:

@@ -165,7 +165,7 @@ def imagenet_file(offline: bool, say: Callable[[str], None], path: Path | None =
     """The official file in torch's own cache, downloaded there where it is missing; its hash is checked each time.
 
     Raises:
-        InputError: where it is not there and cannot be had, or its hash is wrong.
+        InputError: where it is not there and cannot be had, cannot be read, or its hash is wrong.
     """
     path = path or inputs.imagenet_file()
     if not path.exists():
@@ -173,7 +173,7 @@ def imagenet_file(offline: bool, say: Callable[[str], None], path: Path | None =
             raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
         say(f"AlexNet: downloading ImageNet's weights ({IMAGENET.size / 1e6:.0f} MB)")
         fetch_file(path, IMAGENET.url, IMAGENET.size, IMAGENET.sha256, pause=0.2)
-    elif not hashlib.sha256(path.read_bytes()).hexdigest().startswith(IMAGENET.sha256):
+    elif not hashlib.sha256(checkpoints.read_bytes(path)).hexdigest().startswith(IMAGENET.sha256):
         raise InputError(
             f"{path}: expected sha256 {IMAGENET.sha256}…, found another; delete the file to download it again"
         )

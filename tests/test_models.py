@@ -119,6 +119,20 @@ def test_auto_falls_back_from_a_damaged_file_and_tells_the_page_no_path(
     assert line.startswith(f"AlexNet: {damaged}: expected sha256 7be5be79…, found another; delete the file")
 
 
+def test_auto_falls_back_from_a_folder_in_the_file_s_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    inputs.imagenet_file().mkdir(parents=True)
+    save(tmp_path / "models" / "alexnet")
+    said: list[str] = []
+    loaded = models.load("alexnet", configured(tmp_path), CLASSES, say=said.append)
+    assert loaded is not None
+    assert loaded.notes == (
+        "ImageNet's weights were asked for first, but the file on this machine is not the official one.",
+    )
+    (line,) = said
+    assert line.startswith(f"AlexNet: {inputs.imagenet_file()}: expected a file of weights, it cannot be read (")
+
+
 def test_bundled_never_asks_for_imagenet_s(tmp_path: Path) -> None:
     save(tmp_path / "models" / "alexnet")
     loaded = models.load("alexnet", configured(tmp_path, '[models.alexnet]\nweights = "bundled"\n'), CLASSES)
