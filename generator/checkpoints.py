@@ -163,7 +163,7 @@ def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -
     """Put weights into a network.
 
     Raises:
-        InputError: naming the first tensor that is missing, superfluous or of another shape.
+        InputError: naming the first tensor that is missing, superfluous, of another shape or not finite.
     """
     wanted = network.state_dict()
     for name, tensor in wanted.items():
@@ -173,6 +173,12 @@ def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -
             raise InputError(
                 f"{source}: expected {name} of shape {tuple(tensor.shape)}, found {tuple(weights[name].shape)}: "
                 "a model with another number of classes or another architecture; train it again or name the right file"
+            )
+        # A finite sum has finite terms, and costs a hundredth of looking at each of them.
+        if not weights[name].sum().isfinite() and not weights[name].isfinite().all():
+            raise InputError(
+                f"{source}: expected finite numbers in {name}, found NaN or infinity: the training diverged or the "
+                "file is damaged; train it again or name another file"
             )
     if extra := sorted(set(weights) - set(wanted)):
         raise InputError(f"{source}: expected the tensors of {type(network).__name__}, found also {extra[0]}")

@@ -283,6 +283,20 @@ def test_fill_names_the_first_tensor_that_does_not_fit(
         checkpoints.fill(network(), weights, "some.pth")
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_fill_refuses_weights_that_are_not_finite(value: float) -> None:
+    weights = {name: tensor.clone() for name, tensor in network().state_dict().items()}
+    weights["features.bn2.running_var"][1] = value
+    with pytest.raises(InputError, match=r"^some.pth: expected finite numbers in features.bn2.running_var, found NaN"):
+        checkpoints.fill(network(), weights, "some.pth")
+
+
+def test_finite_weights_whose_sum_is_not_are_filled_in() -> None:
+    weights = {name: tensor.clone() for name, tensor in network().state_dict().items()}
+    weights["head.linear.weight"].fill_(3e38)
+    assert_same(checkpoints.fill(network(), weights, "some.pth").state_dict(), weights)
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_somebody_else_s_state_dict_is_read(tmp_path: Path, wrapped: bool) -> None:
     weights = network().state_dict()
