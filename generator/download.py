@@ -38,6 +38,7 @@ LISTS = ("wnids.txt", "words.txt", VAL_LIST)
 
 CHUNK = 1 << 16
 TIMEOUT = 30.0  # seconds without a byte
+CONNECT = 10.0  # the same before the first byte of what is tried only once: a firewall may drop all that is sent
 ATTEMPTS = 5  # in a row that bring nothing
 ADVICE = "or get it elsewhere (a data set's folder is given with --data)"
 
@@ -73,24 +74,27 @@ def fetch(
     archive = destination.parent / f"{destination.name}.zip"
     with _disk_errors(destination.parent):
         destination.parent.mkdir(parents=True, exist_ok=True)
-        _obtain(archive, url, f"md5 {md5}", size, progress or sys.stderr, pause)
+        _obtain(archive, url, f"md5 {md5}", size, progress or sys.stderr, pause, ADVICE)
         _unpack(archive, destination, classes)
     return destination
 
 
 def fetch_file(
-    file: Path, url: str, size: int, sha256: str, progress: TextIO | None = None, pause: float = 1.0
+    file: Path, url: str, size: int, sha256: str, advice: str, progress: TextIO | None = None, pause: float = 1.0
 ) -> None:
     """One file of weights, downloaded where it is not there; resumed, verified and placed as the data set is.
 
+    It can be done without, so it is tried once; only a download that has begun is gone on with.
+
     Args:
         sha256: the digest or its first digits, as torchvision's file names carry them.
+        advice: what else the user may do where it cannot be had.
     Raises:
         InputError: as `fetch`.
     """
     with _disk_errors(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
-        _obtain(file, url, f"sha256 {sha256}", size, progress or sys.stderr, pause)
+        _obtain(file, url, f"sha256 {sha256}", size, progress or sys.stderr, pause, advice, once=True)
 
 
 def _complete(destination: Path, classes: Classes) -> bool:
@@ -109,7 +113,9 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}: expected a folder for the download, cannot write there ({reason})") from None
 
 
-def _obtain(archive: Path, url: str, checksum: str, size: int, progress: TextIO, pause: float) -> None:
+def _obtain(
+    archive: Path, url: str, checksum: str, size: int, progress: TextIO, pause: float, advice: str, once: bool = False
+) -> None:
     """`archive` whole and verified; `checksum` is the name of the hash and the first digits of its value."""
     part = archive.with_name(archive.name + ".part")
     if 0 < _length(archive) < size:
@@ -123,50 +129,53 @@ def _obtain(archive: Path, url: str, checksum: str, size: int, progress: TextIO,
             f"{archive.parent}: expected {_megabytes(missing)} of free disk for {archive.name}, got {_megabytes(free)}"
         )
     with _Progress(archive.name, size, progress) as bar:
-        _download(url, part, size, bar, pause)
+        _download(url, part, size, bar, pause, advice, once)
     _verify(part, archive, checksum, size, url)
     os.replace(part, archive)
 
 
-def _download(url: str, part: Path, size: int, bar: _Progress, pause: float) -> None:
-    """Append to `part` until it has `size` bytes, connecting again as long as that brings any."""
+def _download(url: str, part: Path, size: int, bar: _Progress, pause: float, advice: str, once: bool) -> None:
+    """Append to `part` until it has `size` bytes, connecting again as long as that brings any.
+
+    With `once` a first connection that brings nothing is the last.
+    """
     failures = 0
     reason = ""
-    while _length(part) < size:
-        before = _length(part)
+    begun = _length(part)
+    while (before := _length(part)) < size:
         try:
-            _append(url, part, size, bar)
+            _append(url, part, size, bar, advice, CONNECT if once and before == begun else TIMEOUT)
             reason = "the server closed the connection"
         except urllib.error.HTTPError as error:
             error.close()
             if error.code < 500:
                 raise InputError(
                     f"{url}: expected {part.stem}, the server answered {error.code} {error.reason}; "
-                    f"check the address, {ADVICE}"
+                    f"check the address, {advice}"
                 ) from None
             reason = f"the server answered {error.code} {error.reason}"
         except (urllib.error.URLError, http.client.HTTPException) as error:
             reason = _reason(error)
         failures = failures + 1 if _length(part) <= before else 0
-        if failures == ATTEMPTS:
+        if failures >= (1 if once and _length(part) == begun else ATTEMPTS):
             raise InputError(
                 f"{url}: cannot download {part.stem} ({reason}); {_length(part):,} of {size:,} bytes are in {part}, "
-                f"check the network and run it again to go on from there, {ADVICE}"
+                f"check the network and run it again to go on from there, {advice}"
             )
         if _length(part) < size:
             time.sleep(pause)
 
 
-def _append(url: str, part: Path, size: int, bar: _Progress) -> None:
+def _append(url: str, part: Path, size: int, bar: _Progress, advice: str, timeout: float) -> None:
     """One connection: ask for what is missing, and write what comes."""
     have = _length(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
-    with _connect(request) as response:
+    with _connect(request, timeout) as response:
         # A server that does not know ranges sends the whole file again.
         begin = have if response.status == 206 and _starts_at(response.headers, have) else 0
         length = response.headers.get("Content-Length")
         if length is not None and begin + int(length) != size:
-            raise InputError(f"{url}: expected {size:,} bytes, the server offers {begin + int(length):,}; {ADVICE}")
+            raise InputError(f"{url}: expected {size:,} bytes, the server offers {begin + int(length):,}; {advice}")
         bar.at(begin)
         with part.open("r+b" if begin else "wb") as file:
             file.seek(begin)
@@ -175,9 +184,9 @@ def _append(url: str, part: Path, size: int, bar: _Progress) -> None:
                 bar.at(file.tell())
 
 
-def _connect(request: urllib.request.Request) -> http.client.HTTPResponse:
+def _connect(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
     try:
-        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)  # noqa: S310
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310
     except (TimeoutError, ConnectionError) as error:
         raise urllib.error.URLError(error) from None
     return response

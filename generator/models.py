@@ -172,7 +172,8 @@ def imagenet_file(offline: bool, say: Callable[[str], None], path: Path | None =
         if offline:
             raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
         say(f"AlexNet: downloading ImageNet's weights ({IMAGENET.size / 1e6:.0f} MB)")
-        fetch_file(path, IMAGENET.url, IMAGENET.size, IMAGENET.sha256, pause=0.2)
+        advice = f"or put a copy of it at {path}"
+        fetch_file(path, IMAGENET.url, IMAGENET.size, IMAGENET.sha256, advice, pause=0.2)
     elif not hashlib.sha256(checkpoints.read_bytes(path)).hexdigest().startswith(IMAGENET.sha256):
         raise InputError(
             f"{path}: expected sha256 {IMAGENET.sha256}…, found another; delete the file to download it again"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from generator import checkpoints, config, evaluate, inputs, models, samples, workshop
+from generator import checkpoints, config, download, evaluate, inputs, models, samples, workshop
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.errors import InputError
@@ -232,6 +233,35 @@ def test_a_server_without_the_file_is_told_at_once(tmp_path: Path) -> None:
     with served(Archive(CONTENT, status=404)) as archive, pytest.raises(InputError, match="the server answered 404"):
         fetch(tmp_path / "alexnet.pth", archive)
     assert len(archive.asked) == 1
+
+
+def test_a_failing_server_is_tried_once(tmp_path: Path) -> None:
+    with served(Archive(CONTENT, status=503)) as archive, pytest.raises(InputError) as error:
+        fetch(tmp_path / "alexnet.pth", archive)
+    assert archive.asked == [""]
+    assert str(error.value).endswith(
+        f"run it again to go on from there, or put a copy of it at {tmp_path / 'alexnet.pth'}"
+    )
+
+
+def test_a_download_that_has_begun_is_gone_on_with_as_long_as_a_data_set_s(tmp_path: Path) -> None:
+    with served(Archive(CONTENT, breaks_after=[1000, 0, 0, 0, 0])) as archive:
+        fetch(tmp_path / "alexnet.pth", archive)
+    assert archive.asked == ["", *["bytes=1000-"] * 5]
+
+
+def test_a_host_that_never_answers_holds_the_build_for_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert download.CONNECT <= 10
+    monkeypatch.setattr(download, "CONNECT", 0.1)
+    (tmp_path / "alexnet.pth.part").write_bytes(CONTENT[:1000])  # of an earlier build
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        archive = Archive(CONTENT, url=f"http://127.0.0.1:{silent.getsockname()[1]}/alexnet.pth")
+        with pytest.raises(InputError, match=r"cannot download alexnet.pth \(timed out\)"):
+            fetch(tmp_path / "alexnet.pth", archive)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # nobody came again
+            silent.accept()
 
 
 def test_offline_nobody_is_asked(tmp_path: Path) -> None:
