@@ -238,7 +238,9 @@
 
   // What an address names; at first one of the report's photos in any case.
   async function restore() {
+    const before = asked;
     await ready();
+    if (asked !== before) return; // what the visitor chose meanwhile comes first
     const told = new URLSearchParams(location.hash.slice(1));
     const samples = [...page.querySelectorAll("[data-sample]")];
     const named = samples.find((link) => link.dataset.sample === told.get("photo"));

@@ -396,6 +396,44 @@ def test_the_last_choice_wins_however_late_another_arrives(tab: devtools.Tab, tm
     assert tab.evaluate("document.getElementById('answers').innerText") == before
 
 
+@pytest.mark.parametrize("chosen", ["click", "paste"])
+def test_what_is_chosen_while_the_network_loads_is_shown(chrome: devtools.Browser, host: str, chosen: str) -> None:
+    """The page is read, the engine is held back until the visitor has chosen."""
+    tab = held_back(chrome, host)
+    until(tab, "window.asked")
+    tab.evaluate(
+        "document.querySelector('[data-sample=slice]').click()"
+        if chosen == "click"
+        else """(async () => { const canvas = document.createElement('canvas'); canvas.width = canvas.height = 20;
+        const blob = await new Promise(done => canvas.toBlob(done)), data = new DataTransfer();
+        data.items.add(new File([blob], 'own.png', { type: 'image/png' }));
+        document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data })); })()"""
+    )
+    tab.evaluate("release()")
+    title = "A slice of pizza" if chosen == "click" else "own.png"
+    until(tab, f"{STATUS}.startsWith('{title}: ')")
+    assert tab.evaluate("document.getElementById('shown').textContent") == title
+    assert tab.evaluate("document.querySelectorAll('.picker [aria-current]').length") == int(chosen == "click")
+    assert not tab.problems
+    tab.close()
+
+
+def held_back(chrome: devtools.Browser, host: str) -> devtools.Tab:
+    """The page before its network: the engine's script is added only by `release()`."""
+    tab = devtools.open_page(chrome, "about:blank")
+    tab.browser.call(
+        "Page.addScriptToEvaluateOnNewDocument", tab.session,
+        source="""const append = Element.prototype.append; const waiting = [];
+        Element.prototype.append = function (...what) {
+          if (!what[0]?.src?.endsWith("engine.js")) return append.apply(this, what);
+          window.asked = true; waiting.push(() => append.apply(this, what)); };
+        window.release = () => waiting.forEach(one => one());""",
+    )  # fmt: skip
+    tab.browser.call("Page.navigate", tab.session, url=f"{host}/try.html")
+    until(tab, "document.readyState === 'complete'")
+    return tab
+
+
 def test_a_mistake_of_an_earlier_choice_is_not_told(tab: devtools.Tab, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"")
     tab.evaluate(LISTEN)
