@@ -232,9 +232,11 @@ class _Training:
             with _memory_explained(self.recipe):
                 step = self._step(chosen, size, how, pixel_generator)
             if not math.isfinite(loss := float(step[0]) / len(chosen)):
+                present = self.state.precision
                 raise InputError(
-                    f"epoch {epoch}, step {number}: the loss is {loss}; try a smaller learning rate "
-                    f"(now {rate:.2g}), or precision float32 (now {self.state.precision})"
+                    f"epoch {epoch}, step {number}: the loss is {loss}; try a smaller learning rate, --lr below "
+                    f"{self.recipe.learning_rate:.2g}"
+                    + (f", or --precision float32 (now {present})" if present != "float32" else "")
                 )
             sums += step
             for parameter, mask in masks:
