@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from generator.networks import fitted, in_eval_mode, normalise
+from generator.networks import fitted, in_eval_mode, memory_explained, normalise
 from generator.records import Calibration, Confusion, Counts, Floats, Mistake, SplitScores
 
 # Of the reliability diagram: ten, as in Naeini et al. 2015 (doi:10.1609/aaai.v29i1.9602). In the 15 of Guo et al. 2017
@@ -20,6 +20,7 @@ RESAMPLES = 10_000
 MISTAKES = 60  # kept in the record, the most confident first
 TEST_MISTAKES = 2000  # of the test images all, unless they are very many: the report shows each confusion's images
 PAIRS = 20
+BATCH = 250
 
 Answers = tuple[
     Floats, Floats, NDArray[np.int64], Sequence[str]
@@ -36,7 +37,7 @@ def logits_of(
     device: torch.device | None = None,
     on_batch: Callable[[int], None] = lambda count: None,
 ) -> Floats:
-    """The network's answer to many images, in float32, in batches of 250.
+    """The network's answer to many images, in float32, in batches of BATCH.
 
     Args:
         images: (N, 3, H, W) uint8; brought to the network's input as `fitted` does.
@@ -44,12 +45,14 @@ def logits_of(
         on_batch: called with the number of images after each batch.
     Returns:
         (N, K) float32.
+    Raises:
+        InputError: where memory runs out.
     """
     device = device or torch.device("cpu")
-    network.to(device)
     answers = []
-    with in_eval_mode(network), torch.inference_mode():
-        for batch in torch.split(images, 250):
+    with memory_explained(BATCH), in_eval_mode(network), torch.inference_mode():
+        network.to(device)
+        for batch in torch.split(images, BATCH):
             pixels = fitted(batch.flip(-1) if mirrored else batch, size, resize)
             answers.append(network(normalise(pixels.to(device))).float().cpu())
             on_batch(len(batch))

@@ -27,6 +27,17 @@ WIDTHS = (48, 96, 192, 320)
 # The first kernels start at this share of He's scale.
 FIRST_KERNELS = 0.1
 
+# How torch says that memory ran out: on GPUs, on the CPU of Linux and macOS, of Windows, in cuBLAS and in cuDNN.
+NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "_STATUS_ALLOC_FAILED",
+    "ALLOCATION_FAILED",
+)
+# What helps where the batch cannot be made smaller.
+OTHERS = "close what else uses it (with CUDA_VISIBLE_DEVICES=-1 the GPU is left out)"
+
 
 class SmallCNN(nn.Module):
     """A plain convolutional network: stages of convolutions, global max pooling, one linear layer.
@@ -183,6 +194,17 @@ def in_eval_mode(network: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def memory_explained(batch: int, advice: str = OTHERS) -> Iterator[None]:
+    """Memory that runs out inside as one line with its mend; any other error as it is."""
+    try:
+        yield
+    except RuntimeError as error:  # torch has no common class for it
+        if any(words in str(error) for words in NO_MEMORY):
+            raise InputError(f"out of memory with batches of {batch}; {advice}") from error
+        raise
 
 
 def stages(network: nn.Module) -> list[str]:

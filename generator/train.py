@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
@@ -21,7 +21,7 @@ from generator import parallel
 from generator.augment import Augmentation, augment
 from generator.data import ImageSet
 from generator.errors import InputError
-from generator.networks import fitted, normalise
+from generator.networks import OTHERS, fitted, memory_explained, normalise
 from generator.records import Epoch
 
 Weights = dict[str, Tensor]
@@ -31,8 +31,6 @@ _Masks = list[tuple[Tensor, Tensor]]  # a pruned layer's weights, and which of t
 FLOOR = 1e-3
 # The average takes in the weights every so many steps: as good as every step, and cheaper.
 AVERAGE_EVERY = 4
-# How torch says that memory ran out: on GPUs, on the CPU of Linux and macOS, of Windows.
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 # Pruning goes from the first to the second share of the epochs.
 PRUNED_FROM, PRUNED_BY = 0.2, 0.75
 
@@ -486,14 +484,7 @@ def _snapshot_epochs(epochs: int) -> set[int]:
     return {2**power for power in range(epochs.bit_length()) if 2**power < epochs} | {epochs}
 
 
-@contextmanager
-def _memory_explained(recipe: Recipe) -> Iterator[None]:
-    """Memory that runs out inside as one line with its mend; any other error as it is."""
-    try:
-        yield
-    except RuntimeError as error:  # torch has no common class for it
-        if any(words in str(error) for words in NO_MEMORY):
-            raise InputError(
-                f"out of memory with batches of {recipe.batch}; try --batch {max(1, recipe.batch // 2)}"
-            ) from error
-        raise
+def _memory_explained(recipe: Recipe) -> AbstractContextManager[None]:
+    """A smaller batch is the mend, while there is one."""
+    half = recipe.batch // 2
+    return memory_explained(recipe.batch, f"try --batch {half}" if half else OTHERS)

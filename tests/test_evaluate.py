@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from generator.errors import InputError
 from generator.evaluate import (
     BINS,
     MISTAKES,
@@ -291,6 +292,17 @@ def test_the_mode_is_restored_also_after_an_error() -> None:
         logits_of(network, pixels(2), 8, 8)  # the linear layer wants 12 x 12
 
     assert network.training
+
+
+@pytest.mark.parametrize("words", ["CUDA out of memory.", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"])
+def test_memory_that_runs_out_is_told(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(images: Tensor) -> Tensor:
+        raise RuntimeError(words)
+
+    network = Patchwork()
+    monkeypatch.setattr(network, "forward", full)
+    with pytest.raises(InputError, match=r"^out of memory with batches of 250; close what else uses it"):
+        logits_of(network, pixels(2), 12, 16)
 
 
 def test_a_network_in_evaluation_mode_stays_in_it() -> None:

@@ -385,13 +385,20 @@ class Failing(nn.Module):
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         RuntimeError("MPS backend out of memory (MPS allocated: 17.9 GiB)."),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4294967296 bytes."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ],
-    ids=["CPU", "CUDA", "MPS", "Windows"],
+    ids=["CPU", "CUDA", "MPS", "Windows", "cuBLAS", "cuDNN"],
 )
 def test_memory_that_runs_out_is_told_with_a_smaller_batch(error: RuntimeError | None, at: int, precision: str) -> None:
     """In the first step or the second, or while "auto" measures."""
     with pytest.raises(InputError, match=r"^out of memory with batches of 16; try --batch 8$"):
         fit(Failing(error, at), coloured(40), None, replace(PLAIN, precision=precision))
+
+
+def test_memory_that_runs_out_with_one_image_is_told_without_a_smaller_batch() -> None:
+    with pytest.raises(InputError, match=r"^out of memory with batches of 1; close what else uses it"):
+        fit(Failing(None, 1), coloured(4), None, replace(PLAIN, batch=1))
 
 
 def test_other_errors_stay_what_they_are() -> None:
