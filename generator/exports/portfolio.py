@@ -8,6 +8,7 @@ bundle's image whose name begins with "featured", PaperMod its `cover`.
 
 from __future__ import annotations
 
+import datetime
 import json
 import posixpath
 import re
@@ -79,7 +80,8 @@ def jekyll(site: Published, summary: Summary, name: str, folder: Path) -> Entry:
         else ""
     )
     files[page] = _page(front, summary, picture, f'<a href="{link}">Open the whole report</a>')
-    return Entry(files, (page,), tuple(_jekyll_notes(folder, settings, collection)))
+    notes = (*_jekyll_notes(folder, settings, collection), *_future(summary, "Jekyll", "jekyll build --future"))
+    return Entry(files, (page,), notes)
 
 
 def hugo(site: Published, summary: Summary, name: str, folder: Path) -> Entry:
@@ -94,6 +96,8 @@ def hugo(site: Published, summary: Summary, name: str, folder: Path) -> Entry:
     files = _report(site, f"static/{section}/{name}/{REPORT}")
     front: dict[str, Any] = {
         "title": summary.title,
+        # Where static/ has the report, whatever `permalinks` or `uglyURLs` of the site say.
+        "url": f"/{section}/{name}/",
         "description": summary.description,
         "summary": _literal(summary.description),  # which Hugo reads as Markdown, unlike the other values
         "date": summary.date,
@@ -106,7 +110,8 @@ def hugo(site: Published, summary: Summary, name: str, folder: Path) -> Entry:
     files[f"{bundle}/index.md"] = _page(front, summary, picture, f"[Open the whole report]({REPORT}/index.html)")
     configured = any((folder / file).exists() for file in _hugo_files())
     note = f"{folder} has no hugo.toml: give the folder of your Hugo site, or make one with: hugo new site"
-    return Entry(files, (f"{bundle}/index.md",), () if configured else (note,))
+    notes = (*(() if configured else (note,)), *_future(summary, "Hugo", "hugo --buildFuture"))
+    return Entry(files, (f"{bundle}/index.md",), notes)
 
 
 def front_matter(values: Values) -> str:
@@ -183,6 +188,12 @@ def _jekyll_notes(folder: Path, settings: str, collection: str) -> Iterator[str]
             f"{folder / '_config.yml'} names no collection {collection}, so Jekyll leaves the entry out; add: "
             f"collections: {{{collection}: {{output: true, permalink: /:collection/:path/}}}}"
         )
+
+
+def _future(summary: Summary, program: str, command: str) -> Iterator[str]:
+    """Both programs leave out, and say nothing of, a page whose date has not come."""
+    if summary.date > datetime.date.today().isoformat():
+        yield f"the report's date, {summary.date}, is to come: {program} leaves the entry out until then, or: {command}"
 
 
 def _hugo_files() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 import re
@@ -120,6 +121,24 @@ def test_what_the_jekyll_site_lacks_is_said(site: Published, to: Path, config: s
     assert note in said
 
 
+@pytest.mark.parametrize(
+    ("kind", "file", "command"),
+    [("jekyll", "_config.yml", "jekyll build --future"), ("hugo", "hugo.toml", "hugo --buildFuture")],
+)
+def test_an_entry_that_is_left_out_until_its_date_is_noted(
+    site: Published, to: Path, kind: str, file: str, command: str
+) -> None:
+    to.mkdir()
+    (to / file).write_text("collections: {portfolio: {output: true}}" if kind == "jekyll" else "")
+    today = datetime.date.today()
+    tomorrow = (today + datetime.timedelta(days=1)).isoformat()
+    for date in ("", today.isoformat()):
+        assert made(site, kind, to, date=date).notes == ()
+    assert made(site, kind, to, date=tomorrow).notes == (
+        f"the report's date, {tomorrow}, is to come: {kind.title()} leaves the entry out until then, or: {command}",
+    )
+
+
 def test_a_hugo_bundle_has_its_picture_and_its_report_in_static(site: Published, to: Path) -> None:
     done = made(site, "hugo", to, date="2026-07-31")
     bundle = to / "content" / "portfolio" / "my-cnn"
@@ -129,6 +148,7 @@ def test_a_hugo_bundle_has_its_picture_and_its_report_in_static(site: Published,
     assert (bundle / "featured.webp").read_bytes() == site.files["assets/figures/teaser.webp"]
     values = front(text)
     assert (values["title"], values["date"], values["draft"]) == ("What a small network sees", "2026-07-31", False)
+    assert values["url"] == "/portfolio/my-cnn/"
     assert '\ncover:\n  image: "featured.webp"\n  alt: "' in text
     assert "\nimages:" not in text
     assert (to / "static" / "portfolio" / "my-cnn" / "report" / "index.html").is_file()
@@ -237,7 +257,8 @@ def test_a_real_jekyll_site_shows_the_entry(site: Published, to: Path, jekyll: s
 
 
 @pytest.mark.slow
-def test_a_real_hugo_site_shows_the_entry(site: Published, to: Path, hugo: str) -> None:
+@pytest.mark.parametrize("moved", ["", "uglyURLs = true\n", "[permalinks]\nportfolio = '/work/:year/:title/'\n"])
+def test_a_real_hugo_site_shows_the_entry(site: Published, to: Path, hugo: str, moved: str) -> None:
     layouts = to / "layouts" / "_default"
     layouts.mkdir(parents=True)
     (layouts / "single.html").write_text(
@@ -250,6 +271,7 @@ def test_a_real_hugo_site_shows_the_entry(site: Published, to: Path, hugo: str) 
     )
     (to / "config.toml").write_text(
         'baseURL = "https://example.org/my/base/"\ntitle = "mine"\ndisableKinds = ["taxonomy", "term", "RSS", "home"]\n'
+        + moved
     )
     done = made(site, "hugo", to, title=HOSTILE, subtitle=HOSTILE, author=HOSTILE, date="2020-01-31")
     assert done.notes == ()
