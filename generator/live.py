@@ -88,7 +88,9 @@ def export(loaded: Loaded, photos: Sequence[Photo], layer: str = "") -> Live:
         if not _difference(maps, own) <= ROUNDING:
             raise UnsuitedError(f"has other heat maps at {explained} when its steps are run one by one")
         quantised, (difference, of_maps) = _fewest_bits(steps, cam, images, (wanted, maps))
-    shown = {step.name: place for place, step in enumerate(steps) if step.name}
+    # A page tells how a stage's units came about: before the first convolution there is no sum to tell.
+    first = [step.kind for step in steps].index("conv")
+    shown = {step.name: place for place, step in enumerate(steps[: cam + 1]) if step.name and place >= first}
     return Live(
         network=loaded.id,
         steps=tuple(quantised),
@@ -97,7 +99,7 @@ def export(loaded: Loaded, photos: Sequence[Photo], layer: str = "") -> Live:
         cam=cam,
         layer=steps[cam].name,
         explained=explained,
-        stages=tuple((shown[name], name) for name in stages(loaded.network) if shown.get(name, len(steps)) <= cam)
+        stages=tuple((shown[name], name) for name in stages(loaded.network) if name in shown)
         or ((cam, steps[cam].name),),
         difference=difference,
         maps=of_maps,

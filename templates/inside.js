@@ -114,8 +114,6 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
       of(id).max = shape[axis] - 1;
       return (of(id).value = Math.min(shape[axis] - 1, Math.max(0, Math.round(Number(of(id).value)))));
     });
-    const sum = Engine.unit(model, place, c, y, x);
-    if (!sum) return;
     for (const one of mosaics) {
       one.sight.hidden = one.place !== place;
       const { width, height } = one.picture;
@@ -123,6 +121,9 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
       const shares = { left: left / width, top: top / height, width: shape[2] / width, height: shape[1] / height };
       for (const side in shares) one.sight.style[side] = 100 * shares[side] + "%";
     }
+    const sum = Engine.unit(model, place, c, y, x);
+    // No sum may stand below another unit's address.
+    if (!sum) return frame(null), of("arithmetic").replaceChildren();
     const value = output[(c * shape[1] + y) * shape[2] + x];
     const ends = Engine.field(model, sum.place, sum.y, sum.x);
     frame(ends);

@@ -74,6 +74,13 @@ def test_where_another_layer_is_explained_the_record_says_so() -> None:
     same_maps(loaded.network, found)
 
 
+def test_stages_begin_with_the_first_convolution() -> None:
+    """Before it no unit is a sum of products, as the page tells it; there `tangled` has a batch norm."""
+    found = live.export(live_nets.made(live_nets.tangled), live_nets.photos())
+    assert [step.kind for step in found.steps[:2]] == ["scale", "conv"]
+    assert found.stages == ((1, "1"), (3, "3"))
+
+
 def test_batch_norm_with_a_negative_factor_stays_behind_the_pooling() -> None:
     """-1 times the largest of 1, 2, 3 and 4 is -4; the largest of -1, -2, -3 and -4 would be -1."""
     norm = nn.BatchNorm2d(1, eps=0)

@@ -21,7 +21,7 @@ from PIL import Image, ImageCms
 from generator import writer
 from generator.pages import render
 from generator.photos import read_photo, square
-from generator.records import Pixels
+from generator.records import LiveStep, Pixels
 from tests import sites, synthetic
 from tests.browser import devtools
 from tests.browser.hosts import Quiet, serving
@@ -628,6 +628,31 @@ def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
         value = tab.evaluate("document.querySelector('#arithmetic p').textContent").rstrip(".").split()[-1]
         place = "Channel {}, row {}, column {}: ".format(*wanted)
         assert tab.evaluate(STATUS) == f"{place}{value}.", key
+
+
+def test_a_unit_before_any_convolution_has_no_sum(
+    chrome: devtools.Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The sum of another unit would be a wrong number below its address."""
+    report, figures = sites.drawn()
+    one = np.ones(3, np.float32)
+    known = synthetic.live()
+    steps = (LiveStep("scale", factors=one, biases=0 * one), *known.steps)
+    stages = ((0, "norm"), *((place + 1, name) for place, name in known.stages))
+    report = replace(report, live=replace(known, steps=steps, cam=known.cam + 1, stages=stages))
+    folder = tmp_path_factory.mktemp("built") / "site"
+    files = render(report, figures, sites.settings(), (sites.ROOT / "templates",), sites.ROOT / "content")
+    writer.place(dict(files), folder, {"inputs": "1"})
+    tab = opened(chrome, folder)
+    words, framed = (
+        "document.getElementById('arithmetic').textContent",
+        "!document.querySelector('#stage .sight').hidden",
+    )
+    for place, there in ((5, True), (0, False), (2, True)):
+        tab.evaluate(f"which.value = {place}; which.dispatchEvent(new Event('input')); 0")
+        assert (tab.evaluate(words) != "", tab.evaluate(framed)) == (there, there), place
+    assert not tab.problems
+    tab.close()
 
 
 POLICY = (
