@@ -92,7 +92,7 @@ def _train(options: argparse.Namespace) -> None:
             teachers=options.teachers,
             changes=changes,
         )
-    kept = run.epochs[run.kept - 1]
+    kept = run.kept_epoch
     accuracy = "" if kept.validation_accuracy is None else f", validation accuracy {kept.validation_accuracy:.1%}"
     terminal.result(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
 
@@ -120,11 +120,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.json:
         terminal.result(json.dumps(checkpoints.plain_evaluation(found), indent=1, ensure_ascii=False))
         return
+    unscaled = "" if found.temperature != 1 else " before scaling"  # without validation images nothing was fitted
     for name, scores in found.splits.items():
         low, high = scores.top1_interval
+        error = f"calibration error{unscaled} {scores.calibration_scaled.error:.3f}"
         terminal.result(
             f"{loaded.title}, {name}: top-1 {scores.top1:.1%} (95 % interval {low:.1%} to {high:.1%}), "
-            f"top-5 {scores.top5:.1%}, {scores.count} images, calibration error {scores.calibration_scaled.error:.3f}"
+            f"top-5 {scores.top5:.1%}, {scores.count} images, {error}"
         )
 
 
@@ -398,7 +400,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--patience", type=_positive, metavar="N", help="stop after N epochs without a better validation accuracy"
     )
-    train.add_argument("--seed", type=int, metavar="N", help="of the weights, the order and the augmentation")
+    train.add_argument("--seed", type=_seed, metavar="N", help="of the weights, the order and the augmentation")
     train.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="arithmetic (default: measured)")
 
     compress = _command(commands, "compress", _compress, "make a model's weights small: 4-bit and 8-bit codes")
@@ -408,7 +410,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = _command(commands, "evaluate", _evaluate, "score a network: models/<model>/evaluation.json")
     evaluate.add_argument("model", choices=inputs.MODELS)
     _data_options(evaluate)
-    evaluate.add_argument("--split", choices=tiny_imagenet.SPLITS, help="only this one; nothing is written")
+    evaluate.add_argument("--split", choices=tiny_imagenet.SPLITS, help="only this one; nothing is written or counted")
     evaluate.add_argument("--json", action="store_true", help="print all scores as JSON")
 
     predict = _command(commands, "predict", _predict, "name the class of each image in a folder, as CSV")
@@ -491,7 +493,15 @@ def _rate(text: str) -> float:
     return number
 
 
-_positive.__name__, _rate.__name__ = "whole number above 0", "number above 0"  # argparse's errors speak of these
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise ValueError(text)
+    return number
+
+
+# argparse's errors speak of these
+_positive.__name__, _rate.__name__, _seed.__name__ = "whole number above 0", "number above 0", "seed below 2^32"
 
 
 if __name__ == "__main__":

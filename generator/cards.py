@@ -5,7 +5,8 @@ Mitchell et al. 2019, arXiv:1810.03993. Every number comes from the records, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from generator.records import Evaluation, Run, SplitScores
 
@@ -17,17 +18,23 @@ SHOWN = (
     "epochs",
     "batch",
     "learning_rate",
+    "betas",
     "weight_decay",
+    "warm_up",
     "smoothing",
     "sizes",
     "average",
     "prune",
+    "enlarged",
     "widths",
     "depths",
     "dropout",
     "precision",
     "seed",
 )
+ONLY_SMALL_CNN = ("widths", "depths", "dropout")
+NOTHING = {"enlarged": 1.0}  # values that change nothing, beside 0 and ()
+FLAGS = {"learning_rate": "--lr"}  # the others are named like their settings
 
 
 def card(
@@ -76,7 +83,7 @@ def card(
         "",
         "## Training",
         "",
-        *_training(name, runs, evaluation, compressed),
+        *_training(name, architecture, runs, evaluation, compressed),
         "",
         "## Evaluation",
         "",
@@ -99,16 +106,17 @@ def card(
     return "\n".join(lines) + "\n"
 
 
-def _training(name: str, runs: Sequence[Run], evaluation: Evaluation, compressed: bool) -> list[str]:
+def _training(name: str, architecture: str, runs: Sequence[Run], evaluation: Evaluation, compressed: bool) -> list[str]:
     run = next((run for run in reversed(runs) if run.name == "augmented"), None)
     if run is None:
         return ["No record of the training came with the weights."]
     seconds = sum(epoch.seconds for epoch in run.epochs)
     settings = run.settings
     command = f"python -m generator train {name} --preset {settings.get('preset', 'default')}"
+    for key, value in settings.get("changed", {}).items():
+        command += f" {FLAGS.get(key, f'--{key}')} {value}"
     command += " --from DIR" * bool(settings.get("started_from"))
     command += " --teacher DIR" * len(settings.get("teachers", ()))
-    told = ", ".join(f"{key.replace('_', ' ')} {settings[key]}" for key in SHOWN if settings.get(key))
     machine = run.environment
     where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
     where += f"torch {machine.get('torch', '?')}"
@@ -116,16 +124,19 @@ def _training(name: str, runs: Sequence[Run], evaluation: Evaluation, compressed
         f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the",
         f"weights of epoch {run.kept}, the best by validation accuracy, were kept.",
         "",
-        f"Settings: {told}.",
-        f"Augmentation: {settings.get('augmentation', 'none')}.",
+        *_settings(architecture, settings),
     ]
     if "started_from" in settings:
+        earlier = settings.get("started_settings", {})
+        recipe = f", trained by the preset {earlier.get('preset', 'default')}" if earlier else ""
         lines[2:2] = [
             "",
             (
                 f"The first {settings.get('started_after', 0)} epochs are those of the weights that it started from "
-                f"(digest {settings['started_from'][:16]})."
+                f"(digest {settings['started_from'][:16]}){recipe}."
             ),
+            *_settings(architecture, earlier),
+            *(["", "Then:"] if earlier else []),
         ]
     if "teachers" in settings:
         count, digests = len(settings["teachers"]), ", ".join(digest[:16] for digest in settings["teachers"])
@@ -144,6 +155,22 @@ def _training(name: str, runs: Sequence[Run], evaluation: Evaluation, compressed
         if after and before is not None:
             lines[-1] += f": {before:.1%} of the validation images before, {after.top1:.1%} after"
         lines[-1] += "."
+    return lines
+
+
+def _settings(architecture: str, settings: Mapping[str, Any]) -> list[str]:
+    """A recipe's values, and how its images were changed; nothing where no settings were recorded."""
+    if not settings:
+        return []
+    told = [
+        f"{key.replace('_', ' ')} {value}"
+        for key in SHOWN
+        if (value := settings.get(key)) and value != NOTHING.get(key)
+        if architecture == "SmallCNN" or key not in ONLY_SMALL_CNN
+    ]
+    lines = [f"Settings: {', '.join(told)}.", f"Augmentation: {settings.get('augmentation', 'none')}."]
+    if settings.get("tail"):
+        lines.append(f"In the last {settings['tail']:.0%} of the epochs: {settings['mild']}.")
     return lines
 
 

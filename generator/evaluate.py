@@ -59,13 +59,13 @@ def logits_of(
     return torch.cat(answers).numpy()
 
 
-def scores(splits: Mapping[str, Answers]) -> tuple[dict[str, SplitScores], float]:
+def scores(splits: Mapping[str, Answers], known: float | None = None) -> tuple[dict[str, SplitScores], float]:
     """The scores of each split, and the temperature that was fitted on the one named "validation".
 
-    Without such a split the temperature is 1.
+    Without such a split the temperature is the one that is `known`, from an earlier evaluation, else 1.
     """
     validation = splits.get("validation")
-    temperature = fit_temperature(validation[0], validation[2]) if validation else 1.0
+    temperature = fit_temperature(validation[0], validation[2]) if validation else known or 1.0
     return {name: split_scores(name, *split, temperature) for name, split in splits.items()}, temperature
 
 

@@ -1,7 +1,6 @@
 """How the report's networks are trained: the presets of `train`, by model and name.
 
-The values start from airbench (Jordan 2024, arXiv:2404.00498) and were chosen on the validation split; the model cards
-tell what was tried.
+The values start from airbench (Jordan 2024, arXiv:2404.00498) and were chosen on the validation split.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def speaks() -> bool:
 def say(line: str) -> None:
     """One line on standard error; results alone go to standard output."""
     if speaks():
-        print(line, file=sys.stderr, flush=True)
+        tqdm.write(line, file=sys.stderr)  # above a bar, not into it
+        sys.stderr.flush()
 
 
 def fail(line: str) -> None:
@@ -47,9 +48,12 @@ def result(line: str) -> None:
 
 @contextmanager
 def bar(title: str, total: int, unit: str = "") -> Iterator[Bar]:
-    """A bar for `total` steps, closed at the end."""
+    """A bar for `total` steps, closed at the end; without a unit it tells their share, not their number."""
     if sys.stderr.isatty() and speaks():
-        shown = tqdm(total=total, desc=title, unit=unit or "it", file=sys.stderr, leave=False, dynamic_ncols=True)
+        form = None if unit else "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
+        shown = tqdm(
+            total=total, desc=title, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True, bar_format=form
+        )
         try:
             yield _Shown(shown)
         finally:
@@ -77,5 +81,5 @@ class _Lines:
         self.done += count
         if self.done < self.total and time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
             self.last = time.monotonic()
-            words = f"{self.title}: {self.done} of {self.total}{' ' + self.unit if self.unit else ''}"
-            say(f"{words}{', ' + note if note else ''}")
+            far = f"{self.done} of {self.total} {self.unit}" if self.unit else f"{self.done / self.total:.0%}"
+            say(f"{self.title}: {far}{', ' + note if note else ''}")

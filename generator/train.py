@@ -67,6 +67,10 @@ class Recipe:
     precision: str = "auto"  # "float32", "bfloat16", or "auto": whichever is faster here
     seed: int = 0
 
+    def size(self, epoch: int) -> int:
+        """Side of the images in an epoch, the first of which is 1."""
+        return next(size for start, size in reversed(self.sizes) if (epoch - 1) / self.epochs >= start)
+
     @property
     def shown(self) -> tuple[int, int]:
         """Side of the photos that the trained network is shown, and to what they are brought before the cut."""
@@ -187,8 +191,7 @@ class _Training:
         """One pass through the images, then validation; the state is that after it."""
         state, recipe = self.state, self.recipe
         number, begun = len(state.epochs) + 1, time.perf_counter()
-        share = (number - 1) / recipe.epochs
-        size = next(size for start, size in reversed(recipe.sizes) if share >= start)
+        share, size = (number - 1) / recipe.epochs, recipe.size(number)
         how = recipe.mild if share >= 1 - recipe.tail else recipe.augmentation
         masks = _masks(self.network, self.average, recipe, share)
         self.network.train()
@@ -399,22 +402,26 @@ def _take_in(average: Weights, network: nn.Module, decay: float, steps: int) -> 
 
 
 def _is_best(state: TrainingState, recipe: Recipe) -> bool:
-    """Whether the last epoch is the best so far by validation accuracy; a tie goes to the later one.
-
-    Where weights are pruned, only epochs after the pruning are compared: earlier ones have weights that must go.
-    """
-    first = math.ceil(PRUNED_BY * recipe.epochs) if recipe.prune else 0
-    scores = [epoch.validation_accuracy for epoch in state.epochs[first:]]
+    """Whether the last epoch is the best so far by validation accuracy; a tie goes to the later one."""
+    scores = [epoch.validation_accuracy for epoch in state.epochs[_first_compared(recipe) :]]
     last = state.epochs[-1].validation_accuracy
     return last is None or all(score is None or last >= score for score in scores)
 
 
 def _is_tired(state: TrainingState, recipe: Recipe) -> bool:
-    """Whether `patience` epochs have brought nothing better; a tie is nothing better."""
-    if not recipe.patience:
+    """Whether `patience` epochs have brought nothing better; a tie is nothing better.
+
+    Of the epochs that `_is_best` compares: a network that is still to be pruned has none.
+    """
+    scores = [epoch.validation_accuracy or 0.0 for epoch in state.epochs[_first_compared(recipe) :]]
+    if not recipe.patience or not scores:
         return False
-    scores = [epoch.validation_accuracy or 0.0 for epoch in state.epochs]
     return len(scores) - 1 - scores.index(max(scores)) >= recipe.patience
+
+
+def _first_compared(recipe: Recipe) -> int:
+    """How many epochs come before those that may be kept: with pruning, earlier ones have weights that must go."""
+    return math.ceil(PRUNED_BY * recipe.epochs) if recipe.prune else 0
 
 
 def _precision(network: nn.Module, images: Tensor, recipe: Recipe, device: torch.device) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -76,12 +75,14 @@ def train_model(
     state = parallel.agreed(state)
     done = len(state.epochs) if state else 0
     title = f"{TITLES.get(name, name)}, {preset}"
+    if not side_run and checkpoints.has_model(folder):
+        terminal.say(f"{title}: at its end this run replaces the network in {folder}; with --folder DIR both are kept")
     if state:
         terminal.say(f"{title}: going on after epoch {done} of {recipe.epochs}")
     elif resume:
         terminal.say(f"{title}: {folder} holds no interrupted run, so this one begins")
     batches = math.ceil((recipe.limit or len(train)) / recipe.batch)
-    with terminal.bar(title, (recipe.epochs - done) * batches, "steps") as bar:
+    with terminal.bar(title, batches * _areas(recipe, done)) as bar:
         state = fit(
             network,
             train,
@@ -90,7 +91,7 @@ def train_model(
             teachers=[Teacher(teacher.network, teacher.description.input_size) for teacher in learnt_from],
             device=parallel.device(),
             state=state,
-            on_step=_shows_step(bar),
+            on_step=_shows_step(bar, recipe),
             on_epoch=_keeps_epoch(title, folder, recipe, key, side_run),
         )
     record = {
@@ -99,7 +100,13 @@ def train_model(
         "device": str(parallel.device()),
         "processes": str(parallel.world()),
     }
-    settings = {"preset": preset, **asdict(recipe), **origin, "precision": state.precision}
+    settings = {
+        "preset": preset,
+        "changed": dict(changes or {}),
+        **asdict(recipe),
+        **origin,
+        "precision": state.precision,
+    }
     # The one-batch check is about the batch: its last epoch counts, whatever the validation images say.
     kept = len(state.epochs) if recipe.limit else state.kept
     run = Run(preset if preset in RUNS else "augmented", tuple(state.epochs), kept, settings, record)
@@ -150,7 +157,12 @@ def _continued(start: Path, run: Run, snapshots: Mapping[int, Tensor]) -> tuple[
     kernels = {epoch: torch.from_numpy(values) for epoch, values in checkpoints.load_snapshots(start).items()}
     # Filters that were learnt before hardly change any more: one picture of where they end is enough.
     kernels[done + max(snapshots)] = snapshots[max(snapshots)]
-    settings = {**run.settings, "started_after": done}
+    settings = {
+        **run.settings,
+        "started_after": done,
+        "started_settings": earlier.settings,
+        "started_environment": earlier.environment,
+    }
     return replace(run, epochs=epochs, kept=run.kept + done, settings=settings), kernels
 
 
@@ -182,9 +194,10 @@ def evaluate_model(
         chosen = _columns(loaded, classes)
         answers[split] = (plain[:, chosen], mirrored[:, chosen], images.targets.numpy(), images.files)
     loaded.network.cpu()
-    scores, temperature = evaluate.scores(answers)
     before = measured(loaded)
-    looks = (before.test_looks if before else 0) + (before is None or before.weights_digest != loaded.digest)
+    known = before is not None and before.weights_digest == loaded.digest
+    scores, temperature = evaluate.scores(answers, before.temperature if before and known else None)
+    looks = (before.test_looks if before else 0) + (not known)
     found = Evaluation(
         model=loaded.id,
         class_names=classes.names,
@@ -286,9 +299,14 @@ def _columns(loaded: Loaded, classes: Classes) -> list[int]:
         raise InputError(f"{loaded.title}: expected an output for the class {error}, it has none") from error
 
 
-def _shows_step(bar: terminal.Bar) -> Callable[[Step], None]:
+def _areas(recipe: Recipe, done: int) -> int:
+    """The area of an image, summed over the epochs that come after the first `done`: what they cost."""
+    return sum(recipe.size(epoch) ** 2 for epoch in range(done + 1, recipe.epochs + 1))
+
+
+def _shows_step(bar: terminal.Bar, recipe: Recipe) -> Callable[[Step], None]:
     def show(step: Step) -> None:
-        bar.advance(1, f"epoch {step.epoch}, loss {step.loss:.3f}")
+        bar.advance(recipe.size(step.epoch) ** 2, f"epoch {step.epoch} of {recipe.epochs}, loss {step.loss:.3f}")
 
     return show
 
@@ -296,16 +314,12 @@ def _shows_step(bar: terminal.Bar) -> Callable[[Step], None]:
 def _keeps_epoch(
     title: str, folder: Path, recipe: Recipe, key: Mapping[str, object], side_run: str
 ) -> Callable[[TrainingState], None]:
-    begun = time.monotonic()
-    first: list[int] = []
-
     def keep(state: TrainingState) -> None:
         if parallel.rank() > 0:
             return
         checkpoints.save_state(folder, state, key, side_run)
         last = state.epochs[-1]
-        first.append(last.epoch)
-        left = (time.monotonic() - begun) / len(first) * (recipe.epochs - last.epoch)
+        left = last.seconds * _areas(recipe, last.epoch) / last.image_size**2
         accuracy = "" if last.validation_accuracy is None else f", validation {last.validation_accuracy:.1%}"
         terminal.say(
             f"{title}: epoch {last.epoch} of {recipe.epochs}, loss {last.train_loss:.3f}{accuracy}, "

@@ -51,3 +51,19 @@ def test_card_tells_how_to_train_it_again() -> None:
     assert f"({'b' * 16}, {'c' * 16}), at temperature 2." in text
     before, after = run.epochs[3].validation_accuracy, evaluation.splits["validation"].top1
     assert f"compress cnn`: {before:.1%} of the validation images before, {after:.1%} after" in text
+
+
+def test_card_tells_both_parts_of_a_training_and_what_was_asked_for() -> None:
+    run = synthetic.run("augmented", epochs=5, kept=4)
+    origin = {"started_from": "a" * 64, "started_after": 3}
+    first = {"preset": "best", "batch": 64, "dropout": 0.3, "tail": 0.15, "mild": {"area": 0.7}}
+    settings = {"preset": "distilled", "changed": {"learning_rate": 0.01, "epochs": 2}, "batch": 128, "dropout": 0.3}
+    whole = {**settings, **origin, "started_settings": first}
+    text = card("cnn", "SmallCNN", 1, 1, 64, [replace(run, settings=whole)], synthetic.evaluation("cnn", NAMES))
+    assert "train cnn --preset distilled --lr 0.01 --epochs 2 --from DIR`" in text
+    assert "trained by the preset best.\nSettings: batch 64, dropout 0.3.\n" in text
+    assert "In the last 15% of the epochs: {'area': 0.7}.\n\nThen:\n" in text
+    assert "\nSettings: batch 128, dropout 0.3.\n" in text
+    # torchvision's AlexNet has a dropout of its own.
+    other = card("alexnet", "AlexNet", 1, 1, 128, [replace(run, settings=settings)], synthetic.evaluation("cnn", NAMES))
+    assert "Settings: batch 128.\n" in other

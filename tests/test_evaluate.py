@@ -185,6 +185,15 @@ def test_without_validation_images_the_temperature_is_one() -> None:
     assert found["test"].calibration.error == found["test"].calibration_scaled.error
 
 
+def test_without_validation_images_a_known_temperature_is_used() -> None:
+    logits = floats([2, 0])
+
+    found, temperature = scores({"test": (logits, logits, whole(0), ["a"])}, 4.0)
+
+    assert temperature == 4.0
+    assert found["test"].calibration_scaled.error == pytest.approx(1 - 1 / (1 + math.exp(-0.5)), abs=1e-6)
+
+
 def test_interval_is_seeded_and_near_the_normal_approximation() -> None:
     right = np.arange(400) % 2 == 0
 

@@ -32,7 +32,7 @@ def test_a_pipe_gets_lines_but_none_for_the_end(
         bar.advance()
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err.splitlines() == ["reading: 4 of 10 images", "reading: 6 of 10 images, loss 0.5", "drawing: 1 of 2"]
+    assert told.err.splitlines() == ["reading: 4 of 10 images", "reading: 6 of 10 images, loss 0.5", "drawing: 50%"]
 
 
 class Screen(io.StringIO):
@@ -47,3 +47,14 @@ def test_a_terminal_gets_a_bar_that_is_wiped_in_the_end(monkeypatch: pytest.Monk
         bar.advance(10, "loss 0.5")
     assert "reading:   0%" in screen.getvalue()
     assert screen.getvalue().rsplit("\r", 2)[-2].strip() == ""
+
+
+def test_a_line_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with terminal.bar("training", 10) as bar:
+        bar.advance(5, "loss 0.5")
+        terminal.say("epoch 1 of 2")
+    drawn = [part for line in screen.getvalue().split("\n") for part in line.split("\r")]
+    assert "epoch 1 of 2" in drawn
+    assert any(part.startswith("training:   0%|") and "<" in part for part in drawn)  # with the remaining time

@@ -306,6 +306,23 @@ def test_patience_stops_and_the_best_epoch_is_kept() -> None:
     assert accuracy(network, validation) == pytest.approx(max(scores))
 
 
+def test_patience_begins_when_the_pruning_is_done() -> None:
+    """Before that no epoch may be kept: the weights that must go are still there."""
+    network, validation = wide(), swapped(coloured(20, "validation", seed=1))
+    recipe = replace(EVERYTHING, epochs=12, patience=2, learning_rate=3e-5, augmentation=Augmentation())
+
+    state = fit(network, coloured(32), validation, recipe)
+
+    assert len(state.epochs) >= 9 + 1 + 2 or state.kept >= 10  # nine are three quarters of twelve
+    assert state.kept >= 10
+    assert float((state.best["4.weight"] == 0).float().mean()) == pytest.approx(0.6, abs=1e-5)
+
+
+def test_images_grow_at_their_share_of_the_epochs() -> None:
+    recipe = Recipe(epochs=5, sizes=((0, 24), (0.3, 32), (0.8, 64)))
+    assert [recipe.size(epoch) for epoch in range(1, 6)] == [24, 24, 32, 32, 64]
+
+
 def test_without_patience_a_run_goes_to_its_end() -> None:
     recipe = replace(PLAIN, average=0.5, learning_rate=1e-3)
 
