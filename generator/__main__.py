@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import json
 import os
 import shlex
@@ -28,6 +29,9 @@ from generator.errors import InputError
 if TYPE_CHECKING:
     from generator.models import Loaded
 
+# What the system says of a path that the user gave; all else that it may say is a mistake of the program.
+UNUSABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOSPC, errno.EROFS})
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
@@ -42,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in UNUSABLE or error.filename is None:
+            raise
+        terminal.fail(f"error: {os.fsdecode(error.filename)}: expected a path that can be used, got: {error.strerror}")
         return 1
     return 0
 

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from generator import published
 from generator.__main__ import main
 from tests import sites
+
+LONG = "x" * 300  # longer than file systems allow
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +180,72 @@ def test_bad_places_and_names_are_one_line(
     code, out, err = run(capsys, "export", *words)
     assert (code, out, err) == (1, [], [f"error: {said}"])
     assert sorted(project.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "--out", LONG),
+        ("serve", "--out", LONG),
+        ("deploy", "--out", LONG),
+        ("export", "--to", "jekyll", LONG),
+        ("export", "--to", "hugo", LONG),
+        ("export", "--to", "fragment", LONG),
+        ("export", "--to", "notebook", f"{LONG}/a.ipynb"),
+    ],
+)
+def test_a_name_that_no_folder_can_have_is_one_line(
+    project: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, *words)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("error: ")
+    assert LONG in err[0]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everywhere")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "--out", "closed/inner"),
+        ("serve", "--out", "closed/inner"),
+        ("export", "--to", "jekyll", "closed/inner"),
+        ("export", "--to", "hugo", "closed/inner"),
+        ("export", "--to", "fragment", "closed/inner"),
+    ],
+)
+def test_a_closed_folder_is_one_line(project: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "closed").mkdir(mode=0)
+    code, out, err = run(capsys, *words)
+    assert (code, out, len(err)) == (1, [], 1)
+    assert "closed/inner" in err[0]
+    assert "Permission denied" in err[0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "a/b"),
+            "error: a/b: expected a path that can be used, got: Permission denied",
+        ),
+        (FileNotFoundError(2, "No such file or directory", "a"), None),
+        (PermissionError(13, "Permission denied"), None),
+        (OSError("no socket"), None),
+    ],
+)
+def test_only_what_the_system_says_of_a_path_is_one_line(
+    project: Path, fault: OSError, said: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(folder: Path) -> bool:
+        raise fault
+
+    monkeypatch.setattr(published, "read", broken)
+    if said is None:
+        with pytest.raises(OSError, match=str(fault.args[-1])):
+            main(("export", "--to", "jekyll", "to"))
+    else:
+        assert run(capsys, "export", "--to", "jekyll", "to") == (1, [], [said])
 
 
 def test_deploy_says_what_comes_next(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
