@@ -54,6 +54,7 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   }
 
   function tell() {
+    if (!model.pixels) return;
     const [place, c, y, x] = unit();
     const { shape, output } = model.layers[place];
     say("Channel " + c + ", row " + y + ", column " + x + ": " + number(output[(c * shape[1] + y) * shape[2] + x]) + ".");
@@ -106,8 +107,9 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     address(place, Math.floor(best / (shape[1] * shape[2])), Math.floor(best / shape[2]) % shape[1], best % shape[2]);
   }
 
-  // The sum behind one pixel of a feature map.
+  // The sum behind one pixel of a feature map, once the network has run.
   function showUnit() {
+    if (!model.pixels) return;
     const [place] = unit();
     const { shape, output } = model.layers[place];
     const [c, y, x] = ["channel", "row", "column"].map(function (id, axis) {
@@ -145,15 +147,20 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     return total + " Then " + [...after, "the pixel is " + number(value)].join("; ") + ".";
   }
 
+  // The unit's field with what lies on the photo there; beyond the photo there is padding, which stays empty.
   function sight([top, left, bottom, right]) {
     const picture = canvas(112, 112);
     const context = picture.getContext("2d");
-    const source = layers.seen.hidden ? layers.photo : layers.seen;
-    const unit = source.width / model.size;
-    context.imageSmoothingEnabled = layers.seen.hidden;
-    context.drawImage(source, left * unit, top * unit, (right - left) * unit, (bottom - top) * unit, 0, 0, 112, 112);
-    const words = "What the unit sees: " + (bottom - top) + " × " + (right - left) + " pixels of the photo.";
-    return element("figure", {}, picture, element("figcaption", {}, words));
+    for (const source of [layers.seen.hidden ? layers.photo : layers.seen, layers.ink]) {
+      const unit = source.width / model.size;
+      context.imageSmoothingEnabled = source === layers.photo;
+      context.drawImage(source, left * unit, top * unit, (right - left) * unit, (bottom - top) * unit, 0, 0, 112, 112);
+    }
+    const within = (low, high) => Math.min(model.size, high) - Math.max(0, low);
+    const [high, wide] = [within(top, bottom), within(left, right)];
+    const padded = high < bottom - top || wide < right - left;
+    const rest = padded ? "; the rest of its " + (bottom - top) + " × " + (right - left) + " is padding." : ".";
+    return element("figure", {}, picture, element("figcaption", {}, "What the unit sees: " + high + " × " + wide + " pixels of the photo" + rest));
   }
 
   function showPart({ place, kernel }, { channel, filter, patch, sum }) {
@@ -185,5 +192,5 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   of("which").replaceChildren(...model.stages.map(([place, title]) => element("option", { value: place }, title)));
   for (const id of ["which", "channel", "row", "column"])
     of(id).addEventListener("input", changed);
-  return { show, choose, unit: () => chosen && named() };
+  return { show, showUnit, choose, unit: () => chosen && named() };
 }

@@ -490,7 +490,11 @@
     of("file").value = ""; // so that the same file can be chosen again
   });
   of("strength").addEventListener("input", strength);
-  of("seen").addEventListener("change", () => (layers.seen.hidden = !of("seen").checked));
+  of("seen").addEventListener("change", function () {
+    if (!model) return; // `furnish` heeds it
+    layers.seen.hidden = !of("seen").checked;
+    inside.showUnit();
+  });
   of("size").addEventListener("input", () => edit(() => 0));
   for (const choice of document.getElementsByName("tool")) choice.addEventListener("change", () => edit(() => 0));
   of("undo").addEventListener("click", undo);

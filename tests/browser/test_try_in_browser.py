@@ -630,6 +630,45 @@ def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
         assert tab.evaluate(STATUS) == f"{place}{value}.", key
 
 
+# What the page shows of a unit's field, as it shows a layer.
+FIELD = """(() => { const picture = document.querySelector('#arithmetic figure canvas');
+  return [112, ...picture.getContext('2d').getImageData(0, 0, 112, 112).data]; })()"""
+
+
+def unit(tab: devtools.Tab, *address: int) -> None:
+    """Name a unit by its stage's place, channel, row and column."""
+    for name, value in zip(("which", "channel", "row", "column"), address, strict=True):
+        tab.evaluate(f"{name}.value = {value}; {name}.dispatchEvent(new Event('input')); 0")
+
+
+def test_what_a_unit_sees_has_the_edits_too(chrome: devtools.Browser, host: str) -> None:
+    tab = devtools.open_page(chrome, f"{host}/try.html")  # a canvas that shows a picture from a file cannot be read
+    until(tab, f"{STATUS}.includes(', then ')")
+    unit(tab, 1, 0, 8, 8)
+    before = seen(tab, FIELD)
+    tab.evaluate("document.getElementById('seen').click()")
+    plain = seen(tab, FIELD)
+    assert not np.array_equal(plain, before)  # the network's pixels, without waiting for another pass
+    wanted = synthetic.report().networks[0].explanations["bee"].seen[7:10, 7:10]
+    assert np.array_equal(plain[18::37, 18::37], wanted)
+    tool(tab, "draw", 2)
+    tab.evaluate("document.getElementById('stage').scrollIntoView()")
+    pointer(tab, "mousePressed", 8.5 / 16, 8.5 / 16)
+    pointer(tab, "mouseReleased", 8.5 / 16, 8.5 / 16)
+    until(tab, f"{FIELD}.slice(1 + 4 * (56 * 112 + 56)).slice(0, 3).join() === '208,32,32'")
+    tool(tab, "patch", 2)
+    until(tab, f"{FIELD}.slice(1 + 4 * (56 * 112 + 56)).slice(0, 3).join() === '128,128,128'")
+    tab.close()
+
+
+def test_what_a_unit_sees_ends_at_the_photos_edges(tab: devtools.Tab) -> None:
+    words = "document.querySelector('#arithmetic figcaption').textContent"
+    unit(tab, 1, 0, 8, 8)
+    assert tab.evaluate(words) == "What the unit sees: 3 × 3 pixels of the photo."
+    unit(tab, 1, 0, 0, 8)
+    assert tab.evaluate(words) == "What the unit sees: 2 × 3 pixels of the photo; the rest of its 3 × 3 is padding."
+
+
 def test_a_unit_before_any_convolution_has_no_sum(
     chrome: devtools.Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -649,7 +688,7 @@ def test_a_unit_before_any_convolution_has_no_sum(
         "!document.querySelector('#stage .sight').hidden",
     )
     for place, there in ((5, True), (0, False), (2, True)):
-        tab.evaluate(f"which.value = {place}; which.dispatchEvent(new Event('input')); 0")
+        unit(tab, place, 0, 0, 0)
         assert (tab.evaluate(words) != "", tab.evaluate(framed)) == (there, there), place
     assert not tab.problems
     tab.close()
