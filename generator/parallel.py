@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from generator.errors import InputError
@@ -135,10 +135,13 @@ class Replica:
         self.network, self.forward = network, network
         if world() > 1:
             self.network = _of_the_whole_batch(copy.deepcopy(network), self.batch)
-            # Batch norm keeps its own statistics alike, so nothing but gradients need be sent.
-            self.forward = DistributedDataParallel(
-                self.network, [device] if device.type == "cuda" else None, broadcast_buffers=False
-            )
+            with warnings.catch_warnings():
+                # Its successor `forward_sync_buffers` is not in every torch that is supported.
+                warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+                # Batch norm keeps its own statistics alike, so nothing but gradients need be sent.
+                self.forward = DistributedDataParallel(
+                    self.network, [device] if device.type == "cuda" else None, broadcast_buffers=False
+                )
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits of this process's rows."""
@@ -206,9 +209,24 @@ class WholeBatchDropout(nn.Dropout):
         return kept
 
 
+class _Sum(torch.autograd.Function):
+    """Each process's loss depends on the sum, so that its gradient is the sum of all processes' gradients.
+
+    torch.distributed.nn has the same, deprecated.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ARG004 (torch gives it)
+        return total(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        return total(gradient)
+
+
 def _sum(tensor: Tensor) -> Tensor:
     """The sum over all processes, through which gradients flow."""
-    found: Tensor = all_reduce(tensor)  # type: ignore[no-untyped-call]
+    found: Tensor = _Sum.apply(tensor)
     return found
 
 
