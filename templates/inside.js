@@ -125,10 +125,10 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     }
     const sum = Engine.unit(model, place, c, y, x);
     // No sum may stand below another unit's address.
-    if (!sum) return frame(null), of("arithmetic").replaceChildren();
+    if (!sum) return frame(layers.sight, null), of("arithmetic").replaceChildren();
     const value = output[(c * shape[1] + y) * shape[2] + x];
     const ends = Engine.field(model, sum.place, sum.y, sum.x);
-    frame(ends);
+    frame(layers.sight, ends);
     const whole = element("div", { className: "whole" }, sight(ends), element("p", {}, account(sum, c, value)));
     const parts = element("ol", { className: "parts" }, ...sum.parts.slice(0, PARTS).map((part) => showPart(sum, part)));
     of("arithmetic").replaceChildren(whole, parts, products(sum));

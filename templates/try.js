@@ -304,7 +304,8 @@
     layers.seen = canvas(size, size, "pixels");
     layers.ink = canvas(size, size, "pixels");
     layers.heat = canvas(128, 128, "heat");
-    layers.sight = element("span", { className: "sight", hidden: true });
+    layers.sight = element("span", { className: "sight", hidden: true }); // what the chosen unit sees
+    layers.brush = element("span", { className: "sight", hidden: true });
     stage.append(...Object.values(layers));
     layers.seen.hidden = !of("seen").checked;
     stage.tabIndex = 0;
@@ -341,28 +342,33 @@
     context.fillStyle = "rgb(" + model.mean.map((value) => Math.round(255 * value)) + ")";
     context.fillRect(left, top, right - left, bottom - top);
     const reach = tool() === "patch" ? 0 : Number(of("size").value) / 2;
-    frame(cursor && reach ? [cursor.y - reach, cursor.x - reach, cursor.y + reach, cursor.x + reach] : null);
+    frame(layers.brush, cursor && reach ? [cursor.y - reach, cursor.x - reach, cursor.y + reach, cursor.x + reach] : null);
   }
 
   // A frame around a part of the photo: [top, left, bottom, right] in the network's pixels.
-  function frame(ends) {
-    layers.sight.hidden = !ends;
+  function frame(one, ends) {
+    one.hidden = !ends;
     if (!ends) return;
     const [top, left, bottom, right] = ends.map((at) => (100 * Math.min(model.size, Math.max(0, at))) / model.size);
-    Object.assign(layers.sight.style, { top: top + "%", left: left + "%", width: right - left + "%", height: bottom - top + "%" });
+    Object.assign(one.style, { top: top + "%", left: left + "%", width: right - left + "%", height: bottom - top + "%" });
   }
 
+  // A stroke: the pixels whose middles are within the brush's radius of the line from one place to the other.
   function brush(from, to) {
     const { size } = model;
-    const radius = Number(of("size").value) / 2;
+    const radius = Math.max(0.71, Number(of("size").value) / 2);
     const colour = tool() === "erase" ? 0 : parseInt(of("colour").value.slice(1), 16) | (1 << 24);
-    const steps = Math.max(1, Math.ceil(2 * Math.hypot(to.x - from.x, to.y - from.y)));
-    for (let step = 0; step <= steps; step++) {
-      const x0 = from.x + ((to.x - from.x) * step) / steps;
-      const y0 = from.y + ((to.y - from.y) * step) / steps;
-      for (let i = 0; i < size * size; i++)
-        if (Math.hypot((i % size) + 0.5 - x0, Math.floor(i / size) + 0.5 - y0) <= Math.max(0.71, radius)) ink[i] = colour;
-    }
+    const [dx, dy] = [to.x - from.x, to.y - from.y];
+    const length = dx * dx + dy * dy || 1; // squared
+    const ends = (a, b) => [Math.max(0, Math.floor(Math.min(a, b) - radius)), Math.min(size, Math.ceil(Math.max(a, b) + radius))];
+    const [left, right] = ends(from.x, to.x);
+    const [top, bottom] = ends(from.y, to.y);
+    for (let row = top; row < bottom; row++)
+      for (let column = left; column < right; column++) {
+        const [x, y] = [column + 0.5 - from.x, row + 0.5 - from.y];
+        const share = Math.min(1, Math.max(0, (x * dx + y * dy) / length)); // where the stroke is nearest
+        if (Math.hypot(x - share * dx, y - share * dy) <= radius) ink[row * size + column] = colour;
+      }
   }
 
   function history() {

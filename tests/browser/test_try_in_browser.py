@@ -546,6 +546,34 @@ def test_drawing_erasing_and_undoing_change_the_answer(tab: devtools.Tab) -> Non
     until(tab, f"document.getElementById('answers').innerText === {json.dumps(before)}")
 
 
+def test_a_stroke_is_all_within_the_brushs_radius_of_its_line(tab: devtools.Tab) -> None:
+    tab.evaluate("document.getElementById('stage').scrollIntoView()")
+    tool(tab, "draw", 3)
+    side = tab.evaluate("document.getElementById('stage').getBoundingClientRect().width")
+    ends = np.array([[2, 3], [12, 15.5]])  # x and y
+    shares = np.round(ends / 16 * side) / side  # a pointer stands on whole pixels of the screen
+    pointer(tab, "mousePressed", *shares[0])
+    pointer(tab, "mouseMoved", *shares[1])
+    pointer(tab, "mouseReleased", *shares[1])
+    (fx, fy), (tx, ty) = shares * 16
+    rows, columns = np.mgrid[0:16, 0:16] + 0.5
+    share = np.clip(((columns - fx) * (tx - fx) + (rows - fy) * (ty - fy)) / ((tx - fx) ** 2 + (ty - fy) ** 2), 0, 1)
+    distance = np.hypot(columns - fx - share * (tx - fx), rows - fy - share * (ty - fy))
+    assert np.array_equal(seen(tab, INK).any(axis=2), distance <= 1.5)
+
+
+def test_the_brush_keeps_its_outline_beside_the_units(tab: devtools.Tab) -> None:
+    """After a pass, too, which draws the unit's anew."""
+    tool(tab, "draw", 4)
+    tab.evaluate("document.getElementById('stage').focus()")
+    tab.evaluate(LISTEN)
+    tab.press("ArrowRight")
+    until(tab, "words.some((said) => said.startsWith('Bee: '))")
+    frames = "[...document.querySelectorAll('#stage .sight')].filter(one => !one.hidden).map(one => one.style.left)"
+    assert "43.75%" in tab.evaluate(frames)  # from column 7 of 16, for the brush's middle is at 9
+    assert len(tab.evaluate(frames)) == 2
+
+
 def test_the_grey_square_follows_the_pointer_and_the_keys(tab: devtools.Tab) -> None:
     before = tab.evaluate("document.getElementById('answers').innerText")
     tab.evaluate("document.getElementById('stage').scrollIntoView()")
@@ -685,7 +713,7 @@ def test_a_unit_before_any_convolution_has_no_sum(
     tab = opened(chrome, folder)
     words, framed = (
         "document.getElementById('arithmetic').textContent",
-        "!document.querySelector('#stage .sight').hidden",
+        "[...document.querySelectorAll('#stage .sight')].some(one => !one.hidden)",
     )
     for place, there in ((5, True), (0, False), (2, True)):
         unit(tab, place, 0, 0, 0)
