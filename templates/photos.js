@@ -1,7 +1,7 @@
 // A visitor's own picture: from a file, or the camera, to what the network is given; or a sentence that says why not.
 // It comes with the network, when the page can already be read.
 "use strict";
-function Photos({ model, stage, button, element, canvas, turn, claim, say, take }) {
+function Photos({ model, stage, button, element, canvas, turn, claim, say, decline, take }) {
   const LARGEST = 50e6; // pixels, and sides at most 20 to 1, as generator/photos.py accepts them
   const LONGEST = 20;
   const PLAIN = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
@@ -251,7 +251,7 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, take 
     return context.getImageData(0, 0, 16, 16).data.every((value, i) => value === drawn.data[i]);
   }
 
-  // The camera films on the stage until its button is pressed again or another photo is chosen.
+  // The camera films on the stage until its button is pressed again, another photo is chosen, or it ends without one.
   let film = null;
 
   function stop() {
@@ -260,6 +260,8 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, take 
     film = null;
     button.textContent = "Use the camera";
   }
+
+  const end = () => decline("The camera is off.");
 
   async function shoot() {
     if (film) {
@@ -277,15 +279,19 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, take 
       if (film) stop();
       film = { stream, video };
       if (!current()) return stop();
+      for (const track of stream.getTracks()) track.addEventListener("ended", () => film?.stream === stream && end());
       stage.append(video);
       await video.play();
-      if (current()) button.textContent = "Take the photo";
+      if (!current()) return;
+      button.textContent = "Take the photo";
+      say("The camera is on: its button takes the photo, the Escape key stops it.");
     } catch {
-      if (current()) say("The camera cannot be used: there is none, or it was not allowed.");
+      if (current()) decline("The camera cannot be used: there is none, or it was not allowed.");
     }
   }
 
   button.hidden = !navigator.mediaDevices?.getUserMedia;
   button.addEventListener("click", shoot);
+  document.addEventListener("keydown", (event) => event.key === "Escape" && film && end());
   return { read, stop };
 }

@@ -4,6 +4,7 @@
 (function () {
   const SLICE = 12; // milliseconds of work before the browser has its turn
   const DISPLAY = 448; // side of the photo on the page
+  const LOADING = "Loading the network …";
   const SHOWN = { answers: 5, channels: 8 };
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const HEAT = ramp("000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4"); // inferno
@@ -118,6 +119,7 @@
   let loading = null;
   function ready() {
     return (loading ??= (async function () {
+      say(LOADING);
       const { engine, inside, photos, network } = page.dataset;
       await Promise.all([engine, inside, photos, ...network.split(" ")].map(load));
       await turn();
@@ -126,6 +128,7 @@
       delete window.liveLetters;
       performance.mark("network ready");
       furnish();
+      if (status.textContent === LOADING) say("");
     })().catch(fail));
   }
 
@@ -137,7 +140,7 @@
     await ready();
     while (wanted && model) {
       wanted = false;
-      const shown = photo;
+      const [shown, begun] = [photo, asked];
       const logits = await finish(Engine.run(model, input()));
       const cams = await finish(Engine.cams(model));
       if (photo !== shown) continue; // another was chosen meanwhile
@@ -145,11 +148,12 @@
       const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
       answer = { logits: logits.slice(), shares, order, cams };
       showAnswers();
+      working(true);
       await turn();
       showMap();
       await turn();
       await inside.show();
-      if (!wanted && !reading) announce();
+      if (!wanted && !reading && begun === asked) announce(); // nothing was said meanwhile that should stand
     }
     busy = false;
   }
@@ -193,6 +197,12 @@
     return () => mine === asked;
   }
 
+  // Why what was asked for is not shown; a pass under way does not speak over it.
+  function decline(words) {
+    claim(false);
+    say(words);
+  }
+
   async function show(found, k) {
     photo = found;
     reading = false;
@@ -211,9 +221,9 @@
     const { script } = link.dataset;
     await Promise.all([load(script), ready()]).catch(function () {
       delete scripts[script];
-      if (current()) say(link.title + " could not be loaded.");
+      if (current()) decline(link.title + " could not be loaded.");
     });
-    if (!scripts[script]) return (reading = false);
+    if (!scripts[script]) return;
     const picture = element("img", { src: link.dataset.photo || link.querySelector("img")?.src || "" });
     await picture.decode().catch(() => 0);
     if (!model || !current()) return;
@@ -287,9 +297,7 @@
       }
       picture.close();
     } catch (problem) {
-      if (!current()) return;
-      reading = false;
-      say(problem.message);
+      if (current()) decline(problem.message);
     }
   }
 
@@ -313,7 +321,7 @@
     stage.setAttribute("aria-label", "The photo. Arrow keys move the grey square or the brush, the space bar paints.");
     of("classes").replaceChildren(...classes.map((name, k) => element("li", {}, tile(name, k))));
     inside = Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, say, ARROWS, MAPS, SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f") });
-    photos = Photos({ model, stage, button: of("camera"), element, canvas, turn, claim, say, take });
+    photos = Photos({ model, stage, button: of("camera"), element, canvas, turn, claim, say, decline, take });
     page.parentElement.querySelectorAll(".scripted").forEach((one) => one.classList.remove("scripted"));
     strength();
   }
@@ -484,7 +492,7 @@
 
   // Beginning
 
-  working(true);
+  working(page.querySelector("[data-sample]")); // they are soon filled with the first of the report's photos
   for (const link of page.querySelectorAll("[data-sample]"))
     link.addEventListener("click", function (event) {
       if (failed || event.ctrlKey || event.metaKey || event.shiftKey) return; // followed as any link

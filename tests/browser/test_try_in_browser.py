@@ -445,6 +445,24 @@ def test_a_mistake_of_an_earlier_choice_is_not_told(tab: devtools.Tab, tmp_path:
     assert len(tab.evaluate("words")) == len(set(tab.evaluate("words")))
 
 
+def test_a_mistake_is_not_spoken_over_by_the_pass_under_way(tab: devtools.Tab, tmp_path: Path) -> None:
+    """The answer to the photo before comes after the sentence that says what is wrong with the new one."""
+    (tmp_path / "bad.png").write_bytes(b"")
+    tab.evaluate(
+        """(() => { const cams = Engine.cams; window.held = true;
+        Engine.cams = function* (...what) { window.passing = true; while (held) yield; return yield* cams(...what); };
+        document.getElementById('size').dispatchEvent(new Event('input')); })()"""
+    )
+    until(tab, "window.passing")
+    tab.evaluate(LISTEN)
+    give(tab, tmp_path / "bad.png")
+    until(tab, f"{STATUS}.startsWith('bad.png is empty')")
+    tab.evaluate("held = false; new Promise(done => setTimeout(done, 900))")  # an answer is said after 0.4 seconds
+    assert tab.evaluate("words") == ["Reading bad.png …", "bad.png is empty: it has 0 bytes."]
+    tab.evaluate("document.getElementById('size').dispatchEvent(new Event('input')); 0")
+    until(tab, f"{STATUS}.startsWith('Bee: ')")  # what is asked for from then on is answered
+
+
 def test_no_answer_stands_below_another_photos_name(chrome: devtools.Browser, site: Path) -> None:
     tab = opened(chrome, site)
     right = {}
@@ -837,14 +855,28 @@ def test_without_scripts_it_shows_a_worked_example(chrome: devtools.Browser, sit
     tab.close()
 
 
+def test_the_network_says_that_it_is_loading(chrome: devtools.Browser, host: str) -> None:
+    tab = held_back(chrome, host)
+    until(tab, f"{STATUS} === 'Loading the network …'")
+    tab.evaluate("release()")
+    until(tab, f"{STATUS}.startsWith('Bee: ')")
+    tab.close()
+
+
 def test_a_report_without_photos_waits_for_the_visitors(
     chrome: devtools.Browser, cropping: Path, tmp_path: Path
 ) -> None:
     tab = opened(chrome, cropping)
     assert tab.evaluate("document.querySelectorAll('[data-sample]').length") == 0
+    until(tab, f"{STATUS} === ''")  # no longer that it is loading
+    inner = "['deciding', 'stages', 'arithmetic'].map(id => document.getElementById(id).closest('section').hidden)"
+    assert tab.evaluate(inner) == [True] * 3  # they would be empty
+    unit(tab, 1, 0, 8, 8)  # a number of the address may still be changed by a script
+    assert not tab.problems
     Image.fromarray(colours(20, 20)).save(tmp_path / "a.png")
     give(tab, tmp_path / "a.png")
     until(tab, f"{STATUS}.startsWith('a.png: ')")
+    assert tab.evaluate(inner) == [False] * 3
     tab.close()
 
 
@@ -863,6 +895,23 @@ def test_a_photo_can_be_taken_with_the_camera(tab: devtools.Tab) -> None:
     assert tab.evaluate("document.querySelectorAll('#stage video').length") == 0
     assert np.abs(seen(tab).astype(int) - [0x20, 0x80, 0x40]).max() <= 8  # a film's colours are not exact
     assert tab.evaluate("document.getElementById('camera').textContent") == "Use the camera"
+
+
+@pytest.mark.parametrize("ended", ["the Escape key", "the camera itself"])
+def test_the_camera_says_that_it_begins_and_ends(tab: devtools.Tab, ended: str) -> None:
+    tab.evaluate(
+        """navigator.mediaDevices.getUserMedia = async () => { const film = document.createElement('canvas');
+        film.getContext('2d').fillRect(0, 0, 9, 9); window.stream = film.captureStream(); return stream; };
+        document.getElementById('camera').click()"""
+    )
+    until(tab, f"{STATUS}.startsWith('The camera is on: ')")
+    if ended == "the Escape key":
+        tab.press("Escape")
+    else:
+        tab.evaluate("stream.getTracks()[0].dispatchEvent(new Event('ended')); 0")
+    assert tab.evaluate(STATUS) == "The camera is off."
+    assert tab.evaluate("document.getElementById('camera').textContent") == "Use the camera"
+    assert tab.evaluate("[stream.active, document.querySelectorAll('video').length]") == [False, 0]
 
 
 def test_a_camera_that_is_not_allowed_gets_a_sentence(tab: devtools.Tab) -> None:
