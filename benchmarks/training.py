@@ -31,7 +31,7 @@ from torchvision import transforms
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from generator import checkpoints, environment, evaluate, recipes, workshop  # noqa: E402
+from generator import checkpoints, config, environment, evaluate, inputs, recipes, tiny_imagenet, workshop  # noqa: E402
 from generator.classes import Classes, resolve_classes  # noqa: E402
 from generator.data import ImageSet, load  # noqa: E402
 from generator.networks import alexnet, initialise  # noqa: E402
@@ -146,14 +146,15 @@ def _classes(root: Path) -> Classes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("TINY_IMAGENET"), help="a data set")
+    parser.add_argument("--data", type=Path, help="a data set (default: where the other commands find one)")
     parser.add_argument("--course-epochs", type=int, default=COURSE_EPOCHS, help="fewer: scaled up to 50")
     parser.add_argument("--record", action="store_true", help="keep the figures in models/cnn/benchmark.json")
     options = parser.parse_args()
-    if options.data is None:
+    downloaded = REPOSITORY / ".cache" / inputs.DOWNLOADED
+    root = tiny_imagenet.find(options.data, config.load(None).data.root, os.environ) or downloaded
+    if not root.is_dir():
         print("training: no data set; give one with --data DIR or the variable TINY_IMAGENET")
         return
-    root = Path(options.data)
     quick_seconds, quick_rate, quick_accuracy, to_goal = quick(root)
     course_seconds, course_rate, course_accuracy = course(root, options.course_epochs)
     with tempfile.TemporaryDirectory() as cache:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,21 +23,24 @@ classes = ["goldfish", "ladybug", "banana"]
 """
 
 
+def training(root: Path, beside: Path, folder: Path, *more: str) -> subprocess.Popen[str]:
+    """A run of eight epochs, begun."""
+    report = beside / "report.toml"
+    report.write_text(REPORT.format(root=root.as_posix()))
+    options = ["--preset", "quick", "--epochs", "8", "--precision", "float32", "--config", str(report)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "generator", "train", "cnn", *options, "--folder", str(folder), *more],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_again_and_again_it_ends_with_the_same_weights(small_data_set: SmallDataSet, tmp_path: Path) -> None:
-    report = tmp_path / "report.toml"
-    report.write_text(REPORT.format(root=small_data_set.root.as_posix()))
-    options = ["--preset", "quick", "--epochs", "8", "--precision", "float32", "--config", str(report)]
-
-    def begun(folder: Path, *more: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "generator", "train", "cnn", *options, "--folder", str(folder), *more],
-            cwd=REPOSITORY,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    begun = partial(training, small_data_set.root, tmp_path)
 
     def to_its_end(folder: Path, *more: str) -> None:
         process = begun(folder, *more)
@@ -62,3 +66,18 @@ def test_killed_again_and_again_it_ends_with_the_same_weights(small_data_set: Sm
     for file in ("weights.safetensors", "snapshots.safetensors"):
         assert (killed / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert {path.name for path in killed.iterdir()} == {"weights.safetensors", "history.json", "snapshots.safetensors"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGINT") or sys.platform == "win32", reason="needs SIGINT")
+def test_ctrl_c_ends_it_in_one_line_and_the_run_can_go_on(small_data_set: SmallDataSet, tmp_path: Path) -> None:
+    process = training(small_data_set.root, tmp_path, tmp_path / "cnn")
+    assert process.stderr is not None
+    next(line for line in process.stderr if ": epoch " in line)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1].splitlines()[-1] == "interrupted; what was finished before is kept"
+    assert process.returncode == 130
+    again = training(small_data_set.root, tmp_path, tmp_path / "cnn", "--resume")
+    said = again.communicate(timeout=300)[1]
+    assert again.returncode == 0
+    assert "going on after epoch" in said
