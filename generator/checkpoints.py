@@ -245,6 +245,18 @@ def drop_state(folder: Path, side_run: str = "") -> None:
         left.unlink(missing_ok=True)
 
 
+def require_usable(folder: Path) -> None:
+    """Before hours are spent on a run: whether it could be recorded in `folder`.
+
+    Raises:
+        InputError: where nothing can be written there, or the record of earlier runs is damaged.
+    """
+    load_runs(folder)
+    probe = folder / ".writable"
+    _write(probe, b"")
+    probe.unlink()
+
+
 def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
     """Put one run into history.json, in place of an earlier one of that name; with the snapshots of its filters."""
     runs = [old for old in load_runs(folder) if old.name != run.name] + [run]

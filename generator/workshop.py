@@ -61,6 +61,8 @@ def train_model(
             f"preset {preset}: expected {'at least one' if recipe.distillation else 'no'} teacher, got "
             f"{len(teachers) or 'none'}; {'name' if recipe.distillation else 'leave out'} --teacher DIR"
         )
+    if parallel.rank() == 0:
+        checkpoints.require_usable(folder)
     learnt_from = [_trained_in(teacher, classes) for teacher in teachers]
     with parallel.one_first():
         train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))

@@ -273,6 +273,23 @@ def test_a_folder_without_weights_was_not_trained(tmp_path: Path, classes: Class
         workshop.trained("cnn", tmp_path, classes)
 
 
+@pytest.mark.parametrize("damage", ["a file in its place", "a damaged record"])
+def test_a_folder_that_could_not_keep_a_run_is_told_before_it_begins(
+    small_data_set: SmallDataSet, classes: Classes, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cnn"
+    if damage == "a damaged record":
+        folder.mkdir()
+        (folder / "history.json").write_text("{")
+    else:
+        folder.touch()
+    monkeypatch.setattr(workshop, "fit", lambda *_, **__: pytest.fail("it began"))
+    with pytest.raises(
+        InputError, match="could not be written" if folder.is_file() else r"history\.json: expected JSON"
+    ):
+        workshop.train_model("cnn", "quick", small_data_set.root, classes, folder, tmp_path / "cache")
+
+
 @pytest.mark.parametrize("name", ["cnn", "alexnet"])
 def test_what_comes_with_the_program_belongs_together(name: str) -> None:
     """Weights, what was measured of them, and the card made of that."""
