@@ -280,8 +280,8 @@ def _published_at(settings: Config, address: str | None) -> Config:
     """The settings with another base_url."""
     if address is None:
         return settings
-    if not config.ADDRESS.fullmatch(address):
-        raise InputError(f"--base-url: expected an address that begins with https:// or http://, got {address!r}")
+    if not config.is_base(address):
+        raise InputError(f"--base-url: expected {config.BASE}, got {address!r}")
     return replace(settings, report=replace(settings.report, base_url=address.rstrip("/")))
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from generator.errors import InputError
 
@@ -32,6 +33,7 @@ DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 LINK = re.compile(r"""(https?://|mailto:)[^\s"<>\\^`{|}]+""")
 # No name and password: a base_url is shown to everybody.
 ADDRESS = re.compile(r"""https?://[^\s/?#@"<>\\^`{|}]+(/[^\s?#"<>\\^`{|}]*)?""")
+BASE = "a folder's address that begins with https:// or http://"
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
 HEADER = re.compile(r"""\s*\[{1,2}\s*([\w\s."'-]+?)\s*\]{1,2}\s*(#.*)?""")
 KEY = re.compile(r"""\s*([\w\s."'-]+?)\s*=""")
@@ -206,18 +208,39 @@ def _report(table: _Table) -> ReportConfig:
         course=table.text("course", default.course),
         institution=table.text("institution", default.institution),
         date=table.date("date"),
-        language=table.matching("language", LANGUAGE, 'a language tag such as "en" or "de-CH"', default.language),
+        language=table.matching(
+            "language", LANGUAGE.fullmatch, 'a language tag such as "en" or "de-CH"', default.language
+        ),
         links=table.each("links", _link, "{title = ..., url = ...}"),
         languages=table.texts("languages"),
         libraries=table.texts("libraries"),
-        base_url=table.matching("base_url", ADDRESS, "an address that begins with https:// or http://").rstrip("/"),
+        base_url=table.matching("base_url", is_base, BASE).rstrip("/"),
     )
+
+
+def is_link(text: str) -> bool:
+    """Whether a browser could follow it: the shape of an address, and a host in it."""
+    return bool(LINK.fullmatch(text)) and (text.startswith("mailto:") or _has_host(text))
+
+
+def is_base(text: str) -> bool:
+    """Whether a site can be below this address: no page is."""
+    page = text.rstrip("/").lower().endswith((".html", ".htm"))
+    return bool(ADDRESS.fullmatch(text)) and _has_host(text) and not page
+
+
+def _has_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0  # a port that is no number raises, too
+    except ValueError:
+        return False
 
 
 def _link(table: _Table) -> Link:
     return Link(
         title=table.text("title", empty=False),
-        url=table.matching("url", LINK, "an address that begins with https://, http:// or mailto:", required=True),
+        url=table.matching("url", is_link, "an address that begins with https://, http:// or mailto:", required=True),
     )
 
 
@@ -262,7 +285,7 @@ def _photo(table: _Table) -> SamplePhoto:
         author=table.text("author"),
         origin=table.text("origin"),
         licence=table.text("licence"),
-        url=table.matching("url", LINK, "an address that begins with https:// or http://"),
+        url=table.matching("url", is_link, "an address that begins with https:// or http://"),
     )
 
 
@@ -335,12 +358,12 @@ class _Table:
         return value
 
     def matching(
-        self, key: str, pattern: re.Pattern[str], expected: str, default: str = "", *, required: bool = False
+        self, key: str, fits: Callable[[str], object], expected: str, default: str = "", *, required: bool = False
     ) -> str:
         """A string of one shape; empty for none where it is neither required nor has a default."""
         value = self.text(key, default)
         optional = not required and not default
-        if not (pattern.fullmatch(value) or (optional and not value)):
+        if not (fits(value) or (optional and not value)):
             self._refuse(key, expected, value)
         return value
 

@@ -202,7 +202,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ),
         (
             "[report]\nbase_url = 'example.org'",
-            '[report] base_url: expected an address that begins with https:// or http://, got "example.org"',
+            '[report] base_url: expected a folder\'s address that begins with https:// or http://, got "example.org"',
         ),
         ("[data]\nroot = ''", '[data] root: expected a string that is not empty, got ""'),
         ("[data]\nroot = true", "[data] root: expected a string, got true"),
@@ -258,11 +258,30 @@ def test_an_address_cannot_break_out_of_where_it_is_written(tmp_path: Path, url:
     assert "[report.links 1] url: expected an address" in refusal(
         tmp_path, f"[report]\nlinks = [{{title = 'x', url = '{url}'}}]"
     )
-    assert "[report] base_url: expected an address" in refusal(tmp_path, f"[report]\nbase_url = '{url}'")
+    assert "[report] base_url: expected a folder's address" in refusal(tmp_path, f"[report]\nbase_url = '{url}'")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[x", "https://[bad]/", "https:///x", "https://:80", "https://a:b", "https://a:99999"]
+)
+def test_an_address_that_no_browser_can_read_is_refused(tmp_path: Path, url: str) -> None:
+    for text in (f"base_url = '{url}'", f"links = [{{title = 'x', url = '{url}'}}]"):
+        assert re.search(r"url: expected (an|a folder's) address", refusal(tmp_path, f"[report]\n{text}"))
+    assert "url: expected an address" in refusal(tmp_path, f"[[samples.photos]]\nfile = 'report.toml'\nurl = '{url}'")
+
+
+def test_a_site_is_below_a_folder_and_not_below_a_page(tmp_path: Path) -> None:
+    for url in ("https://example.org/index.html", "https://example.org/a.HTM/"):
+        said = refusal(tmp_path, f"[report]\nbase_url = '{url}'")
+        assert said.startswith(
+            f'[report] base_url: expected a folder\'s address that begins with https:// or http://, got "{url}"'
+        )
+    for url in ("https://[::1]:8000/html", "http://localhost", "https://xn--bcher-kva.example/a.html.d"):
+        assert load(written(tmp_path, f"[report]\nbase_url = '{url}/'")).report.base_url == url
 
 
 def test_no_password_is_published(tmp_path: Path) -> None:
-    assert "expected an address" in refusal(tmp_path, "[report]\nbase_url = 'https://me:secret@example.org/x'")
+    assert "expected a folder's address" in refusal(tmp_path, "[report]\nbase_url = 'https://me:secret@example.org/x'")
     assert load(written(tmp_path, "[report]\nbase_url = 'https://example.org/@me'")).report.base_url.endswith("/@me")
 
 

@@ -106,5 +106,5 @@ def test_a_broken_site_does_not_replace_a_sound_one(project: Path, capsys: pytes
     assert main([*words, "--strict", "--base-url", "https://example.org/cnn/"]) == 1
     assert main([*words, "--base-url", "example.org"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "error: --base-url: expected an address that begins with https:// or http://, got 'example.org'"
+        "error: --base-url: expected a folder's address that begins with https:// or http://, got 'example.org'"
     )
