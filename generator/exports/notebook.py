@@ -120,7 +120,7 @@ def cells(site: Published, summary: Summary, report: str | None) -> tuple[Cell, 
         Cell(_opening(summary)),
         Cell("## The networks"),
         Cell(
-            code=SETUP.format(report=f"Path({json.dumps(report)})" if report else ""),
+            code=SETUP.format(report=f"Path({report!r})" if report else ""),
             printed="".join(map(_size, results["networks"].values())),
         ),
         Cell("## How often they are right\n\nAs it was measured when they were trained, with 95 % intervals."),
