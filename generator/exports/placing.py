@@ -76,10 +76,12 @@ def place(
         owner: the report; the export of another one by this name is not replaced.
         force: write over files that are not ours, too, over edited ones, and over those of another report.
     Raises:
-        InputError: a file that is not ours, or belongs to another report, would be overwritten, a path leads out of
-            `folder`, or it cannot be written; nothing was written then, unless the disk failed in the middle, which the
-            next run mends.
+        InputError: a file that is not ours, belongs to another report or is the record would be overwritten, a path
+            leads out of `folder`, or it cannot be written; nothing was written then, unless the disk failed in the
+            middle, which the next run mends.
     """
+    if any(path.casefold() == RECORD for path in files):  # some file systems hold A and a to be the same
+        raise InputError(f"{folder / RECORD}: expected another name, this file lists what was exported; choose one")
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()

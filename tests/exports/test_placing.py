@@ -67,6 +67,17 @@ def test_a_file_of_the_users_is_not_overwritten_and_nothing_is_written(tmp_path:
     assert content(tmp_path) == FILES
 
 
+@pytest.mark.parametrize("name", [RECORD, RECORD.upper()])
+@pytest.mark.parametrize("force", [False, True])
+def test_the_record_is_no_place_for_an_export(tmp_path: Path, name: str, force: bool) -> None:
+    with pytest.raises(InputError) as caught:
+        place({name: b"a"}, tmp_path / "to", "fragment a", force=force)
+    assert str(caught.value) == (
+        f"{tmp_path / 'to' / RECORD}: expected another name, this file lists what was exported; choose one"
+    )
+    assert not (tmp_path / "to").exists()
+
+
 def test_an_equal_file_is_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_bytes(b"a")
     place({"a.html": b"a"}, tmp_path, "fragment a")
