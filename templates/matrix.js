@@ -20,14 +20,29 @@
       return link ? [link, names[row] + " called " + names[column]] : [null, ""];
     }
 
+    // A finger covers several cells: its first tap says which one it met, and the second, or one on the words, follows.
+    let finger = false;
+    let met = null;
+
+    chart.addEventListener("pointerdown", function (event) {
+      finger = event.pointerType === "touch";
+    });
     chart.addEventListener("pointermove", function (event) {
       const [link, said] = under(event);
       chart.style.cursor = link ? "pointer" : "";
-      if (said !== tip.textContent) tip.textContent = said;
+      if (event.pointerType !== "touch" && said !== tip.textContent) tip.textContent = said;
     });
     chart.addEventListener("click", function (event) {
-      const [link] = under(event);
-      if (link) link.click();
+      const [link, said] = under(event);
+      if (link && (!finger || link === met)) {
+        link.click();
+        return;
+      }
+      met = link;
+      const words = document.createElement(link ? "a" : "span");
+      if (link) words.href = link.href;
+      words.textContent = said;
+      tip.replaceChildren(words);
     });
 
     const tip = document.createElement("p");

@@ -390,6 +390,40 @@ def test_a_cell_of_the_confusion_matrix_leads_to_its_images(chrome: devtools.Bro
     page.close()
 
 
+def test_a_finger_learns_which_cell_it_met_before_it_follows_it(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "evaluation.html").as_uri(), width=390)
+    page.browser.call("Emulation.setTouchEmulationEnabled", page.session, enabled=True)
+    page.evaluate("""(function () {
+        const holder = document.querySelector("[data-mistakes]"), chart = holder.querySelector("svg.chart");
+        const names = [...holder.querySelectorAll("thead th")].slice(1).map((head) => head.textContent.trim());
+        chart.scrollIntoView({ block: "center", behavior: "instant" });
+        window.cell = function (row, column) {
+            const at = new DOMPoint(names.indexOf(column) + 0.5, names.indexOf(row) + 0.5);
+            const { x, y } = at.matrixTransform(chart.querySelector("path").getScreenCTM());
+            return [x, y];
+        };
+    })()""")
+
+    def tap(row: str, column: str) -> None:
+        x, y = page.evaluate(f"cell('{row}', '{column}')")
+        for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
+            page.browser.call("Input.dispatchTouchEvent", page.session, type=kind, touchPoints=points)
+        time.sleep(0.5)  # until the browser knows that it was no double tap
+
+    tip = "document.querySelector('[data-mistakes] .tip').innerText"
+    tap("lion", "bee")
+    assert page.evaluate(tip) == "lion called bee"
+    assert page.evaluate("document.querySelector('.tip a').href").endswith("evaluation-cnn-mistakes.html#lion-bee")
+    tap("bee", "bee")  # right answers lead nowhere
+    assert page.evaluate(tip) == ""
+    tap("lion", "bee")
+    assert page.evaluate("location.pathname").endswith("evaluation.html")
+    tap("lion", "bee")
+    time.sleep(0.5)  # the page is left, and nothing could be waited for in it
+    assert page.evaluate("location.href").endswith("evaluation-cnn-mistakes.html#lion-bee")
+    page.close()
+
+
 def test_an_address_leads_to_its_figure(chrome: devtools.Browser, site: Path) -> None:
     page = devtools.open_page(chrome, (site / "feature-maps-slice.html").as_uri() + "#cnn-maps-slice-features-conv2")
     top = page.evaluate("document.querySelector(':target').getBoundingClientRect().top")
