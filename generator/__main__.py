@@ -261,9 +261,7 @@ def _deploy(options: argparse.Namespace) -> None:
     state = (
         f"{done.files} files are commit {done.commit}" if done.new else f"commit {done.commit} holds this site already"
     )
-    onward = (
-        f"pushed to {options.remote}" if done.pushed else f"publish it with: git push {options.remote} {done.branch}"
-    )
+    onward = f"pushed to {options.remote}" if done.pushed else f"publish it with: {done.onward}"
     print(f"branch {done.branch}: {state}; {onward}")
 
 

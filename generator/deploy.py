@@ -39,6 +39,7 @@ class Deployed:
     commit: str  # its first digits
     new: bool  # False: the branch held this very site already
     pushed: bool
+    onward: str = ""  # the commands that publish it
     note: str = ""  # where the site says that it is published and where it will be differ
 
 
@@ -83,8 +84,10 @@ def deploy(
         tip = before
     if push:
         git.push(remote, branch)
-    note = _note(check.address(files), _published_at(git.url(remote), domain))
-    return Deployed(branch, len(files), tip[:10], new, push, note)
+    url = git.url(remote)
+    note = _note(check.address(files), _published_at(url, domain))
+    onward = ("" if url else f"git remote add {remote} ADDRESS && ") + f"git push {remote} {branch}"
+    return Deployed(branch, len(files), tip[:10], new, push, onward, note)
 
 
 def _published_at(remote: str, domain: str | None) -> str:
@@ -168,8 +171,16 @@ class _Git:
 
     def check(self, branch: str, remote: str) -> None:
         """That a commit can be made on the branch, and there is a remote if one is named."""
-        if branch.startswith("-") or self._run("check-ref-format", f"refs/heads/{branch}").returncode:
+        named = self._run("check-ref-format", "--branch", branch)
+        if named.returncode or named.stdout.strip() != branch:  # git takes "-" and @{-1} for another branch
             raise InputError(f"--branch: expected the name of a branch, got {branch!r}")
+        there = self.said("for-each-ref", "--format=%(refname)", "refs/heads").splitlines()
+        for other in (reference.removeprefix("refs/heads/") for reference in there):
+            if other.startswith(f"{branch}/") or branch.startswith(f"{other}/"):  # a file and a folder of one name
+                raise InputError(
+                    f"--branch: expected one that can be beside branch {other!r}, git allows no {branch!r} there; "
+                    "choose another"
+                )
         worktrees = self.said("worktree", "list", "--porcelain").splitlines()
         if f"branch refs/heads/{branch}" in worktrees:
             raise InputError(f"--branch: expected one that is not checked out, got {branch!r}; choose another")

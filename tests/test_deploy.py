@@ -91,7 +91,13 @@ def test_the_files_of_the_site_are_the_branch(repository: Path) -> None:
     (repository / "site" / "notes.txt").write_text("mine")
     done = deploy(made, repository)
     assert done == Deployed(
-        "gh-pages", 3, git(repository, "rev-parse", "--short=10", "gh-pages"), True, False, done.note
+        "gh-pages",
+        3,
+        git(repository, "rev-parse", "--short=10", "gh-pages"),
+        True,
+        False,
+        "git push origin gh-pages",
+        done.note,
     )
     assert tree(repository) == set(FILES)
     assert git(repository, "cat-file", "blob", "gh-pages:index.html") == FILES["index.html"].decode()
@@ -308,7 +314,8 @@ def test_without_ghp_import_is_told(repository: Path, monkeypatch: pytest.Monkey
 
 def test_without_the_remote_is_told_only_where_it_is_needed(repository: Path) -> None:
     git(repository, "remote", "remove", "origin")
-    deploy(site(repository), repository)
+    done = deploy(site(repository), repository)
+    assert done.onward == "git remote add origin ADDRESS && git push origin gh-pages"
     before = git(repository, "rev-parse", "gh-pages")
     with pytest.raises(InputError) as caught:
         deploy(site(repository, index=linked(b"2")), repository, push=True)
@@ -347,10 +354,25 @@ def test_the_branch_that_is_checked_out_is_refused(repository: Path) -> None:
         deploy(site(repository), repository, "main", force=True)
 
 
-@pytest.mark.parametrize("branch", ["", "-f", "a b", "a..b", "refs/", "a~1", "ü:b", "@{x}"])
+@pytest.mark.parametrize("branch", ["", "-f", "a b", "a..b", "refs/", "a~1", "ü:b", "@{x}", "@{-1}", "-", "HEAD"])
 def test_a_name_that_is_no_branch_is_told(repository: Path, branch: str) -> None:
+    git(repository, "checkout", "--quiet", "-b", "second")  # so that @{-1} is main
     with pytest.raises(InputError, match="--branch: expected the name of a branch"):
         deploy(site(repository), repository, branch)
+
+
+@pytest.mark.parametrize(("there", "wanted"), [("gh-pages", "gh-pages/x"), ("gh-pages/x", "gh-pages")])
+def test_branches_that_git_cannot_have_side_by_side_are_told(
+    repository: Path, there: str, wanted: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    deploy(site(repository), repository, there)
+    with pytest.raises(InputError) as caught:
+        deploy(site(repository), repository, wanted)
+    assert str(caught.value) == (
+        f"--branch: expected one that can be beside branch {there!r}, git allows no {wanted!r} there; choose another"
+    )
+    assert capfd.readouterr() == ("", "")  # not a word of git's own
+    deploy(site(repository), repository, f"{there}-x")
 
 
 @pytest.mark.parametrize("key", ["user.name", "user.email"])
