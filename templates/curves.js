@@ -26,6 +26,7 @@
     }
 
     function step(event) {
+      if (event.altKey || event.ctrlKey || event.metaKey) return; // Alt and an arrow go back, for example
       const wanted = { ArrowLeft: (at ?? last + 1) - 1, ArrowRight: (at ?? first - 1) + 1, Home: first, End: last }[event.key];
       if (wanted === undefined) return;
       event.preventDefault();

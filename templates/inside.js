@@ -44,15 +44,16 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
 
   function step(event, place, across) {
     const by = ARROWS[event.key];
-    if (!by) return;
+    if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const [, c, y, x] = Number(of("which").value) === place ? unit() : [0, 0, 0, 0];
     if (event.shiftKey) address(place, c + by[0] + across * by[1], y, x);
     else address(place, c, y + by[1], x + by[0]);
     changed();
-    tell(); // a picture's name stays the same, so that a screen reader would be silent
+    tell();
   }
 
+  // In words, where nothing that has the focus changes its own, so that a screen reader would be silent.
   function tell() {
     if (!model.pixels) return;
     const [place, c, y, x] = unit();
@@ -96,7 +97,6 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
       note.textContent = "The brightest pixel is " + number(most) + ".";
       await turn();
     }
-    if (!chosen) brightest();
     showUnit();
   }
 
@@ -110,6 +110,7 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   // The sum behind one pixel of a feature map, once the network has run.
   function showUnit() {
     if (!model.pixels) return;
+    if (!chosen) brightest();
     const [place] = unit();
     const { shape, output } = model.layers[place];
     const [c, y, x] = ["channel", "row", "column"].map(function (id, axis) {
@@ -191,6 +192,6 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   of("stages").replaceChildren(...mosaics.map(({ figure }) => figure));
   of("which").replaceChildren(...model.stages.map(([place, title]) => element("option", { value: place }, title)));
   for (const id of ["which", "channel", "row", "column"])
-    of(id).addEventListener("input", changed);
+    of(id).addEventListener("input", () => (changed(), tell()));
   return { show, showUnit, choose, unit: () => chosen && named() };
 }

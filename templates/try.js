@@ -41,7 +41,7 @@
 
   function number(value, digits) {
     const text = Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) < 0.001 && value ? value.toExponential(1) : value.toFixed(digits ?? 2);
-    return text.replace("-", "−");
+    return text.replace(/^-(?=[0.]+$)/, "").replaceAll("-", "−"); // no minus before zero
   }
 
   const parts = (colour) => [(colour >> 16) & 255, (colour >> 8) & 255, colour & 255];
@@ -256,8 +256,13 @@
     const named = samples.find((link) => link.dataset.sample === told.get("photo"));
     if (!model || !(named || (samples.length && !photo))) return;
     const place = model.classes.indexOf(told.get("class"));
+    const k = named && place >= 0 ? place : null;
     inside.choose(named ? told.get("unit") : null);
-    await sample(named ?? samples[0], named && place >= 0 ? place : null);
+    if (!photo || photo.id !== named.dataset.sample) return sample(named ?? samples[0], k);
+    // On the way back from a heading, for example: what is drawn on the photo stays.
+    claim(false);
+    choose(k);
+    inside.showUnit();
   }
 
   function mark(link) {
@@ -336,7 +341,10 @@
   function choose(k, lasting) {
     target = k;
     if (answer) showMap();
-    if (lasting && photo) view();
+    if (!lasting || !photo) return;
+    const words = of("map").textContent;
+    if (answer && words !== status.textContent) say(words); // a click comes after a focus
+    view();
   }
 
   const tool = () => document.querySelector("[name=tool]:checked").value;
@@ -380,8 +388,9 @@
   }
 
   function history() {
-    of("undo").disabled = !strokes.length;
-    of("clear").disabled = !strokes.length && !cursor;
+    // A disabled button would lose the keyboard's focus.
+    of("undo").setAttribute("aria-disabled", !strokes.length);
+    of("clear").setAttribute("aria-disabled", !strokes.length && !cursor);
   }
 
   function edit(change) {
@@ -423,8 +432,9 @@
   function move(event) {
     const by = ARROWS[event.key];
     const paints = event.key === " " && tool() !== "patch";
-    if (!photo || (!by && !paints)) return;
+    if (!photo || event.altKey || event.ctrlKey || event.metaKey || (!by && !paints)) return; // those are the browser's
     event.preventDefault();
+    if (paints && event.repeat) return; // a key that is held paints once
     edit(function () {
       const { x, y } = (cursor ??= { x: model.size / 2, y: model.size / 2 });
       if (paints) return remember(), brush(cursor, cursor);
@@ -512,7 +522,7 @@
   of("size").addEventListener("input", () => edit(() => 0));
   for (const choice of document.getElementsByName("tool")) choice.addEventListener("change", () => edit(() => 0));
   of("undo").addEventListener("click", undo);
-  of("clear").addEventListener("click", () => edit(() => (ink.some(Boolean) && remember(), ink.fill(0), (cursor = null))));
+  of("clear").addEventListener("click", () => (strokes.length || cursor) && edit(() => (ink.some(Boolean) && remember(), ink.fill(0), (cursor = null))));
   stage.addEventListener("pointerdown", press);
   stage.addEventListener("pointermove", drag);
   for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (held = false));

@@ -359,6 +359,9 @@ def test_curves_tell_their_values_to_the_arrow_keys(chrome: devtools.Browser, si
     ):
         page.press(key)
         assert page.evaluate(tip) == told
+    back = "new KeyboardEvent('keydown', { key: 'ArrowLeft', altKey: true, cancelable: true })"
+    assert page.evaluate(f"document.querySelector('svg[data-plot]').dispatchEvent({back})") is True  # the browser's own
+    assert page.evaluate(tip) == "epoch 4"
     page.press("Tab")
     assert page.evaluate(tip) == ""
     page.close()

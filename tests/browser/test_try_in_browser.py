@@ -545,7 +545,7 @@ def test_drawing_erasing_and_undoing_change_the_answer(tab: devtools.Tab) -> Non
     before = tab.evaluate("document.getElementById('answers').innerText")
     tab.evaluate("document.getElementById('stage').scrollIntoView()")
     tool(tab, "draw", 4)
-    assert tab.evaluate("document.getElementById('undo').disabled") is True
+    assert tab.evaluate("document.getElementById('undo').getAttribute('aria-disabled')") == "true"
     pointer(tab, "mousePressed", 0.25, 0.5)
     pointer(tab, "mouseMoved", 0.75, 0.5)
     until(tab, f"document.getElementById('answers').innerText !== {json.dumps(before)}")  # while it is dragged
@@ -560,7 +560,7 @@ def test_drawing_erasing_and_undoing_change_the_answer(tab: devtools.Tab) -> Non
     tab.evaluate("document.getElementById('undo').click()")
     assert np.array_equal(seen(tab, INK), drawn)
     tab.evaluate("document.getElementById('undo').click()")
-    assert tab.evaluate("document.getElementById('undo').disabled") is True
+    assert tab.evaluate("document.getElementById('undo').getAttribute('aria-disabled')") == "true"
     until(tab, f"document.getElementById('answers').innerText === {json.dumps(before)}")
 
 
@@ -623,6 +623,44 @@ def test_the_space_bar_paints_before_any_arrow_too(tab: devtools.Tab, arrow: str
     assert columns == [one + bool(arrow) for one in (6, 7, 8, 9)]  # of 16: around the middle
 
 
+def test_a_held_space_bar_paints_and_is_undone_once(tab: devtools.Tab) -> None:
+    """And the focus stays on the button that has nothing left to undo."""
+    tool(tab, "draw", 4)
+    for held in ("false", "true", "true"):
+        pressed = f"new KeyboardEvent('keydown', {{ key: ' ', repeat: {held}, cancelable: true }})"
+        assert tab.evaluate(f"document.getElementById('stage').dispatchEvent({pressed})") is False  # does not scroll
+    assert seen(tab, INK).any()
+    tab.evaluate("undo.focus(); undo.click()")
+    assert not seen(tab, INK).any()
+    assert tab.evaluate("[undo.getAttribute('aria-disabled'), document.activeElement.id]") == ["true", "undo"]
+
+
+@pytest.mark.parametrize("key", ["alt", "ctrl", "meta"])
+def test_arrows_with_the_browsers_own_keys_are_left_to_it(tab: devtools.Tab, key: str) -> None:
+    """Alt and the left arrow go back, for example."""
+    for place in ("#stage", "#stages canvas"):
+        pressed = f"new KeyboardEvent('keydown', {{ key: 'ArrowLeft', {key}Key: true, cancelable: true }})"
+        assert tab.evaluate(f"document.querySelector('{place}').dispatchEvent({pressed})") is True, place
+
+
+def test_the_way_back_from_a_heading_keeps_what_is_drawn(tab: devtools.Tab) -> None:
+    tool(tab, "draw", 4)
+    pressed = "new KeyboardEvent('keydown', { key: ' ', cancelable: true })"
+    tab.evaluate(f"document.getElementById('stage').dispatchEvent({pressed})")
+    tab.evaluate("document.querySelectorAll('#classes button')[1].click()")
+    address = f"#photo=bee&class={synthetic.CLASSES[1]}"
+    until(tab, f"location.hash === '{address}'")
+    tab.evaluate("location.hash = '#inside'")
+    tab.evaluate("document.querySelectorAll('#classes button')[2].dispatchEvent(new PointerEvent('pointerenter'))")
+    tab.evaluate("history.back()")
+    until(tab, f"document.getElementById('map').textContent.startsWith('Map of {synthetic.CLASSES[1]}, ')")
+    assert tab.evaluate("location.hash") == address
+    tab.evaluate("location.hash = '#photo=bee&unit=1.3.2.5'")
+    until(tab, "document.getElementById('column').value === '5'")
+    assert seen(tab, INK).any()
+    assert tab.evaluate("undo.getAttribute('aria-disabled')") == "false"
+
+
 def test_any_class_is_laid_over_the_photo_by_pointer_and_keys(tab: devtools.Tab) -> None:
     words = "document.getElementById('map').textContent"
     top = tab.evaluate(TOP)
@@ -632,6 +670,7 @@ def test_any_class_is_laid_over_the_photo_by_pointer_and_keys(tab: devtools.Tab)
     tab.evaluate(f"document.querySelectorAll('#classes button')[{place}].focus()")
     assert tab.evaluate(words).startswith(f"Map of {other}, ")
     assert tab.evaluate("document.querySelector('#classes [aria-pressed=true]').innerText").startswith(other)
+    assert tab.evaluate(STATUS) == tab.evaluate(words)  # for who does not see it
     tab.evaluate(
         f"document.querySelectorAll('#classes button')[{synthetic.CLASSES.index(top)}]"
         ".dispatchEvent(new PointerEvent('pointerenter'))"
@@ -712,6 +751,8 @@ def test_what_a_unit_sees_ends_at_the_photos_edges(tab: devtools.Tab) -> None:
     unit(tab, 1, 0, 8, 8)
     assert tab.evaluate(words) == "What the unit sees: 3 × 3 pixels of the photo."
     unit(tab, 1, 0, 0, 8)
+    value = tab.evaluate("document.querySelector('#arithmetic p').textContent").rstrip(".").split()[-1]
+    assert tab.evaluate(STATUS) == f"Channel 0, row 0, column 8: {value}."  # the fields tell it, too
     assert tab.evaluate(words) == "What the unit sees: 2 × 3 pixels of the photo; the rest of its 3 × 3 is padding."
 
 
@@ -720,9 +761,9 @@ def test_a_unit_before_any_convolution_has_no_sum(
 ) -> None:
     """The sum of another unit would be a wrong number below its address."""
     report, figures = sites.drawn()
-    one = np.ones(3, np.float32)
+    offsets = np.array([-0.003, -2e-5, 1], np.float32)
     known = synthetic.live()
-    steps = (LiveStep("scale", factors=one, biases=0 * one), *known.steps)
+    steps = (LiveStep("scale", factors=0 * offsets, biases=offsets), *known.steps)
     stages = ((0, "norm"), *((place + 1, name) for place, name in known.stages))
     report = replace(report, live=replace(known, steps=steps, cam=known.cam + 1, stages=stages))
     folder = tmp_path_factory.mktemp("built") / "site"
@@ -736,6 +777,10 @@ def test_a_unit_before_any_convolution_has_no_sum(
     for place, there in ((5, True), (0, False), (2, True)):
         unit(tab, place, 0, 0, 0)
         assert (tab.evaluate(words) != "", tab.evaluate(framed)) == (there, there), place
+    # Nor is there a minus before zero, or a hyphen in its place.
+    for channel, value in enumerate(("0.00", "−2.0e−5")):
+        unit(tab, 0, channel, 0, 0)
+        assert tab.evaluate(STATUS) == f"Channel {channel}, row 0, column 0: {value}."
     assert not tab.problems
     tab.close()
 
@@ -852,6 +897,8 @@ def test_without_scripts_it_shows_a_worked_example(chrome: devtools.Browser, sit
     assert tab.evaluate("[...document.querySelectorAll('#answers tr')].map(row => row.innerText)")[0].startswith("bee")
     assert tab.evaluate("document.querySelectorAll('#stage img').length") == 2
     assert tab.evaluate("getComputedStyle(document.getElementById('undo')).visibility") == "hidden"
+    touch = "getComputedStyle(document.getElementById('stage')).touchAction"
+    assert tab.evaluate(touch) == "auto"  # a finger on the picture moves the page
     tab.close()
 
 
