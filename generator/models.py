@@ -122,10 +122,7 @@ def from_folder(name: str, folder: Path, classes: Classes | None = None) -> Load
     network = construct(said.architecture, len(said.class_names), **shape)
     checkpoints.fill(network, weights, str(folder))
     names = ", ".join(said.class_names[:3])
-    source = (
-        f"Trained from scratch on {len(said.class_names)} classes ({names}, …) with this program; "
-        "its model card is on the page About."
-    )
+    source = f"Trained from scratch on {len(said.class_names)} classes ({names}, …) with this program."
     if classes is not None:  # the report's own spelling of the names
         said = replace(said, class_names=classes.names)
     return Loaded(name, network.eval(), said, model.digest, source, folder=folder, evaluated=folder)

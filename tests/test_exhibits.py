@@ -171,7 +171,7 @@ def test_training_words_come_from_the_epochs() -> None:
     assert "Guessing among 4 classes costs 1.39" in found["cnn-loss-augmented"].caption
     assert "at most 0.004 in epoch 1, 0.001 in the last, 4" in found["cnn-rate-augmented"].alt
     assert "32 pixels from epoch 1 and 64 pixels from epoch 2" in found["cnn-rate-augmented"].caption
-    assert "The 4 epochs took 50 seconds" in found["cnn-rate-augmented"].caption
+    assert "The 4 epochs took 50\u00a0s." in found["cnn-rate-augmented"].caption
     table = found["cnn-curves-augmented"].table
     assert table is not None
     assert table.rows[:2] == ((1, 50.0, 45.0), (2, 75.0, 67.5))
@@ -251,6 +251,15 @@ def test_growth_says_when_the_filters_settle() -> None:
     assert pixels[-1, -1].tolist() == [193, 128, 128, 255]
     assert pixels[0, 0].tolist() == [193, 128, 128, 255]
     assert "−1.95 to 1.95, within which 99\u00a0% of the last weights lie" in figure.caption
+
+
+def test_thousands_of_images_are_written_with_a_comma() -> None:
+    network = synthetic.complete(synthetic.network("cnn", "Net", []))
+    assert network.evaluation is not None
+    many = {name: replace(scores, count=13500) for name, scores in network.evaluation.splits.items()}
+    for figure in exhibits.evaluation(replace(network, evaluation=replace(network.evaluation, splits=many))):
+        assert "on 13,500 " in figure.alt
+        assert "on 13,500 " in figure.caption
 
 
 def test_confusion_words_and_table() -> None:
@@ -768,6 +777,8 @@ def test_words() -> None:
     assert wording.percent(0.7125) == "71.2\u00a0%"
     assert wording.percent(math.nan) == "unknown"
     assert [wording.counted(n, "class", "classes") for n in (0, 1, 2)] == ["no class", "1 class", "2 classes"]
+    assert wording.counted(13500, "image") == "13,500 images"
+    assert [wording.duration(n) for n in (0, 59.6, 3725)] == ["0\u00a0s", "1\u00a0min", "1\u00a0h 2\u00a0min"]
     assert [wording.listed(p) for p in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
     assert wording.sentence("all maps") == "All maps"
     assert wording.slug("Löwe, features.0") == "lowe-features-0"

@@ -241,6 +241,16 @@ def test_weights_that_were_replaced_are_told_where_their_results_stand() -> None
     assert "No guarantee for this head." in found["grad-cam-koala.html"].text
 
 
+def test_the_model_card_is_led_to_from_elsewhere_alone() -> None:
+    made = synthetic.report()
+    found, link = site(made), b'href="about.html#cnn">model card</a>'
+    assert link in found["evaluation.html"]
+    assert link not in found["about.html"]
+    assert "cnn" in pages(found)["about.html"].ids
+    bare = replace(made, networks=tuple(replace(network, card="") for network in made.networks))
+    assert link not in site(bare)["evaluation.html"]
+
+
 def test_every_convolution_has_a_page_and_every_unit_an_address(documents: dict[str, Document]) -> None:
     for address, units in (("cnn-conv1", 4), ("cnn-conv2", 8), ("alexnet-conv1", 4), ("alexnet-conv2", 8)):
         page = documents[f"filters-{address}.html"]
@@ -914,9 +924,6 @@ def test_formats() -> None:
     assert formats.magnitude(9999) == "9,999"
     assert formats.magnitude(2_112_640) == "2.1\u00a0million"
     assert formats.magnitude(57_127_000) == "57\u00a0million"
-    assert formats.duration(0) == "0\u00a0s"
-    assert formats.duration(59.6) == "1\u00a0min"
-    assert formats.duration(3725) == "1\u00a0h 2\u00a0min"
     assert formats.listing(()) == ""
     assert formats.listing(("a",)) == "a"
     assert formats.listing(("a", "b", "c")) == "a, b and c"

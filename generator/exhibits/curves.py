@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from generator.exhibits.frames import charted
 from generator.exhibits.growth import growth
-from generator.exhibits.wording import cell, counted, listed, number, percent, percent_cell, slugs
+from generator.exhibits.wording import cell, counted, duration, listed, number, percent, percent_cell, slugs
 from generator.figures import charts
 from generator.figures.charts import Series
 from generator.records import Epoch, Figure, Network, Run, Table
@@ -117,7 +117,7 @@ def _rate(network: Network, run: Run, address: str) -> Figure:
     seconds = sum(epoch.seconds for epoch in run.epochs)
     caption = (
         f"{network.title}, {run.name}: learning rate of each epoch. {grown} The "
-        f"{counted(len(run.epochs), 'epoch')} took {seconds:.0f} seconds."
+        f"{counted(len(run.epochs), 'epoch')} took {duration(seconds)}."
     )
     rows = tuple((e.epoch, e.learning_rate, e.image_size, cell(e.seconds, 1)) for e in run.epochs)
     table = Table(("epoch", "learning rate", "image size, px", "seconds"), rows)

@@ -56,7 +56,8 @@ def seriation(confusion: Counts) -> NDArray[np.int64]:
 def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[np.int64], cells: bool) -> Figure:
     """One split's matrix; its table has all `cells`, or a row a class with its most frequent mistakes."""
     figure_id = f"{network.id}-confusion-{split}"
-    scores, images = found.splits[split], SPLITS.get(split, split)
+    scores = found.splits[split]
+    images = _images(scores)
     totals = np.maximum(scores.confusion.sum(axis=1, keepdims=True), 1)
     shares = scores.confusion[np.ix_(order, order)] / totals[order]
     names = [found.class_names[index] for index in order]
@@ -66,11 +67,11 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
     ]
     finding = f"most often {listed(strongest)}" if strongest else "nothing is confused"
     alt = (
-        f"Confusion matrix of {network.title} on {scores.count} {images}, in percent of the true class: "
+        f"Confusion matrix of {network.title} on {images}, in percent of the true class: "
         f"{percent(scores.top1)} right; {finding}."
     )
     caption = (
-        f"{network.title} on {scores.count} {images}: rows are the true classes, columns the answers, in percent of "
+        f"{network.title} on {images}: rows are the true classes, columns the answers, in percent of "
         f"the true class. Blue: right, vermilion: wrong, shaded by the square root of the share so that rare mistakes "
         f"are seen; empty: never. Classes that are confused stand together. {sentence(finding)}."
     )
@@ -100,16 +101,16 @@ def _reliability(network: Network, scores: SplitScores, temperature: float) -> F
         Bins("as trained", before.confidence, before.accuracy, before.counts),
         Bins("after temperature scaling", after.confidence, after.accuracy, after.counts),
     ]
-    images = SPLITS.get(scores.split, scores.split)
+    images = _images(scores)
     gap = float(np.nansum((before.confidence - before.accuracy) * before.counts) / max(1, before.counts.sum()))
     tendency = "more sure than right" if gap > 0 else "less sure than right"
     alt = (
-        f"Reliability diagram of {network.title} on {scores.count} {images}: expected calibration error "
+        f"Reliability diagram of {network.title} on {images}: expected calibration error "
         f"{percent(before.error)} as trained, {percent(after.error)} after temperature scaling; on average the network "
         f"is {abs(gap) * 100:.1f} points {tendency}."
     )
     caption = (
-        f"{network.title} on {scores.count} {images}: how often answers of a given confidence are right. On the dotted "
+        f"{network.title} on {images}: how often answers of a given confidence are right. On the dotted "
         f"diagonal confidence keeps its promise; below it the network is too sure. Circles: as trained, expected "
         f"calibration error {percent(before.error)}; diamonds: logits divided by {number(temperature)}, "
         f"{percent(after.error)}. Bars: images in each bin, as trained."
@@ -128,15 +129,15 @@ def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figu
     figure_id = f"{network.id}-per-class"
     order = np.argsort(-np.nan_to_num(scores.f1, nan=-1.0), kind="stable")
     names = [found.class_names[index] for index in order]
-    images = SPLITS.get(scores.split, scores.split)
+    images = _images(scores)
     never = [found.class_names[index] for index in np.flatnonzero(np.isnan(scores.precision))]
     alt = (
         f"Dot plot of {network.title}'s recall and precision for {counted(len(names), 'class', 'classes')} on "
-        f"{scores.count} {images}: {_extremes(found.class_names, scores.recall, 'recall')}; "
+        f"{images}: {_extremes(found.class_names, scores.recall, 'recall')}; "
         f"{_extremes(found.class_names, scores.precision, 'precision')}."
     )
     caption = (
-        f"{network.title} on {scores.count} {images}, classes by F1, best first. Filled circle: recall, the share of a "
+        f"{network.title} on {images}, classes by F1, best first. Filled circle: recall, the share of a "
         "class's images that are found; diamond: precision, the share of answers with that name that are right. A "
         "circle left of its diamond: overlooked more often than wrongly called."
         + (f" Never answered, so without a precision: {listed(never)}." if never else "")
@@ -156,6 +157,10 @@ def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figu
     values = [("recall", scores.recall[order]), ("precision", scores.precision[order])]
     chart = charts.dot_plot(figure_id, alt, names, values)
     return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _images(scores: SplitScores) -> str:
+    return f"{scores.count:,} {SPLITS.get(scores.split, scores.split)}"
 
 
 def _extremes(names: Sequence[str], values: Floats, what: str) -> str:

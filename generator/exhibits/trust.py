@@ -94,13 +94,13 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
     )
     layer = f" (class activation maps: of {layer_title(network, found.layer)})" if found.layer else ""
     few = [
-        f"{row.method} {row.count} (the centre point hits {percent(row.pointing.baselines['centre'].mean)} of theirs)"
+        f"{row.method} {row.count:,} (the centre point hits {percent(row.pointing.baselines['centre'].mean)} of theirs)"
         for row in _rows(found, False)
         if row.count < found.count
     ]
     caption = (
-        f"{network.title} on {images}, {found.correct} of which it names correctly: how often the brightest point of a "
-        f"heat map lies in the object’s box{layer}. Thick bars: the map of the true class; thin bars below them: the "
+        f"{network.title} on {images}, {found.correct:,} of which it names correctly: how often the brightest point of "
+        f"a heat map lies in the object’s box{layer}. Thick bars: the map of the true class; thin bars below them: the "
         "map of a wrong class drawn at random; grey: the centre of the image, and a map that is the same everywhere, "
         "which hits by chance. Whiskers: 95 % bootstrap intervals; dotted: the centre point on all images. What to "
         "notice: a bar that ends left of the dotted line is worse than not looking at the photo at all."
@@ -363,8 +363,8 @@ def _perturbation(found: Faithfulness) -> str:
         )
         parts.append(
             f"With pixels {what} in the order of {first.method}, the true class has a probability of "
-            f"{percent(values.value.mean)} on average over {first.count} images and the whole way, {beside}; {better} "
-            f"is better, so the map is {judged}."
+            f"{percent(values.value.mean)} on average over {first.count:,} images and the whole way, {beside}; "
+            f"{better} is better, so the map is {judged}."
         )
     return " ".join(parts)
 
@@ -385,7 +385,7 @@ def _loss(found: Faithfulness) -> str:
     kept: list[str] = []
     for each in found.randomisation:
         end = each.spearman[-1].mean
-        constant = f"; {each.silent[-1]} of {each.count} maps became constant" if each.silent[-1] else ""
+        constant = f"; {each.silent[-1]} of {each.count:,} maps became constant" if each.silent[-1] else ""
         told = f"{each.method} ({_signed(end)}{constant})"
         (gone if abs(end) <= UNLIKE else part if abs(end) <= ALIKE else kept).append(told)
     starts = [f"{_signed(each.spearman[0].mean)} for {each.method}" for each in found.randomisation]
@@ -461,7 +461,7 @@ def _rows(found: Faithfulness, small: bool) -> list[Localisation]:
 
 
 def _images(found: Faithfulness, count: int | None = None) -> str:
-    return f"{count or found.count} {SPLITS.get(found.split, f'images of {found.split}')}"
+    return f"{count or found.count:,} {SPLITS.get(found.split, f'images of {found.split}')}"
 
 
 def _boxes(small: bool) -> str:

@@ -40,8 +40,18 @@ def percent_cell(share: float | None) -> float | str:
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """1 -> "1 filter", 3 -> "3 filters", 0 -> "no filter"."""
-    return f"{count or 'no'} {one if count in (0, 1) else many or one + 's'}"
+    """1 -> "1 filter", 1500 -> "1,500 filters", 0 -> "no filter"."""
+    return f"{format(count, ',') if count else 'no'} {one if count in (0, 1) else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """3725 -> "1 h 2 min"; the two largest units."""
+    whole = round(seconds)
+    minutes, left = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (left, "s"))
+    shown = [f"{value}\u00a0{unit}" for value, unit in parts if value][:2]
+    return " ".join(shown) or "0\u00a0s"
 
 
 def listed(parts: Sequence[str]) -> str:

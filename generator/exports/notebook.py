@@ -55,7 +55,7 @@ for name, loaded in networks.items():
     evaluation = workshop.measured(loaded)
     for split, scores in evaluation.splits.items() if evaluation else ():
         low, high = scores.top1_interval
-        print(f"{loaded.title}, {split}: {scores.top1:.1%} of {scores.count} images ({low:.1%} to {high:.1%})")"""
+        print(f"{loaded.title}, {split}: {scores.top1:.1%} of {scores.count:,} images ({low:.1%} to {high:.1%})")"""
 AGAIN = """\
 if root is None:
     print("The data set is not here: set TINY_IMAGENET to its folder to measure again.")
@@ -239,7 +239,7 @@ def _size(network: Mapping[str, Any]) -> str:
 def _scores(network: Mapping[str, Any]) -> str:
     splits = (network.get("evaluation") or {}).get("splits", {})
     return "".join(
-        f"{network['title']}, {split}: {scores['top1']:.1%} of {scores['count']} images "
+        f"{network['title']}, {split}: {scores['top1']:.1%} of {scores['count']:,} images "
         f"({scores['top1_interval'][0]:.1%} to {scores['top1_interval'][1]:.1%})\n"
         for split, scores in splits.items()
     )

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from generator.exhibits import slug, slugs
+from generator.exhibits.wording import duration
 
 ABSENT = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -51,16 +52,6 @@ def magnitude(value: float) -> str:
             scaled = value / size
             return f"{scaled:.0f}{NO_BREAK}{word}" if scaled >= 20 else f"{scaled:.1f}{NO_BREAK}{word}"
     return number(value)
-
-
-def duration(seconds: float) -> str:
-    """3725 -> "1 h 2 min"; the two largest units."""
-    whole = round(seconds)
-    minutes, left = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "min"), (left, "s"))
-    shown = [f"{value}{NO_BREAK}{unit}" for value, unit in parts if value][:2]
-    return " ".join(shown) or f"0{NO_BREAK}s"
 
 
 def listing(items: Sequence[str], last: str = "and") -> str:
