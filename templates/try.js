@@ -302,7 +302,11 @@
       }
       picture.close();
     } catch (problem) {
-      if (current()) decline(problem.message);
+      if (!current()) return;
+      decline(problem.message);
+      if (photo) return;
+      await restore(); // in place of the visitor's first, and its sentence stays
+      if (photo && !reading) say(problem.message);
     }
   }
 

@@ -418,6 +418,20 @@ def test_what_is_chosen_while_the_network_loads_is_shown(chrome: devtools.Browse
     tab.close()
 
 
+def test_where_the_first_choice_is_no_photo_a_sample_is_shown(chrome: devtools.Browser, host: str) -> None:
+    tab = held_back(chrome, host)
+    tab.evaluate(
+        "{ const data = new DataTransfer(); data.items.add(new File([], 'bad.png', { type: 'image/png' }));"
+        "document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data })); release(); }"
+    )
+    until(tab, "document.querySelector('#answers button')")
+    tab.evaluate("new Promise(done => setTimeout(done, 900))")  # an answer is said after 0.4 seconds
+    assert tab.evaluate("document.getElementById('shown').textContent") == "Bee"
+    assert tab.evaluate(STATUS) == "bad.png is empty: it has 0 bytes."
+    assert not tab.problems
+    tab.close()
+
+
 def held_back(chrome: devtools.Browser, host: str) -> devtools.Tab:
     """The page before its network: the engine's script is added only by `release()`."""
     tab = devtools.open_page(chrome, "about:blank")
