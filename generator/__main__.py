@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generator import __version__, check, config, inputs, published, terminal, tiny_imagenet, writer
+from generator.check.documents import is_page
 from generator.classes import Classes, resolve_classes
 from generator.config import Config
 from generator.errors import InputError
@@ -214,7 +215,7 @@ def _check(options: argparse.Namespace) -> None:
     copied = (folder / check.START).is_file() and not published.is_marked(folder)
     site = published.unmarked(folder) if copied else published.read(folder)
     found = (*check.of_folder(site.missing, site.changed, site.foreign), *check.check(site.files))
-    pages = sum(path.endswith(".html") for path in site.files)
+    pages = sum(map(is_page, site.files))
     size = sum(map(len, site.files.values()))
     if options.json:
         whole = {"site": str(folder), "pages": pages, "files": len(site.files), "bytes": size}

@@ -126,6 +126,17 @@ def test_a_sound_site_has_no_faults() -> None:
         ('<button aria-controls="gone">x</button>', 'aria-controls="gone" names no part of the page'),
         ('<div role="img"></div>', "<div> has no label and no title"),
         ('<iframe src="a.html"></iframe>', "<iframe> has no label and no title"),
+        ('<iframe title="x" srcdoc="<img src=gone.webp alt=x>"></iframe>', "gone.webp leads nowhere"),
+        (
+            """<iframe title="x" srcdoc="<script>fetch('https://example.org/data')</script>"></iframe>""",
+            "a script names https://example.org/data",
+        ),
+        ('<iframe title="x" srcdoc="<img src=assets/p.webp>"></iframe>', "<img> assets/p.webp has no alternative text"),
+        ('<table background="gone.webp"></table>', "gone.webp leads nowhere"),
+        ('<td background="https://example.org/p.png">', "https://example.org/p.png is fetched from another host"),
+        ('<a href="a.html" ping="https://example.org/p">b</a>', "https://example.org/p is fetched from another host"),
+        ("<script>fetch('/data.json')</script>", "a script names /data.json, which begins at the host's root"),
+        ("<script>fetch(`assets/gone.json?v=1`)</script>", "a script names assets/gone.json?v=1, which is not there"),
     ],
 )
 def test_a_fault_is_found_at_its_page(html: str, what: str) -> None:
@@ -151,10 +162,25 @@ def test_a_fault_is_found_at_its_page(html: str, what: str) -> None:
         '<img src="assets/p.webp" srcset="data:image/gif;base64,R0lGOD 1x,assets/q.webp 2x" alt="x">',
         '<img src="assets/p.webp" alt="x" usemap="#map"><map name="map"></map>',
         '<div role="img" aria-label="a chart"></div><iframe src="a.html" title="a"></iframe>',
+        """<iframe title="x" srcdoc="<b id='part'>b</b><a href='#part'>c</a><a href='a.html'>d</a>"></iframe>""",
+        "<script>const name = 'map.png', type = 'image/svg+xml', file = `assets/${name}`</script>",
+        "<script>fetch('./assets/heat.webp'); fetch('assets/q.webp#x')</script>",
     ],
 )
 def test_what_is_right_is_not_a_fault(html: str) -> None:
     assert found(with_(html)) == []
+
+
+@pytest.mark.parametrize("name", ["b.htm", "b.HTML", "b.Htm"])
+def test_a_page_is_known_by_any_ending_that_hosts_know(name: str) -> None:
+    files = with_(f'<a href="{name}#part">b</a>')
+    files[name] = f'{HEAD}<b id="part"></b><a href="gone.html">b</a><a href="#gone">c</a>'.encode()
+    assert found(files) == [
+        f"{name}: gone.html leads nowhere",
+        f"{name}: #gone leads to a part that {name} does not have",
+    ]
+    files[name] = HEAD.encode() + b"a" * check.FIRST_LOAD
+    assert any(line.startswith(f"{name}: ") and "on the first load" in line for line in found(files))
 
 
 def test_addresses_are_relative_to_their_own_file() -> None:

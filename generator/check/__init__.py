@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from generator.check.documents import Document, Kind, Reference, is_parsed, parsed, short
+from generator.check.documents import FILE, Document, Kind, Reference, ending, is_page, is_parsed, parsed, short
 from generator.errors import InputError
 
 KIB = 1024
@@ -140,9 +140,20 @@ class _Site:
                 )
         if document.base:
             yield Finding(path, "<base> moves every address", "leave it out and write addresses relative to the page")
-        for text in SCRIPT_TEXT.findall(document.script):
-            if re.match(r"(https?|wss?):|//\w", text[1]) and not text[1].startswith(NAMESPACES):
-                yield Finding(path, f"a script names {short(text[1])}", "leave the request to another host out")
+        for _, text in SCRIPT_TEXT.findall(document.script):
+            if re.match(r"(https?|wss?):|//\w", text):
+                if not text.startswith(NAMESPACES):
+                    yield Finding(path, f"a script names {short(text)}", "leave the request to another host out")
+            elif "/" in text and FILE.fullmatch(text):  # a name alone may be that of a download
+                yield from self._of_script(path, text)
+
+    def _of_script(self, path: str, text: str) -> Iterator[Finding]:
+        """The address of a file in a script, which the browser takes as relative to the page."""
+        what = f"a script names {short(text)}"
+        if text.startswith("/"):
+            yield Finding(path, f"{what}, which begins at the host's root", "write it relative to the page")
+        elif not self._hinted(path, [text]):
+            yield Finding(path, f"{what}, which is not there", "mend the address or leave it out")
 
     def _resolved(self, page: str, reference: Reference) -> Finding | str | None:
         """The file that an address leads to, what is wrong with it, or None where it leads out of the site rightly."""
@@ -210,11 +221,12 @@ class _Site:
         folder = posixpath.dirname(page)
         tokens = {token for hint in hints for token in TOKEN.findall(hint)}
         whole = {unquote(urlsplit(token).path) for token in tokens if "://" not in token}
-        return {path for token in whole for path in (token, posixpath.join(folder, token)) if path in self.files}
+        known = {posixpath.normpath(path) for token in whole for path in (token, posixpath.join(folder, token))}
+        return known & set(self.files)
 
     def _sizes(self) -> Iterator[Finding]:
         for path, document in self.documents.items():
-            if path.endswith(".html"):
+            if is_page(path):
                 yield from self._sizes_of(path, document)
         size = sum(map(len, self.files.values()))
         if size > WHOLE:
@@ -255,7 +267,7 @@ class _Site:
             key = reference.group if reference.group >= 0 and source == page else path
             if key not in groups or groups[key][2] < size:
                 groups[key] = (path, reference.kind, size)
-            if path.endswith(".css"):
+            if ending(path) == ".css":
                 wanted += [(path, inner) for inner in self.documents[path].references]
         return {path: (kind, size) for path, kind, size in groups.values()}
 

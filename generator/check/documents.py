@@ -36,6 +36,7 @@ FETCHED = {
     **dict.fromkeys(("feimage", "image", "use"), DRAWN),
     "object": ("data",),
     "video": ("src", "poster"),
+    **dict.fromkeys(("body", "table", "thead", "tbody", "tfoot", "tr", "td", "th"), ("background",)),
 }
 PICTURES = ("feimage", "image", "img", "source", "use")
 # Attributes that name parts of their own page by id (HTML, "for" and so on; WAI-ARIA 1.2, 6.2.4).
@@ -94,20 +95,30 @@ class Document:
 
 def is_parsed(path: str) -> bool:
     """Whether a file can lead to others."""
-    return path.endswith((".html", ".svg", ".css", ".js", ".xml"))
+    return is_page(path) or ending(path) in (".svg", ".css", ".js", ".xml")
+
+
+def is_page(path: str) -> bool:
+    """Whether hosts serve a file as a page."""
+    return ending(path) in (".html", ".htm")
+
+
+def ending(path: str) -> str:
+    """Hosts tell what a file is by its ending, in letters of either case."""
+    return posixpath.splitext(path)[1].lower()
 
 
 def parsed(path: str, content: bytes) -> Document:
     """The file, as far as it can be read: browsers read everything."""
     wide = content.startswith(codecs.BOM_UTF16_LE)
     text = content.decode("utf-16" if wide else "utf-8", errors="replace")
-    if path.endswith(".css"):
+    if ending(path) == ".css":
         return Document(references=list(_of_css(text)))
-    if path.endswith(".js"):
+    if ending(path) == ".js":
         return Document(hints=[text], script=text)
-    if path.endswith(".xml"):
+    if ending(path) == ".xml":
         return Document(references=[Reference(loc, "page") for loc in re.findall(r"<loc>([^<]*)</loc>", text)])
-    parser = _Parser(is_page=path.endswith(".html"))
+    parser = _Parser(is_page=is_page(path))
     parser.feed(text)
     parser.close()
     return parser.document
@@ -252,8 +263,23 @@ class _Parser(HTMLParser):
         for name in LINKS.get(tag, ()):
             if name in given:
                 self.document.references.append(Reference(given[name], "link"))
+        self.document.references += [Reference(word, "asked") for word in given.get("ping", "").split()]
+        if tag == "iframe" and "srcdoc" in given:
+            self._inner_page(given["srcdoc"])
         for name in FETCHED.get(tag, ()):
             self._fetched(tag, given, name)
+
+    def _inner_page(self, text: str) -> None:
+        """A page inside an attribute: its addresses are relative to the page around it, its ids are its own."""
+        inner = _Parser(is_page=True)
+        inner.feed(text)
+        inner.close()
+        found = inner.document
+        self.document.references += [one for one in found.references if not one.address.startswith("#")]
+        self.document.hints += found.hints
+        self.document.nameless += found.nameless
+        self.document.script += found.script
+        self.document.style += found.style
 
     def _fetched(self, tag: str, given: Mapping[str, str], name: str) -> None:
         kind: Kind = "script" if tag == "script" else "image" if tag in PICTURES else "other"
