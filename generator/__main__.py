@@ -178,8 +178,15 @@ def _serve(options: argparse.Namespace) -> None:
         serve.server(folder, options.port, address) as preview,
         serve.watching(partial(_watched, options.config), rebuild),
     ):
+        _note_change(settings, folder)
         terminal.say(f"{folder} is at {preview.url}; it follows report.toml, templates and content (Ctrl-C ends it)")
         preview.serve_forever()
+
+
+def _note_change(settings: Config, folder: Path) -> None:
+    """Say that a site is not what report.toml now asks for."""
+    if published.report_of(folder) not in ("", inputs.of_report(settings)):
+        terminal.say("note: report.toml has changed since the site was built; build first")
 
 
 def _address_of(folder: Path) -> str:
@@ -233,6 +240,7 @@ def _check(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     settings = config.load(options.config)
     site = published.read(_out(options, settings))
+    _note_change(settings, site.folder)
     from generator import exports
 
     done = exports.export(options.to, site, settings, options.dest, options.slug or "", force=options.force)
@@ -248,6 +256,7 @@ def _deploy(options: argparse.Namespace) -> None:
 
     settings = config.load(options.config)
     site = published.read(_out(options, settings))
+    _note_change(settings, site.folder)
     done = deploy.deploy(
         site,
         _beside(settings),

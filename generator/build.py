@@ -109,7 +109,7 @@ def build(
     files = pages.render(report, _figures(site, report), config, templates, content)
     if strict:
         check.require(files, f"the previous one in {out} was kept", terminal.say)
-    writer.place(files, out, {"inputs": digest})
+    writer.place(files, out, {"inputs": digest, "report": inputs.of_report(config)})
     site.results.prune()
     return out / "index.html"
 

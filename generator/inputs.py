@@ -6,8 +6,10 @@ The program's own code belongs to it, so that no result of an older version is e
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from generator.cache import digest
@@ -58,6 +60,21 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         # ImageNet's weights are verified when they are loaded; here it is enough whether they are there.
         imagenet.stat().st_size if imagenet.exists() else 0,
     )
+
+
+def of_report(config: Config) -> str:
+    """Digest of what report.toml says: without base_url, which --base-url may replace, and wherever its folder lies."""
+    said = (
+        asdict(replace(config.report, base_url="")),
+        config.data.classes,
+        asdict(replace(config.models, fallback=None)),
+        asdict(config.samples),
+    )
+
+    def place(path: Path) -> str:
+        return str(path.relative_to(config.folder) if path.is_relative_to(config.folder) else path)
+
+    return digest(json.dumps(said, default=place))
 
 
 def imagenet_file() -> Path:

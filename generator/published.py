@@ -100,6 +100,15 @@ def is_marked(folder: Path) -> bool:
     return (folder / writer.MANIFEST).exists()
 
 
+def report_of(folder: Path) -> str:
+    """`inputs.of_report` when the site in `folder` was built; "" where that is not known."""
+    try:
+        said: Any = json.loads((folder / writer.MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return ""
+    return str(said.get("report", "")) if isinstance(said, dict) else ""
+
+
 def _digests(folder: Path) -> Mapping[str, str]:
     """The manifest's files with their digests."""
     manifest = folder / writer.MANIFEST

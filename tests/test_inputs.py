@@ -48,6 +48,23 @@ def other_title(project: Path) -> None:
     (project / "report.toml").write_text((project / "report.toml").read_text().replace("One", "Two"))
 
 
+def test_what_report_toml_says_is_the_same_in_another_folder_and_in_other_words(project: Path, tmp_path: Path) -> None:
+    def said(folder: Path) -> str:
+        return inputs.of_report(config.load(folder / "report.toml"))
+
+    first = said(project)
+    moved = Path(shutil.copytree(project, tmp_path / "moved"))
+    assert said(moved) == first
+    text = (moved / "report.toml").read_text()
+    (moved / "report.toml").write_text(f"# mine\n{text}bundled = true\n")
+    assert said(moved) == first
+    (moved / "report.toml").write_text(text.replace("[report]", '[report]\nbase_url = "https://example.org"'))
+    assert said(moved) == first
+    for old, new in (("One", "Two"), ("photo.png", "mine.safetensors"), ('weights = "mine.safetensors"', "")):
+        (moved / "report.toml").write_text(text.replace(old, new))
+        assert said(moved) != first
+
+
 def other_photo(project: Path) -> None:
     Image.new("RGB", (8, 8), "blue").save(project / "photo.png")
 

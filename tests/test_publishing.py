@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import published
+from generator import config, inputs, published
 from generator.__main__ import main
 from tests import sites
 
@@ -246,6 +246,22 @@ def test_only_what_the_system_says_of_a_path_is_one_line(
             main(("export", "--to", "jekyll", "to"))
     else:
         assert run(capsys, "export", "--to", "jekyll", "to") == (1, [], [said])
+
+
+def test_a_site_that_is_older_than_report_toml_is_noted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def notes() -> list[str]:
+        code, _, err = run(capsys, "export", "--to", "fragment", "a.html")
+        assert code == 0
+        return err
+
+    manifest = project / "site" / ".manifest.json"
+    built = inputs.of_report(config.load(project / "report.toml"))
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text("utf-8")), "report": built}), encoding="utf-8")
+    assert notes() == []
+    (project / "report.toml").write_text('[report]\ntitle = "New"\n')
+    said = "note: report.toml has changed since the site was built; build first"
+    assert notes() == [said]
+    assert run(capsys, "deploy")[2][0] == said
 
 
 def test_deploy_says_what_comes_next(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
