@@ -103,10 +103,10 @@ def is_marked(folder: Path) -> bool:
 def report_of(folder: Path) -> str:
     """`inputs.of_report` when the site in `folder` was built; "" where that is not known."""
     try:
-        said: Any = json.loads((folder / writer.MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        said = writer.read_manifest(folder) or {}
+    except OSError:
         return ""
-    return str(said.get("report", "")) if isinstance(said, dict) else ""
+    return str(said.get("report", ""))
 
 
 def _digests(folder: Path) -> Mapping[str, str]:

@@ -76,7 +76,7 @@ def place(files: Mapping[str, bytes], out: Path, manifest: Mapping[str, Any]) ->
 def unchanged(out: Path, inputs_digest: str) -> bool:
     """Whether `out` is a site made from these inputs, each file as it was written and none beside them."""
     try:
-        manifest = _read_manifest(out)
+        manifest = read_manifest(out)
         if manifest is None or manifest.get("inputs") != inputs_digest:
             return False
         stated = manifest["files"]
@@ -91,7 +91,7 @@ def _manifest(files: Mapping[str, bytes], said: Mapping[str, Any]) -> bytes:
     return (json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _read_manifest(out: Path) -> dict[str, Any] | None:
+def read_manifest(out: Path) -> dict[str, Any] | None:
     """What the manifest in `out` says; None where there is none that is ours."""
     try:
         said = json.loads((out / MANIFEST).read_bytes())
@@ -128,7 +128,7 @@ def _refuse_foreign(out: Path) -> None:
             raise InputError(f"{out}: expected a folder that can be replaced, got a mount point; choose a folder in it")
         if not os.access(out, os.W_OK):
             raise InputError(f"{out}: expected a folder that can be written, got one that cannot; choose another --out")
-        manifest = _read_manifest(out)
+        manifest = read_manifest(out)
         foreign = sorted(set(_files(out)) - set(manifest["files"] if manifest else ()))
     if not foreign:
         return

@@ -104,13 +104,24 @@ def test_auto_falls_back_offline_and_says_so(tmp_path: Path, monkeypatch: pytest
     assert note == "ImageNet's weights were asked for first, but are not on this machine and the build was offline."
 
 
-def test_auto_falls_back_from_a_damaged_file_and_tells_the_page_no_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"something else", "expected sha256 7be5be79…, found another; delete the file"),
+        (None, "expected a file of weights, it cannot be read ("),
+    ],
+    ids=["damaged", "a folder"],
+)
+def test_auto_falls_back_from_what_is_not_the_file_and_tells_the_page_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, told: str
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    damaged = inputs.imagenet_file()
-    damaged.parent.mkdir(parents=True)
-    damaged.write_bytes(b"something else")
+    other = inputs.imagenet_file()
+    if content is None:
+        other.mkdir(parents=True)
+    else:
+        other.parent.mkdir(parents=True)
+        other.write_bytes(content)
     save(tmp_path / "models" / "alexnet")
     said: list[str] = []
     loaded = models.load("alexnet", configured(tmp_path), CLASSES, say=said.append)
@@ -119,21 +130,7 @@ def test_auto_falls_back_from_a_damaged_file_and_tells_the_page_no_path(
         "ImageNet's weights were asked for first, but the file on this machine is not the official one.",
     )
     (line,) = said
-    assert line.startswith(f"AlexNet: {damaged}: expected sha256 7be5be79…, found another; delete the file")
-
-
-def test_auto_falls_back_from_a_folder_in_the_file_s_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    inputs.imagenet_file().mkdir(parents=True)
-    save(tmp_path / "models" / "alexnet")
-    said: list[str] = []
-    loaded = models.load("alexnet", configured(tmp_path), CLASSES, say=said.append)
-    assert loaded is not None
-    assert loaded.notes == (
-        "ImageNet's weights were asked for first, but the file on this machine is not the official one.",
-    )
-    (line,) = said
-    assert line.startswith(f"AlexNet: {inputs.imagenet_file()}: expected a file of weights, it cannot be read (")
+    assert line.startswith(f"AlexNet: {other}: {told}")
 
 
 def test_bundled_never_asks_for_imagenet_s(tmp_path: Path) -> None:

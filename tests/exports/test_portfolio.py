@@ -257,7 +257,7 @@ def test_a_real_jekyll_site_shows_the_entry(site: Published, to: Path, jekyll: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moved", ["", "uglyURLs = true\n", "[permalinks]\nportfolio = '/work/:year/:title/'\n"])
+@pytest.mark.parametrize("moved", ["", "uglyURLs = true\n", "[permalinks]\nportfolio = '/projects/:year/:title/'\n"])
 def test_a_real_hugo_site_shows_the_entry(site: Published, to: Path, hugo: str, moved: str) -> None:
     layouts = to / "layouts" / "_default"
     layouts.mkdir(parents=True)
