@@ -29,10 +29,11 @@ SHOWN = (
     "widths",
     "depths",
     "dropout",
+    "branches",
     "precision",
     "seed",
 )
-ONLY_SMALL_CNN = ("widths", "depths", "dropout")
+ONLY_SMALL_CNN = ("widths", "depths", "dropout", "branches")
 NOTHING = {"enlarged": 1.0}  # values that change nothing, beside 0 and ()
 FLAGS = {"learning_rate": "--lr"}  # the others are named like their settings
 

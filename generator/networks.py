@@ -6,6 +6,7 @@ Images go in as (N, 3, S, S) float32 normalised by `normalise`; logits (N, K) co
 from __future__ import annotations
 
 import importlib
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -130,6 +131,10 @@ def initialise(network: nn.Module, seed: int) -> nn.Module:
 
     The last linear layer starts small, so that the first loss is ln K; and the first kernels, so that what is seen of
     them in the end was learnt: noise of their start would otherwise still be there after the training.
+
+    SmallCNN's later convolutions start by handing on what comes in, as much larger as He's would, in as many channels
+    as there are on both sides (the Dirac initialisation of Zagoruyko & Komodakis 2017, arXiv:1706.00388): a
+    short run ends a point higher.
     """
     generator = torch.Generator().manual_seed(seed)
     weighted = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
@@ -140,6 +145,9 @@ def initialise(network: nn.Module, seed: int) -> nn.Module:
     nn.init.normal_(weighted[-1].weight, std=0.01, generator=generator)
     with torch.no_grad():
         weighted[0].weight.mul_(FIRST_KERNELS)
+        for convolution in weighted[1:-1] if isinstance(network, SmallCNN) else []:
+            same = min(convolution.weight.shape[:2])
+            nn.init.dirac_(convolution.weight[:same]).mul_(math.sqrt(2))
     return network
 
 

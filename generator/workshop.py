@@ -10,20 +10,32 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from generator import cards, checkpoints, environment, evaluate, faithfulness, methods, parallel, recipes, terminal
+from generator import (
+    branches,
+    cards,
+    checkpoints,
+    environment,
+    evaluate,
+    faithfulness,
+    methods,
+    parallel,
+    recipes,
+    terminal,
+)
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.data import ImageSet, Split, joint_digest
 from generator.data import load as load_images
 from generator.errors import InputError
 from generator.models import ARCHITECTURES, TITLES, Loaded, from_folder
-from generator.networks import WIDTHS, SmallCNN, alexnet, initialise, stages
+from generator.networks import WIDTHS, SmallCNN, alexnet, fitted, initialise, normalise, stages
 from generator.records import Evaluation, Faithfulness, Run
 from generator.tiny_imagenet import SPLITS
 from generator.train import Recipe, Step, Teacher, TrainingState, fit
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
 RUNS = ("one batch", "without augmentation")
+FOLDED_BY = 500  # training images give batch norm its statistics where shortcuts were taken into a convolution
 GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
 
 
@@ -71,6 +83,8 @@ def train_model(
     origin: dict[str, object] = {"teachers": [teacher.digest for teacher in learnt_from]} if teachers else {}
     if start:
         origin["started_from"] = _fill_from(start, network, classes)
+    if recipe.branches and isinstance(network, SmallCNN):
+        branches.add(network, recipe.seed, beside=0.0 if start else 1.0)
     key = {"preset": preset, "data": train.digest, **asdict(recipe), **origin}
     side_run = preset if preset in RUNS else ""
     state = checkpoints.load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
@@ -120,7 +134,7 @@ def train_model(
     if side_run:
         checkpoints.save_run(folder, run)
     else:
-        checkpoints.save_model(folder, state.best, _description(name, classes, recipe))
+        checkpoints.save_model(folder, _plain(network, train, state, recipe), _description(name, classes, recipe))
         checkpoints.save_run(folder, run, snapshots)
     checkpoints.drop_state(folder, side_run)
     return run
@@ -132,6 +146,15 @@ def new_network(name: str, classes: int, recipe: Recipe) -> nn.Module:
         network = SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout, depths=recipe.depths)
         return initialise(network, recipe.seed)
     return initialise(alexnet(classes, GRID), recipe.seed)
+
+
+def _plain(network: nn.Module, train: ImageSet, state: TrainingState, recipe: Recipe) -> Mapping[str, Tensor]:
+    """The weights to be kept of a trained network, shortcuts taken into their convolutions."""
+    if not (recipe.branches and isinstance(network, SmallCNN)):
+        return state.best
+    some = torch.linspace(0, len(train) - 1, min(len(train), FOLDED_BY)).long()
+    inputs = normalise(fitted(train.images[some], *recipe.shown))
+    return branches.fold(network.cpu(), inputs).state_dict()
 
 
 def _trained_in(folder: Path, classes: Classes) -> Loaded:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from generator.augment import LUMA, Augmentation, augment, cutmix, jitter, resample, steps
@@ -72,8 +73,41 @@ def test_unscaled_images_are_moved_by_whole_pixels_and_no_pixel_changes() -> Non
     assert len(set(errors.argmin(0).tolist())) > 15
 
 
-@pytest.mark.parametrize(("size", "share"), [(16, 0.5), (12, 0.0)])
-def test_the_asked_share_is_unscaled_at_the_images_own_size(size: int, share: float) -> None:
+def test_smaller_images_are_windows_of_the_images_pixels() -> None:
+    images = pixels(60, 3, 16, 16)
+
+    changed, _, _ = augment(images, 12, Augmentation(flip=True, unscaled=1.0), seeded())
+
+    windows = [images[..., y : y + 12, x : x + 12].float() for y in range(5) for x in range(5)]
+    equal = torch.stack([(changed == w).all(1).all(1).all(1) for each in windows for w in (each, each.flip(-1))])
+    assert equal.any(0).all()
+    assert equal.any(1).sum() > 30  # of all 50 places
+
+
+def test_windows_a_little_smaller_than_the_images_reach_over_the_edges() -> None:
+    images = pixels(60, 3, 16, 16)
+    # 1/8 of 15 pixels is 1.9 either way; the image has half a pixel of that, and the edges give one more.
+    wide = F.pad(images.float(), (1, 1, 1, 1), mode="replicate")  # the outermost pixel reflected is itself
+
+    changed, _, _ = augment(images, 15, Augmentation(unscaled=1.0), seeded())
+
+    equal = torch.stack(
+        [(changed == wide[..., y : y + 15, x : x + 15]).all(1).all(1).all(1) for y in range(4) for x in range(4)]
+    )
+    assert (equal.sum(0) >= 1).all()
+    assert equal.any(1).all()
+
+
+def test_without_flip_no_window_is_mirrored() -> None:
+    ramp = torch.arange(16, dtype=torch.uint8).expand(40, 3, 16, 16)
+
+    changed, _, _ = augment(ramp, 12, Augmentation(unscaled=1.0), seeded())
+
+    assert (changed.diff(dim=-1) == 1).all()
+
+
+@pytest.mark.parametrize(("size", "share"), [(16, 0.5), (12, 0.5), (24, 0.0)])
+def test_the_asked_share_is_unscaled_where_the_images_are_large_enough(size: int, share: float) -> None:
     images = pixels(200, 3, 16, 16)
 
     changed, _, _ = augment(images, size, Augmentation(area=0.3, unscaled=0.5), seeded())

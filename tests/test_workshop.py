@@ -22,6 +22,7 @@ from generator.models import Loaded
 from generator.networks import SmallCNN, initialise
 from generator.records import Run
 from generator.tiny_imagenet import list_images
+from generator.train import Recipe
 from tests.conftest import SmallDataSet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -140,6 +141,42 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     for file in ("weights.safetensors", "snapshots.safetensors"):
         assert (tmp_path / "interrupted" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert not (tmp_path / "interrupted" / "resume.safetensors").exists()
+
+
+def test_shortcuts_of_the_training_are_gone_from_the_weights_and_no_answer_changes(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    changes = {**SHORT, "branches": True, "depths": (1, 1, 2, 2), "learning_rate": 0.02, "average": 0.5}
+
+    def train(folder: str, start: Path | None = None, **others: object) -> Run:
+        return workshop.train_model(
+            "cnn",
+            "quick",
+            small_data_set.root,
+            classes,
+            tmp_path / folder,
+            decoded,
+            start=start,
+            changes={**changes, **others},
+        )
+
+    def answers(folder: str) -> float:
+        loaded = models.from_folder("cnn", tmp_path / folder, classes)
+        assert loaded is not None
+        return (
+            workshop.evaluate_model(loaded, small_data_set.root, classes, decoded, ("validation",))
+            .splits["validation"]
+            .loss
+        )
+
+    run = train("cnn", epochs=3)
+    weights = checkpoints.load_model(tmp_path / "cnn").weights
+    assert set(weights) == set(SmallCNN(3, (24, 48, 96, 192), depths=(1, 1, 2, 2)).state_dict())
+    assert answers("cnn") == pytest.approx(run.kept_epoch.validation_loss, rel=1e-3)
+
+    # They begin as nothing where a trained network goes on.
+    on, plain = (train(f"{each}", tmp_path / "cnn", learning_rate=1e-9, branches=each) for each in (True, False))
+    assert on.epochs[-1].train_loss == pytest.approx(plain.epochs[-1].train_loss, rel=1e-4)
 
 
 def test_a_network_goes_on_from_another_and_learns_from_teachers(
@@ -318,4 +355,6 @@ def test_what_comes_with_the_program_belongs_together(name: str) -> None:
     for side in (side for side in checkpoints.load_runs(folder) if side.name in workshop.RUNS):
         recipe = json.loads(json.dumps(asdict(recipes.PRESETS[name][side.name])))
         del recipe["precision"]  # recorded as measured
-        assert {key: side.settings[key] for key in recipe} == recipe
+        # A field that came after the run was what it is by default.
+        recorded = {**json.loads(json.dumps(asdict(Recipe(1)))), **side.settings}
+        assert {key: recorded[key] for key in recipe} == recipe
