@@ -58,7 +58,7 @@ class Recipe:
     depths: tuple[int, ...] = ()  # convolutions of SmallCNN's stages; (): its own
     dropout: float = 0.3  # SmallCNN's
     branches: bool = False  # SmallCNN learns with shortcuts beside its convolutions, see `branches`
-    # Of the loss, the share that asks for the teachers' probabilities instead of the labels, both networks' softened
+    # Of the loss, the share that asks for a teacher's probabilities instead of the labels, both networks' softened
     # by `temperature` (Hinton et al. 2015, arXiv:1503.02531).
     distillation: float = 0.0
     temperature: float = 2.0
@@ -131,7 +131,7 @@ def fit(
 
     Args:
         train, validation: uint8 images and targets; without validation images the last epoch is kept.
-        teachers: whose mean probabilities `recipe.distillation` of the loss asks for; for the same classes.
+        teachers: whose probabilities `recipe.distillation` of the loss asks for; for the same classes.
         state: of an interrupted run of the same recipe, to go on from.
         on_step: called after each step.
         on_epoch: called with the state after each epoch: the place to save it.
@@ -267,7 +267,7 @@ class _Training:
             loss = loss + (1 - own) * F.cross_entropy(logits, others, reduction="sum", label_smoothing=smoothing)
         if self.teachers:
             share = self.recipe.distillation
-            loss = (1 - share) * loss + share * self._distance(logits, inputs)
+            loss = (1 - share) * loss + share * self._distance(logits, inputs, generator)
         self.optimizer.zero_grad(set_to_none=True)
         # The processes' gradients are averaged, so each has its part of the sum times their number.
         (loss * parallel.world() / len(chosen)).backward()  # type: ignore[no-untyped-call]
@@ -276,19 +276,21 @@ class _Training:
         right = own * (predicted == targets).sum() + (1 - own) * (predicted == others).sum()
         return parallel.total(torch.stack([loss.detach(), right]))
 
-    def _distance(self, logits: Tensor, inputs: Tensor) -> Tensor:
-        """Kullback-Leibler divergence of the softened answers from the teachers', summed over the images.
+    def _distance(self, logits: Tensor, inputs: Tensor, generator: Generator) -> Tensor:
+        """Kullback-Leibler divergence of the softened answers from a teacher's, summed over the images.
 
-        Times the temperature's square, so that its gradients stay as large as those of the labels' part.
+        Times the temperature's square, so that its gradients stay as large as those of the labels' part. One teacher
+        answers, drawn anew for each batch, to the images or to their mirror images: on average that asks for the mean
+        of all their answers, since the gradient is linear in what is asked for, in the time of one.
         """
         temperature = self.recipe.temperature
-        wanted = torch.zeros_like(logits)
+        draw, mirror = torch.rand(2, generator=generator).tolist()
+        teacher = self.teachers[int(draw * len(self.teachers))]
+        shown = inputs if inputs.shape[-1] == teacher.size else _brought(inputs, teacher.size)
         with torch.no_grad(), _autocast(self.state.precision, self.device):
-            for teacher in self.teachers:
-                shown = inputs if inputs.shape[-1] == teacher.size else _brought(inputs, teacher.size)
-                wanted += F.softmax(teacher.network(shown).float() / temperature, 1) / len(self.teachers)
-        answered = F.log_softmax(logits / temperature, 1)
-        return temperature**2 * F.kl_div(answered, wanted, reduction="sum")
+            answers = teacher.network(shown.flip(3) if mirror < 0.5 else shown).float()
+        answered, wanted = F.log_softmax(logits / temperature, 1), F.log_softmax(answers / temperature, 1)
+        return temperature**2 * F.kl_div(answered, wanted, reduction="sum", log_target=True)
 
     def _validate(self, weights: Weights) -> tuple[float, float] | None:
         """Loss and accuracy of `weights` on the validation images, as they are shown later; the network stays."""
