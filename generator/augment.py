@@ -44,17 +44,15 @@ def resample(images: Tensor, size: int, how: Augmentation, generator: Generator)
     Returns:
         (N, 3, size, size) float32.
     """
-    theta = _crops(len(images), how, generator).to(images.device)
-    # Smaller images are sampled twice as densely and averaged: as free of aliasing as those that are shown later. Of a
-    # short run on 32 pixels that was 2.4 points.
-    dense = 2 if size < images.shape[-1] else 1
-    grid = F.affine_grid(theta, [len(images), 3, dense * size, dense * size], align_corners=False)
-    sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    sampled = F.avg_pool2d(sampled, dense) if dense > 1 else sampled
-    if how.unscaled and size <= images.shape[-1]:
-        chosen = (_uniform((len(images),), generator) < how.unscaled).to(images.device)
-        sampled = torch.where(chosen.view(-1, 1, 1, 1), _windows(images, size, how, generator), sampled)
-    return sampled
+    theta = _crops(len(images), how, generator)
+    if not how.unscaled or size > images.shape[-1]:
+        return _cropped(images, theta, size)
+    others = _uniform((len(images),), generator) >= how.unscaled
+    resampled = _windows(images, size, how, generator)
+    if others.any():
+        rows = others.to(images.device)
+        resampled[rows] = _cropped(images[rows], theta[others], size)
+    return resampled
 
 
 def jitter(images: Tensor, strength: float, grey: float, generator: Generator) -> Tensor:
@@ -148,6 +146,16 @@ def _crops(count: int, how: Augmentation, generator: Generator) -> Tensor:
         torch.stack([height * sin, height * cos, (1 - height) * (2 * y - 1)], 1),
     ]
     return torch.stack(rows, 1)
+
+
+def _cropped(images: Tensor, theta: Tensor, size: int) -> Tensor:
+    """`images` (N, 3, H, W) resampled by the maps `theta` (N, 2, 3): (N, 3, size, size)."""
+    # Smaller images are sampled twice as densely and averaged: as free of aliasing as those that are shown later. Of a
+    # short run on 32 pixels that was 2.4 points.
+    dense = 2 if size < images.shape[-1] else 1
+    grid = F.affine_grid(theta.to(images.device), [len(images), 3, dense * size, dense * size], align_corners=False)
+    sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return F.avg_pool2d(sampled, dense) if dense > 1 else sampled
 
 
 def _windows(images: Tensor, size: int, how: Augmentation, generator: Generator) -> Tensor:

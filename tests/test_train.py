@@ -502,6 +502,21 @@ def test_labels_smoothed_keep_the_loss_from_zero() -> None:
     assert least - 1e-4 <= state.epochs[-1].train_loss < least + 0.05
 
 
+@pytest.mark.parametrize("missing", [OSError, AttributeError, TypeError])
+def test_where_the_c_library_cannot_be_asked_to_keep_memory_training_goes_on(
+    missing: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(name: str | None) -> None:
+        asked.append(name)
+        raise missing
+
+    monkeypatch.setattr("generator.train.ctypes.CDLL", refuse)
+    assert fit(small(), coloured(16), None, replace(PLAIN, epochs=1)).complete
+    assert asked[0] is None  # torch asks for libraries of its own
+
+
 def test_distillation_by_hand() -> None:
     """The loss before the first step: a quarter of the labels' and three of the distance from one teacher's answer.
 
