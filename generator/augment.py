@@ -1,7 +1,7 @@
 """Augmentation of whole batches of uint8 images, on whatever device they lie.
 
-One affine resampling does the random resized crop, rotation and mirroring straight to the training size; then colour,
-grey and CutMix. All randomness comes from the torch.Generator that is given.
+One affine resampling does the random resized crop, rotation and mirroring straight to the training size, or a window is
+cut out pixel for pixel; then colour, grey and CutMix. All randomness comes from the torch.Generator that is given.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 # ITU-R BT.601 luma, as PIL's convert("L").
 LUMA = (0.299, 0.587, 0.114)
-# How far an image is moved that keeps its pixels, as a share of its side.
+# How far either way a window may lie from the middle at least, as a share of its side.
 SHIFT = 1 / 8
 
 
@@ -30,28 +30,29 @@ class Augmentation:
     colour: float = 0.0  # brightness, contrast and saturation vary by this factor either way
     grey: float = 0.0  # probability of losing colour
     cutmix: float = 0.0  # probability that a batch is mixed (Yun et al. 2019, arXiv:1905.04899)
-    # Share of the images that are cut out, or moved, by whole pixels instead of resampled: resampling blurs, and a
-    # network that saw blurred images only is worse on sharp ones, by 3 to 4 points on Tiny ImageNet's. While it is
-    # shown smaller images than later, such windows have their scale, too: 7 points after five epochs on 32 pixels.
+    # Share of the images of which a window is cut out pixel for pixel, instead of a crop resampled: resampling blurs,
+    # and a network that saw blurred images only is worse on sharp ones, by 3 to 4 points on Tiny ImageNet's. Where
+    # smaller images are shown first, objects in a window are also as large as they will be later: 7 points after five
+    # epochs on 32 pixels. Images that are enlarged have no windows.
     unscaled: float = 0.0
 
 
 def resample(images: Tensor, size: int, how: Augmentation, generator: Generator) -> Tensor:
-    """Random resized crop, rotation and mirror image in one bilinear resampling with reflected borders.
+    """Random resized crop, rotation and mirror image in one bilinear resampling, or a window, with reflected borders.
 
     Args:
-        images: (N, 3, H, W) float32.
+        images: (N, 3, H, H) float32.
     Returns:
         (N, 3, size, size) float32.
     """
     theta = _crops(len(images), how, generator)
     if not how.unscaled or size > images.shape[-1]:
         return _cropped(images, theta, size)
-    others = _uniform((len(images),), generator) >= how.unscaled
+    cropped = _uniform((len(images),), generator) >= how.unscaled
     resampled = _windows(images, size, how, generator)
-    if others.any():
-        rows = others.to(images.device)
-        resampled[rows] = _cropped(images[rows], theta[others], size)
+    if cropped.any():
+        there = cropped.to(images.device)
+        resampled[there] = _cropped(images[there], theta[cropped], size)
     return resampled
 
 
@@ -90,7 +91,7 @@ def augment(images: Tensor, size: int, how: Augmentation, generator: Generator) 
     """One training batch: resampled, recoloured, some batches mixed.
 
     Args:
-        images: (N, 3, H, W) uint8.
+        images: (N, 3, H, H) uint8.
         size: side of the images that come out.
     Returns:
         (N, 3, size, size) float32 in [0, 255]; the partner (N,) of each image; its own share (1.0 where not mixed).
@@ -161,8 +162,7 @@ def _cropped(images: Tensor, theta: Tensor, size: int) -> Tensor:
 def _windows(images: Tensor, size: int, how: Augmentation, generator: Generator) -> Tensor:
     """A window of each image (N, 3, H, H), or its mirror image, with its own pixels: (N, 3, size, size).
 
-    Where the images are larger by less than 2 SHIFT of the window's side, windows reach as far over the edges, which
-    are reflected, as is wanting to that.
+    Where the image leaves a window less room than SHIFT either way, it is continued by reflection.
     """
     side = images.shape[-1]
     margin = max(0, round(SHIFT * size - (side - size) / 2))

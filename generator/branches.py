@@ -13,25 +13,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator.networks import SmallCNN, in_eval_mode
+from generator.networks import SmallCNN
 
 
 class Branched(nn.Module):
     """A convolution with batch norm, and two shortcuts beside it: (N, C, H, W) float32 -> the same shape.
 
     Args:
-        beside: where the scale of the shortcuts starts; 0 leaves the convolution alone at first.
+        conv: from C to C channels, without bias.
+        scale: where batch norm's scale of the shortcuts starts; 0 leaves the convolution alone at first.
     """
 
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, generator: torch.Generator, beside: float) -> None:
+    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, generator: torch.Generator, scale: float) -> None:
         super().__init__()
+        assert conv.bias is None
         channels = conv.out_channels
         self.conv, self.norm = conv, norm
         self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
         self.pointwise_norm, self.identity_norm = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
         nn.init.kaiming_normal_(self.pointwise.weight, nonlinearity="relu", generator=generator)
         for shortcut in (self.pointwise_norm, self.identity_norm):
-            nn.init.constant_(shortcut.weight, beside)
+            nn.init.constant_(shortcut.weight, scale)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The sum of the three, before the ReLU."""
@@ -41,15 +43,15 @@ class Branched(nn.Module):
         return total
 
     def kernel(self) -> tuple[Tensor, Tensor]:
-        """The kernels (C, C, 3, 3) and biases (C,) of the one convolution that does in eval mode what the three do."""
+        """The kernels (C, C, K, K) and biases (C,) of the one convolution that does in eval mode what the three do."""
         side = self.conv.kernel_size[0] // 2
         point = F.pad(self.pointwise.weight, (side,) * 4)
-        nothing = F.pad(torch.eye(self.conv.out_channels, device=point.device)[..., None, None], (side,) * 4)
+        identity = F.pad(torch.eye(self.conv.out_channels, device=point.device)[..., None, None], (side,) * 4)
         kernels, biases = torch.zeros_like(point), torch.zeros_like(self.norm.bias)
         for weight, norm in (
             (self.conv.weight, self.norm),
             (point, self.pointwise_norm),
-            (nothing, self.identity_norm),
+            (identity, self.identity_norm),
         ):
             scale, shift = _affine(norm)
             kernels = kernels + weight * scale.view(-1, 1, 1, 1)
@@ -57,13 +59,13 @@ class Branched(nn.Module):
         return kernels, biases
 
 
-def add(network: SmallCNN, seed: int, beside: float = 1.0) -> SmallCNN:
-    """Put shortcuts beside each convolution that has as many channels going in as coming out, in place."""
-    generator = torch.Generator().manual_seed(seed)
+def add(network: SmallCNN, seed: int, scale: float = 1.0) -> SmallCNN:
+    """Put shortcuts beside the convolutions with as many channels in as out and batch norm right behind, in place."""
+    generator = torch.Generator().manual_seed(seed * 100_003 + 1)  # not the numbers that the first kernels start from
     layers = list(network.features.named_children())
     for (name, conv), (following, norm) in pairwise(layers):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and conv.in_channels == conv.out_channels:
-            network.features.set_submodule(name, Branched(conv, norm, generator, beside))
+            network.features.set_submodule(name, Branched(conv, norm, generator, scale))
             network.features.set_submodule(following, nn.Identity())
     return network
 
@@ -76,25 +78,24 @@ def fold(network: SmallCNN, inputs: Tensor) -> SmallCNN:
         inputs: (N, 3, S, S) float32 normalised, of the training images. Batch norm after a convolution gets the mean
             and variance that its outputs have on these, and undoes them, so that training can go on from there.
     """
-    layers = list(network.features.named_children())
-    with in_eval_mode(network.eval()):
-        for (name, branched), (following, _) in pairwise(layers):
-            if not isinstance(branched, Branched):
-                inputs = branched(inputs)
-                continue
-            kernels, biases = branched.kernel()
-            conv, norm = branched.conv, branched.norm
-            conv.weight.copy_(kernels)
-            outputs = conv(inputs)
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            norm.running_mean.copy_(outputs.mean((0, 2, 3)))
-            norm.running_var.copy_(outputs.var((0, 2, 3)))
-            norm.weight.copy_((norm.running_var + norm.eps).sqrt())
-            norm.bias.copy_(biases + norm.running_mean)
-            network.features.set_submodule(name, conv)
-            network.features.set_submodule(following, norm)
-            inputs = norm(outputs)
+    network.eval()
+    for (name, layer), (following, _) in pairwise(list(network.features.named_children())):
+        if not isinstance(layer, Branched):
+            inputs = layer(inputs)
+            continue
+        kernels, biases = layer.kernel()
+        conv, norm = layer.conv, layer.norm
+        conv.weight.copy_(kernels)
+        outputs = conv(inputs)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.copy_(outputs.mean((0, 2, 3)))
+        norm.running_var.copy_(outputs.var((0, 2, 3)))
+        norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+        norm.bias.copy_(biases + norm.running_mean)
+        network.features.set_submodule(name, conv)
+        network.features.set_submodule(following, norm)
+        inputs = norm(outputs)
     return network
 
 

@@ -29,11 +29,12 @@ SHOWN = (
     "widths",
     "depths",
     "dropout",
-    "branches",
     "precision",
     "seed",
 )
-ONLY_SMALL_CNN = ("widths", "depths", "dropout", "branches")
+ONLY_SMALL_CNN = ("widths", "depths", "dropout")
+# How teachers were asked, where a record says so; before, all of them answered each batch.
+ONE_A_BATCH = "one a batch, also mirrored"
 NOTHING = {"enlarged": 1.0}  # values that change nothing, beside 0 and ()
 FLAGS = {"learning_rate": "--lr"}  # the others are named like their settings
 
@@ -150,6 +151,9 @@ def _training(name: str, architecture: str, runs: Sequence[Run], evaluation: Eva
                 f"{settings['temperature']:g}."
             ),
         ]
+        if settings.get("asked") == ONE_A_BATCH:
+            who = "It answers" if count == 1 else "One of them, drawn anew, answers"
+            lines[-1] += f" {who} each batch, shown as it is or mirrored by the same chance."
     if compressed:
         before, after = run.kept_epoch.validation_accuracy, evaluation.splits.get("validation")
         lines += ["", f"The weights were then made small by `python -m generator compress {name}`"]
@@ -172,6 +176,11 @@ def _settings(architecture: str, settings: Mapping[str, Any]) -> list[str]:
     lines = [f"Settings: {', '.join(told)}.", f"Augmentation: {settings.get('augmentation', 'none')}."]
     if settings.get("tail"):
         lines.append(f"In the last {settings['tail']:.0%} of the epochs: {settings['mild']}.")
+    if settings.get("branches") and architecture == "SmallCNN":
+        lines.append(
+            "Shortcuts stood beside its convolutions (Ding et al. 2021, RepVGG, arXiv:2101.03697); they are part of "
+            "the kernels now."
+        )
     return lines
 
 

@@ -32,7 +32,7 @@ _Masks = list[tuple[Tensor, Tensor]]  # a pruned layer's weights, and which of t
 FLOOR = 1e-3
 # The average takes in the weights every so many steps: as good as every step, and cheaper.
 AVERAGE_EVERY = 4
-# mallopt's parameters, from malloc.h: how many blocks apart from the heap, how much unused memory the heap may keep.
+# mallopt's parameters, from malloc.h: how many blocks may lie apart from the heap, and how much unused memory ends it.
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1
 # Pruning goes from the first to the second share of the epochs.
 PRUNED_FROM, PRUNED_BY = 0.2, 0.75
@@ -324,14 +324,14 @@ class _Training:
 def _keep_freed_memory() -> None:
     """Ask the GNU C library to hand no freed memory back to the system, for the rest of the process.
 
-    Each step needs as much again, and the system gives pages anew only after it has emptied them: a sixth of the time.
+    Each step needs as much again, and the system empties every page that it gives anew: that took a sixth of the time.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # other C libraries do not know it, Windows not even CDLL(None)
         return
     mallopt(_MMAP_MAX, 0)
-    mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_TRIM_THRESHOLD, -1)  # never
 
 
 def learning_rate(step: int, steps: int, recipe: Recipe) -> float:

@@ -22,20 +22,32 @@ from generator import (
     recipes,
     terminal,
 )
+from generator.cards import ONE_A_BATCH
 from generator.checkpoints import Description
 from generator.classes import Classes
 from generator.data import ImageSet, Split, joint_digest
 from generator.data import load as load_images
 from generator.errors import InputError
 from generator.models import ARCHITECTURES, TITLES, Loaded, from_folder
-from generator.networks import WIDTHS, SmallCNN, alexnet, fitted, initialise, normalise, stages
+from generator.networks import (
+    OTHERS,
+    WIDTHS,
+    SmallCNN,
+    alexnet,
+    fitted,
+    initialise,
+    memory_explained,
+    normalise,
+    pass_on,
+    stages,
+)
 from generator.records import Evaluation, Faithfulness, Run
 from generator.tiny_imagenet import SPLITS
 from generator.train import Recipe, Step, Teacher, TrainingState, fit
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
 RUNS = ("one batch", "without augmentation")
-FOLDED_BY = 500  # training images give batch norm its statistics where shortcuts were taken into a convolution
+FOLDING_IMAGES = 500  # give batch norm its statistics where shortcuts were taken into a convolution
 GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
 
 
@@ -79,12 +91,12 @@ def train_model(
     with parallel.one_first():
         train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))
     _say_skipped(train, validation)
-    network = new_network(name, len(classes), recipe)
     origin: dict[str, object] = {"teachers": [teacher.digest for teacher in learnt_from]} if teachers else {}
+    if teachers:
+        origin["asked"] = ONE_A_BATCH
     if start:
-        origin["started_from"] = _fill_from(start, network, classes)
-    if recipe.branches and isinstance(network, SmallCNN):
-        branches.add(network, recipe.seed, beside=0.0 if start else 1.0)
+        origin["started_from"] = _trained_in(start, classes).digest
+    network = new_network(name, len(classes), recipe, start)
     key = {"preset": preset, "data": train.digest, **asdict(recipe), **origin}
     side_run = preset if preset in RUNS else ""
     state = checkpoints.load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
@@ -140,21 +152,30 @@ def train_model(
     return run
 
 
-def new_network(name: str, classes: int, recipe: Recipe) -> nn.Module:
-    """The untrained network that a recipe trains."""
+def new_network(name: str, classes: int, recipe: Recipe, start: Path | None = None) -> nn.Module:
+    """The network that a recipe trains: untrained, or with the weights of the folder `start`."""
+    network: nn.Module = alexnet(classes, GRID)
     if name == "cnn":
         network = SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout, depths=recipe.depths)
-        return initialise(network, recipe.seed)
-    return initialise(alexnet(classes, GRID), recipe.seed)
+    initialise(network, recipe.seed)
+    if isinstance(network, SmallCNN):
+        pass_on(network)
+    if start:
+        checkpoints.fill(network, checkpoints.load_model(start).weights, str(start))
+    if isinstance(network, SmallCNN) and recipe.branches:
+        branches.add(network, recipe.seed, scale=0.0 if start else 1.0)
+    return network
 
 
 def _plain(network: nn.Module, train: ImageSet, state: TrainingState, recipe: Recipe) -> Mapping[str, Tensor]:
     """The weights to be kept of a trained network, shortcuts taken into their convolutions."""
     if not (recipe.branches and isinstance(network, SmallCNN)):
         return state.best
-    some = torch.linspace(0, len(train) - 1, min(len(train), FOLDED_BY)).long()
+    some = torch.linspace(0, len(train) - 1, min(len(train), FOLDING_IMAGES)).long()
     inputs = normalise(fitted(train.images[some], *recipe.shown))
-    return branches.fold(network.cpu(), inputs).state_dict()
+    network.load_state_dict(state.best)
+    with memory_explained(len(some), f"{OTHERS}; --resume then finishes this run"):
+        return branches.fold(network.cpu(), inputs).state_dict()
 
 
 def _trained_in(folder: Path, classes: Classes) -> Loaded:
@@ -163,13 +184,6 @@ def _trained_in(folder: Path, classes: Classes) -> Loaded:
     if found is None:
         raise InputError(f"{folder}: expected a trained model, found no weights")
     return found
-
-
-def _fill_from(folder: Path, network: nn.Module, classes: Classes) -> str:
-    """Put a trained model's weights into `network`; their digest."""
-    digest = _trained_in(folder, classes).digest
-    checkpoints.fill(network, checkpoints.load_model(folder).weights, str(folder))
-    return digest
 
 
 def _continued(start: Path, run: Run, snapshots: Mapping[int, Tensor]) -> tuple[Run, dict[int, Tensor]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,7 +65,7 @@ def test_shortcuts_that_start_at_nothing_leave_the_function_as_it_was() -> None:
     network, images = plain().eval(), inputs()
     with torch.no_grad():
         before = network(images)
-        after = branches.add(network, 0, beside=0.0).eval()(images)
+        after = branches.add(network, 0, scale=0.0).eval()(images)
 
     torch.testing.assert_close(after, before)
 
@@ -105,8 +104,14 @@ def test_shortcuts_follow_the_seed_alone() -> None:
     assert not torch.equal(first[name], other[name])
 
 
-@pytest.mark.parametrize("mode", [True, False])
-def test_fold_leaves_eval_mode(mode: bool) -> None:
-    folded = branches.fold(branches.add(plain(), 0).train(mode), inputs())
+def test_fold_leaves_eval_mode() -> None:
+    assert not branches.fold(branches.add(plain(), 0).train(), inputs()).training
 
-    assert not folded.training
+
+def test_shortcuts_do_not_start_as_the_first_kernels_do() -> None:
+    network = branches.add(plain(), 0)
+    first = network.get_parameter("features.conv1.weight").detach().flatten()
+    for number in (3, 5):
+        point = network.get_parameter(f"features.conv{number}.pointwise.weight").detach().flatten()
+        count = min(len(first), len(point))
+        assert abs(float(torch.corrcoef(torch.stack([first[:count], point[:count]]))[0, 1])) < 0.5

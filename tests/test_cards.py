@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from generator.cards import card
+import pytest
+
+from generator.cards import ONE_A_BATCH, card
 from tests import synthetic
 
 NAMES = ("bee", "fly", "koala", "pig")
@@ -51,6 +53,33 @@ def test_card_tells_how_to_train_it_again() -> None:
     assert f"({'b' * 16}, {'c' * 16}), at temperature 2." in text
     before, after = run.epochs[3].validation_accuracy, evaluation.splits["validation"].top1
     assert f"compress cnn`: {before:.1%} of the validation images before, {after:.1%} after" in text
+
+
+@pytest.mark.parametrize(
+    ("teachers", "told"),
+    [
+        (1, "at temperature 2. It answers each batch, shown as it is or mirrored"),
+        (
+            2,
+            "at temperature 2. One of them, drawn anew, answers each batch, shown as it is or mirrored",
+        ),
+    ],
+)
+def test_card_tells_how_teachers_were_asked(teachers: int, told: str) -> None:
+    run = synthetic.run("augmented", epochs=5, kept=4)
+    origin = {"distillation": 0.8, "temperature": 2.0, "teachers": ["b" * 64] * teachers, "asked": ONE_A_BATCH}
+    text = card("cnn", "X", 1, 1, 64, [replace(run, settings=origin)], synthetic.evaluation("cnn", NAMES))
+    assert told in text
+
+
+def test_card_tells_of_shortcuts_that_are_folded_away() -> None:
+    run, evaluation = synthetic.run("augmented", epochs=5, kept=4), synthetic.evaluation("cnn", NAMES)
+
+    def told(**settings: object) -> str:
+        return card("cnn", "SmallCNN", 1, 1, 64, [replace(run, settings={"batch": 64, **settings})], evaluation)
+
+    assert "RepVGG, arXiv:2101.03697); they are part of the kernels now." in told(branches=True)
+    assert "RepVGG" not in told(branches=False) + told()
 
 
 def test_card_tells_both_parts_of_a_training_and_what_was_asked_for() -> None:

@@ -22,6 +22,7 @@ from generator.networks import (
     initialise,
     named,
     normalise,
+    pass_on,
     stages,
     widen,
 )
@@ -139,27 +140,33 @@ def test_initialise_leaves_the_global_seed_alone() -> None:
 
 def test_initialise_is_he_and_the_first_loss_is_that_of_guessing() -> None:
     network = initialise(SmallCNN(30, dropout=0), seed=0).train()  # dropout would draw from the global seed
-    kernels = network.state_dict()["features.conv2.weight"][48:]  # the first 48 hand on the 48 channels that come in
+    kernels = network.state_dict()["features.conv3.weight"]
 
     with torch.no_grad():
         logits = network(normalise(pixels(60, 3, 32, 32)))
     loss = float(F.cross_entropy(logits, torch.arange(60) % 30))
 
-    assert float(kernels.std()) == pytest.approx(math.sqrt(2 / (9 * 48)), rel=0.02)
+    assert float(kernels.std()) == pytest.approx(math.sqrt(2 / (9 * 96)), rel=0.02)
     assert loss == pytest.approx(math.log(30), abs=0.2)
 
 
-def test_later_convolutions_of_small_cnn_start_by_handing_on_what_comes_in() -> None:
+def test_later_convolutions_start_by_passing_on_what_comes_in() -> None:
     network = SmallCNN(2, (4, 6, 5))
     initialise(network, seed=0)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    pass_on(network)
     maps = torch.rand(2, 6, 5, 5)
     layers = dict(network.features.named_children())
 
     with torch.no_grad():
-        same, fewer = layers["conv3"](maps), layers["conv4"](maps)
+        more, same, fewer = layers["conv2"](maps[:, :4]), layers["conv3"](maps), layers["conv4"](maps)
 
+    torch.testing.assert_close(more[:, :4], math.sqrt(2) * maps[:, :4])
     torch.testing.assert_close(same, math.sqrt(2) * maps)
     torch.testing.assert_close(fewer, math.sqrt(2) * maps[:, :5])
+    after = network.state_dict()
+    assert torch.equal(after["features.conv1.weight"], before["features.conv1.weight"])
+    assert torch.equal(after["features.conv2.weight"][4:], before["features.conv2.weight"][4:])
 
 
 @pytest.mark.parametrize(("size", "resize"), [(128, None), (224, 256), (64, None), (56, 64)])

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator import checkpoints, parallel
+from generator import branches, checkpoints, parallel
 from generator.augment import Augmentation
 from generator.errors import InputError
-from generator.networks import initialise
-from generator.train import Recipe, Weights, fit
+from generator.networks import SmallCNN, initialise
+from generator.train import Recipe, Teacher, Weights, fit
 from tests.conftest import SmallDataSet
 from tests.test_train import coloured, wide
 
@@ -45,6 +45,14 @@ def network_to_train() -> nn.Module:
     return initialise(network, 0)
 
 
+def taught() -> tuple[nn.Module, Recipe, list[Teacher]]:
+    """A network with shortcuts, its recipe, and the two teachers of whom each batch is answered by one."""
+    network = SmallCNN(2, (4, 6), kernel=3, dropout=0.3)
+    initialise(network, 0)
+    teachers = [Teacher(initialise(SmallCNN(2, (3, 3)), seed), 8) for seed in (1, 2)]
+    return branches.add(network, 0), replace(RECIPE, prune=0.0, distillation=0.8, epochs=2), teachers
+
+
 def torchrun(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """Two processes on this machine, as a user starts them; their coverage of the port is torchrun's business."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
@@ -61,8 +69,11 @@ def train_two(folder: Path) -> None:
         rank = parallel.rank()
         network, validation = network_to_train(), coloured(VALIDATION, "validation", seed=1)
         state = fit(network, coloured(IMAGES), validation, RECIPE, on_step=lambda step: losses.append(step.loss))
+        pupil, recipe, teachers = taught()
+        learnt = fit(pupil, coloured(IMAGES), None, recipe, teachers=teachers)
         torch.save(
             {
+                "learnt": learnt.best,
                 "best": state.best,
                 "network": network.state_dict(),
                 "losses": losses,
@@ -116,6 +127,15 @@ def test_two_processes_give_the_weights_of_one(two: list[dict[str, object]]) -> 
     # Another seed is further away than rounding: the test could fail.
     other = fit(network_to_train(), coloured(IMAGES), None, replace(RECIPE, seed=1))
     assert float((other.best["4.weight"] - alone.best["4.weight"]).abs().max()) > 1e-3
+
+
+@pytest.mark.slow
+def test_two_processes_learn_with_shortcuts_and_from_teachers_as_one_does(two: list[dict[str, object]]) -> None:
+    pupil, recipe, teachers = taught()
+    alone = fit(pupil, coloured(IMAGES), None, recipe, teachers=teachers)
+
+    for found in two:
+        assert_close(found["learnt"], alone.best)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -519,6 +519,17 @@ def test_where_the_c_library_cannot_be_asked_to_keep_memory_training_goes_on(
     assert asked == [None]
 
 
+def test_memory_that_is_freed_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda parameter, value: asked.append((parameter, value)))
+    monkeypatch.setattr("generator.train.ctypes", SimpleNamespace(CDLL=lambda _: library))
+
+    fit(small(), coloured(16), None, replace(PLAIN, epochs=1))
+
+    # malloc.h: M_MMAP_MAX is -4, M_TRIM_THRESHOLD -1; of that, -1 says never (mallopt(3)).
+    assert asked == [(-4, 0), (-1, -1)]
+
+
 def test_distillation_by_hand() -> None:
     """The loss before the first step: a quarter of the labels' and three of the distance from one teacher's answer.
 
