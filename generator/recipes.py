@@ -37,8 +37,8 @@ PRESETS: dict[str, dict[str, Recipe]] = {
             smoothing=0.05,
             dropout=0.0,
         ),
-        # 73.5 % of the validation images. One convolution a stage: with a second one in the last stage, and as many epochs
-        # fewer, the same seconds end alike; two in three stages and batches of 128 end two points lower.
+        # 73.5 % of the validation images. One convolution a stage: with a second one in the last stage, and as many
+        # epochs fewer, the same seconds end alike; two in three stages and batches of 128 end two points lower.
         "default": Recipe(
             epochs=26,
             widths=(32, 64, 128, 288),
