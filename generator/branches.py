@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator.networks import SmallCNN
+from generator.networks import SmallCNN, scale_and_shift
 
 
 class Branched(nn.Module):
@@ -53,10 +53,10 @@ class Branched(nn.Module):
             (point, self.pointwise_norm),
             (identity, self.identity_norm),
         ):
-            scale, shift = _affine(norm)
+            scale, shift = scale_and_shift(norm)
             kernels = kernels + weight * scale.view(-1, 1, 1, 1)
             biases = biases + shift
-        return kernels, biases
+        return kernels.float(), biases.float()
 
 
 def add(network: SmallCNN, seed: int, scale: float = 1.0) -> SmallCNN:
@@ -97,11 +97,3 @@ def fold(network: SmallCNN, inputs: Tensor) -> SmallCNN:
         network.features.set_submodule(following, norm)
         inputs = norm(outputs)
     return network
-
-
-def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """What batch norm multiplies by and adds in eval mode, each (C,)."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    return scale, norm.bias - norm.running_mean * scale

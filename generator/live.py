@@ -23,7 +23,7 @@ from torch import Tensor, fx, nn
 from generator import explain, methods
 from generator.errors import InputError
 from generator.models import Loaded
-from generator.networks import MEAN, STD, in_eval_mode, normalise, stages
+from generator.networks import MEAN, STD, in_eval_mode, normalise, scale_and_shift, stages
 from generator.photos import TALL_FIRST, square
 from generator.records import Live, LiveStep, Photo
 
@@ -268,11 +268,8 @@ def _batch_norm(name: str, module: nn.BatchNorm2d | nn.BatchNorm1d) -> _Step:
     """In eval mode a factor and a bias for each channel."""
     if module.running_mean is None or module.running_var is None:
         raise UnsuitedError(f"has a batch norm that depends on the other images: {name}")
-    factor = (module.running_var.double() + module.eps).rsqrt()
-    if module.affine:
-        factor = factor * module.weight.double()
-    bias = -module.running_mean.double() * factor
-    return _Step("scale", name, weight=factor, bias=bias + module.bias.double() if module.affine else bias)
+    factor, bias = scale_and_shift(module)
+    return _Step("scale", name, weight=factor, bias=bias)
 
 
 def _max_pool(name: str, module: nn.MaxPool2d) -> _Step:

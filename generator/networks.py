@@ -199,6 +199,17 @@ def construct(architecture: str, classes: int, **shape: Any) -> nn.Module:
     return made
 
 
+def scale_and_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What batch norm with running statistics multiplies by and adds in eval mode, each (C,) float64."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.affine:
+        scale = scale * norm.weight.double()
+    shift = -norm.running_mean.double() * scale
+    return scale, shift + norm.bias.double() if norm.affine else shift
+
+
 @contextmanager
 def in_eval_mode(network: nn.Module) -> Iterator[None]:
     """Eval mode; afterwards each module's own mode again, which may differ from its parent's."""

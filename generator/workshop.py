@@ -154,9 +154,10 @@ def train_model(
 
 def new_network(name: str, classes: int, recipe: Recipe, start: Path | None = None) -> nn.Module:
     """The network that a recipe trains: untrained, or with the weights of the folder `start`."""
-    network: nn.Module = alexnet(classes, GRID)
     if name == "cnn":
-        network = SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout, depths=recipe.depths)
+        network: nn.Module = SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout, depths=recipe.depths)
+    else:
+        network = alexnet(classes, GRID)
     initialise(network, recipe.seed)
     if isinstance(network, SmallCNN):
         pass_on(network)

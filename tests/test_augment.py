@@ -59,6 +59,11 @@ def test_mirroring_alone_gives_the_image_or_its_mirror_image() -> None:
     assert 8 <= int(mirrored.sum()) <= 24
 
 
+def equals(images: Tensor, others: list[Tensor]) -> Tensor:
+    """(others, N) bool: whether each image is, pixel for pixel, that of the same number in each other batch."""
+    return torch.stack([(images == other).flatten(1).all(1) for other in others])
+
+
 def test_unscaled_images_are_moved_by_whole_pixels_and_no_pixel_changes() -> None:
     images = pixels(40, 3, 16, 16)
     # Edges reflected: two more rows and columns on each side, 1/8 of 16.
@@ -68,7 +73,7 @@ def test_unscaled_images_are_moved_by_whole_pixels_and_no_pixel_changes() -> Non
     changed, _, _ = augment(images, 16, Augmentation(area=0.3, flip=True, unscaled=1.0), seeded())
 
     windows = [wide[..., y : y + 16, x : x + 16] for y in range(5) for x in range(5)]
-    equal = torch.stack([(changed == w).all(1).all(1).all(1) for each in windows for w in (each, each.flip(-1))])
+    equal = equals(changed, [w for each in windows for w in (each, each.flip(-1))])
     assert equal.any(0).all()
     assert equal.any(1).sum() > 15  # of all 50 moves
 
@@ -79,7 +84,7 @@ def test_smaller_images_are_windows_of_the_images_pixels() -> None:
     changed, _, _ = augment(images, 12, Augmentation(flip=True, unscaled=1.0), seeded())
 
     windows = [images[..., y : y + 12, x : x + 12].float() for y in range(5) for x in range(5)]
-    equal = torch.stack([(changed == w).all(1).all(1).all(1) for each in windows for w in (each, each.flip(-1))])
+    equal = equals(changed, [w for each in windows for w in (each, each.flip(-1))])
     assert equal.any(0).all()
     assert equal.any(1).sum() > 30  # of all 50 places
 
@@ -91,9 +96,7 @@ def test_windows_a_little_smaller_than_the_images_reach_over_the_edges() -> None
 
     changed, _, _ = augment(images, 15, Augmentation(unscaled=1.0), seeded())
 
-    equal = torch.stack(
-        [(changed == wide[..., y : y + 15, x : x + 15]).all(1).all(1).all(1) for y in range(4) for x in range(4)]
-    )
+    equal = equals(changed, [wide[..., y : y + 15, x : x + 15] for y in range(4) for x in range(4)])
     assert (equal.sum(0) >= 1).all()
     assert equal.any(1).all()
 

@@ -23,6 +23,7 @@ from generator.networks import (
     named,
     normalise,
     pass_on,
+    scale_and_shift,
     stages,
     widen,
 )
@@ -148,6 +149,19 @@ def test_initialise_is_he_and_the_first_loss_is_that_of_guessing() -> None:
 
     assert float(kernels.std()) == pytest.approx(math.sqrt(2 / (9 * 96)), rel=0.02)
     assert loss == pytest.approx(math.log(30), abs=0.2)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_scale_and_shift_are_batch_norm_in_eval_mode(affine: bool) -> None:
+    norm = nn.BatchNorm2d(4, affine=affine).eval()
+    with torch.no_grad():
+        for place, tensor in enumerate(norm.state_dict().values()):
+            tensor.copy_(torch.arange(1, tensor.numel() + 1).view(tensor.shape) + place)
+    maps = torch.rand(2, 4, 3, 3)
+
+    scale, shift = (each.float().view(1, 4, 1, 1) for each in scale_and_shift(norm))
+
+    torch.testing.assert_close(maps * scale + shift, norm(maps))
 
 
 def test_later_convolutions_start_by_passing_on_what_comes_in() -> None:

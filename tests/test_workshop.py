@@ -180,11 +180,9 @@ def test_shortcuts_of_the_training_are_gone_from_the_weights_and_no_answer_chang
             .loss
         )
 
-    fitted = fit
-
     def fit_and_spoil(network: nn.Module, *given: object, **named: object) -> TrainingState:
         """The weights to be kept are the state's, whatever the network holds."""
-        state = fitted(network, *given, **named)  # type: ignore[arg-type]
+        state = fit(network, *given, **named)  # type: ignore[arg-type]
         for parameter in network.parameters():
             parameter.data.zero_()
         return state
