@@ -7,7 +7,7 @@ cut out pixel for pixel; then colour, grey and CutMix. All randomness comes from
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -110,16 +110,21 @@ def steps(image: Tensor, partner: Tensor, how: Augmentation, generator: Generato
     Args:
         image, partner: (3, H, W) uint8; the partner lends the rectangle of CutMix.
     Returns:
-        (name of the step, (3, H, W) uint8 image after it), first the original.
+        (name of the step, (3, H, W) uint8 image after it), first the original. Colour and CutMix go on from the crop;
+        where a share of the images is not resampled, such a window stands beside it.
     """
     size = image.shape[-1]
     shown = [("original", image.float())]
-    now = resample(image[None].float(), size, how, generator)
+    cropping = replace(how, unscaled=0.0)
+    now = resample(image[None].float(), size, cropping, generator)
     shown.append(("cropped, turned, mirrored", now[0]))
+    if how.unscaled:
+        window = resample(image[None].float(), size, replace(how, unscaled=1.0), generator)
+        shown.append(("or its own pixels, moved and mirrored", window[0]))
     now = jitter(now, how.colour, 0.0, generator)
     shown.append(("brightness, contrast, saturation", now[0]))
     if how.cutmix:
-        pair = torch.stack([now[0], resample(partner[None].float(), size, how, generator)[0]])
+        pair = torch.stack([now[0], resample(partner[None].float(), size, cropping, generator)[0]])
         shown.append(("a rectangle of another image (CutMix)", _swapped(pair)[0]))
     return [(name, step.round().clamp(0, 255).to(torch.uint8)) for name, step in shown]
 

@@ -14,7 +14,7 @@ from generator import augment, checkpoints, class_images, explain, methods, patc
 from generator.models import Loaded
 from generator.networks import normalise, stages
 from generator.photos import square
-from generator.recipes import STRONG
+from generator.recipes import STRONGEST
 from generator.records import (
     ClassImages,
     Comparison,
@@ -317,7 +317,7 @@ def class_images_of(arrays: Arrays) -> ClassImages | None:
 
 def augmented(image: Tensor, partner: Tensor, seed: int = 4) -> tuple[tuple[str, Pixels], ...]:
     """The steps of the CNN's own augmentation on one (3, H, W) uint8 image."""
-    shown = augment.steps(image, partner, STRONG, Generator().manual_seed(seed))
+    shown = augment.steps(image, partner, STRONGEST, Generator().manual_seed(seed))
     return tuple((name, step.permute(1, 2, 0).numpy()) for name, step in shown)
 
 

@@ -46,6 +46,13 @@ def result(line: str) -> None:
         print(line, flush=True)
 
 
+def left(seconds: float) -> str:
+    """How long something still takes, as the end of a line; nothing where it is over."""
+    if seconds < 0.5:
+        return ""
+    return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
+
+
 @contextmanager
 def bar(title: str, total: int, unit: str = "") -> Iterator[Bar]:
     """A bar for `total` steps, closed at the end; without a unit it tells their share, not their number."""

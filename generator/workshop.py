@@ -363,7 +363,7 @@ def _keeps_epoch(
         accuracy = "" if last.validation_accuracy is None else f", validation {last.validation_accuracy:.1%}"
         terminal.say(
             f"{title}: epoch {last.epoch} of {recipe.epochs}, loss {last.train_loss:.3f}{accuracy}, "
-            f"{last.seconds:.0f} s, about {left / 60:.0f} min left"
+            f"{last.seconds:.0f} s{terminal.left(left)}"
         )
 
     return keep

@@ -313,5 +313,21 @@ def test_without_cutmix_there_are_three_steps_and_no_partner() -> None:
     assert all(torch.equal(step, image) for _, step in shown)
 
 
+def test_a_window_is_shown_beside_the_crop_that_the_other_steps_go_on_from() -> None:
+    image = pixels(3, 16, 16)
+    how = Augmentation(area=0.4, unscaled=0.5)
+
+    shown = steps(image, pixels(3, 16, 16, seed=1), how, seeded())
+
+    assert [name for name, _ in shown][1:3] == ["cropped, turned, mirrored", "or its own pixels, moved and mirrored"]
+    (_, crop), (_, window), (_, coloured) = shown[1:]
+    assert torch.equal(coloured, crop)
+    # A window of the photo's own size is moved by two pixels at most, its border continued by reflection.
+    row, column = (slice(2, 14),) * 2
+    inner = window[:, row, column]
+    assert any(torch.equal(inner, image[:, 2 + y : 14 + y, 2 + x : 14 + x]) for y in range(-2, 3) for x in range(-2, 3))
+    assert not torch.equal(crop, image)
+
+
 def test_luma_of_white_is_white() -> None:
     assert math.fsum(LUMA) == pytest.approx(1)

@@ -35,6 +35,14 @@ def test_a_pipe_gets_lines_but_none_for_the_end(
     assert told.err.splitlines() == ["reading: 4 of 10 images", "reading: 6 of 10 images, loss 0.5", "drawing: 50%"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.0, ""), (0.6, ", about 1 s left"), (89.0, ", about 89 s left"), (90.0, ", about 2 min left")],
+)
+def test_what_is_left_is_told_in_seconds_or_minutes(seconds: float, told: str) -> None:
+    assert terminal.left(seconds) == told
+
+
 class Screen(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,13 +25,17 @@ classes = ["goldfish", "ladybug", "banana"]
 """
 
 
-def training(root: Path, beside: Path, folder: Path, *more: str) -> subprocess.Popen[str]:
+ALONE = (sys.executable,)
+TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def training(root: Path, beside: Path, folder: Path, *more: str, by: Sequence[str] = ALONE) -> subprocess.Popen[str]:
     """A run of eight epochs, begun."""
     report = beside / "report.toml"
     report.write_text(REPORT.format(root=root.as_posix()))
     options = ["--preset", "quick", "--epochs", "8", "--precision", "float32", "--config", str(report)]
     return subprocess.Popen(
-        [sys.executable, "-m", "generator", "train", "cnn", *options, "--folder", str(folder), *more],
+        [*by, "-m", "generator", "train", "cnn", *options, "--folder", str(folder), *more],
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
@@ -37,10 +43,26 @@ def training(root: Path, beside: Path, folder: Path, *more: str) -> subprocess.P
     )
 
 
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that torchrun started, in an order that need not be theirs."""
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    return [int(number) for number in found.stdout.split()]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_killed_again_and_again_it_ends_with_the_same_weights(small_data_set: SmallDataSet, tmp_path: Path) -> None:
-    begun = partial(training, small_data_set.root, tmp_path)
+@pytest.mark.parametrize(
+    "by",
+    [
+        pytest.param(ALONE, id="one process"),
+        # One of the two is killed: torchrun ends the other.
+        pytest.param(TWO, id="two", marks=pytest.mark.skipif(not shutil.which("pgrep"), reason="needs pgrep")),
+    ],
+)
+def test_killed_again_and_again_it_ends_with_the_same_weights(
+    by: Sequence[str], small_data_set: SmallDataSet, tmp_path: Path
+) -> None:
+    begun = partial(training, small_data_set.root, tmp_path, by=by)
 
     def to_its_end(folder: Path, *more: str) -> None:
         process = begun(folder, *more)
@@ -55,7 +77,7 @@ def test_killed_again_and_again_it_ends_with_the_same_weights(small_data_set: Sm
         assert process.stderr is not None
         said = next(line for line in process.stderr if ": epoch " in line)
         time.sleep(delay)  # in the middle of an epoch, or of its file
-        process.send_signal(signal.SIGKILL)
+        os.kill(process.pid if by is ALONE else min(children(process)), signal.SIGKILL)
         process.communicate()
         done.append(int(said.split(": epoch ")[1].split()[0]))
         assert not (killed / "weights.safetensors").exists()
