@@ -125,21 +125,33 @@ def _training(name: str, architecture: str, runs: Sequence[Run], evaluation: Eva
     lines = [
         f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the",
         f"weights of epoch {run.kept}, the best by validation accuracy, were kept.",
-        "",
-        *_settings(architecture, settings),
+        *_told(architecture, settings),
     ]
+    if compressed:
+        before, after = run.kept_epoch.validation_accuracy, evaluation.splits.get("validation")
+        lines += ["", f"The weights were then made small by `python -m generator compress {name}`"]
+        if after and before is not None:
+            lines[-1] += f": {before:.1%} of the validation images before, {after.top1:.1%} after"
+        lines[-1] += "."
+    return lines
+
+
+def _told(architecture: str, settings: Mapping[str, Any]) -> list[str]:
+    """A training's settings, after those of the training whose weights it started from, and so on."""
+    lines: list[str] = []
     if "started_from" in settings:
         earlier = settings.get("started_settings", {})
         recipe = f", trained by the preset {earlier.get('preset', 'default')}" if earlier else ""
-        lines[2:2] = [
+        lines += [
             "",
             (
                 f"The first {settings.get('started_after', 0)} epochs are those of the weights that it started from "
                 f"(digest {settings['started_from'][:16]}){recipe}."
             ),
-            *_settings(architecture, earlier),
+            *_told(architecture, earlier),
             *(["", "Then:"] if earlier else []),
         ]
+    lines += ["", *_settings(architecture, settings)]
     if "teachers" in settings:
         count, digests = len(settings["teachers"]), ", ".join(digest[:16] for digest in settings["teachers"])
         taught = "the answer of a network" if count == 1 else f"the mean answer of {count} networks"
@@ -154,12 +166,6 @@ def _training(name: str, architecture: str, runs: Sequence[Run], evaluation: Eva
         if settings.get("asked") == ONE_A_BATCH:
             who = "It answers" if count == 1 else "One of them, drawn anew, answers"
             lines[-1] += f" {who} each batch, shown as it is or mirrored by the same chance."
-    if compressed:
-        before, after = run.kept_epoch.validation_accuracy, evaluation.splits.get("validation")
-        lines += ["", f"The weights were then made small by `python -m generator compress {name}`"]
-        if after and before is not None:
-            lines[-1] += f": {before:.1%} of the validation images before, {after.top1:.1%} after"
-        lines[-1] += "."
     return lines
 
 

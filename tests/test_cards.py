@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -90,9 +91,21 @@ def test_card_tells_both_parts_of_a_training_and_what_was_asked_for() -> None:
     whole = {**settings, **origin, "started_settings": first}
     text = card("cnn", "SmallCNN", 1, 1, 64, [replace(run, settings=whole)], synthetic.evaluation("cnn", NAMES))
     assert "train cnn --preset distilled --lr 0.01 --epochs 2 --from DIR`" in text
-    assert "trained by the preset best.\nSettings: batch 64, dropout 0.3.\n" in text
+    assert "trained by the preset best.\n\nSettings: batch 64, dropout 0.3.\n" in text
     assert "In the last 15% of the epochs: {'area': 0.7}.\n\nThen:\n" in text
     assert "\nSettings: batch 128, dropout 0.3.\n" in text
+    again = {
+        "preset": "distilled",
+        "batch": 32,
+        "started_from": "d" * 64,
+        "started_after": 9,
+        "started_settings": whole,
+    }
+    text = card("cnn", "SmallCNN", 1, 1, 64, [replace(run, settings=again)], synthetic.evaluation("cnn", NAMES))
+    parts = ("The first 9 epochs", "The first 3 epochs", "batch 64", "Then:", "batch 128", "Then:", "batch 32")
+    assert re.search(".*".join(parts), text, re.DOTALL)
+    assert text.count("Settings: ") == 3
+    assert "\n\n\n" not in text
     # torchvision's AlexNet has a dropout of its own.
     other = card("alexnet", "AlexNet", 1, 1, 128, [replace(run, settings=settings)], synthetic.evaluation("cnn", NAMES))
     assert "Settings: batch 128.\n" in other

@@ -179,6 +179,10 @@ def test_training_says_where_it_began_anew_and_from_whom_it_learnt() -> None:
     alone, taught = told(started_after=3), told(started_after=3, teachers=["a" * 64, "b" * 64])
     assert "After epoch 3 the training began anew from the best weights so far." in alone
     assert "the probabilities that 2 trained networks gave to every class" in taught.replace("\N{NO-BREAK SPACE}", " ")
+    first = {"batch": 64}
+    second = {"batch": 72, "started_after": 1, "started_settings": first, "started_environment": {"torch": "1.5.9"}}
+    third = told(batch=80, started_after=2, started_settings=second, started_environment={})
+    assert re.search("batch 80.*Its first 2 epochs.*batch 72.*Its first 1 epochs.*batch 64.*1.5.9", third, re.DOTALL)
 
 
 @pytest.mark.parametrize(
