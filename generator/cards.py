@@ -182,11 +182,6 @@ def _settings(architecture: str, settings: Mapping[str, Any]) -> list[str]:
     lines = [f"Settings: {', '.join(told)}.", f"Augmentation: {settings.get('augmentation', 'none')}."]
     if settings.get("tail"):
         lines.append(f"In the last {settings['tail']:.0%} of the epochs: {settings['mild']}.")
-    if settings.get("branches") and architecture == "SmallCNN":
-        lines.append(
-            "Shortcuts stood beside its convolutions (Ding et al. 2021, RepVGG, arXiv:2101.03697); they are part of "
-            "the kernels now."
-        )
     return lines
 
 

@@ -60,7 +60,6 @@ class Recipe:
     widths: tuple[int, ...] = ()  # of SmallCNN's stages; (): its own
     depths: tuple[int, ...] = ()  # convolutions of SmallCNN's stages; (): its own
     dropout: float = 0.3  # SmallCNN's
-    branches: bool = False  # SmallCNN learns with shortcuts beside its convolutions, see `branches`
     # Of the loss, the share that asks for a teacher's probabilities instead of the labels, both networks' softened
     # by `temperature` (Hinton et al. 2015, arXiv:1503.02531).
     distillation: float = 0.0

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from generator import (
-    branches,
     cards,
     checkpoints,
     environment,
@@ -30,14 +29,10 @@ from generator.data import load as load_images
 from generator.errors import InputError
 from generator.models import ARCHITECTURES, TITLES, Loaded, from_folder
 from generator.networks import (
-    OTHERS,
     WIDTHS,
     SmallCNN,
     alexnet,
-    fitted,
     initialise,
-    memory_explained,
-    normalise,
     pass_on,
     stages,
 )
@@ -47,7 +42,6 @@ from generator.train import Recipe, Step, Teacher, TrainingState, fit
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
 RUNS = ("one batch", "without augmentation")
-FOLDING_IMAGES = 500  # give batch norm its statistics where shortcuts were taken into a convolution
 GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
 
 
@@ -146,7 +140,7 @@ def train_model(
     if side_run:
         checkpoints.save_run(folder, run)
     else:
-        checkpoints.save_model(folder, _plain(network, train, state, recipe), _description(name, classes, recipe))
+        checkpoints.save_model(folder, state.best, _description(name, classes, recipe))
         checkpoints.save_run(folder, run, snapshots)
     checkpoints.drop_state(folder, side_run)
     return run
@@ -163,20 +157,7 @@ def new_network(name: str, classes: int, recipe: Recipe, start: Path | None = No
         pass_on(network)
     if start:
         checkpoints.fill(network, checkpoints.load_model(start).weights, str(start))
-    if isinstance(network, SmallCNN) and recipe.branches:
-        branches.add(network, recipe.seed, scale=0.0 if start else 1.0)
     return network
-
-
-def _plain(network: nn.Module, train: ImageSet, state: TrainingState, recipe: Recipe) -> Mapping[str, Tensor]:
-    """The weights to be kept of a trained network, shortcuts taken into their convolutions."""
-    if not (recipe.branches and isinstance(network, SmallCNN)):
-        return state.best
-    some = torch.linspace(0, len(train) - 1, min(len(train), FOLDING_IMAGES)).long()
-    inputs = normalise(fitted(train.images[some], *recipe.shown))
-    network.load_state_dict(state.best)
-    with memory_explained(len(some), f"{OTHERS}; --resume then finishes this run"):
-        return branches.fold(network.cpu(), inputs).state_dict()
 
 
 def _trained_in(folder: Path, classes: Classes) -> Loaded:

@@ -73,16 +73,6 @@ def test_card_tells_how_teachers_were_asked(teachers: int, told: str) -> None:
     assert told in text
 
 
-def test_card_tells_of_shortcuts_that_are_folded_away() -> None:
-    run, evaluation = synthetic.run("augmented", epochs=5, kept=4), synthetic.evaluation("cnn", NAMES)
-
-    def told(**settings: object) -> str:
-        return card("cnn", "SmallCNN", 1, 1, 64, [replace(run, settings={"batch": 64, **settings})], evaluation)
-
-    assert "RepVGG, arXiv:2101.03697); they are part of the kernels now." in told(branches=True)
-    assert "RepVGG" not in told(branches=False) + told()
-
-
 def test_card_tells_both_parts_of_a_training_and_what_was_asked_for() -> None:
     run = synthetic.run("augmented", epochs=5, kept=4)
     origin = {"started_from": "a" * 64, "started_after": 3}

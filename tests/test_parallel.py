@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator import branches, checkpoints, parallel
+from generator import checkpoints, parallel
 from generator.augment import Augmentation
 from generator.errors import InputError
 from generator.networks import SmallCNN, initialise
@@ -46,11 +46,10 @@ def network_to_train() -> nn.Module:
 
 
 def taught() -> tuple[nn.Module, Recipe, list[Teacher]]:
-    """A network with shortcuts, its recipe, and the two teachers of whom each batch is answered by one."""
-    network = SmallCNN(2, (4, 6), kernel=3, dropout=0.3)
-    initialise(network, 0)
+    """A network, its recipe, and the two teachers of whom each batch is answered by one."""
+    network = initialise(SmallCNN(2, (4, 6), kernel=3, dropout=0.3), 0)
     teachers = [Teacher(initialise(SmallCNN(2, (3, 3)), seed), 8) for seed in (1, 2)]
-    return branches.add(network, 0), replace(RECIPE, prune=0.0, distillation=0.8, epochs=2), teachers
+    return network, replace(RECIPE, prune=0.0, distillation=0.8, epochs=2), teachers
 
 
 def torchrun(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -130,7 +129,7 @@ def test_two_processes_give_the_weights_of_one(two: list[dict[str, object]]) -> 
 
 
 @pytest.mark.slow
-def test_two_processes_learn_with_shortcuts_and_from_teachers_as_one_does(two: list[dict[str, object]]) -> None:
+def test_two_processes_learn_from_teachers_as_one_does(two: list[dict[str, object]]) -> None:
     pupil, recipe, teachers = taught()
     alone = fit(pupil, coloured(IMAGES), None, recipe, teachers=teachers)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from generator import checkpoints, config, methods, models, recipes, workshop
 from generator.augment import Augmentation
@@ -23,7 +22,7 @@ from generator.models import Loaded
 from generator.networks import SmallCNN, initialise
 from generator.records import Run
 from generator.tiny_imagenet import list_images
-from generator.train import TrainingState, fit
+from generator.train import Recipe
 from tests.conftest import SmallDataSet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -114,7 +113,7 @@ class Impatient(io.StringIO):
         return super().write(text)
 
 
-@pytest.mark.parametrize("preset", ["quick", "with shortcuts", "distilled"])
+@pytest.mark.parametrize("preset", ["quick", "distilled"])
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     preset: str,
     trained: tuple[Path, Run],
@@ -124,12 +123,12 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changes = {**SHORT, "widths": (8, 8, 12, 12), "branches": preset == "with shortcuts", "depths": (1, 1, 2, 2)}
+    changes = {**SHORT, "widths": (8, 8, 12, 12), "depths": (1, 1, 2, 2)}
 
     def train(folder: Path, *, resume: bool = False, epochs: int = 2) -> Run:
         return workshop.train_model(
             "cnn",
-            "distilled" if preset == "distilled" else "quick",
+            preset,
             small_data_set.root,
             classes,
             folder,
@@ -152,52 +151,6 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     for file in ("weights.safetensors", "snapshots.safetensors"):
         assert (tmp_path / "interrupted" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert not (tmp_path / "interrupted" / "resume.safetensors").exists()
-
-
-def test_shortcuts_of_the_training_are_gone_from_the_weights_and_no_answer_changes(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changes = {**SHORT, "branches": True, "depths": (1, 1, 2, 2), "learning_rate": 0.004, "average": 0.5}
-
-    def train(folder: str, start: Path | None = None, **others: object) -> Run:
-        return workshop.train_model(
-            "cnn",
-            "quick",
-            small_data_set.root,
-            classes,
-            tmp_path / folder,
-            decoded,
-            start=start,
-            changes={**changes, **others},
-        )
-
-    def answers(folder: str) -> float:
-        loaded = models.from_folder("cnn", tmp_path / folder, classes)
-        assert loaded is not None
-        return (
-            workshop.evaluate_model(loaded, small_data_set.root, classes, decoded, ("validation",))
-            .splits["validation"]
-            .loss
-        )
-
-    def fit_and_spoil(network: nn.Module, *given: object, **named: object) -> TrainingState:
-        """The weights to be kept are the state's, whatever the network holds."""
-        state = fit(network, *given, **named)  # type: ignore[arg-type]
-        for parameter in network.parameters():
-            parameter.data.zero_()
-        return state
-
-    monkeypatch.setattr(workshop, "fit", fit_and_spoil)
-    run = train("cnn", epochs=3)
-    weights = checkpoints.load_model(tmp_path / "cnn").weights
-    assert set(weights) == set(SmallCNN(3, (24, 48, 96, 192), depths=(1, 1, 2, 2)).state_dict())
-    # Not `run.kept`: of a run with a limit the last epoch counts.
-    best = max(run.epochs, key=lambda epoch: (epoch.validation_accuracy or 0.0, epoch.epoch))
-    assert answers("cnn") == pytest.approx(best.validation_loss, rel=1e-3)
-
-    # They begin as nothing where a trained network goes on.
-    on, plain = (train(f"{each}", tmp_path / "cnn", learning_rate=1e-9, branches=each) for each in (True, False))
-    assert on.epochs[-1].train_loss == pytest.approx(plain.epochs[-1].train_loss, rel=1e-4)
 
 
 def test_a_network_goes_on_from_another_and_learns_from_teachers(
@@ -376,5 +329,21 @@ def test_what_comes_with_the_program_belongs_together(name: str) -> None:
     for side in (side for side in checkpoints.load_runs(folder) if side.name in workshop.RUNS):
         recipe = json.loads(json.dumps(asdict(recipes.PRESETS[name][side.name])))
         del recipe["precision"]  # recorded as measured
-        recorded = {"branches": False, **side.settings}  # the runs are older than the field
+        assert {key: side.settings[key] for key in recipe} == recipe
+
+
+@pytest.mark.parametrize("name", ["cnn", "alexnet"])
+def test_the_presets_are_those_that_trained_the_shipped_networks(name: str) -> None:
+    runs = checkpoints.load_runs(Path(__file__).parents[1] / "models" / name)
+    (run,) = (run for run in runs if run.name == "augmented")
+    for settings, preset in ((run.settings, "distilled"), (run.settings["started_settings"], "best")):
+        assert settings["preset"] == preset
+        recipe = json.loads(json.dumps(asdict(recipes.PRESETS[name][preset])))
+        # A record may be older than a field of the recipe, whose default then is what it did.
+        older = json.loads(json.dumps(asdict(Recipe(epochs=0))))
+        if name == "alexnet":
+            older["enlarged"] = recipe["enlarged"]  # only how its photos are shown
+        recorded = {**older, **settings, "precision": "auto"}
+        for how in ("augmentation", "mild"):
+            recorded[how] = {**older[how], **settings[how]}
         assert {key: recorded[key] for key in recipe} == recipe
