@@ -73,17 +73,7 @@ def _build(options: argparse.Namespace) -> None:
     print(f"built {index} in {time.perf_counter() - begun:.1f} s")
 
 
-def _keep_awake() -> None:
-    """Let the threads of a long computation wait for their next piece without sleeping, unless the user says otherwise.
-
-    GNU OpenMP reads it once, when torch is imported. On two cores of a virtual machine, where a processor that sleeps
-    is slow to come back, a step of training takes 0.55 of the time.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "active")
-
-
 def _train(options: argparse.Namespace) -> None:
-    _keep_awake()
     _torch()
     from generator import parallel, recipes, workshop
 
@@ -128,7 +118,6 @@ def _compress(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    _keep_awake()
     _torch()
     from generator import checkpoints, parallel, workshop
 

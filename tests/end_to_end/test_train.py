@@ -103,23 +103,3 @@ def test_ctrl_c_ends_it_in_one_line_and_the_run_can_go_on(small_data_set: SmallD
     said = again.communicate(timeout=300)[1]
     assert again.returncode == 0
     assert "going on after epoch" in said
-
-
-@pytest.mark.parametrize("command", ["train", "evaluate"])
-@pytest.mark.parametrize(("asked", "found"), [({}, "active"), ({"OMP_WAIT_POLICY": "passive"}, "passive")])
-def test_threads_are_kept_awake_before_torch_reads_how(command: str, asked: dict[str, str], found: str) -> None:
-    program = (
-        "import os, sys; from generator import __main__ as it\n"
-        'it._torch = lambda: sys.exit(f\'{"torch" in sys.modules} {os.environ["OMP_WAIT_POLICY"]}\')\n'
-        f"it.main(['{command}', 'cnn'])"
-    )
-    plain = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=REPOSITORY,
-        env={**plain, **asked},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.stderr == f"False {found}\n"
