@@ -14,7 +14,7 @@ from generator.train import Recipe
 # right, and validation rose by 2 points only).
 STRONG = Augmentation(area=0.35, aspect=1.3, rotation=5, flip=True, colour=0.3, grey=0.1, cutmix=0.5)
 # Every second photo as sharp as those that are shown later.
-STRONGEST = replace(STRONG, cutmix=0.7, unscaled=0.5)
+STRONGEST = replace(STRONG, area=0.25, rotation=10, cutmix=0.8, unscaled=0.5)
 LARGER = Augmentation(area=0.55, aspect=1.2, flip=True, colour=0.2, grey=0.05, cutmix=0.5)
 SHARP = replace(LARGER, unscaled=0.5)
 USUAL = Augmentation(area=0.4, aspect=1.25, flip=True, colour=0.2, grey=0.1)
@@ -68,7 +68,7 @@ PRESETS: dict[str, dict[str, Recipe]] = {
         # Teachers say what is left in the picture after a small crop or CutMix, so that both can be stronger.
         "distilled": Recipe(
             epochs=36,
-            augmentation=replace(STRONGEST, area=0.25, rotation=10, cutmix=0.8),
+            augmentation=STRONGEST,
             mild=SHARP,
             tail=0.15,
             sizes=((0, 64),),

@@ -334,7 +334,7 @@ def test_what_comes_with_the_program_belongs_together(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["cnn", "alexnet"])
 def test_the_presets_are_those_that_trained_the_shipped_networks(name: str) -> None:
-    runs = checkpoints.load_runs(Path(__file__).parents[1] / "models" / name)
+    runs = checkpoints.load_runs(config.bundled("models") / name)
     (run,) = (run for run in runs if run.name == "augmented")
     for settings, preset in ((run.settings, "distilled"), (run.settings["started_settings"], "best")):
         assert settings["preset"] == preset
