@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator import __version__, check, config, inputs, published, terminal, tiny_imagenet, writer
+from generator import __version__, check, clutter, config, inputs, published, terminal, tiny_imagenet, writer
 from generator.check.documents import is_page
 from generator.classes import Classes, resolve_classes
 from generator.config import Config
@@ -212,7 +212,7 @@ def _watched(file: Path | None) -> Iterator[Path]:
         return
     templates, content = inputs.folders(settings)
     for folder in (*templates, content):
-        yield from folder.rglob("*")
+        yield from clutter.files(folder)
     yield from (photo.file for photo in settings.samples.photos)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from generator import clutter
 from generator.cache import digest
 from generator.config import Config, bundled
 from generator.environment import versions
@@ -93,8 +94,8 @@ def folders(config: Config) -> tuple[tuple[Path, ...], Path]:
 
 def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:
     """Relative path and digest of each file below a folder, in order."""
-    for file in sorted(folder.rglob(pattern)):
-        if file.is_file() and "__pycache__" not in file.parts:
+    for file in clutter.files(folder):
+        if file.match(pattern):
             yield file.relative_to(folder).as_posix()
             yield _sha256(file)
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from generator import evaluate, terminal
+from generator.clutter import is_clutter
 from generator.errors import InputError
 from generator.models import Loaded
 from generator.photos import read_photo, square
@@ -22,7 +23,7 @@ def folder(loaded: Loaded, path: Path) -> list[tuple[str, int]]:
     """
     if not path.is_dir():
         raise InputError(f"{path}: expected a folder of images, found none")
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not is_clutter(file.name))
     rows: list[tuple[str, int]] = []
     size, resize = loaded.description.input_size, loaded.description.resize
     with terminal.bar(f"{loaded.title}: predicting", len(files), "images") as bar:

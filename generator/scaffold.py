@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from generator.clutter import files, is_clutter
 from generator.config import FILE_NAME, bundled
 from generator.errors import InputError
 
@@ -109,7 +110,7 @@ def report_toml(title: str) -> str:
 
 
 def _fill(folder: Path) -> Iterator[str]:
-    shutil.copytree(bundled("content"), folder / "content", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(bundled("content"), folder / "content", ignore=lambda _, names: set(filter(is_clutter, names)))
     yield "content"
     for name, text in (
         (FILE_NAME, report_toml(_title(folder))),
@@ -129,7 +130,7 @@ def _about_templates() -> str:
     kinds = {".css": "the styles", ".js": "a script of the pages"}
     rows = [
         f"| {file.name} | {made.get(file.name) or kinds.get(file.suffix) or f'the page {file.stem}'} |"
-        for file in sorted(bundled("templates").iterdir())
+        for file in files(bundled("templates"))
         if file.suffix in (".html", ".css", ".js")
     ]
     shown = "python -c \"from generator.config import bundled; print(bundled('templates'))\""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from generator.classes import Classes
+from generator.clutter import is_clutter
 from generator.errors import InputError
 
 Split = Literal["train", "validation", "test"]
@@ -213,7 +214,7 @@ def _image_names(folder: Path) -> list[str]:
     names = [
         entry.name
         for entry in _scan(folder)
-        if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+        if entry.name.lower().endswith(SUFFIXES) and not is_clutter(entry.name) and entry.is_file()
     ]
     if not names:
         raise InputError(f"{folder}: expected images, found none")

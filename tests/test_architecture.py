@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "generator"
 
 # From left to right; modules of one row do not import each other.
 FLOW = (
-    ("errors", "records", "__init__"),
+    ("errors", "records", "clutter", "__init__"),
     ("config", "cache", "check", "writer", "serve", "installation", "environment", "terminal"),
     ("classes", "photos", "inputs", "cards", "published", "scaffold"),
     ("tiny_imagenet", "download"),

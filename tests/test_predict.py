@@ -32,14 +32,16 @@ def paint(file: Path, colour: str, size: tuple[int, int] = (70, 90)) -> None:
     Image.new("RGB", size, colour).save(file)
 
 
-def test_each_image_has_its_class_in_the_order_of_the_names(tmp_path: Path) -> None:
+def test_each_image_has_its_class_in_the_order_of_the_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paint(tmp_path / "c.png", "red")
     paint(tmp_path / "a.JPEG", "blue", (20, 10))
     paint(tmp_path / "b.webp", "lime")
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "deeper").mkdir()
     paint(tmp_path / "deeper" / "d.png", "red")
+    (tmp_path / "._a.JPEG").write_bytes(b"what macOS leaves beside a file")
     assert predict.folder(LOADED, tmp_path) == [("a.JPEG", 2), ("b.webp", 1), ("c.png", 0)]
+    assert capsys.readouterr().err == ""
 
 
 def test_a_broken_image_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from generator.clutter import is_clutter
 from generator.config import Config
 from generator.errors import InputError
 from generator.exhibits import hero, slug
@@ -215,11 +216,10 @@ def _shipped(report: Report) -> Shipped | None:
 def _static(templates: Sequence[Path], without: Sequence[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for folder in reversed(templates):
-        # An editor's lock or a system's companion of a file begins with a dot and is none of the site's.
         files = [
             file
             for file in folder.iterdir()
-            if file.suffix in STATIC and file.name not in without and file.name[0] != "." and file.is_file()
+            if file.suffix in STATIC and file.name not in without and not is_clutter(file.name) and file.is_file()
         ]
         found |= {f"assets/{file.name}": _content(file) for file in files}
     return dict(sorted(found.items()))

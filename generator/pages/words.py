@@ -32,6 +32,7 @@ from jinja2 import BaseLoader, Environment, FileSystemLoader, StrictUndefined, T
 from jinja2.exceptions import TemplateSyntaxError
 from markupsafe import Markup
 
+from generator.clutter import is_clutter
 from generator.errors import InputError
 from generator.pages.formats import FILTERS
 
@@ -148,6 +149,8 @@ class _Templates(FileSystemLoader):
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         """The text of a template, its file, and whether it is still so."""
+        if any(map(is_clutter, template.split("/"))):  # a change of it would not count
+            raise InputError(f"template {template}: expected a name that is neither hidden nor an editor's; rename it")
         try:
             return super().get_source(environment, template)
         except UnicodeDecodeError as error:
