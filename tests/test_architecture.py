@@ -62,7 +62,6 @@ DOORS = {  # library -> the modules that may open it
     "PIL": {"photos", "figures"},
     "tqdm": {"terminal", "download"},
     "nbformat": {"exports"},
-    "ghp_import": {"deploy"},
 }
 WITHOUT_TORCH = (
     "config",

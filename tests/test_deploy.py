@@ -15,7 +15,6 @@ from generator.deploy import SIGNED, Deployed, deploy
 from generator.errors import InputError
 from generator.writer import place
 
-pytest.importorskip("ghp_import")
 if shutil.which("git") is None:
     pytest.skip("needs git: it is not installed", allow_module_level=True)
 
@@ -96,7 +95,7 @@ def test_the_files_of_the_site_are_the_branch(repository: Path) -> None:
         git(repository, "rev-parse", "--short=10", "gh-pages"),
         True,
         False,
-        "git push origin gh-pages",
+        "the same command and --push",
         done.note,
     )
     assert tree(repository) == set(FILES)
@@ -306,16 +305,10 @@ def test_without_git_is_told(repository: Path, monkeypatch: pytest.MonkeyPatch) 
         deploy(site(repository), repository)
 
 
-def test_without_ghp_import_is_told(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ghp_import", None)
-    with pytest.raises(InputError, match="expected the package ghp-import, there is none; get it with: python -m pip"):
-        deploy(site(repository), repository)
-
-
 def test_without_the_remote_is_told_only_where_it_is_needed(repository: Path) -> None:
     git(repository, "remote", "remove", "origin")
     done = deploy(site(repository), repository)
-    assert done.onward == "git remote add origin ADDRESS && git push origin gh-pages"
+    assert done.onward == "git remote add origin ADDRESS, then the same command and --push"
     before = git(repository, "rev-parse", "gh-pages")
     with pytest.raises(InputError) as caught:
         deploy(site(repository, index=linked(b"2")), repository, push=True)
@@ -354,7 +347,9 @@ def test_the_branch_that_is_checked_out_is_refused(repository: Path) -> None:
         deploy(site(repository), repository, "main", force=True)
 
 
-@pytest.mark.parametrize("branch", ["", "-f", "a b", "a..b", "refs/", "a~1", "ü:b", "@{x}", "@{-1}", "-", "HEAD"])
+@pytest.mark.parametrize(
+    "branch", ["", "-f", "a b", "a..b", "refs/", "a~1", "ü:b", "@{x}", "@{-1}", "-", "--", "-x", "HEAD", "a\nb"]
+)
 def test_a_name_that_is_no_branch_is_told(repository: Path, branch: str) -> None:
     git(repository, "checkout", "--quiet", "-b", "second")  # so that @{-1} is main
     with pytest.raises(InputError, match="--branch: expected the name of a branch"):
@@ -383,3 +378,356 @@ def test_an_unknown_committer_is_told(repository: Path, key: str) -> None:
     assert str(caught.value) == (
         f'git: expected to know who commits, {key} is not set; set it with: git config {key} "..."'
     )
+
+
+def test_a_committer_that_git_refuses_is_told(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "yesterday or so")
+    with pytest.raises(InputError, match="expected to know who commits, got: fatal: invalid date format: yesterday"):
+        deploy(site(repository), repository)
+    monkeypatch.delenv("GIT_COMMITTER_DATE")
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "<>")
+    with pytest.raises(InputError, match="expected to know who commits, got: fatal: name consists only of disallowed"):
+        deploy(site(repository), repository)
+
+
+def test_the_committer_of_the_environment_commits(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(repository, "config", "--unset", "user.name")
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "Robot ü")
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody whose commit a hook is about")
+    deploy(site(repository), repository)
+    assert git(repository, "log", "-1", "--format=%an, %cn, %ce", "gh-pages") == "Robot ü, Robot ü, author@example.org"
+
+
+def everything(repository: Path) -> tuple[str, ...]:
+    """All that a deploy could change in a repository, but for its objects."""
+    index = repository / ".git" / "index"
+    return (
+        git(repository, "for-each-ref"),
+        git(repository, "status", "--porcelain", "--untracked-files=all"),
+        (repository / ".git" / "HEAD").read_text(),
+        (repository / ".git" / "config").read_text(),
+        index.read_bytes().hex(),
+    )
+
+
+@pytest.mark.parametrize("variables", [
+    {"GIT_DIR": ".git"},
+    {"GIT_DIR": ".git", "GIT_WORK_TREE": "."},
+    {"GIT_DIR": ".git", "GIT_INDEX_FILE": ".git/index", "GIT_PREFIX": ""},
+    {"GIT_COMMON_DIR": ".git"},
+    {"GIT_DIR": ".git", "GIT_OBJECT_DIRECTORY": ".git/objects"},
+    {"GIT_OBJECT_DIRECTORY": ".git/objects", "GIT_QUARANTINE_PATH": ".git/objects"},
+    {"GIT_ALTERNATE_OBJECT_DIRECTORIES": ".git/objects"},
+    {"GIT_NAMESPACE": "elsewhere"},
+    {"GIT_CONFIG_PARAMETERS": "'remote.origin.url'='/nowhere' 'core.bare'='true'"},
+    {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "remote.origin.url", "GIT_CONFIG_VALUE_0": "/nowhere"},
+    {"GIT_DIR": "nowhere"},
+    {"GIT_SHALLOW_FILE": "nowhere", "GIT_GRAFT_FILE": "nowhere", "GIT_REPLACE_REF_BASE": "refs/heads/"},
+])  # fmt: skip
+def test_called_by_a_hook_of_another_repository_it_stays_in_its_own(
+    tmp_path: Path, repository: Path, remote: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    there = tmp_path / "there.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(there)], check=True)
+    other = clone(tmp_path, there, "other")
+    made = site(repository)
+    before = everything(other)
+    with monkeypatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, str(other / value) if value.startswith((".", "nowhere")) else value)
+        done = deploy(made, repository, push=True)
+    assert tree(repository) == tree(remote) == set(FILES)
+    assert git(remote, "rev-parse", "--short=10", "refs/heads/gh-pages") == done.commit
+    assert everything(other) == before
+    assert git(there, "for-each-ref") == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a hook that the system runs")
+def test_a_real_hook_of_another_repositorys_worktree(tmp_path: Path, repository: Path, remote: Path) -> None:
+    other = clone(tmp_path, remote, "other")
+    git(other, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
+    made = site(repository)
+    program = tmp_path / "hook.py"
+    program.write_text(
+        f"import sys; sys.path[:0] = [{str(Path.cwd())!r}]\n"
+        "from pathlib import Path; from generator import published; from generator.deploy import deploy\n"
+        f"deploy(published.read(Path({str(made.folder)!r})), Path({str(repository)!r}))\n"
+    )
+    hook = other / ".git" / "hooks" / "post-commit"
+    hook.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{program}'\n")
+    hook.chmod(0o755)
+    git(tmp_path / "side", "commit", "--quiet", "--allow-empty", "--message=second")
+    assert tree(repository) == set(FILES)
+    assert git(other, "branch", "--list", "gh-pages") == ""
+
+
+@pytest.mark.parametrize("depth", [(), ("--depth=1",)])
+def test_what_it_says_next_works_in_a_clone_of_one_branch(
+    tmp_path: Path, repository: Path, remote: Path, depth: tuple[str, ...]
+) -> None:
+    git(repository, "push", "--quiet", "origin", "main")
+    deploy(site(repository), repository, push=True)
+    here = tmp_path / "one branch"
+    subprocess.run(
+        ["git", "clone", "--quiet", "--single-branch", "--branch=main", *depth, remote.as_uri(), str(here)], check=True
+    )
+    git(here, "config", "user.name", "CI")
+    git(here, "config", "user.email", "ci@example.org")
+    made = site(here, index=linked(b"2"))
+    done = deploy(made, here)
+    assert done.onward == "the same command and --push"
+    assert deploy(made, here, push=True).pushed
+    assert git(remote, "cat-file", "blob", "gh-pages:index.html").endswith("2")
+    # The commit of the first command is kept, beside that which was there.
+    assert git(remote, "rev-list", "--count", "gh-pages") == "3"
+
+
+def test_commits_that_were_never_pushed_are_not_lost(tmp_path: Path, repository: Path, remote: Path) -> None:
+    deploy(site(repository), repository, push=True)
+    other = clone(tmp_path, remote, "other")
+    deploy(site(other, index=linked(b"2")), other, push=True)
+    mine = git(repository, "rev-parse", deploy(site(repository, index=linked(b"3")), repository).commit)
+    last = deploy(site(repository, index=linked(b"4")), repository, push=True)
+    assert mine in git(remote, "rev-list", last.commit).split()
+    assert git(remote, "rev-list", "--count", "gh-pages") == "4"  # 1, then 2 beside 3, then 4 that joins them
+
+
+def test_somebodys_files_are_seen_from_any_folder_and_with_any_setting(repository: Path) -> None:
+    (repository / "reports").mkdir()
+    deploy(site(repository), repository)
+    git(repository, "checkout", "--quiet", "gh-pages")
+    (repository / "mine.html").write_text("mine")
+    git(repository, "add", "mine.html")
+    git(repository, "commit", "--quiet", "--message=mine")
+    git(repository, "checkout", "--quiet", "main")
+    git(repository, "config", "diff.relative", "true")
+    with pytest.raises(InputError, match=r"found 'mine\.html', which is somebody's"):
+        deploy(site(repository, index=linked(b"2")), repository / "reports")
+    somebodys(repository, branch="elsewhere")
+    with pytest.raises(InputError, match=r"found 'home\.html', which is somebody's"):
+        deploy(site(repository), repository / "reports", "elsewhere")
+
+
+def test_a_shallow_clone_that_cannot_see_earlier_deploys_is_told(
+    tmp_path: Path, repository: Path, remote: Path
+) -> None:
+    deploy(site(repository), repository)
+    git(repository, "checkout", "--quiet", "gh-pages")
+    (repository / "CNAME").write_text("cnn.example.org\n")
+    git(repository, "add", "CNAME")
+    git(repository, "commit", "--quiet", "--message=Create CNAME")
+    git(repository, "push", "--quiet", "origin", "gh-pages")
+    here = tmp_path / "shallow"
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth=1", "--branch=gh-pages", remote.as_uri(), str(here)], check=True
+    )
+    git(here, "config", "user.name", "CI")
+    git(here, "config", "user.email", "ci@example.org")
+    git(here, "checkout", "--quiet", "--detach")
+    with pytest.raises(InputError, match="this clone is shallow; get them with: git fetch --unshallow"):
+        deploy(site(here, index=linked(b"2")), here)
+    git(here, "fetch", "--quiet", "--unshallow")
+    deploy(site(here, index=linked(b"2")), here)
+    assert tree(here) == {*FILES, "CNAME"}
+
+
+def test_a_domain_is_kept_to_the_byte(repository: Path) -> None:
+    domain = b"caf\xe9.example.org\r\n"
+    deploy(site(repository), repository)
+    git(repository, "checkout", "--quiet", "gh-pages")
+    (repository / "CNAME").write_bytes(domain)
+    git(repository, "add", "CNAME")
+    git(repository, "commit", "--quiet", "--message=Create CNAME")
+    git(repository, "checkout", "--quiet", "main")
+    deploy(site(repository, index=linked(b"2")), repository)
+    shown = subprocess.run(["git", "-C", str(repository), "show", "gh-pages:CNAME"], capture_output=True, check=True)
+    assert shown.stdout == domain
+
+
+def test_a_domain_that_was_given_up_does_not_come_back(tmp_path: Path, repository: Path, remote: Path) -> None:
+    """It is still on the branch here, which the remote's has left behind."""
+    deploy(site(repository), repository, push=True)
+    for said in ("cnn.example.org\n", ""):
+        git(repository, "checkout", "--quiet", "gh-pages")
+        (repository / "CNAME").write_text(said)
+        git(repository, "add", "CNAME") if said else git(repository, "rm", "--quiet", "--force", "CNAME")
+        git(repository, "commit", "--quiet", "--message=CNAME")
+        git(repository, "checkout", "--quiet", "main")
+    git(repository, "push", "--quiet", "origin", "gh-pages")
+    git(repository, "branch", "--force", "gh-pages", "gh-pages~1")
+    deploy(site(repository, index=linked(b"2")), repository, push=True)
+    assert tree(remote) == set(FILES)
+
+
+def test_without_commits_detached_and_bare(tmp_path: Path, remote: Path, repository: Path) -> None:
+    made = site(repository)
+    empty = tmp_path / "empty"
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(empty)], check=True)
+    git(repository, "checkout", "--quiet", "--detach")
+    for folder in (empty, remote, repository):
+        git(folder, "config", "user.name", "A")
+        git(folder, "config", "user.email", "a@example.org")
+        deploy(made, folder)
+        assert tree(folder) == set(FILES)
+    unborn = tmp_path / "unborn"
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=gh-pages", str(unborn)], check=True)
+    with pytest.raises(InputError, match="--branch: expected one that is not checked out, got 'gh-pages'"):
+        deploy(made, unborn)
+
+
+def test_names_of_objects_may_be_longer(tmp_path: Path, repository: Path) -> None:
+    folder = tmp_path / "sha256"
+    if subprocess.run(["git", "init", "--quiet", "--object-format=sha256", str(folder)], check=False).returncode:
+        pytest.skip("needs a git that knows SHA-256")
+    git(folder, "config", "user.name", "A")
+    git(folder, "config", "user.email", "a@example.org")
+    deploy(site(repository), folder)
+    assert tree(folder) == set(FILES)
+
+
+def test_no_reference_of_ours_is_left(repository: Path) -> None:
+    deploy(site(repository), repository)
+    assert git(repository, "for-each-ref", "--format=%(refname)").split() == ["refs/heads/gh-pages", "refs/heads/main"]
+
+
+def test_a_branch_in_another_worktree_is_told_with_its_folder(tmp_path: Path, repository: Path) -> None:
+    deploy(site(repository), repository)
+    git(repository, "worktree", "add", "--quiet", str(tmp_path / "its folder"), "gh-pages")
+    with pytest.raises(InputError) as caught:
+        deploy(site(repository, index=linked(b"2")), repository)
+    assert str(caught.value) == (
+        f"--branch: expected one that is not checked out, got 'gh-pages', which is in {tmp_path / 'its folder'}; "
+        "choose another, or take that folder to another branch: git switch"
+    )
+    # Of a worktree the branch of its repository can be written as well.
+    deploy(site(repository, index=linked(b"2")), tmp_path / "its folder", "other")
+    assert tree(repository, "other") == set(FILES)
+
+
+def test_another_name_of_a_branch_is_refused(repository: Path) -> None:
+    git(repository, "symbolic-ref", "refs/heads/gh-pages", "refs/heads/main")
+    with pytest.raises(InputError, match="'gh-pages' is another name of refs/heads/main; choose another"):
+        deploy(site(repository), repository, force=True)
+
+
+def test_branches_that_differ_in_case_alone_are_told_where_the_system_takes_them_for_one(repository: Path) -> None:
+    deploy(site(repository), repository)
+    git(repository, "config", "core.ignoreCase", "true")
+    with pytest.raises(InputError, match="expected one that can be beside branch 'gh-pages', git allows no 'GH-Pages'"):
+        deploy(site(repository), repository, "GH-Pages")
+
+
+def test_files_that_differ_in_case_alone_are_two(repository: Path) -> None:
+    git(repository, "config", "core.ignoreCase", "true")
+    page = linked(b"<a href='A.html'>A</a><a href='a.html'>a</a>")
+    whole = {**FILES, "index.html": page, "A.html": b"<p>1", "a.html": b"<p>2"}
+    deploy(published.Published(repository / "site", whole), repository)
+    assert tree(repository) == set(whole)
+
+
+@pytest.mark.parametrize("remote_name", ["-x", "--upload-pack=x", "../../heads", "a b", ""])
+def test_a_name_that_is_no_remote_is_told(repository: Path, remote_name: str) -> None:
+    with pytest.raises(InputError, match="--remote: expected the name of a remote, got"):
+        deploy(site(repository), repository, remote=remote_name)
+
+
+def test_an_address_that_looks_like_an_option_is_none(repository: Path) -> None:
+    git(repository, "config", "remote.origin.url", "--upload-pack=touch pwned")
+    with pytest.raises(InputError, match=r"^--remote origin: expected to reach it, got: "):
+        deploy(site(repository), repository, push=True)
+    assert not list(repository.rglob("pwned"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a hook that the system runs")
+@pytest.mark.parametrize(
+    ("hook", "push", "said"),
+    [
+        (
+            "pre-push",
+            True,
+            r"--push: origin did not take branch gh-pages \(no deploys on Fridays\); the commit is kept",
+        ),
+        ("reference-transaction", False, "git fast-import: .*no deploys on Fridays|ref updates aborted by hook"),
+    ],
+)
+def test_a_hook_that_refuses_is_the_cause(repository: Path, hook: str, push: bool, said: str) -> None:
+    made = site(repository)
+    file = repository / ".git" / "hooks" / hook
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("#!/bin/sh\necho 'no deploys on Fridays' >&2\nexit 1\n")
+    file.chmod(0o755)
+    with pytest.raises(InputError, match=said):
+        deploy(made, repository, push=push)
+    assert git(repository, "branch", "--list", "gh-pages") == ("gh-pages" if push else "")
+
+
+def test_a_locked_branch_is_told_and_a_locked_index_is_nothing_to_it(repository: Path) -> None:
+    deploy(site(repository), repository)
+    before = git(repository, "rev-parse", "gh-pages")
+    (repository / ".git" / "index.lock").touch()
+    lock = repository / ".git" / "refs" / "heads" / "gh-pages.lock"
+    lock.touch()
+    with pytest.raises(
+        InputError, match=r"^branch gh-pages: could not be written, got: .*gh-pages\.lock': File exists"
+    ):
+        deploy(site(repository, index=linked(b"2")), repository)
+    assert git(repository, "rev-parse", "gh-pages") == before
+    lock.unlink()
+    assert deploy(site(repository, index=linked(b"2")), repository).new
+
+
+def test_a_commit_that_comes_in_between_is_not_overwritten(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(site(repository), repository)
+    made = site(repository, index=linked(b"2"))
+    from generator.deploy import _Git
+
+    written = _Git.commit
+
+    def meanwhile(self: _Git, *words: object) -> str:
+        tip = written(self, *words)  # type: ignore[arg-type]
+        git(repository, "update-ref", "refs/heads/gh-pages", "main")
+        return tip
+
+    monkeypatch.setattr(_Git, "commit", meanwhile)
+    with pytest.raises(InputError, match="branch gh-pages: could not be written"):
+        deploy(made, repository)
+    assert git(repository, "rev-parse", "gh-pages") == git(repository, "rev-parse", "main")
+
+
+def test_commits_are_not_signed_whatever_the_settings(repository: Path) -> None:
+    git(repository, "config", "commit.gpgSign", "true")
+    git(repository, "config", "gpg.program", "/nowhere/gpg")
+    assert deploy(site(repository), repository).new
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="needs the rights to give a folder away")
+def test_somebody_elses_repository_is_told(repository: Path) -> None:
+    made = site(repository)
+    for path in (repository, repository / ".git"):
+        os.chown(path, 12345, 12345)
+    with pytest.raises(InputError) as caught:
+        deploy(made, repository)
+    assert str(caught.value) == (
+        f"{repository}: expected a git repository of yours, it is another user's; if you trust them: "
+        f"git config --global --add safe.directory {repository}"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are not bytes")
+def test_a_folder_with_any_name(tmp_path: Path, remote: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 '\"\n:\\ -x")
+    repository = clone(tmp_path, remote, name)
+    deploy(site(repository), repository, push=True)
+    assert tree(remote) == set(FILES)
+
+
+def test_a_submodule_is_a_repository_of_its_own(tmp_path: Path, repository: Path, remote: Path) -> None:
+    git(repository, "push", "--quiet", "origin", "main")
+    around = tmp_path / "around"
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(around)], check=True)
+    git(around, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "-b", "main", str(remote), "sub")
+    git(around / "sub", "config", "user.name", "A")
+    git(around / "sub", "config", "user.email", "a@example.org")
+    deploy(site(repository), around / "sub")
+    assert tree(around / "sub") == set(FILES)
+    assert git(around, "branch", "--list", "gh-pages") == ""

@@ -265,7 +265,6 @@ def test_a_site_that_is_older_than_report_toml_is_noted(project: Path, capsys: p
 
 
 def test_deploy_says_what_comes_next(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("ghp_import")
     if shutil.which("git") is None:
         pytest.skip("needs git: it is not installed")
     code, _, err = run(capsys, "deploy")
@@ -283,7 +282,7 @@ def test_deploy_says_what_comes_next(project: Path, capsys: pytest.CaptureFixtur
         subprocess.run(["git", *words], check=True)
     code, out, err = run(capsys, "deploy")
     assert code == 0, err
-    assert out[0].endswith("; publish it with: git push origin gh-pages")
+    assert out[0].endswith("; publish it with: the same command and --push")
     assert [line.partition(";")[0] for line in err] == [
         "note: the site does not know its address, so it has no sitemap and no social card"
     ]
