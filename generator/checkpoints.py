@@ -10,38 +10,20 @@ import json
 import lzma
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from generator import compress
+from generator import compress, stored
 from generator.errors import InputError
-from generator.records import (
-    Benchmark,
-    Calibration,
-    Compared,
-    Confusion,
-    Epoch,
-    Estimate,
-    Evaluation,
-    Faithfulness,
-    Floats,
-    LayerScore,
-    Localisation,
-    Mistake,
-    Perturbation,
-    Randomisation,
-    Run,
-    SplitScores,
-)
+from generator.records import Benchmark, Epoch, Evaluation, Floats, Run
 from generator.train import Recipe, TrainingState, Weights
 
 WEIGHTS, SMALL = "weights.safetensors", "weights.safetensors.xz"
@@ -260,7 +242,7 @@ def require_usable(folder: Path) -> None:
 def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
     """Put one run into history.json, in place of an earlier one of that name; with the snapshots of its filters."""
     runs = [old for old in load_runs(folder) if old.name != run.name] + [run]
-    _write_json(folder / HISTORY, {"runs": [asdict(each) for each in runs]})
+    _write(folder / HISTORY, stored.encode({"runs": [asdict(each) for each in runs]}))
     if snapshots:
         named = {str(epoch): tensor.float() for epoch, tensor in sorted(snapshots.items())}
         _write(folder / SNAPSHOTS, save(_flat(named)))
@@ -269,14 +251,7 @@ def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = No
 def load_runs(folder: Path) -> tuple[Run, ...]:
     """The runs of history.json, in the order in which they were recorded; none where there is no such file."""
     path = folder / HISTORY
-    if not path.exists():
-        return ()
-    said = _read_json(path)
-    try:
-        runs = (replace(Run(**run), epochs=tuple(Epoch(**epoch) for epoch in run["epochs"])) for run in said["runs"])
-        return tuple(runs)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected the records of training runs ({error!r}); train the model again") from error
+    return stored.runs(path) if path.exists() else ()
 
 
 def load_snapshots(folder: Path) -> dict[int, Floats]:
@@ -291,12 +266,12 @@ def load_snapshots(folder: Path) -> dict[int, Floats]:
 
 def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Write evaluation.json; nan becomes null."""
-    _write_json(folder / EVALUATION, plain_evaluation(evaluation))
+    _write(folder / EVALUATION, stored.encode(plain_evaluation(evaluation)))
 
 
 def plain_evaluation(evaluation: Evaluation) -> dict[str, Any]:
     """What evaluation.json holds, as JSON can hold it; faithfulness only where it was measured."""
-    plain: dict[str, Any] = _plain(asdict(evaluation))
+    plain: dict[str, Any] = stored.plain(evaluation)
     if plain["faithfulness"] is None:
         del plain["faithfulness"]
     return plain
@@ -305,34 +280,18 @@ def plain_evaluation(evaluation: Evaluation) -> dict[str, Any]:
 def load_evaluation(folder: Path) -> Evaluation | None:
     """Read evaluation.json; None where there is none."""
     path = folder / EVALUATION
-    if not path.exists():
-        return None
-    said = _read_json(path)
-    try:
-        splits = {name: _split_scores(scores) for name, scores in said.pop("splits").items()}
-        said["class_names"] = tuple(said["class_names"])
-        faithful = said.pop("faithfulness", None)  # files of before it was measured have none
-        return Evaluation(**said, splits=splits, faithfulness=faithful and _faithfulness(faithful))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: expected what `evaluate` writes ({error!r}); evaluate the model again") from error
+    return stored.evaluation(path) if path.exists() else None
 
 
 def save_benchmark(folder: Path, benchmark: Benchmark) -> None:
     """Write benchmark.json; nan becomes null."""
-    _write_json(folder / BENCHMARK, asdict(benchmark))
+    _write(folder / BENCHMARK, stored.encode(benchmark))
 
 
 def load_benchmark(folder: Path) -> Benchmark | None:
     """Read benchmark.json; None where there is none."""
     path = folder / BENCHMARK
-    if not path.exists():
-        return None
-    said = _read_json(path)
-    try:
-        goal = said.pop("seconds_to_goal")
-        return Benchmark(**said, seconds_to_goal=float("nan") if goal is None else goal)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected what benchmarks/training.py records ({error}); record it again") from error
+    return stored.benchmark(path) if path.exists() else None
 
 
 def load_card(folder: Path) -> str:
@@ -368,98 +327,6 @@ def _state(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> Trainin
     )
 
 
-def _split_scores(said: dict[str, Any]) -> SplitScores:
-    return SplitScores(
-        **{
-            **said,
-            "top1_interval": tuple(said["top1_interval"]),
-            "top5_interval": tuple(said["top5_interval"]),
-            "confusion": np.array(said["confusion"], np.int64),
-            "precision": _floats(said["precision"]),
-            "recall": _floats(said["recall"]),
-            "f1": _floats(said["f1"]),
-            "pairs": tuple(Confusion(**pair) for pair in said["pairs"]),
-            "calibration": _calibration(said["calibration"]),
-            "calibration_scaled": _calibration(said["calibration_scaled"]),
-            "mistakes": tuple(Mistake(**mistake) for mistake in said["mistakes"]),
-        }
-    )
-
-
-def _calibration(said: dict[str, Any]) -> Calibration:
-    return Calibration(
-        edges=_floats(said["edges"]),
-        counts=np.array(said["counts"], np.int64),
-        confidence=_floats(said["confidence"]),
-        accuracy=_floats(said["accuracy"]),
-        error=said["error"],
-        chance=float("nan") if said.get("chance") is None else said["chance"],  # older files have none
-    )
-
-
-def _faithfulness(said: dict[str, Any]) -> Faithfulness:
-    read = {
-        "localisation": tuple(
-            Localisation(**{**each, "pointing": _compared(each["pointing"]), "energy": _compared(each["energy"])})
-            for each in said["localisation"]
-        ),
-        "perturbation": tuple(
-            Perturbation(**{**each, "deletion": _compared(each["deletion"]), "insertion": _compared(each["insertion"])})
-            for each in said["perturbation"]
-        ),
-        "randomisation": tuple(
-            Randomisation(
-                **{
-                    **each,
-                    "layers": tuple(each["layers"]),
-                    "spearman": tuple(Estimate(**value) for value in each["spearman"]),
-                    "ssim": tuple(Estimate(**value) for value in each["ssim"]),
-                    "silent": tuple(each["silent"]),
-                }
-            )
-            for each in said["randomisation"]
-        ),
-        "sweep": tuple(_layer_score(each) for each in said["sweep"]),
-    }
-    return Faithfulness(**{**said, **read})
-
-
-def _compared(said: dict[str, Any]) -> Compared:
-    baselines, ahead = (
-        {name: Estimate(**value) for name, value in said[key].items()} for key in ("baselines", "ahead")
-    )
-    return Compared(Estimate(**said["value"]), baselines, ahead)
-
-
-def _layer_score(said: dict[str, Any]) -> LayerScore:
-    small = said["pointing_small"]
-    rows, columns = said["side"]
-    return LayerScore(
-        layer=said["layer"],
-        side=(rows, columns),
-        pointing=Estimate(**said["pointing"]),
-        pointing_small=small and Estimate(**small),
-        energy=Estimate(**said["energy"]),
-    )
-
-
-def _floats(values: Sequence[float | None]) -> Floats:
-    return np.array([np.nan if value is None else value for value in values], np.float32)
-
-
-def _plain(value: Any) -> Any:
-    """Arrays and tuples as lists, floats to 6 digits, nan as None: what JSON can hold, the same bytes every time."""
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return None if value != value else float(f"{value:.6g}")
-    return value
-
-
 def _flat(tensors: Mapping[str, Tensor]) -> Weights:
     """Each tensor in rows and in memory of its own: kernels may lie channels last, parts may share a tensor."""
     return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
@@ -485,22 +352,6 @@ def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(
         f"{path}: expected a whole safetensors file, found a damaged one ({error}); restore it or train again"
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"{path}: expected JSON, found a damaged file ({error}); restore it or make it again"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: expected JSON, it cannot be read ({error.strerror})") from error
-    return said
-
-
-def _write_json(path: Path, value: Any) -> None:
-    _write(path, (json.dumps(_plain(value), indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _unfinished(path: Path) -> Iterator[Path]:

@@ -9,14 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 Floats = NDArray[np.float32]
 Counts = NDArray[np.int64]
+
+# What a number or word of a stored record may be; `stored` sees to it when a file is read.
+Share = Annotated[float, Meta(ge=0, le=1)]
+Signed = Annotated[float, Meta(ge=-1, le=1)]  # a correlation, a difference of shares
+Loss = Annotated[float, Meta(ge=-1e-3, le=3.5e38)]  # a distance of float32 answers may be below 0 by rounding
+Measured = Annotated[float, Meta(ge=0, le=1e12)]  # seconds, rates
+Temperature = Annotated[float, Meta(ge=1e-3, le=1e3)]  # of a softmax
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+Number = Annotated[int, Meta(ge=1, le=10**9)]  # counted from 1
+Side = Annotated[int, Meta(ge=1, le=100_000)]  # of an image or of maps
+Name = Annotated[str, Meta(min_length=1, max_length=1000)]
+Part = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]{0,99}\Z")]  # of a data set; stands in addresses
 
 
 @dataclass(frozen=True)
@@ -54,23 +67,23 @@ class Photo:
 class Epoch:
     """One epoch of one training run; accuracies in [0, 1], losses in nats, numbered from 1."""
 
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    learning_rate: float
-    seconds: float
-    image_size: int
+    epoch: Number
+    train_loss: Loss
+    train_accuracy: Share
+    validation_loss: Loss | None
+    validation_accuracy: Share | None
+    learning_rate: Measured
+    seconds: Measured
+    image_size: Side
 
 
 @dataclass(frozen=True)
 class Run:
     """The record of one training run, as history.json keeps it."""
 
-    name: Literal["one batch", "without augmentation", "augmented"] | str
+    name: Name  # "one batch", "without augmentation", "augmented"
     epochs: tuple[Epoch, ...]
-    kept: int  # number of the epoch whose weights were kept
+    kept: Count  # number of the epoch whose weights were kept
     settings: Mapping[str, Any]  # hyperparameters, by name
     environment: Mapping[str, str]  # hardware, versions, git revision, data digest
     complete: bool = True
@@ -85,17 +98,18 @@ class Run:
 class Benchmark:
     """What benchmarks/training.py measured in one run on one machine; rates are images a second."""
 
-    course_seconds: float  # the course's own loop, 50 epochs
-    course_rate: float
-    course_accuracy: float  # on the validation images, after `course_epochs`
-    course_epochs: int  # that were run; the seconds are scaled up to 50
-    quick_seconds: float  # the preset "quick", from the image files on
-    quick_rate: float
-    quick_accuracy: float
-    seconds_to_goal: float  # until the preset "quick" was better than the course's 46 %; nan: never
-    training_rates: Mapping[str, float]  # by model, at the size of its input
-    evaluation_rates: Mapping[str, float]
-    validation_images: int
+    course_seconds: Measured  # the course's own loop, 50 epochs
+    course_rate: Measured
+    course_accuracy: Share  # on the validation images, after `course_epochs`
+    course_epochs: Number  # that were run; the seconds are scaled up to 50
+    quick_seconds: Measured  # the preset "quick", from the image files on
+    quick_rate: Measured
+    quick_accuracy: Share
+    # Until the preset "quick" was better than the course's 46 %; nan: never.
+    seconds_to_goal: Measured = field(default=float("nan"), kw_only=True)
+    training_rates: Mapping[str, Measured]  # by model, at the size of its input
+    evaluation_rates: Mapping[str, Measured]
+    validation_images: Count
     environment: Mapping[str, str]
 
 
@@ -103,20 +117,20 @@ class Benchmark:
 class Confusion:
     """A pair of classes that the network confuses: `count` images of `true` were called `predicted`."""
 
-    true: int
-    predicted: int
-    count: int
-    share: float  # of the images of `true`
+    true: Count
+    predicted: Count
+    count: Count
+    share: Share  # of the images of `true`
 
 
 @dataclass(frozen=True)
 class Mistake:
     """One image that was called something else, with the confidence that the network had in its answer."""
 
-    image: str  # file name in the data set
-    true: int
-    predicted: int
-    confidence: float
+    image: Name  # file name in the data set
+    true: Count
+    predicted: Count
+    confidence: Share
 
 
 @dataclass(frozen=True)
@@ -127,22 +141,22 @@ class Calibration:
     counts: Counts  # (B,)
     confidence: Floats  # (B,) mean confidence in the bin, nan where empty
     accuracy: Floats  # (B,) nan where empty
-    error: float  # ECE in [0, 1]
-    chance: float = float("nan")  # the ECE of perfect calibration on so many images, on average; nan: not recorded
+    error: Share  # ECE in [0, 1]
+    chance: Share = float("nan")  # the ECE of perfect calibration on so many images, on average; nan: not recorded
 
 
 @dataclass(frozen=True)
 class SplitScores:
     """What a network gets right on one split; K classes, rates in [0, 1]."""
 
-    split: Literal["train", "validation", "test"] | str
-    count: int
-    loss: float
-    top1: float
-    top5: float
-    top1_interval: tuple[float, float]  # 95 % bootstrap
-    top5_interval: tuple[float, float]
-    top1_flipped: float  # mean of the image's and its mirror image's probabilities
+    split: Part  # "train", "validation", "test"
+    count: Count
+    loss: Loss
+    top1: Share
+    top5: Share
+    top1_interval: tuple[Share, Share]  # 95 % bootstrap
+    top5_interval: tuple[Share, Share]
+    top1_flipped: Share  # mean of the image's and its mirror image's probabilities
     confusion: Counts  # (K, K), rows true, columns predicted
     precision: Floats  # (K,), nan where a class was never predicted
     recall: Floats  # (K,)
@@ -157,14 +171,14 @@ class SplitScores:
 class Evaluation:
     """What evaluation.json holds for one network."""
 
-    model: str
-    class_names: tuple[str, ...]
-    splits: Mapping[str, SplitScores]
-    temperature: float  # fitted on the validation split
+    model: Name
+    class_names: tuple[Name, ...]
+    splits: Mapping[Part, SplitScores]
+    temperature: Temperature  # fitted on the validation split
     weights_digest: str
     data_digest: str
     environment: Mapping[str, str]
-    test_looks: int = 1  # networks of this folder that the test images have scored so far, this one included
+    test_looks: Number = 1  # networks of this folder that the test images have scored so far, this one included
     faithfulness: Faithfulness | None = None
 
 
@@ -421,9 +435,9 @@ class Report:
 class Estimate:
     """A mean over images with its 95 % bootstrap interval."""
 
-    mean: float
-    low: float
-    high: float
+    mean: Signed
+    low: Signed
+    high: Signed
 
 
 @dataclass(frozen=True)
@@ -439,21 +453,21 @@ class Compared:
 class Localisation:
     """How well the maps of one method find the objects' boxes; rates and shares in [0, 1]."""
 
-    method: str
+    method: Name
     small: bool  # only boxes under a quarter of the image
-    count: int  # images
-    silent: int  # maps that are zero everywhere; they count as a miss and as no energy
+    count: Count  # images
+    silent: Count  # maps that are zero everywhere; they count as a miss and as no energy
     pointing: Compared  # baselines: "centre", "uniform", "wrong class"
     energy: Compared  # the same baselines
-    silent_wrong: int = 0  # maps of the wrong classes that are zero everywhere, which lowers that baseline
+    silent_wrong: Count = 0  # maps of the wrong classes that are zero everywhere, which lowers that baseline
 
 
 @dataclass(frozen=True)
 class Perturbation:
     """Areas in [0, 1] under the class's probability while pixels are taken away or put back in a map's order."""
 
-    method: str
-    count: int  # images
+    method: Name
+    count: Count  # images
     deletion: Compared  # lower is better; baselines: "random", "centre out", "wrong class"
     insertion: Compared  # higher is better
 
@@ -462,20 +476,20 @@ class Perturbation:
 class Randomisation:
     """How like its old self a method's map is while the network's layers are randomised from the logits down."""
 
-    method: str
-    count: int  # images whose map was not constant before
-    layers: tuple[str, ...]  # the last to be randomised, dotted name, from the logits down
+    method: Name
+    count: Count  # images whose map was not constant before
+    layers: tuple[Name, ...]  # the last to be randomised, dotted name, from the logits down
     spearman: tuple[Estimate, ...]  # one a layer, in [-1, 1]
     ssim: tuple[Estimate, ...]
-    silent: tuple[int, ...]  # maps that became constant; they count as a correlation of 0
+    silent: tuple[Count, ...]  # maps that became constant; they count as a correlation of 0
 
 
 @dataclass(frozen=True)
 class LayerScore:
     """The pointing game at one layer that maps could be taken from."""
 
-    layer: str
-    side: tuple[int, int]  # rows and columns of its maps
+    layer: Name
+    side: tuple[Side, Side]  # rows and columns of its maps
     pointing: Estimate
     pointing_small: Estimate | None  # None: too few boxes are small
     energy: Estimate
@@ -485,14 +499,14 @@ class LayerScore:
 class Faithfulness:
     """How far a network's heat maps can be trusted, as measured on one split."""
 
-    split: str
-    count: int  # images with a box that the network is shown
-    small: int  # of them with a box under a quarter of the image
-    correct: int  # of them named correctly
+    split: Part
+    count: Number  # images with a box that the network is shown
+    small: Count  # of them with a box under a quarter of the image
+    correct: Count  # of them named correctly
     layer: str  # that the class activation maps are of; "": each method's own choice
-    steps: int  # of deletion and insertion
-    blur: float  # standard deviation of the blurred image that insertion begins with, as a share of the image's side
-    seed: int
+    steps: Number  # of deletion and insertion
+    blur: Measured  # standard deviation of the blurred image that insertion begins with, as a share of the image's side
+    seed: Count
     localisation: tuple[Localisation, ...]  # all boxes and, where they are not too few, small ones, method by method
     perturbation: tuple[Perturbation, ...]
     randomisation: tuple[Randomisation, ...]
