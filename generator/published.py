@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from generator import writer
 from generator.errors import InputError
 
 MAKE = "python -m generator build"
+UNFIT = re.compile("[\\\\:\0\ud800-\udfff]")  # of no path that a build writes
 AFRESH = f"delete the folder and make it with: {MAKE}"
 
 
@@ -65,9 +68,9 @@ def read(folder: Path) -> Published:
     for path, digest in sorted(digests.items()):
         file = root / path
         try:
-            # A folder on the way may be a link too.
+            # A folder on the way may be a link too; a pipe would never end.
             linked = file.is_symlink() or os.path.realpath(file) != str(file)
-            content = None if linked else file.read_bytes()
+            content = None if linked or not stat.S_ISREG(file.stat().st_mode) else file.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             missing.append(path)
             continue
@@ -89,7 +92,7 @@ def unmarked(folder: Path) -> Published:
     """
     root = folder.resolve()
     try:
-        files = {path: (root / path).read_bytes() for path in sorted(_present(root))}
+        files = {path: (root / path).read_bytes() for path in sorted(_present(root)) if (root / path).is_file()}
     except OSError as error:
         raise InputError(f"{error.filename}: expected a file that can be read, got: {error.strerror}") from error
     return Published(folder, files)
@@ -113,19 +116,19 @@ def _digests(folder: Path) -> Mapping[str, str]:
     """The manifest's files with their digests."""
     manifest = folder / writer.MANIFEST
     try:
-        said: Any = json.loads(manifest.read_bytes())
+        said: Any = json.loads(manifest.read_bytes()) if manifest.is_file() or not manifest.exists() else None
     except (FileNotFoundError, NotADirectoryError):
         what = "no manifest in it" if folder.is_dir() else "a file" if folder.exists() else "nothing"
         raise InputError(f"{folder}: expected a site of this program, found {what}; make it with: {MAKE}") from None
     except OSError as error:
         raise InputError(f"{manifest}: expected a file that can be read, got: {error.strerror}") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     digests = said.get("files") if isinstance(said, dict) and said.get("generator") == writer.PROGRAM else None
     if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
         raise InputError(f"{manifest}: expected the list of the site's files, it is damaged; {AFRESH}")
     for path in digests:
-        if path.startswith("/") or "\\" in path or ":" in path or {"", ".", ".."} & set(path.split("/")):
+        if UNFIT.search(path) or path.startswith("/") or {"", ".", ".."} & set(path.split("/")):
             raise InputError(f"{manifest}: expected paths inside the site, got {path!r}; {AFRESH}")
     return digests
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,9 @@ def test_a_damaged_manifest_is_told(site: Path, text: str) -> None:
         published.read(site)
 
 
-@pytest.mark.parametrize("path", ["../outside.txt", "/etc/hostname", "a/../../x", "C:/x", "a\\..\\x", "a//b", ""])
+@pytest.mark.parametrize(
+    "path", ["../outside.txt", "/etc/hostname", "a/../../x", "C:/x", "a\\..\\x", "a//b", "", "a\0b", "\ud800"]
+)
 def test_a_manifest_cannot_name_a_file_outside(site: Path, path: str) -> None:
     manifest = json.loads((site / ".manifest.json").read_text())
     manifest["files"][path] = "0" * 64
@@ -133,3 +136,15 @@ def test_a_copy_without_a_manifest_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "copy" / "index.html").write_text("home")
     (tmp_path / "copy" / ".git" / "config").write_text("secret")
     assert published.unmarked(tmp_path / "copy").files == {"index.html": b"home"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_read(site: Path) -> None:
+    (site / "index.html").unlink()
+    os.mkfifo(site / "index.html")
+    assert published.read(site).changed == ("index.html",)
+    assert "index.html" not in published.unmarked(site).files
+    (site / ".manifest.json").unlink()
+    os.mkfifo(site / ".manifest.json")
+    with pytest.raises(InputError, match="expected the list of the site's files, it is damaged"):
+        published.read(site)

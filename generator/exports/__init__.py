@@ -11,11 +11,13 @@ from generator.config import Config
 from generator.errors import InputError
 from generator.exhibits import slug
 from generator.exports import fragment, notebook, portfolio
-from generator.exports.placing import Placed, owner, place
+from generator.exports.placing import Placed, in_one_line, owner, place
 from generator.exports.summary import Summary, summary
 from generator.published import Published
 
 __all__ = ["Exported", "export"]
+
+LONGEST = 200  # letters of an entry's name: systems take 255 bytes for the name of a file
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ def export(kind: str, site: Published, config: Config, to: Path, name: str = "",
     Raises:
         InputError: there is no whole site, or something of the user's would be lost; nothing was written then.
     """
+    with in_one_line(to):
+        return _export(kind, site, config, to, name, force)
+
+
+def _export(kind: str, site: Published, config: Config, to: Path, name: str, force: bool) -> Exported:
     told = summary(site, config.report)
     retitled = not name and kind in ("jekyll", "hugo")  # if there is an entry already, the title has changed since
     name = _name(name, told)
@@ -78,7 +85,9 @@ def _earlier(export: str) -> str:
 def _name(wanted: str, told: Summary) -> str:
     if wanted and slug(wanted) != wanted:
         raise InputError(f"--slug: expected small letters, digits and hyphens, got {wanted!r}; try {slug(wanted)!r}")
-    return wanted or slug(told.title)
+    if len(wanted) > LONGEST:
+        raise InputError(f"--slug: expected {LONGEST} letters at most, got {len(wanted)}")
+    return wanted or slug(told.title)[:LONGEST].rstrip("-")
 
 
 def _refuse_inside(site: Published, to: Path) -> None:

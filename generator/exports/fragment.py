@@ -3,7 +3,7 @@
 Host and fragment leave each other alone: every rule of the fragment begins with its id, written twice so that it
 outranks what the host says of `#content img`; `all: initial` keeps out what it would inherit, and `all: revert` undoes
 what the host's rules would do to its elements. Font and colour of the text are the host's: it looks at home on a light
-and on a dark page.
+and on a dark page. A host that sets formulas or is a template leaves the words as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from html import escape
 from generator.exports.summary import Picture, Summary
 from generator.published import Published
 
+NO_FORMULAS = "mathjax_ignore tex2jax_ignore"  # MathJax's own words, of version 3 and 2
+TAG = re.compile(r"\{(?=[{%#])")  # Liquid, Jinja, Hugo and their like
 TYPES = {"webp": "image/webp", "png": "image/png", "jpg": "image/jpeg", "svg": "image/svg+xml"}
 STYLE = """
 R{all:initial;display:block;box-sizing:border-box;max-width:60rem;margin:2rem auto;
@@ -49,9 +51,9 @@ def fragment(site: Published, summary: Summary, name: str) -> bytes:
     # A class or an id of the host cannot be the same by chance.
     mark = f"{root}-{hashlib.sha256(root.encode()).hexdigest()[:8]}"
     lines = [
-        f'<section id="{mark}" lang="{escape(summary.language)}" aria-labelledby="{mark}-title">',
+        f'<section id="{mark}" class="{NO_FORMULAS}" lang="{escape(summary.language)}" aria-labelledby="{mark}-title">',
         f"<style>{style(f'#{mark}#{mark}')}</style>",
-        *body(site, summary, mark),
+        *(TAG.sub("&#123;", line) for line in body(site, summary, mark)),
         "</section>",
     ]
     return ("\n".join(lines) + "\n").encode()

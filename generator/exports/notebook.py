@@ -7,7 +7,6 @@ nbconvert is not used for the page: its templates fetch scripts from other hosts
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 from generator.errors import InputError
 from generator.exports.fragment import figure_html
-from generator.exports.summary import Picture, Summary
+from generator.exports.summary import Picture, Summary, results_of
 from generator.figures import raster
 from generator.pages.words import clean, literally
 from generator.photos import read_photo
@@ -92,6 +91,14 @@ for figure in exhibits.training(network):
     if figure.id == {curves}:
         show(figure)"""
 FILTERS = "show(exhibits.filters(network)[0])"
+MEASURED = "As it was measured when they were trained, with 95 % intervals."
+NOT_MEASURED = "None of them has been evaluated."
+BRIGHT = "Grad-CAM (Selvaraju et al. 2017): bright is what spoke for the answer."
+OF_FORMULAS = {"$": "<span>&#36;</span>", "&#92;": "<span>&#92;</span>"}
+HINT = (
+    "What stands below each piece of code is what it gave when the report was made. To make it again, run this where "
+    "the program `cnn-report` is installed."
+)
 
 
 @dataclass(frozen=True)
@@ -110,12 +117,13 @@ def cells(site: Published, summary: Summary, report: str | None) -> tuple[Cell, 
     Args:
         report: where report.toml is, seen from the notebook; None: the one that comes with the program.
     """
-    results: dict[str, Any] = json.loads(site.whole()["results.json"])
+    results = results_of(site)
     identity, network = next(iter(results["networks"].items()))
     looks = tuple(picture for picture in summary.figures if picture.path)
     shown = [picture.id.removeprefix(f"{identity}-cam-") for picture in looks]
     curves = next((picture for picture in summary.figures if picture.svg), None)
     filters = summary.filters
+    scores = "".join(map(_scores, results["networks"].values()))
     found = [
         Cell(_opening(summary)),
         Cell("## The networks"),
@@ -123,10 +131,10 @@ def cells(site: Published, summary: Summary, report: str | None) -> tuple[Cell, 
             code=SETUP.format(report=f"Path({report!r})" if report else ""),
             printed="".join(map(_size, results["networks"].values())),
         ),
-        Cell("## How often they are right\n\nAs it was measured when they were trained, with 95 % intervals."),
-        Cell(code=SCORES, printed="".join(map(_scores, results["networks"].values()))),
+        Cell(f"## How often they are right\n\n{MEASURED if scores else NOT_MEASURED}"),
+        Cell(code=SCORES, printed=scores),
         Cell(code=AGAIN.format(first=repr(identity))),
-        Cell("## Where the network looks\n\nGrad-CAM (Selvaraju et al. 2017): bright is what spoke for the answer."),
+        *([Cell(f"## Where the network looks\n\n{BRIGHT}")] if looks else []),
         Cell(
             code=LOOKS.format(first=repr(identity), photos=repr(shown)),
             printed="".join(_answer(results, network, photo) for photo in shown),
@@ -139,7 +147,8 @@ def cells(site: Published, summary: Summary, report: str | None) -> tuple[Cell, 
         else []
     )
     found += [Cell("## What its first layer looks for"), Cell(code=FILTERS, pictures=(filters,))] if filters else []
-    return (*found, Cell(_closing(summary)))
+    closing = _closing(summary)
+    return (*found, *([Cell(f"## Sources\n\n{closing}")] if closing else []))
 
 
 def notebook(site: Published, summary: Summary, made: tuple[Cell, ...]) -> bytes:
@@ -209,23 +218,27 @@ figure img{max-width:20rem;image-rendering:pixelated}
 
 
 def _opening(summary: Summary) -> str:
-    told = [entry for entry in (*summary.byline, summary.date) if entry]
-    whole = f"\n\n[The whole report]({_address(summary.address)}/index.html)" if summary.address else ""
-    return (
-        f"# {_text(summary.title)}\n\n{_text(summary.subtitle)}\n\n{_text(', '.join(told))}{whole}\n\n"
-        "What stands below each piece of code is what it gave when the report was made. To make it again, run this "
-        "where the program `cnn-report` is installed."
-    )
+    told = ", ".join(entry for entry in (*summary.byline, summary.date) if entry)
+    whole = f"[The whole report]({_address(summary.address)}/index.html)" if summary.address else ""
+    return _paragraphs(f"# {_text(summary.title)}", _text(summary.subtitle), _text(told), whole, HINT)
 
 
 def _closing(summary: Summary) -> str:
-    rows = "\n".join(f"- {_text(credit)}" for credit in summary.credits)
-    return f"## Sources\n\nMade with {_text(summary.made_with)}.\n\n{rows}".strip()
+    made_with = f"Made with {_text(summary.made_with)}." if summary.made_with else ""
+    return _paragraphs(made_with, "\n".join(f"- {_text(credit)}" for credit in summary.credits))
+
+
+def _paragraphs(*parts: str) -> str:
+    return "\n\n".join(filter(None, parts))
 
 
 def _text(words: str) -> str:
-    """Text that Markdown and HTML show as it is."""
-    return str(literally(words))
+    """Text that Markdown, HTML and the mathematics of notebooks show as it is.
+
+    Jupyter looks for formulas twice: in the Markdown, where an entity is none of its signs, and by MathJax on the page,
+    where no formula reaches beyond an element.
+    """
+    return re.sub(r"\$|&#92;", lambda found: OF_FORMULAS[found[0]], str(literally(words)))
 
 
 def _address(url: str) -> str:

@@ -53,7 +53,7 @@ def owner(title: str, site: Path, folder: Path) -> Owner:
     """The report whose site is in `site`. Only digests: no path of this machine is published with the folder."""
     whole = os.path.realpath(site)
     seen = os.path.relpath(whole, os.path.realpath(folder)).replace(os.sep, "/")
-    place, on_this_machine = (hashlib.sha256(path.encode()).hexdigest()[:16] for path in (seen, whole))
+    place, on_this_machine = (hashlib.sha256(os.fsencode(path)).hexdigest()[:16] for path in (seen, whole))
     return Owner(title, place, on_this_machine)
 
 
@@ -82,19 +82,19 @@ def place(
     """
     if any(path.casefold() == RECORD for path in files):  # some file systems hold A and a to be the same
         raise InputError(f"{folder / RECORD}: expected another name, this file lists what was exported; choose one")
-    with _told(folder):
+    with in_one_line(folder):
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()
-        told, owners = _read(folder)
+        earlier, owners = _read(folder)
         if not force and owner and name in owners and not owners[name].is_of(owner):
             raise InputError(
                 f"{folder / name.partition(' ')[2]}: expected an export of this report there, found that of another "
                 f"one, “{owners[name].title}”; choose another --slug or file, or replace it: --force"
             )
-        before: Written = told.get(name, {})
+        before: Written = earlier.get(name, {})
         kept = _edited(files, folder, before, words, force)
         now = {path: content for path, content in files.items() if path not in kept}
-        others = {path for one, written in told.items() if one != name for path in written}
+        others = {path for one, written in earlier.items() if one != name for path in written}
         stale = [
             path
             for path in before
@@ -104,14 +104,14 @@ def place(
         # Killed in the middle, either content is ours.
         both = {path: [*before.get(path, []), *filter(None, [digests.get(path)])] for path in (*before, *digests)}
         owners |= {name: owner} if owner else {}
-        _record(folder, {**told, name: both}, owners)
+        _record(folder, {**earlier, name: both}, owners)
         for path, content in now.items():
             if _digest(folder / path) != digests[path]:
                 _write(folder / path, content)
         for path in stale:
             _remove(folder, path)
         after = {path: [digests[path]] if path in digests else before[path] for path in files if path in both}
-        _record(folder, {**told, name: after}, owners)
+        _record(folder, {**earlier, name: after}, owners)
     same = [one for one, known in owners.items() if owner and one != name and known.is_of(owner)]
     return Placed(tuple(now), tuple(kept), tuple(same))
 
@@ -160,7 +160,11 @@ def _digest(path: Path) -> str:
     """Of a file's content; nothing of ours is a link."""
     if path.is_symlink() or not path.is_file():
         return ""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:  # it may be somebody's film
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -187,11 +191,11 @@ def _remove(folder: Path, path: str) -> None:
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Owner]]:
     """The exports by their names, and whose they are."""
     file = folder / RECORD
-    try:
-        told: Any = json.loads(file.read_bytes())
-    except FileNotFoundError:
+    if not os.path.lexists(file):
         return {}, {}
-    except ValueError:
+    try:
+        told: Any = json.loads(file.read_bytes()) if file.is_file() else None  # a pipe would never end
+    except (ValueError, RecursionError):
         told = None
     if not _is_record(told):
         raise InputError(
@@ -207,12 +211,22 @@ def _is_record(told: Any) -> bool:
     return (
         isinstance(exports, dict)
         and all(
-            isinstance(written, dict) and all(isinstance(digests, list) for digests in written.values())
+            isinstance(written, dict)
+            and all(_is_path(path) and isinstance(digests, list) for path, digests in written.items())
             for written in exports.values()
         )
         and isinstance(owners, dict)
         and all(map(_is_owner, owners.values()))
     )
+
+
+def _is_path(path: str) -> bool:
+    """Whether it is one of a file below a folder."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in path and not {"", ".", ".."} & set(path.split("/"))
 
 
 def _is_owner(known: Any) -> bool:
@@ -226,11 +240,12 @@ def _record(folder: Path, exports: Mapping[str, Written], owners: Mapping[str, O
         "reports": {name: [known.title, known.place, known.site] for name, known in owners.items()},
     }
     text = json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False)
-    _write(folder / RECORD, f"{text}\n".encode())
+    # What is no UTF-8 in the name of a file becomes an escape of JSON.
+    _write(folder / RECORD, f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def in_one_line(folder: Path) -> Iterator[None]:
     """Turn the system's refusals into one line."""
     try:
         yield

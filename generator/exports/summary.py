@@ -25,6 +25,8 @@ HERO = ("photo", "filters", "maps", "cam")
 TEASER = f"{FIGURES}/teaser.webp"
 CHART = re.compile(r'<svg\b[^>]*\baria-labelledby="([^"]+)-title"[^>]*>.*?</svg>', re.DOTALL)
 CHART_TITLE = re.compile(r"<title\b[^>]*>(.*?)</title>", re.DOTALL)
+# What HTML, YAML or UTF-8 cannot hold.
+UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,12 @@ def summary(site: Published, report: ReportConfig) -> Summary:
         InputError: the site has no results, or was made by another version.
     """
     files = site.whole()
-    results = _results(site)
+    results = results_of(site)
     pages = _Pages(files)
     hero = tuple(filter(None, (pages.picture(f"{FIGURES}/hero-{column}.webp") for column in HERO)))
     figures = [*_curves(results, pages), *_looks(results, pages)]
     # Not what a page says of it: no page shows the teaser.
-    teaser = Picture("teaser", _line(results["tile"]), "", path=TEASER) if TEASER in files and results["tile"] else None
+    teaser = Picture("teaser", results["tile"], "", path=TEASER) if TEASER in files and results["tile"] else None
     return Summary(
         title=_line(report.title),
         subtitle=_line(report.subtitle),
@@ -148,13 +150,18 @@ class _Pages(HTMLParser):
         return Picture(identity, html.unescape(title[1]), caption, svg=svg) if title else None
 
 
-def _results(site: Published) -> dict[str, Any]:
+def results_of(site: Published) -> dict[str, Any]:
+    """results.json, each text in it on one line.
+
+    Raises:
+        InputError: there is none, or it was made by another version.
+    """
     try:
-        results: dict[str, Any] = json.loads(site.files["results.json"])
+        results: dict[str, Any] = _on_lines(json.loads(site.files["results.json"]))
         for network in results["networks"].values():
             network["title"], network["parameters"], network["photos"]
         next(iter(results["networks"])), results["photos"], results["tile"].split()
-    except (KeyError, TypeError, AttributeError, ValueError, StopIteration):
+    except (KeyError, TypeError, AttributeError, ValueError, StopIteration, RecursionError):
         raise InputError(
             f"{site.folder / 'results.json'}: expected the results of this version of the program; "
             f"make the site with: {MAKE}"
@@ -164,7 +171,7 @@ def _results(site: Published) -> dict[str, Any]:
 
 def _number(network: Mapping[str, Any]) -> Number:
     """The network's accuracy with its interval; its size where it was not evaluated."""
-    title, splits = _line(network["title"]), (network.get("evaluation") or {}).get("splits", {})
+    title, splits = network["title"], (network.get("evaluation") or {}).get("splits", {})
     weights = magnitude(network["parameters"])
     for split in ("test", "validation"):
         if split in splits:
@@ -185,9 +192,7 @@ def _curves(results: Mapping[str, Any], pages: _Pages) -> Iterator[Picture]:
     for identity, network in results["networks"].items():
         runs = [run["name"] for run in network.get("runs", ())]
         for run in sorted(runs, key=lambda name: name != "augmented"):
-            caption = (
-                f"{_line(network['title'])} while it was trained; solid: validation images, dashed: training images."
-            )
+            caption = f"{network['title']} while it was trained; solid: validation images, dashed: training images."
             if found := pages.chart(f"{identity}-curves-{slug(run)}", caption):
                 yield found
                 return
@@ -201,9 +206,9 @@ def _looks(results: Mapping[str, Any], pages: _Pages) -> Iterator[Picture]:
     told.sort(key=lambda entry: -entry[1]["top"][0]["probability"])
     for right in (True, False):
         for photo, look in told:
-            said = f"{_line(look['predicted'])}, {percent(look['top'][0]['probability'])}"
-            verdict = "right" if right else f"wrong: it is {_line(look['true'])}"
-            caption = f"{_line(photos[photo]['title'])}: {said} ({verdict}). Bright: what spoke for the answer."
+            said = f"{look['predicted']}, {percent(look['top'][0]['probability'])}"
+            verdict = "right" if right else f"wrong: it is {look['true']}"
+            caption = f"{photos[photo]['title']}: {said} ({verdict}). Bright: what spoke for the answer."
             found = pages.picture(f"{FIGURES}/{identity}-cam-{photo}-predicted-overlay.webp", caption)
             if found and (look["rank_of_true"] == 1) == right:
                 yield replace(found, id=f"{identity}-cam-{photo}")
@@ -215,7 +220,7 @@ def _filters(results: Mapping[str, Any], pages: _Pages) -> Picture | None:
     layers = network.get("layers")
     if not layers:
         return None
-    caption = f"The first-layer filters of {_line(network['title'])}."
+    caption = f"The first-layer filters of {network['title']}."
     return pages.picture(f"{FIGURES}/{identity}-filters-{slug(layers[0]['name'])}.webp", caption)
 
 
@@ -224,10 +229,19 @@ def _credits(results: Mapping[str, Any], shown: Iterable[Picture]) -> Iterator[s
     words = " ".join(f"{picture.id} {picture.alt}" for picture in shown)
     for photo in results["photos"]:
         credit = photo.get("credit")
-        if credit and (f"-cam-{photo['id']}" in words or _line(photo["title"]) in words):
+        if credit and (f"-cam-{photo['id']}" in words or photo["title"] in words):
             told = [credit.get(key) or "" for key in ("author", "licence", "url")]
-            yield f"Photo “{_line(photo['title'])}”: {', '.join(_line(part) for part in told if part.strip())}."
+            if any(told):
+                yield f"Photo “{photo['title']}”: {', '.join(filter(None, told))}."
+
+
+def _on_lines(told: Any) -> Any:
+    if isinstance(told, dict):
+        return {key: _on_lines(value) for key, value in told.items()}
+    if isinstance(told, list):
+        return [_on_lines(value) for value in told]
+    return _line(told) if isinstance(told, str) else told
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return UNFIT.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))

@@ -81,6 +81,15 @@ def test_what_a_user_wrote_is_text(site: Published, file: Path) -> None:
     assert not [element for element in parsed if element.tag in ("b", "script") or "onclick" in element.attrib]
 
 
+def test_a_template_or_a_page_with_formulas_leaves_the_words_alone(site: Published, file: Path) -> None:
+    title = "{{ 7 }} {% raw %} {# x #} {{< ref >}} {{{x}}} $5 to $6"
+    text = made(site, file, title=title)
+    assert not re.search(r"\{[{%#]", text.partition("</style>")[2])
+    section = elements(text)[1]
+    assert section.get("class") == "mathjax_ignore tex2jax_ignore"
+    assert title in "".join(section.itertext())
+
+
 def test_every_rule_and_every_id_is_its_own(site: Published, file: Path) -> None:
     parsed = elements(made(site, file, "my-cnn"))
     mark = parsed[1].get("id", "")

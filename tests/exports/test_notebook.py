@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import html5lib
+import markdown
 import pytest
 from PIL import Image
 
@@ -128,6 +129,24 @@ def test_what_a_user_wrote_is_text(site: Published, to: Path) -> None:
     whole = "".join(text for element in elements for text in element.itertext() if element.tag in ("h1", "p", "title"))
     assert whole.replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"').count(HOSTILE) == 4
     assert not [element for element in elements if element.tag in ("b", "em") or "onclick" in element.attrib]
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["From $5 to $6 a month", r"\(x\) and \[y\]", r"\begin{equation}x\end{equation}", r"$$x$$ \$5", "@@0@@ $a$"],
+)
+def test_no_formula_begins_in_words(site: Published, to: Path, title: str) -> None:
+    """Jupyter takes formulas out of the Markdown, and MathJax looks for more on the page, in each element's text."""
+    cells = made(site, to, title=title, subtitle=title, author=title)["cells"]
+    text = "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "markdown")
+    assert not re.search(r"[$\\]", text)
+    parts = list(html5lib.parseFragment(markdown.markdown(text), namespaceHTMLElements=False).itertext())
+    assert [part for part in parts if re.search(r"\$.|.\$|\\.", part)] == []
+    assert "".join(parts).count(title) == 3
+    page = next(to.glob("*.html")).read_text("utf-8")
+    (heading,) = re.findall("<h1>.*</h1>", page)
+    assert "".join(html5lib.parseFragment(heading, namespaceHTMLElements=False).itertext()) == title
+    assert "span" not in page.replace(heading, "")
 
 
 def test_without_nbformat_the_way_to_get_it_is_told(site: Published, to: Path, monkeypatch: pytest.MonkeyPatch) -> None:

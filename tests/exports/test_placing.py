@@ -193,6 +193,27 @@ def test_an_export_that_was_killed_is_finished_by_the_next(tmp_path: Path, monke
     assert content(tmp_path) == changed
 
 
+@pytest.mark.parametrize(
+    "path", ["../up", "/etc/passwd", "a/../../b", "a\\u0000b", "\\ud800", "", "a//b", "."],
+)  # fmt: skip
+def test_a_record_that_names_what_no_export_wrote_is_damaged(tmp_path: Path, path: str) -> None:
+    (tmp_path / RECORD).write_text(f'{{"exports": {{"jekyll a": {{"{path}": []}}}}, "reports": {{}}}}')
+    with pytest.raises(InputError, match="expected the list of exported files, it is damaged"):
+        place(FILES, tmp_path, "jekyll a")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_neither_read_nor_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / RECORD)
+    with pytest.raises(InputError, match="expected the list of exported files, it is damaged"):
+        place(FILES, tmp_path, "jekyll a")
+    (tmp_path / RECORD).unlink()
+    (tmp_path / "_portfolio").mkdir()
+    os.mkfifo(tmp_path / "_portfolio" / "a.md")
+    with pytest.raises(InputError, match="expected no file of yours there, this one was not made by an export"):
+        place(FILES, tmp_path, "jekyll a")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, where nobody can write")
 def test_a_place_that_cannot_be_written_is_told() -> None:
     with pytest.raises(InputError, match=r"^/proc/site: could not be written \(.*\); choose another place$"):

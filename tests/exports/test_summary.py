@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from dataclasses import replace
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
 import html5lib
 import pytest
 
+from generator import config
 from generator.errors import InputError
 from generator.exports import export
 from generator.exports.summary import Summary, summary
@@ -116,7 +119,97 @@ def test_results_of_another_version_are_told(site: Published, text: str | None) 
         summary(replace(site, files=files), sites.settings().report)
 
 
-@pytest.mark.parametrize("kind", ["fragment", "jekyll", "hugo", "notebook"])
+KINDS = ("fragment", "jekyll", "hugo", "notebook")
+# What each line of an export says where a part of the sentence is missing.
+HOLES = re.compile(r"Made with \.|: \.|, \.|, ,|\(\)|· ·|\bNone\b(?! of them)|“”|\[\]\(|\(/index|Sources\s*$")
+WHOLE = {
+    "subtitle": "Seen", "author": "A. Author", "course": "Seeing", "institution": "A school", "date": "2020-01-31",
+    "languages": ("Python",), "libraries": ("NumPy",), "links": (config.Link("Mine", "https://example.org"),),
+}  # fmt: skip
+
+
+def bare(site: Published, without: str) -> Published:
+    """The site as one that has no evaluation, no photos, or no credits would be."""
+    results = json.loads(site.files["results.json"])
+    for network in results["networks"].values():
+        if without in ("evaluation", "every"):
+            network["evaluation"] = None
+        if without in ("photos", "every"):
+            network["photos"] = {}
+        if without in ("runs", "every"):
+            network["runs"] = []
+    for photo in results["photos"]:
+        if without in ("credits", "every"):
+            photo["credit"] = {"author": "", "licence": "", "url": "", "origin": ""}
+    return replace(site, files={**site.files, "results.json": json.dumps(results).encode()})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("without", [*WHOLE, "evaluation", "photos", "runs", "credits", "every"])
+def test_what_is_missing_leaves_no_hole_in_a_sentence(site: Published, tmp_path: Path, kind: str, without: str) -> None:
+    if kind == "notebook":
+        pytest.importorskip("nbformat")
+    said = {key: value for key, value in WHOLE.items() if without not in (key, "every")}
+    empty = {key: type(value)() for key, value in WHOLE.items()}
+    settings = sites.settings(**{**empty, **said})
+    to = tmp_path / ("a.html" if kind == "fragment" else "to")
+    page = export(kind, bare(site, without), settings, to, "a").page
+    text = page.read_text("utf-8")
+    if kind == "notebook":
+        cells = json.loads(text)["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        for line in text.splitlines():
+            assert line.strip("# ") or line == ""
+        text += re.sub(r"<pre.*?</pre>", "", page.with_suffix(".html").read_text("utf-8"), flags=re.DOTALL)
+    words = unescape(re.sub(r"\{\{.*?\}\}", "/x", text))
+    assert not HOLES.search(words), HOLES.search(words)
+    assert ("Made with" in words) == (without not in ("every",))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_no_file_can_hold_is_a_replacement_character(site: Published, tmp_path: Path, kind: str) -> None:
+    """NUL, other control characters, halves of surrogates: a record may hold them, HTML, YAML and UTF-8 may not."""
+    if kind == "notebook":
+        pytest.importorskip("nbformat")
+    results = json.loads(site.files["results.json"])
+    for network in results["networks"].values():
+        network["title"] = "a\0b\x1bc\ud800d"
+    files = {**site.files, "results.json": json.dumps(results).encode()}
+    to = tmp_path / ("a.html" if kind == "fragment" else "to")
+    page = export(kind, replace(site, files=files), sites.settings(), to, "a").page
+    text = page.read_text("utf-8")
+    assert "a\ufffdb\ufffdc\ufffdd" in text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]", text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_long_title_makes_a_short_name(site: Published, tmp_path: Path, kind: str) -> None:
+    if kind == "notebook":
+        pytest.importorskip("nbformat")
+    to = tmp_path / ("a.html" if kind == "fragment" else "to")
+    done = export(kind, site, sites.settings(title="word " * 100), to)
+    names = {part for path in done.placed.written for part in path.split("/")}
+    assert max(map(len, names)) <= 200 + len(".ipynb")
+    with pytest.raises(InputError, match="--slug: expected 200 letters at most, got 300"):
+        export(kind, site, sites.settings(), to, "a" * 300)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are not bytes")
+@pytest.mark.parametrize("kind", KINDS)
+def test_folders_with_any_name(site: Published, tmp_path: Path, kind: str) -> None:
+    if kind == "notebook":
+        pytest.importorskip("nbformat")
+    folder = tmp_path / os.fsdecode(b"caf\xe9 '\"\n:\\ -x")
+    folder.mkdir()
+    (folder / "report.toml").touch()
+    settings = replace(sites.settings(), path=folder / "report.toml")
+    to = folder / os.fsdecode(b"n\xff.html" if kind == "fragment" else b"n\xff")
+    for _ in range(2):
+        assert export(kind, site, settings, to).page.is_file()
+    assert json.loads((to.parent if kind == "fragment" else to).joinpath(".cnn-report.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_names_of_photos_classes_and_networks_are_text_in_every_export(
     site: Published, tmp_path: Path, kind: str
 ) -> None:
@@ -145,5 +238,5 @@ def test_names_of_photos_classes_and_networks_are_text_in_every_export(
         assert not re.search(r"\{\{|\{%|<b |\*b\*|\[a\]\(j", body)
         return
     parsed = list(html5lib.parse(text, namespaceHTMLElements=False).iter())
-    assert text.count(escape(HOSTILE)) > 10
+    assert unescape(text).count(HOSTILE) > 10
     assert not [element for element in parsed if element.tag in ("b", "script") or "onclick" in element.attrib]
