@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).parents[1] / "generator"
 FLOW = (
     ("errors", "records", "clutter", "__init__"),
     ("stored",),
-    ("config", "cache", "check", "writer", "serve", "installation", "environment", "terminal"),
-    ("classes", "photos", "inputs", "cards", "published", "scaffold"),
+    ("config", "cache", "check", "writer", "installation", "environment", "terminal"),
+    ("classes", "photos", "inputs", "cards", "published", "scaffold", "serve"),
     ("tiny_imagenet", "download"),
     ("samples", "data", "augment", "networks", "compress", "parallel"),
     ("train",),
@@ -64,6 +64,7 @@ DOORS = {  # library -> the modules that may open it
     "tqdm": {"terminal", "download"},
     "nbformat": {"exports"},
     "msgspec": {"records", "stored"},
+    "waitress": {"serve"},
 }
 WITHOUT_TORCH = (
     "config",
@@ -172,7 +173,7 @@ def test_a_pure_module_neither_prints_nor_opens_files(module: str) -> None:
     "module", ["generator", "generator.__main__", *(f"generator.{name}" for row in FLOW[1:3] for name in row)]
 )
 def test_the_command_line_starts_without_the_heavy_libraries(module: str) -> None:
-    heavy = ("torch", "torchvision", "cv2", "matplotlib", "jinja2", "markdown", "PIL")
+    heavy = ("torch", "torchvision", "cv2", "matplotlib", "jinja2", "markdown", "PIL", "waitress")
     program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({heavy!r})))"
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=PACKAGE.parent, check=True
