@@ -21,13 +21,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from generator import __version__, check, clutter, config, inputs, published, terminal, tiny_imagenet, writer
+from generator import (
+    __version__,
+    check,
+    clutter,
+    config,
+    environment,
+    inputs,
+    published,
+    terminal,
+    tiny_imagenet,
+    writer,
+)
 from generator.check.documents import is_page
 from generator.classes import Classes, resolve_classes
 from generator.config import Config
 from generator.errors import InputError
+from generator.installation import check_pair, import_matplotlib
 
 if TYPE_CHECKING:
     from generator.models import Loaded
@@ -36,10 +48,21 @@ if TYPE_CHECKING:
 UNUSABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOSPC, errno.EROFS})
 
 
+def program() -> int:
+    """What a shell runs: `main`, wherever its words go and whatever surrounds it."""
+    terminal.use_lenient_streams()
+    try:
+        environment.put_right()
+    except InputError as error:
+        terminal.fail(f"error: {error}")
+        return 1
+    return main()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         options.run(options)
     except InputError as error:
         terminal.fail(f"error: {' '.join(str(error).split())}")
@@ -48,7 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.say("interrupted; what was finished before is kept")
         return 130
     except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         if error.errno not in UNUSABLE or error.filename is None:
@@ -66,17 +88,18 @@ def _build(options: argparse.Namespace) -> None:
     if not options.force and writer.unchanged(out, digest):
         if options.strict:
             check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
-        print(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
+        terminal.done(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
         return
-    _torch()
+    check_pair()
+    import_matplotlib()
     from generator import build
 
     index = build.build(settings, root, out, cache, digest, offline=options.offline, strict=options.strict)
-    print(f"built {index} in {time.perf_counter() - begun:.1f} s")
+    terminal.done(f"built {index} in {time.perf_counter() - begun:.1f} s")
 
 
 def _train(options: argparse.Namespace) -> None:
-    _torch()
+    check_pair()
     from generator import parallel, recipes, workshop
 
     presets = recipes.PRESETS[options.model]
@@ -106,21 +129,21 @@ def _train(options: argparse.Namespace) -> None:
         )
     kept = run.kept_epoch
     accuracy = "" if kept.validation_accuracy is None else f", validation accuracy {kept.validation_accuracy:.1%}"
-    terminal.result(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
+    terminal.done(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
 
 
 def _compress(options: argparse.Namespace) -> None:
     settings = config.load(options.config)
-    _torch()
+    check_pair()
     from generator import workshop
 
     folder = options.folder or settings.models.folder / options.model
     before, after = workshop.compress_model(options.model, folder)
-    print(f"{folder}: {before / 1e6:.1f} MB became {after / 1e6:.1f} MB; evaluate it anew")
+    terminal.done(f"{folder}: {before / 1e6:.1f} MB became {after / 1e6:.1f} MB; evaluate it anew")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    _torch()
+    check_pair()
     from generator import checkpoints, parallel, workshop
 
     with parallel.group():
@@ -130,7 +153,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         splits = (options.split,) if options.split else tiny_imagenet.SPLITS
         found = workshop.evaluate_model(loaded, root, classes, _cache(settings) / "data", splits)
     if options.json:
-        terminal.result(json.dumps(checkpoints.plain_evaluation(found), indent=1, ensure_ascii=False))
+        _print_json(checkpoints.plain_evaluation(found))
         return
     unscaled = "" if found.temperature != 1 else " before scaling"  # without validation images nothing was fitted
     for name, scores in found.splits.items():
@@ -145,13 +168,13 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _predict(options: argparse.Namespace) -> None:
     settings = config.load(options.config)
     classes = resolve_classes(settings.data.classes, _data_root(options, settings))
-    _torch()
+    check_pair()
     from generator import predict
 
     loaded = _loaded(options, settings, classes)
     rows = predict.folder(loaded, options.folder)
     _write_csv(options.csv, rows)
-    print(f"{options.csv}: {len(rows)} images")
+    terminal.done(f"{options.csv}: {len(rows)} images")
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -242,14 +265,14 @@ def _check(options: argparse.Namespace) -> None:
     if options.json:
         whole = {"site": str(folder), "pages": pages, "files": len(site.files), "bytes": size}
         whole["findings"] = [asdict(one) for one in found]
-        print(json.dumps(whole, indent=1, ensure_ascii=False))
+        _print_json(whole)
     else:
         for line in check.grouped(found):
-            print(line)
+            terminal.result(line)
     if found:
         raise InputError(f"{folder}: expected a site without faults, found {len(found)}")
     if not options.json:
-        print(f"{folder}: {pages} pages, {len(site.files)} files, {size / 2**20:.1f} MiB, no faults")
+        terminal.result(f"{folder}: {pages} pages, {len(site.files)} files, {size / 2**20:.1f} MiB, no faults")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -263,7 +286,7 @@ def _export(options: argparse.Namespace) -> None:
         terminal.say(f"{path} was edited since the last export and is kept; write over it with: --force")
     for note in done.notes:
         terminal.say(f"note: {note}")
-    print(f"{done.page}: exported ({len(done.placed.written)} files)")
+    terminal.done(f"{done.page}: exported ({len(done.placed.written)} files)")
 
 
 def _deploy(options: argparse.Namespace) -> None:
@@ -287,7 +310,7 @@ def _deploy(options: argparse.Namespace) -> None:
         f"{done.files} files are commit {done.commit}" if done.new else f"commit {done.commit} holds this site already"
     )
     onward = f"pushed to {options.remote}" if done.pushed else f"publish it with: {done.onward}"
-    print(f"branch {done.branch}: {state}; {onward}")
+    terminal.done(f"branch {done.branch}: {state}; {onward}")
 
 
 def _init(options: argparse.Namespace) -> None:
@@ -296,7 +319,13 @@ def _init(options: argparse.Namespace) -> None:
     for name in scaffold.init(options.folder):
         terminal.say(f"made {options.folder / name}")
     # The same program in another folder, whichever way it was started.
-    print(f"next: cd {shlex.quote(str(options.folder))} && {shlex.quote(sys.executable)} -m generator build")
+    terminal.done(f"next: cd {shlex.quote(str(options.folder))} && {shlex.quote(sys.executable)} -m generator build")
+
+
+def _print_json(value: object) -> None:
+    """In ASCII, which every stream takes as it is."""
+    for line in json.dumps(value, indent=1).split("\n"):
+        terminal.result(line)
 
 
 def _published_at(settings: Config, address: str | None) -> Config:
@@ -342,13 +371,6 @@ def _write_csv(path: Path, rows: Sequence[tuple[str, int]]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _torch() -> None:
-    """torch and torchvision as a pair that works, or one line that says how to mend it."""
-    from generator.installation import check_pair
-
-    check_pair()
-
-
 def _with_data(options: argparse.Namespace) -> tuple[Config, Path, Classes]:
     """The settings and a data set, downloaded where none is at hand."""
     settings = config.load(options.config)
@@ -389,14 +411,33 @@ def _cache(settings: Config) -> Path:
     return _beside(settings) / ".cache"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what it says by `terminal`, so that help that nobody could read is no success."""
+
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002 (it is always standard output)
+        for line in self.format_help().rstrip("\n").split("\n"):
+            terminal.result(line)
+
+    def error(self, message: str) -> NoReturn:
+        super().error(terminal.plain(message))
+
+
+class _Version(argparse.Action):
+    """--version, said as help is."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        terminal.result(f"cnn-report {__version__}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m generator",
         description="Show what a convolutional network learnt: a static site with its training, filters, feature maps "
         "and Grad-CAM maps.",
         epilog="Start with: python -m generator build",
     )
-    parser.add_argument("--version", action="version", version=f"cnn-report {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the program's version number and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     build = _command(commands, "build", _build, "make the report: site/index.html")
@@ -490,7 +531,7 @@ def _out_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[_Parser],
     name: str,
     run: Callable[[argparse.Namespace], None],
     words: str,
@@ -537,4 +578,4 @@ _positive.__name__, _rate.__name__, _seed.__name__ = "whole number above 0", "nu
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.errors import InputError
+from generator.errors import InputError, reason
 from generator.records import Figure, Table
 
 Json = Any
@@ -116,10 +116,7 @@ class Cache:
             _remove(unfinished)
 
     def _unwritable(self, error: OSError) -> InputError:
-        return InputError(
-            f"{self.folder}: expected a folder to keep results in, could not write there ({error.strerror}); "
-            "free some space or make it writable"
-        )
+        return InputError(f"{self.folder}: expected a folder to keep results in, could not write there {reason(error)}")
 
 
 def digest(*parts: object) -> str:

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from generator.classes import IMAGENET_INDEX, TINY_IMAGENET_30, Classes, resolve_classes
-from generator.errors import InputError
+from generator.errors import InputError, reason
 from generator.photos import read_photo, square
 from generator.tiny_imagenet import (
     SIDE,
@@ -195,10 +195,8 @@ def _write_cache(file: Path, decoded: _Decoded) -> None:
         save_file({"images": decoded.images}, unfinished, record)
         os.replace(unfinished, file)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{file.parent}: expected room for the decoded images, cannot write there ({reason})"
-        ) from None
+        why = reason(error) if isinstance(error, OSError) else f"({error})"
+        raise InputError(f"{file.parent}: expected room for the decoded images, cannot write there {why}") from None
     finally:
         if unfinished is not None:
             Path(unfinished).unlink(missing_ok=True)

@@ -89,7 +89,7 @@ def load(
                 raise
             say(f"{TITLES[name]}: {error}")
             # The page says what happened, not where on this machine.
-            if inputs.imagenet_file().exists():
+            if inputs.exists(inputs.imagenet_file()):
                 why = "the file on this machine is not the official one"
             else:
                 why = f"are not on this machine and {'the build was offline' if offline else 'could not be downloaded'}"
@@ -165,9 +165,11 @@ def imagenet_file(offline: bool, say: Callable[[str], None], path: Path | None =
         InputError: where it is not there and cannot be had, cannot be read, or its hash is wrong.
     """
     path = path or inputs.imagenet_file()
-    if not path.exists():
+    if not inputs.exists(path):
         if offline:
             raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
+        if path.parts[0].startswith("~"):
+            raise InputError(f"{path}: expected a folder for ImageNet's weights, there is no such home; set TORCH_HOME")
         say(f"AlexNet: downloading ImageNet's weights ({IMAGENET.size / 1e6:.0f} MB)")
         advice = f"or put a copy of it at {path}"
         fetch_file(path, IMAGENET.url, IMAGENET.size, IMAGENET.sha256, advice, pause=0.2)
