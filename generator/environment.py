@@ -23,6 +23,9 @@ def put_right() -> None:
     Raises:
         InputError: the current folder is gone.
     """
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        if not os.path.isabs(os.path.expanduser(os.environ.get(name, "/"))):  # noqa: PTH111, PTH117
+            del os.environ[name]  # to be ignored, by its specification; matplotlib would make the folder "~nobody" here
     os.umask(os.umask(0o077) & 0o077)  # what this process makes it can use itself
     # A library's warning is no reason to stop, whatever PYTHONWARNINGS says of a program under test.
     for action, message, category, module, line in list(warnings.filters):

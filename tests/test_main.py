@@ -173,6 +173,7 @@ def test_what_is_set_for_other_programs_does_not_matter(tmp_path: Path, environm
         [sys.executable, "-c", SURROUNDINGS], cwd=tmp_path, env=told, capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stdout) == (0, "1.5\n"), ran.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["matplotlibrc"]
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
