@@ -353,6 +353,8 @@ def _loaded(options: argparse.Namespace, settings: Config, classes: Classes) -> 
             f"{settings.models.folder / options.model}: expected weights, found none; "
             f"train them with: python -m generator train {options.model}"
         )
+    for note in loaded.notes:
+        terminal.say(f"{loaded.title}: {note}")
     return loaded
 
 

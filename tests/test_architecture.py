@@ -19,7 +19,7 @@ FLOW = (
     ("config", "cache", "check", "writer", "installation", "environment", "terminal"),
     ("classes", "photos", "inputs", "cards", "published", "scaffold", "serve"),
     ("tiny_imagenet", "download"),
-    ("samples", "data", "augment", "networks", "compress", "parallel"),
+    ("samples", "data", "augment", "networks", "compress", "foreign", "parallel"),
     ("train",),
     ("recipes", "checkpoints", "evaluate", "explain", "faithfulness"),
     ("models", "methods", "patches", "class_images"),
@@ -39,6 +39,7 @@ TORCH_SIDE = {
     "augment",
     "networks",
     "compress",
+    "foreign",
     "parallel",
     "train",
     "checkpoints",
@@ -63,7 +64,7 @@ DOORS = {  # library -> the modules that may open it
     "PIL": {"photos", "figures"},
     "tqdm": {"terminal", "download"},
     "nbformat": {"exports"},
-    "msgspec": {"records", "stored"},
+    "msgspec": {"records", "stored", "checkpoints"},
     "waitress": {"serve"},
 }
 WITHOUT_TORCH = (
