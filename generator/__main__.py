@@ -332,9 +332,11 @@ def _published_at(settings: Config, address: str | None) -> Config:
     """The settings with another base_url."""
     if address is None:
         return settings
-    if not config.is_base(address):
-        raise InputError(f"--base-url: expected {config.BASE}, got {address!r}")
-    return replace(settings, report=replace(settings.report, base_url=address.rstrip("/")))
+    try:
+        base = config.base_address(address)
+    except ValueError as error:
+        raise InputError(f"--base-url: expected {error}, got {address!r}") from None
+    return replace(settings, report=replace(settings.report, base_url=base))
 
 
 def _out(options: argparse.Namespace, settings: Config) -> Path:

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
+from generator import addresses
 from generator.errors import InputError
 
 if sys.version_info >= (3, 11):
@@ -30,9 +30,9 @@ FILE_NAME = "report.toml"
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 # Without what no address may hold as it is (RFC 3986, appendix A) and what breaks out of HTML, CSS and Markdown.
-LINK = re.compile(r"""(https?://|mailto:)[^\s"<>\\^`{|}]+""")
+LINK = re.compile(r"""(https?://(?!/)|mailto:)[^\s"<>\\^`{|}]+""")
 # No name and password: a base_url is shown to everybody.
-ADDRESS = re.compile(r"""https?://[^\s/?#@"<>\\^`{|}]+(/[^\s?#"<>\\^`{|}]*)?""")
+ADDRESS = re.compile(r"""https?://[^\s/?#@"<>\\^`{|}]+(/[^\t\n\r?#"<>\\^`{|}]*)?""", re.IGNORECASE)
 BASE = "a folder's address that begins with https:// or http://"
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
 HEADER = re.compile(r"""\s*\[{1,2}\s*([\w\s."'-]+?)\s*\]{1,2}\s*(#.*)?""")
@@ -63,7 +63,7 @@ class ReportConfig:
     links: tuple[Link, ...] = ()
     languages: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
-    base_url: str = ""  # without a slash at its end
+    base_url: str = ""  # ASCII, as it is sent, without a slash at its end
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _report(table: _Table) -> ReportConfig:
         links=table.each("links", _link, "{title = ..., url = ...}"),
         languages=table.texts("languages"),
         libraries=table.texts("libraries"),
-        base_url=table.matching("base_url", is_base, BASE).rstrip("/"),
+        base_url=table.base("base_url"),
     )
 
 
@@ -223,18 +223,31 @@ def is_link(text: str) -> bool:
     return bool(LINK.fullmatch(text)) and (text.startswith("mailto:") or _has_host(text))
 
 
-def is_base(text: str) -> bool:
-    """Whether a site can be below this address: no page is."""
-    page = text.rstrip("/").lower().endswith((".html", ".htm"))
-    return bool(ADDRESS.fullmatch(text)) and _has_host(text) and not page
+def base_address(text: str) -> str:
+    """The address of a folder as it is sent, without a slash at its end: punycode, percent-encoded, dots followed.
+
+    Raises:
+        ValueError: with what was expected instead. No site is below a page, and none is shown with a password.
+    """
+    stripped = text.strip(" ")
+    if re.match("https?://", stripped, re.IGNORECASE) and re.search("[?#]", stripped):
+        raise ValueError(f"{BASE}, without ? and what follows it, without #")
+    if not ADDRESS.fullmatch(stripped) or not _has_host(stripped):
+        raise ValueError(BASE)
+    address = addresses.normalised(stripped).rstrip("/")
+    if address.lower().endswith((".html", ".htm")):
+        raise ValueError(BASE)
+    if "//" in address.partition("://")[2]:
+        raise ValueError(f"{BASE}, without // in its path: hosts and browsers differ in what that means")
+    return address
 
 
 def _has_host(address: str) -> bool:
     try:
-        parts = urlsplit(address)
-        return bool(parts.hostname) and parts.port != 0  # a port that is no number raises, too
-    except ValueError:
+        url = addresses.parsed(address)
+    except ValueError:  # a port that is no number raises, too
         return False
+    return bool(url.hostname) and url.port != "0"
 
 
 def _link(table: _Table) -> Link:
@@ -366,6 +379,14 @@ class _Table:
         if not (fits(value) or (optional and not value)):
             self._refuse(key, expected, value)
         return value
+
+    def base(self, key: str) -> str:
+        """The address of a folder, normalised; empty for none."""
+        value = self.text(key)
+        try:
+            return base_address(value) if value else ""
+        except ValueError as error:
+            self._refuse(key, str(error), value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """An array of strings that are not empty."""

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "generator"
 
 # From left to right; modules of one row do not import each other.
 FLOW = (
-    ("errors", "records", "clutter", "__init__"),
+    ("errors", "records", "addresses", "clutter", "__init__"),
     ("stored",),
     ("config", "cache", "check", "writer", "installation", "environment", "terminal"),
     ("classes", "photos", "inputs", "cards", "published", "scaffold", "serve"),
@@ -60,6 +60,9 @@ DOORS = {  # library -> the modules that may open it
     "jinja2": {"pages"},
     "markdown": {"pages"},
     "nh3": {"pages"},
+    "ada_url": {"addresses"},
+    "selectolax": {"check"},
+    "tinycss2": {"check"},
     "cv2": {"photos", "figures"},
     "PIL": {"photos", "figures"},
     "tqdm": {"terminal", "download"},

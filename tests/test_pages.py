@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generator import config, exhibits
+from generator import check, config, exhibits
 from generator.errors import InputError
 from generator.pages import formats, network_script, render, words
 from generator.pages.facts import Training
@@ -885,6 +885,19 @@ def test_addresses_are_absolute_only_with_a_base_url() -> None:
         re.findall("<loc>(.*?)</loc>", files["sitemap.xml"].decode())
     )
     assert b"Sitemap: https://example.org/report/sitemap.xml" in files["robots.txt"]
+
+
+def test_every_address_in_full_is_ascii_below_a_folder_with_other_letters() -> None:
+    """RFC 3986, which sitemaps.org asks for; crawlers of social networks know nothing else either."""
+    named = config.base_address("https://bücher.example/über uns")
+    assert named == "https://xn--bcher-kva.example/%C3%BCber%20uns"
+    files = site(settings=config.ReportConfig(base_url=named))
+    for path in ("sitemap.xml", "robots.txt", "404.html", "index.html"):
+        told = re.findall(r'https?://[^"<\s]*', files[path].decode())
+        own = [one for one in told if "example" in one]
+        assert own, path
+        assert all(one.startswith(f"{named}/") and one.isascii() for one in own), path
+    assert [one for one in check.check(files) if "leads" in one.what and not one.harmless] == []
 
 
 def test_social_cards_say_what_the_page_says() -> None:

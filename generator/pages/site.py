@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
 
+from generator import addresses
 from generator.clutter import is_clutter
 from generator.config import Config
 from generator.errors import InputError
@@ -235,16 +237,16 @@ def _content(file: Path) -> bytes:
 
 
 def _robots(base_url: str) -> bytes:
-    sitemap = f"Sitemap: {base_url}/sitemap.xml\n" if base_url else ""
+    sitemap = f"Sitemap: {addresses.normalised(f'{base_url}/sitemap.xml')}\n" if base_url else ""
     return f"User-agent: *\nAllow: /\n{sitemap}".encode()
 
 
 def _sitemap(files: Mapping[str, bytes]) -> bytes:
-    """Every page by its canonical address."""
+    """Every page by its canonical address, which sitemaps.org wants escaped as RFC 3986 says."""
     named = [CANONICAL.search(data.decode()) for path, data in files.items() if path.endswith(".html")]
-    listed = dict.fromkeys(found[1] for found in named if found)
-    addresses = "".join(f"<url><loc>{address}</loc></url>\n" for address in listed)
+    listed = dict.fromkeys(addresses.normalised(unescape(found[1])) for found in named if found)
+    lines = "".join(f"<url><loc>{escape(address)}</loc></url>\n" for address in listed)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{addresses}</urlset>\n'
+        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{lines}</urlset>\n'
     ).encode()
