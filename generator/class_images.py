@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from generator.errors import InputError
 from generator.explain.passes import evaluating
 from generator.networks import MEAN, STD
 
@@ -45,6 +46,8 @@ def maximise(model: nn.Module, targets: Sequence[int], size: int, *, seed: int =
         steps: of the ascent.
     Returns:
         (len(targets), 3, size, size) uint8.
+    Raises:
+        InputError: where a gradient is not finite.
     """
     generator = Generator().manual_seed(seed)
     with evaluating(model):
@@ -77,6 +80,11 @@ def _climb(
         noise = NOISE * torch.randn(moved.shape, generator=generator)
         gain = model(_normalised(moved + noise))[chosen].sum() - SMOOTH * _variation(images)
         for part, gradient in zip(parts, torch.autograd.grad(gain, parts), strict=True):
+            if not gradient.isfinite().all():
+                raise InputError(
+                    f"{type(model).__name__}: expected finite gradients of its logits, found NaN or infinity; train it "
+                    "again or name another file of weights"
+                )
             part.grad = gradient
         ascent.step()
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from generator.networks import fitted, in_eval_mode, memory_explained, normalise
+from generator.networks import fitted, in_eval_mode, memory_explained, normalise, require_finite
 from generator.records import Calibration, Confusion, Counts, Floats, Mistake, SplitScores
 
 # Of the reliability diagram: ten, as in Naeini et al. 2015 (doi:10.1609/aaai.v29i1.9602). In the 15 of Guo et al. 2017
@@ -46,7 +46,7 @@ def logits_of(
     Returns:
         (N, K) float32.
     Raises:
-        InputError: where memory runs out.
+        InputError: where memory runs out, or a logit is not finite.
     """
     device = device or torch.device("cpu")
     answers = []
@@ -55,6 +55,7 @@ def logits_of(
         for batch in torch.split(images, BATCH):
             pixels = fitted(batch.flip(-1) if mirrored else batch, size, resize)
             answers.append(network(normalise(pixels.to(device))).float().cpu())
+            require_finite(answers[-1], network)
             on_batch(len(batch))
     return torch.cat(answers).numpy()
 

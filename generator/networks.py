@@ -28,6 +28,9 @@ WIDTHS = (48, 96, 192, 320)
 # The first kernels start at this share of He's scale.
 FIRST_KERNELS = 0.1
 
+# Of logits; the difference of two of them, times any temperature, is then a number in float32 too.
+LARGEST_LOGIT = 1e30
+
 # How torch says that memory ran out: on GPUs, on the CPU of Linux and macOS, of Windows, in cuBLAS and in cuDNN.
 NO_MEMORY = (
     "out of memory",
@@ -232,6 +235,21 @@ def memory_explained(batch: int, advice: str = OTHERS) -> Iterator[None]:
         if any(words in str(error) for words in NO_MEMORY):
             raise InputError(f"out of memory with batches of {batch}; {advice}") from error
         raise
+
+
+def require_finite(logits: Tensor, network: nn.Module) -> None:
+    """Whether answers (N, K) can be compared and made probabilities.
+
+    Raises:
+        InputError: where one of them is NaN, infinite or nearly so.
+    """
+    whole = (logits.abs() <= LARGEST_LOGIT).all(1)
+    if not whole.all():
+        raise InputError(
+            f"{type(network).__name__}: expected finite logits, found NaN, infinity or more than {LARGEST_LOGIT:.0e} "
+            f"for {int((~whole).sum())} of {len(logits)} images, though its weights are finite: the training "
+            "diverged, or the weights are not of this network; train it again or name another file of weights"
+        )
 
 
 def stages(network: nn.Module) -> list[str]:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from generator import augment, checkpoints, class_images, explain, methods, patches, tiny_imagenet
+from generator.errors import InputError
 from generator.models import Loaded
-from generator.networks import normalise, stages
+from generator.networks import normalise, require_finite, stages
 from generator.photos import square
 from generator.recipes import STRONGEST
 from generator.records import (
@@ -154,7 +155,9 @@ def observed(
     images = normalise(torch.tensor(seen).permute(2, 0, 1)[None])
     layer = layer or methods.layer_of(loaded.network, images.shape[-1])
     with torch.no_grad():
-        logits = loaded.network(images)[0]
+        answers = loaded.network(images)
+    require_finite(answers, loaded.network)
+    logits = answers[0]
     targets = _targets(logits, label, other)
     if len(targets) == len(logits):
         cams = explain.grad_cam_all(loaded.network, images, layer)[0]
@@ -167,8 +170,7 @@ def observed(
     most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
     if compared:
         arrays |= _compared(loaded, images, int(logits.argmax()), label, layer)
-    return {
-        **arrays,
+    arrays |= {
         "seen": seen,
         "logits": logits.numpy(),
         "targets": np.array(targets, np.int64),
@@ -179,6 +181,13 @@ def observed(
         "contributor maps": maps[layer][0][most].numpy(),
         "contributor layer": np.array(patches.convolution_of(loaded.network, layer) or ""),
     }
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(
+                f"{loaded.title}: {photo.title}: expected finite numbers, found NaN or infinity in {name!r}, though "
+                "the logits are finite: what lies before them grows beyond float32; train it again or name another file"
+            )
+    return arrays
 
 
 def _compared(loaded: Loaded, images: Tensor, target: int, label: int | None, layer: str) -> dict[str, NDArray[Any]]:
@@ -295,6 +304,7 @@ def made_for_classes(loaded: Loaded) -> dict[str, NDArray[Any]]:
     images = class_images.maximise(loaded.network, range(classes), size, seed=CLASS_SEED, steps=steps)
     with torch.no_grad():
         logits = loaded.network(normalise(images))
+    require_finite(logits, loaded.network)
     return {
         "images": images.permute(0, 2, 3, 1).numpy(),
         "logits": logits.numpy(),

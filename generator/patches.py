@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from generator.errors import InputError
 from generator.explain.passes import evaluating
 
 COUNT = 9  # of the strongest images that are kept for each channel
@@ -53,6 +54,7 @@ def strongest(
         by layer; hooks and modes of the model are as before afterwards.
     Raises:
         ValueError: if there is no batch.
+        InputError: where an answer is not finite.
     """
     found = {layer: _Best(count) for layer in layers}
     seen = 0
@@ -115,6 +117,8 @@ class _Best:
         """A batch of maps (B, C, h, w), whose first image has the number `start`."""
         self.width = maps.shape[3]
         answers, cells = maps.flatten(2).float().max(dim=2)  # of equal ones the first
+        if not answers.isfinite().all():
+            raise InputError("expected finite answers of each channel, found NaN or infinity; train the network again")
         images = torch.arange(start, start + len(maps)).expand(maps.shape[1], -1)
         answers, cells = answers.T, cells.T  # (C, B)
         least = answers.amin(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 import torch
 import torchvision
 
-from generator import checkpoints, class_images, explain, methods, observe
+from generator import checkpoints, class_images, evaluate, explain, methods, observe
 from generator.cache import Cache
 from generator.checkpoints import Description
+from generator.errors import InputError
 from generator.models import Loaded
-from generator.networks import SmallCNN, initialise, normalise, stages
+from generator.networks import SmallCNN, initialise, normalise, require_finite, stages
 from generator.photos import square
 from generator.records import Epoch, Photo, Pixels, Run
 
@@ -275,3 +277,49 @@ def test_an_image_for_each_class_and_what_it_is_called(monkeypatch: pytest.Monke
 
 def test_a_thousand_classes_get_no_images() -> None:
     assert observe.class_images_of(observe.made_for_classes(loaded(classes=101))) is None
+
+
+def overflowing() -> Loaded:
+    """Weights that are finite, and answers that are not: three convolutions of 1e20 make more than float32 holds."""
+    made = loaded()
+    with torch.no_grad():
+        for name, weight in made.network.named_parameters():
+            if weight.ndim == 4:
+                made.network.get_parameter(name).fill_(1e20)
+    return made
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda made: observe.observed(made, PHOTO, None, None, ""),
+        lambda made: observe.made_for_classes(made),
+        lambda made: observe.strongest_patches(made, [PHOTO.pixels]),
+        lambda made: evaluate.logits_of(
+            made.network, torch.tensor(square(PHOTO.pixels, 64)).permute(2, 0, 1)[None], 64, 64
+        ),
+    ],
+    ids=["observed", "class images", "patches", "evaluate"],
+)
+def test_answers_that_are_not_finite_are_told(look: Callable[[Loaded], object]) -> None:
+    with pytest.raises(InputError, match=r"expected finite (logits|answers|gradients).*, found NaN") as error:
+        look(overflowing())
+    assert "\n" not in str(error.value)
+
+
+def test_logits_at_the_edge_of_float32_are_told_and_large_ones_are_not() -> None:
+    network = loaded().network
+    require_finite(torch.tensor([[1e30, -1e30]]), network)
+    with pytest.raises(InputError, match=r"^SmallCNN: expected finite logits, .* for 2 of 3 images, though"):
+        require_finite(torch.tensor([[0.0, 1.0], [3e38, -3e38], [torch.nan, 0.0]]), network)
+
+
+def test_gradients_that_are_not_finite_are_told() -> None:
+    """The logit is 0; its gradient, that of a root at 0, is not finite."""
+
+    class Steep(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return (images.mean((1, 2, 3)) * 0).sqrt()[:, None].expand(-1, 3)
+
+    with pytest.raises(InputError, match=r"^Steep: expected finite gradients of its logits, found NaN or infinity"):
+        class_images.maximise(Steep(), range(3), 16, steps=1)
