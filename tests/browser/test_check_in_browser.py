@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import addresses
+from generator import addresses, check
 from generator.check.documents import parsed
 from generator.check.references import Document
 from tests.browser import devtools, hosts
@@ -106,3 +106,28 @@ def test_a_page_has_the_ids_the_links_and_the_requests_of_a_browser(chrome: devt
     expected = {url.partition("#")[0] for url in expected if url.startswith("http")}
     assert (sorted(expected - asked), sorted(asked - expected)) == ([], [])
     page.close()
+
+
+PARTS = ["a", "100%25", "50%", "%C3%BC", "ü", "a b", "a%20b", "Top", "é", "x:~:y", "%zz", "a\\b", "old"]
+FRAGMENTS = [
+    "a", "A", "100%25", "100%2525", "50%25", "50%", "ü", "%C3%BC", "%c3%bc", "%25C3%25BC", "a b", "a%20b", "a%2520b",
+    "a+b", "Top", "é", "%E9", "x:~:text=a", "x", "%zz", "%25zz", "a\\b", "a%5Cb", "old", "a ", "gone",
+]  # fmt: skip
+
+
+def test_a_fragment_finds_the_part_that_a_browser_finds(chrome: devtools.Browser, tmp_path: Path) -> None:
+    parts = "".join(f'<a name="{one}">x</a>' if one == "old" else f'<p id="{one}">x' for one in PARTS)
+    links = "".join(f'<a class="link" href="#{one}">x</a>' for one in FRAGMENTS)
+    text = f"<!doctype html><meta charset=utf-8><title>t</title><h1>t</h1>{parts}{links}"
+    (tmp_path / "index.html").write_text(text, encoding="utf-8")
+    page = devtools.open_page(chrome, (tmp_path / "index.html").as_uri())
+    found = page.evaluate("""[...document.querySelectorAll(".link")].map(one => {
+        one.click();
+        return document.querySelector(":target") !== null;
+    })""")
+    page.close()
+    lost = [one.what for one in check.check({"index.html": text.encode()}) if "leads to a part" in one.what]
+    # The finding shows the address as it is written, but for spaces around it.
+    expected = [one.strip() for one, there in zip(FRAGMENTS, found, strict=True) if not there]
+    assert lost == [f"#{one} leads to a part that index.html does not have" for one in expected]
+    assert 5 < len(lost) < 15
