@@ -69,6 +69,7 @@ DOORS = {  # library -> the modules that may open it
     "nbformat": {"exports"},
     "msgspec": {"records", "stored", "checkpoints"},
     "waitress": {"serve"},
+    "yaml": {"exports"},
 }
 WITHOUT_TORCH = (
     "config",
