@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import errno
 import json
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -38,14 +39,11 @@ from generator import (
 from generator.check.documents import is_page
 from generator.classes import Classes, resolve_classes
 from generator.config import Config
-from generator.errors import InputError
+from generator.errors import MENDS, SHORTAGES, InputError, reason
 from generator.installation import check_pair, import_matplotlib
 
 if TYPE_CHECKING:
     from generator.models import Loaded
-
-# What the system says of a path that the user gave; all else that it may say is a mistake of the program.
-UNUSABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOSPC, errno.EROFS})
 
 
 def program() -> int:
@@ -72,10 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has gone
         return 1
-    except OSError as error:
-        if error.errno not in UNUSABLE or error.filename is None:
+    except OSError as error:  # what the user can mend; all else that the system says is a mistake of the program
+        if error.errno not in (SHORTAGES if error.filename is None else MENDS):
             raise
-        terminal.fail(f"error: {os.fsdecode(error.filename)}: expected a path that can be used, got: {error.strerror}")
+        what = f"{error.filename}: expected a path that can be used" if error.filename else "expected to go on"
+        terminal.fail(f"error: {what}, got: {reason(error)}")
+        return 1
+    except MemoryError:
+        terminal.fail("error: expected to go on, got: no memory left; free some memory")
         return 1
     return 0
 
@@ -172,6 +174,7 @@ def _predict(options: argparse.Namespace) -> None:
     from generator import predict
 
     loaded = _loaded(options, settings, classes)
+    _write_csv(options.csv, None)  # lest an hour's answers find no place
     rows = predict.folder(loaded, options.folder)
     _write_csv(options.csv, rows)
     terminal.done(f"{options.csv}: {len(rows)} images")
@@ -360,19 +363,34 @@ def _loaded(options: argparse.Namespace, settings: Config, classes: Classes) -> 
     return loaded
 
 
-def _write_csv(path: Path, rows: Sequence[tuple[str, int]]) -> None:
-    """The course's format: the header Id,Category, then file name and class index."""
-    temporary = path.with_name(f".{path.name}.part")
+def _write_csv(path: Path, rows: Sequence[tuple[str, int]] | None) -> None:
+    """The course's format: the header Id,Category, then file name and class index; for None only whether it could be.
+
+    Written aside, so that it is there when it is whole; straight into what is no regular file, such as /dev/stdout.
+    """
+    straight = inputs.exists(path) and not path.is_file()
+    place = path if straight else Path(os.path.realpath(path))
+    written = place if straight else place.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(("Id", "Category"))
-            table.writerows(rows)
-        os.replace(temporary, path)
+        with suppress(FileNotFoundError):
+            place.lstat()  # a name that is too long is too long now, too
+        with written.open("w", newline="", encoding="utf-8") as file:
+            if rows is not None:
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow(("Id", "Category"))
+                table.writerows((_cell(name), target) for name, target in rows)
+        if not straight and rows is not None:
+            os.replace(written, place)
     except OSError as error:
-        raise InputError(f"{path}: expected a file that can be written, got: {error.strerror}") from error
+        raise InputError(f"{path}: expected a file that can be written, got {reason(error)}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if not straight:
+            written.unlink(missing_ok=True)
+
+
+def _cell(name: str) -> str:
+    """A file's name in one printable line, and no formula for a spreadsheet: "=1+1.png" is "./=1+1.png"."""
+    return terminal.plain(f"./{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name)
 
 
 def _with_data(options: argparse.Namespace) -> tuple[Config, Path, Classes]:
