@@ -92,6 +92,7 @@ def _build(options: argparse.Namespace) -> None:
             check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
         terminal.done(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
         return
+    _tell_own_code(settings)
     check_pair()
     import_matplotlib()
     from generator import build
@@ -214,6 +215,7 @@ def _serve(options: argparse.Namespace) -> None:
         serve.watching(partial(_watched, file), rebuild),
     ):
         _note_change(settings, folder)
+        _tell_own_code(settings)
         terminal.say(f"{folder} is at {preview.url}; it follows report.toml, templates and content (Ctrl-C ends it)")
         for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # end it as tidily as Ctrl-C does
             if signal.getsignal(number) == signal.SIG_DFL:  # under nohup SIGHUP ends nothing
@@ -222,6 +224,12 @@ def _serve(options: argparse.Namespace) -> None:
             preview.serve_forever()
         finally:
             ended.set()
+
+
+def _tell_own_code(settings: Config) -> None:
+    """Say whose code is run, where it is not the program's."""
+    if folder := inputs.own_code(settings):
+        terminal.say(f"note: runs the templates in {folder}")
 
 
 def _note_change(settings: Config, folder: Path) -> None:

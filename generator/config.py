@@ -6,6 +6,7 @@ stands. Strings may hold any text, HTML too: they are text here, and the pages e
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import difflib
 import json
@@ -27,6 +28,7 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "report.toml"
+LARGEST = 2**20  # bytes of the file: a hundred times the one with every key explained
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 # Without what no address may hold as it is (RFC 3986, appendix A) and what breaks out of HTML, CSS and Markdown.
@@ -148,7 +150,9 @@ def load(path: Path | None = None) -> Config:
         path = Path(FILE_NAME)
     file = bundled(FILE_NAME) if path is None else path
     folder = Path(os.path.abspath(file)).parent  # noqa: PTH100 (Path.absolute keeps "..")
-    text = _text(file)
+    text = text_of(
+        file, "report.toml", "expected a report.toml, there is no such file; give one with --config FILE", LARGEST
+    )
     top = _Table(_Source(file, text), "", _parsed(file, text), folder)
     config = Config(
         path=path,
@@ -165,28 +169,47 @@ def load(path: Path | None = None) -> Config:
     return config
 
 
+def text_of(file: Path, what: str, missing: str, largest: int) -> str:
+    """A text file that the user wrote, UTF-8 with or without a byte order mark.
+
+    Args:
+        what: it is, for messages; `missing`: what is said where it is not there.
+        largest: bytes that it may have.
+    Raises:
+        InputError: it is no file, cannot be read, is too large, or is no UTF-8 text.
+    """
+    try:
+        if file.exists() and not (file.is_file() or file.is_dir()):  # a pipe would be waited for
+            raise InputError(f"{file}: expected a readable {what}, got what is no file")
+        with file.open("rb") as opened:
+            data = opened.read(largest + 1)
+    except FileNotFoundError:
+        raise InputError(f"{file}: {missing}") from None
+    except OSError as error:
+        raise InputError(f"{file}: expected a readable {what}, got: {error.strerror}") from None
+    if len(data) > largest:
+        raise InputError(f"{file}: expected at most {largest // 1024} KiB in a {what}, got more")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{file}: expected UTF-8 text, got UTF-16 (at line 1); save it as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{file}: expected UTF-8 text, got another encoding (at line {line}); save it as UTF-8"
+        ) from None
+    if (nul := text.find("\0")) >= 0:
+        line = text.count("\n", 0, nul) + 1
+        raise InputError(f"{file}: expected UTF-8 text, got a NUL character (at line {line}); save it as UTF-8")
+    return text
+
+
 def bundled(name: str) -> Path:
     """What comes with the program ("templates", "content", "models", "report.toml"): from a checkout or a wheel."""
     package = Path(__file__).resolve().parent
     wheel = package / "_bundled"
     # Beside an installed package there may be anything, so the wheel's own folder goes first.
     return (wheel if wheel.is_dir() else package.parent) / name
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(
-            f"{file}: expected a report.toml, there is no such file; give one with --config FILE"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{file}: expected a readable report.toml, got: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{file}: expected UTF-8 text, got another encoding (at line {line}); save it as UTF-8"
-        ) from None
 
 
 def _parsed(file: Path, text: str) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ RECORDS = (
     "README.md",
 )
 MODELS = ("cnn", "alexnet")
+RUN = (".html", ".css", ".js")  # templates, styles and scripts
 DOWNLOADED = "tiny-imagenet-200"  # the data set below the cache folder, where nobody named another
 
 
@@ -96,6 +97,13 @@ def folders(config: Config) -> tuple[tuple[Path, ...], Path]:
     content = config.folder / "content"
     templates = tuple(dict.fromkeys([*([own] if own.is_dir() else []), bundled("templates")]))
     return templates, content if content.is_dir() else bundled("content")
+
+
+def own_code(config: Config) -> Path | None:
+    """The folder of templates beside report.toml, None where it has none: they are run, unlike all else there."""
+    folder = config.folder / "templates"
+    own = folder.is_dir() and not folder.samefile(bundled("templates"))
+    return folder if own and any(file.suffix in RUN for file in folder.rglob("*")) else None
 
 
 def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:

@@ -58,7 +58,7 @@ DOORS = {  # library -> the modules that may open it
     "torchvision": {"networks", "models"},
     "matplotlib": {"figures"},
     "jinja2": {"pages"},
-    "markdown": {"pages"},
+    "markdown_it": {"pages"},
     "nh3": {"pages"},
     "ada_url": {"addresses"},
     "selectolax": {"check"},
@@ -178,7 +178,7 @@ def test_a_pure_module_neither_prints_nor_opens_files(module: str) -> None:
     "module", ["generator", "generator.__main__", *(f"generator.{name}" for row in FLOW[1:3] for name in row)]
 )
 def test_the_command_line_starts_without_the_heavy_libraries(module: str) -> None:
-    heavy = ("torch", "torchvision", "cv2", "matplotlib", "jinja2", "markdown", "PIL", "waitress")
+    heavy = ("torch", "torchvision", "cv2", "matplotlib", "jinja2", "markdown_it", "PIL", "waitress")
     program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({heavy!r})))"
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=PACKAGE.parent, check=True

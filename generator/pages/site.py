@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def render(
     files["404.html"] = _filled(
         pages, "404.html", "404.html", root=f"{config.report.base_url}/" if config.report.base_url else ""
     )
+    files |= {one.path: one.data for page in spoken.values() for one in page.pictures.values()}
     files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures)
     files["results.json"] = results(report, portraits, figures["teaser"].alt if "teaser" in figures else "")
     files["robots.txt"] = _robots(config.report.base_url)
@@ -197,7 +199,20 @@ def _filled(pages: Environment, name: str, path: str, **variables: Any) -> bytes
     """The page at `path` from the template `name`."""
     variables = {"root": "", "address": path, "canonical": path, "source_path": source_path(path), **variables}
     with words.located([*pages.globals, *variables]):
-        return _compact(pages.get_template(name).render(**variables)).encode()
+        html = _compact(pages.get_template(name).render(**variables))
+    spoken = variables.get("words")
+    return (_own_ids(html, spoken) if spoken else html).encode()
+
+
+def _own_ids(html: str, spoken: words.Words) -> str:
+    """The page with the ids of the words' headings told apart where a section stands there several times."""
+    for name, line in spoken.ids.items():
+        heading = re.compile(f'(<h[2-6] id="{name})">')
+        if html.count(f'id="{name}"') > len(heading.findall(html)):
+            raise InputError(f"{spoken.path}:{line}: {{#{name}}} is taken by the page itself; choose another id")
+        count = itertools.count(1)
+        html = heading.sub(lambda found: f'{found[1]}{"" if (n := next(count)) == 1 else f"-{n}"}">', html)  # noqa: B023
+    return html
 
 
 def _compact(html: str) -> str:
