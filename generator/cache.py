@@ -179,8 +179,11 @@ def _read(path: Path) -> dict[str, bytes] | None:
         return None
     if hashlib.sha256(packed).digest() != stated:
         return None
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # whole, and never written by this program
+        return None
 
 
 def _written_arrays(arrays: Arrays) -> dict[str, bytes]:

@@ -23,7 +23,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from generator import compress, foreign, stored
-from generator.errors import InputError
+from generator.errors import InputError, reason
 from generator.records import Benchmark, Count, Epoch, Evaluation, Floats, Name, Run
 from generator.train import Recipe, TrainingState, Weights
 
@@ -39,7 +39,7 @@ STALE = 3600.0  # seconds after which a temporary file is nobody's
 class Description:
     """What a weights file says about itself: enough to make the network and feed it."""
 
-    architecture: Name  # "SmallCNN", "AlexNet" or package.module:name
+    architecture: Name  # "SmallCNN", "AlexNet" or torchvision.models:name: a file of weights names no other code
     class_names: tuple[Name, ...]
     wnids: tuple[Name, ...]
     input_size: Annotated[int, Meta(ge=1, le=1024)]
@@ -363,6 +363,9 @@ def _state(tensors: Mapping[str, Tensor], numbers: _Numbers) -> TrainingState:
 def _faults(said: Description) -> Iterator[stored.Fault]:
     """What does not fit together in a description."""
     classes = len(said.class_names)
+    known = said.architecture in ("SmallCNN", "AlexNet") or said.architecture.startswith("torchvision.models:")
+    if not known:  # to import what a file names would run it
+        yield "architecture", "SmallCNN, AlexNet or torchvision.models:name", foreign.shown(said.architecture)
     if not classes:
         yield "class_names", "the name of at least one class", "none"
     if len(said.wnids) not in (0, classes):
@@ -425,6 +428,4 @@ def _write(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):  # such as a folder that is a file
             temporary.unlink()
-        raise InputError(
-            f"{path}: could not be written ({error.strerror}); what was there before is untouched"
-        ) from error
+        raise InputError(f"{path}: could not be written {reason(error)}; what was there before is untouched") from error

@@ -23,7 +23,7 @@ from typing import Any, TypedDict, TypeVar, get_args, get_origin
 import msgspec
 import numpy as np
 
-from generator.errors import InputError
+from generator.errors import InputError, reason
 from generator.records import (
     Benchmark,
     Calibration,
@@ -143,7 +143,7 @@ def content_of(path: Path, what: str, largest: int, first: int = -1) -> bytes:
     except FileNotFoundError as error:
         raise InputError(f"{path}: expected {what}, found none") from error
     except OSError as error:
-        raise InputError(f"{path}: expected {what}, it cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: expected {what}, it cannot be read {reason(error)}") from error
 
 
 def decode(kind: type[T], content: bytes | str, source: str, advice: str) -> T:
