@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "generator"
 
 # From left to right; modules of one row do not import each other.
 FLOW = (
-    ("errors", "records", "addresses", "clutter", "__init__"),
+    ("errors", "records", "addresses", "clutter", "slugs", "__init__"),
     ("stored",),
     ("config", "cache", "check", "writer", "installation", "environment", "terminal"),
     ("classes", "photos", "inputs", "cards", "published", "scaffold", "serve"),

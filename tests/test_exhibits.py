@@ -35,6 +35,7 @@ from generator.records import (
     Run,
     StageMaps,
 )
+from generator.slugs import slug, slugs
 from tests import sites, synthetic
 
 CLEAR = [0, 0, 0, 0]
@@ -150,8 +151,8 @@ def test_hostile_names_stay_words() -> None:
 def test_class_names_with_one_address_are_told_apart() -> None:
     names = ("a b", "a-b", "火", "水")
     found = by_id(exhibits.data_figures(synthetic.report(class_names=names)))
-    assert exhibits.slugs(names) == ("a-b", "a-b-2", "unnamed", "unnamed-2")
-    assert {f"data-examples-{address}" for address in exhibits.slugs(names)} <= set(found)
+    assert slugs(names) == ("a-b", "a-b-2", "unnamed", "unnamed-2")
+    assert {f"data-examples-{address}" for address in slugs(names)} <= set(found)
 
 
 def test_without_the_data_set_there_are_no_examples() -> None:
@@ -781,7 +782,7 @@ def test_words() -> None:
     assert [wording.duration(n) for n in (0, 59.6, 3725)] == ["0\u00a0s", "1\u00a0min", "1\u00a0h 2\u00a0min"]
     assert [wording.listed(p) for p in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
     assert wording.sentence("all maps") == "All maps"
-    assert wording.slug("Löwe, features.0") == "lowe-features-0"
+    assert slug("Löwe, features.0") == "lowe-features-0"
     assert wording.cell(math.nan, 2) == "–"
     assert wording.percent_cell(0.1234) == 12.3
 

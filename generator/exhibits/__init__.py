@@ -15,7 +15,6 @@ from generator.exhibits.scores import evaluation
 from generator.exhibits.trust import trust
 from generator.exhibits.units import contributions, units
 from generator.exhibits.weights import filters, first_layer_scale
-from generator.exhibits.wording import slug, slugs
 
 __all__ = [
     "class_images",
@@ -32,8 +31,6 @@ __all__ = [
     "mistakes",
     "photos",
     "roles",
-    "slug",
-    "slugs",
     "training",
     "trust",
     "units",

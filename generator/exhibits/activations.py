@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from generator.exhibits.frames import framed
 from generator.exhibits.weights import columns
-from generator.exhibits.wording import cell, counted, number, percent, sentence, slug
+from generator.exhibits.wording import cell, counted, number, percent, sentence
 from generator.figures import raster
 from generator.records import Figure, Floats, Network, Photo, Pixels, StageMaps, Table
+from generator.slugs import slug
 
 MOST_CELLS = (
     131_072  # activations in one mosaic (about 30 KB); beyond it the channels with the lowest mean are left out

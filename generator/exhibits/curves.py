@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from generator.exhibits.frames import charted
 from generator.exhibits.growth import growth
-from generator.exhibits.wording import cell, counted, duration, listed, number, percent, percent_cell, slugs
+from generator.exhibits.wording import cell, counted, duration, listed, number, percent, percent_cell
 from generator.figures import charts
 from generator.figures.charts import Series
 from generator.records import Epoch, Figure, Network, Run, Table
+from generator.slugs import slugs
 
 
 def training(network: Network) -> tuple[Figure, ...]:

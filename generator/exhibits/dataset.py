@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from generator.exhibits.frames import FOLDER, PHOTO, SMALL, framed
-from generator.exhibits.wording import counted, sentence, slugs
+from generator.exhibits.wording import counted, sentence
 from generator.figures import raster
 from generator.records import DataSummary, Figure, Photo, Pixels, Report, Table
+from generator.slugs import slugs
 
 WIDTHS = (400, 800)  # at which a large photo is stored
 GAP = 2

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from generator.exhibits.sheets import place, sheet_id, sheets
-from generator.exhibits.wording import slugs
 from generator.figures import raster
 from generator.records import Figure, Mistake, Network
+from generator.slugs import slugs
 
 SIDE = 64  # stored pixels of an image, Tiny ImageNet's own
 QUALITY = 60

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from generator.exhibits.frames import SMALL, framed
-from generator.exhibits.wording import number, percent, slugs
+from generator.exhibits.wording import number, percent
 from generator.records import ClassImages, Figure, Floats, Network
+from generator.slugs import slugs
 
 LARGE = 128  # an image this wide or wider is shown smooth; a smaller one enlarged, its pixels sharp
 QUALITY = 80

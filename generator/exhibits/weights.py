@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.exhibits.frames import charted, framed
-from generator.exhibits.wording import cell, counted, number, percent, sentence, slug
+from generator.exhibits.wording import cell, counted, number, percent, sentence
 from generator.figures import charts, raster
 from generator.records import ConvLayer, Figure, Floats, Network, Pixels, Table
+from generator.slugs import slug
 
 DEAD = 0.01  # a filter whose norm is below this share of its layer's largest does nothing that can be seen
 DUPLICATE = 0.9  # cosine similarity of two filters from which on the one with the smaller norm repeats the other

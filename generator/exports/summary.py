@@ -16,9 +16,9 @@ from typing import Any
 
 from generator.config import ReportConfig
 from generator.errors import InputError
-from generator.exhibits import slug
 from generator.pages.formats import counted, listing, magnitude, percent
 from generator.published import MAKE, Published
+from generator.slugs import slug
 
 FIGURES = "assets/figures"
 HERO = ("photo", "filters", "maps", "cam")

@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 
 from generator.classes import TINY_IMAGENET_30
-from generator.exhibits import slugs
 from generator.exhibits.activations import scale_of
 from generator.exhibits.comparisons import Way, ways
 from generator.exhibits.mistakes import Mixed, confusions
 from generator.exhibits.trust import Verdict, verdict
 from generator.pages.layers import Contributor, Layer, Made, contributors, layers, made
 from generator.records import Epoch, Explanation, Network, Photo, Report, Run, SplitScores, StageMaps
+from generator.slugs import slugs
 
 SPLITS: Mapping[str, str] = {
     "test": "test images",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.exhibits import slugs
 from generator.exhibits.prototypes import probabilities
 from generator.exhibits.sheets import place, sheet_id
 from generator.exhibits.units import shows, unit_prefix
 from generator.exhibits.weights import dead, duplicates, norms
 from generator.records import ConvLayer, Explanation, LayerPatches, Network
+from generator.slugs import slugs
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from generator import addresses
 from generator.clutter import is_clutter
 from generator.config import Config
 from generator.errors import InputError
-from generator.exhibits import hero, slug
+from generator.exhibits import hero
 from generator.exhibits.weights import DEAD, DUPLICATE
 from generator.pages import words
 from generator.pages.facts import Portrait, course, portrait
@@ -25,6 +25,7 @@ from generator.pages.network_script import Shipped, shipped
 from generator.pages.results import results
 from generator.pages.sources import data_files, source_path
 from generator.records import Figure, Photo, Report
+from generator.slugs import slug
 
 # In the order of the story. Each has templates/<name>.html and content/<name>.md.
 PAGES = (
