@@ -24,9 +24,9 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from generator.errors import InputError
-from generator.exhibits import slug
 from generator.figures import raster
 from generator.photos import digest, read_photo
+from generator.slugs import slug
 
 LONGEST = 50_000  # letters; with the two limits below the parsers take two seconds for the worst of them
 PARAGRAPH = 10_000  # letters of one paragraph
