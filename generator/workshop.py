@@ -192,6 +192,9 @@ def evaluate_model(
     loaded: Loaded, root: Path, classes: Classes, cache: Path, splits: Sequence[Split] = SPLITS
 ) -> Evaluation:
     """The scores of a network on the splits of a data set, kept in `loaded.evaluated`, all of them at once."""
+    before = measured(loaded)
+    if loaded.folder is not None:
+        checkpoints.require_records(loaded.folder)
     answers: dict[str, evaluate.Answers] = {}
     size, resize = loaded.description.input_size, loaded.description.resize
     with parallel.one_first():
@@ -216,7 +219,6 @@ def evaluate_model(
         chosen = _columns(loaded, classes)
         answers[split] = (plain[:, chosen], mirrored[:, chosen], images.targets.numpy(), images.files)
     loaded.network.cpu()
-    before = measured(loaded)
     known = before is not None and before.weights_digest == loaded.digest
     scores, temperature = evaluate.scores(answers, before.temperature if before and known else None)
     looks = (before.test_looks if before else 0) + (not known)
