@@ -29,7 +29,27 @@ else:
 
 FILE_NAME = "report.toml"
 LARGEST = 2**20  # bytes of the file: a hundred times the one with every key explained
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag
+# A language tag (RFC 5646, 2.1): language, script, region, variants, extensions, private use.
+LANGUAGE = re.compile(
+    r"[a-z]{2,3}(-[a-z]{3}){0,3}(-[a-z]{4})?(-([a-z]{2}|\d{3}))?(-([a-z\d]{5,8}|\d[a-z\d]{3}))*"
+    r"(-[a-wyz\d](-[a-z\d]{2,8})+)*(-x(-[a-z\d]{1,8})+)?",
+    re.IGNORECASE | re.ASCII,
+)
+# Scripts of today that run from right to left, and languages that are written in one of them where no script is named
+# (Unicode CLDR, likely subtags).
+# fmt: off
+RIGHT_TO_LEFT = frozenset({
+    "adlm", "arab", "aran", "gara", "hebr", "mand", "nkoo", "rohg", "samr", "syrc", "syre", "syrj", "syrn", "thaa",
+    "yezi",
+})
+RIGHT_TO_LEFT_LANGUAGES = frozenset({
+    "acm", "acq", "acw", "acx", "acy", "adf", "aeb", "aec", "afb", "aii", "ajp", "apc", "apd", "ar", "arc", "arq",
+    "ars", "ary", "arz", "ayl", "azb", "bal", "bcc", "bej", "bgn", "brh", "ckb", "dcc", "dv", "fa", "gbz", "glk",
+    "hac", "haz", "he", "hno", "iw", "ji", "khw", "ks", "kvx", "kxp", "lad", "lki", "lrc", "luz", "mid", "mvy", "mzn",
+    "nqo", "ota", "pbt", "pbu", "phl", "phr", "pnb", "prd", "prs", "ps", "rhg", "rmt", "sam", "sd", "sdg", "sdh",
+    "skr", "syr", "trw", "ug", "ur", "wni", "wsg", "yi", "zum",
+})
+# fmt: on
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 # Without what no address may hold as it is (RFC 3986, appendix A) and what breaks out of HTML, CSS and Markdown.
 LINK = re.compile(r"""(https?://(?!/)|mailto:)[^\s"<>\\^`{|}]+""")
@@ -66,6 +86,14 @@ class ReportConfig:
     languages: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     base_url: str = ""  # ASCII, as it is sent, without a slash at its end
+
+    @property
+    def direction(self) -> str:
+        """Which way the report's words run, by their script: "rtl" or "ltr"."""
+        language, *more = self.language.lower().split("-")
+        script = next((part for part in more if len(part) == 4 and part.isalpha()), "")
+        rtl = script in RIGHT_TO_LEFT if script else language in RIGHT_TO_LEFT_LANGUAGES
+        return "rtl" if rtl else "ltr"
 
 
 @dataclass(frozen=True)

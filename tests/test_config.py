@@ -326,6 +326,28 @@ def test_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
     assert said == "expected UTF-8 text, got another encoding (at line 2); save it as UTF-8"
 
 
+@pytest.mark.parametrize(
+    ("language", "direction"),
+    [
+        ("he", "rtl"), ("HE-IL", "rtl"), ("ar", "rtl"), ("fa-IR", "rtl"), ("ur", "rtl"), ("ps", "rtl"), ("sd", "rtl"),
+        ("yi", "rtl"), ("dv", "rtl"), ("ckb", "rtl"), ("ug-CN", "rtl"), ("iw", "rtl"), ("az-Arab-IR", "rtl"),
+        ("pa-Arab", "rtl"), ("yi-Latn", "ltr"), ("ar-Latn", "ltr"), ("en", "ltr"), ("de-CH", "ltr"), ("ku", "ltr"),
+        ("zh-Hant-TW", "ltr"), ("sl-rozaj-biske", "ltr"), ("ff-adlm", "rtl"), ("en-u-ca-hebrew", "ltr"),
+    ],
+)  # fmt: skip
+def test_the_direction_of_the_words_follows_from_their_script(tmp_path: Path, language: str, direction: str) -> None:
+    assert load(written(tmp_path, f"[report]\nlanguage = '{language}'")).report.direction == direction
+
+
+@pytest.mark.parametrize(
+    "tag", ["english", "en_US", "en-", "-en", "e", "en-a", "en US", "he-Hebr-Arab", "en-US-GB", "ñ"]
+)
+def test_what_is_no_language_tag_is_told(tmp_path: Path, tag: str) -> None:
+    assert refusal(tmp_path, f"[report]\nlanguage = '{tag}'") == (
+        f'[report] language: expected a language tag such as "en" or "de-CH", got "{tag}"'
+    )
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(tmp_path / "none.toml")
