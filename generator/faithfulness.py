@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from generator.explain.passes import logits_of, probabilities
 from generator.networks import fitted, in_eval_mode, normalise
 from generator.records import (
     Compared,
@@ -343,7 +344,7 @@ def exchanged_probabilities(
     with torch.no_grad():
         for step in range(steps + 1):
             mixed = torch.where((places < step * total / steps)[:, None], after, before)
-            found.append(network(mixed).softmax(1).gather(1, targets[:, None])[:, 0].cpu().double())
+            found.append(probabilities(logits_of(network, mixed)).gather(1, targets[:, None])[:, 0].cpu().double())
     return torch.stack(found, 1)
 
 
@@ -632,8 +633,8 @@ def _maps(
 def _logits(network: nn.Module, pixels: Tensor) -> Tensor:
     device = _device(network)
     with torch.no_grad():
-        found = [network(normalise(part.to(device))).float().cpu() for part in torch.split(pixels, BATCH)]
-    return torch.cat(found)
+        inputs = (normalise(part.to(device)) for part in torch.split(pixels, BATCH))
+        return torch.cat([logits_of(network, part).float().cpu() for part in inputs])
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -216,7 +216,8 @@ def scale_and_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tens
 @contextmanager
 def in_eval_mode(network: nn.Module) -> Iterator[None]:
     """Eval mode; afterwards each module's own mode again, which may differ from its parent's."""
-    modes = [(module, module.training) for module in network.modules()]
+    # TorchScript that was frozen has no modes.
+    modes = [(module, module.training) for module in network.modules() if hasattr(module, "training")]
     try:
         for module, _ in modes:
             module.training = False
