@@ -31,13 +31,19 @@ from torchvision import transforms
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from generator import checkpoints, config, environment, evaluate, inputs, recipes, tiny_imagenet, workshop  # noqa: E402
-from generator.classes import Classes, resolve_classes  # noqa: E402
-from generator.data import ImageSet, load  # noqa: E402
-from generator.networks import alexnet, initialise  # noqa: E402
-from generator.records import Benchmark  # noqa: E402
-from generator.tiny_imagenet import list_images  # noqa: E402
-from generator.train import TrainingState, fit  # noqa: E402
+from generator.base import environment  # noqa: E402
+from generator.config import places, reading  # noqa: E402
+from generator.data import tiny_imagenet  # noqa: E402
+from generator.data.classes import Classes, resolve_classes  # noqa: E402
+from generator.data.decoded import ImageSet, load  # noqa: E402
+from generator.data.tiny_imagenet import list_images  # noqa: E402
+from generator.evaluation import answers  # noqa: E402
+from generator.networks import folder  # noqa: E402
+from generator.networks.alexnet import alexnet  # noqa: E402
+from generator.networks.architecture import initialise  # noqa: E402
+from generator.records.training import Benchmark  # noqa: E402
+from generator.training import presets, run  # noqa: E402
+from generator.training.fit import TrainingState, fit  # noqa: E402
 
 GOAL = 0.46  # what the course's network reached
 COURSE_EPOCHS = 50
@@ -108,7 +114,7 @@ def quick(root: Path) -> tuple[float, float, float, float]:
         train = load(root, _classes(root), "train", Path(cache))
         decoded = time.perf_counter() - begun
         validation = load(root, _classes(root), "validation", Path(cache))
-    recipe = recipes.PRESETS["cnn"]["quick"]
+    recipe = presets.PRESETS["cnn"]["quick"]
     reached: list[float] = []
     begun = time.perf_counter()
 
@@ -118,7 +124,7 @@ def quick(root: Path) -> tuple[float, float, float, float]:
         if accuracy > GOAL and not reached:
             reached.append(time.perf_counter() - begun + decoded)
 
-    state = fit(workshop.new_network("cnn", 30, recipe), train, validation, recipe, on_epoch=note)
+    state = fit(run.new_network("cnn", 30, recipe), train, validation, recipe, on_epoch=note)
     seconds = time.perf_counter() - begun + decoded
     best = state.epochs[state.kept - 1].validation_accuracy or 0.0
     return seconds, len(train) * len(state.epochs) / seconds, best, reached[0] if reached else float("nan")
@@ -126,17 +132,17 @@ def quick(root: Path) -> tuple[float, float, float, float]:
 
 def throughput(name: str, train: ImageSet, validation: ImageSet) -> tuple[float, float]:
     """Images a second in training at the preset best's last size, and in evaluation."""
-    best = recipes.PRESETS[name]["best"]
+    best = presets.PRESETS[name]["best"]
     size = best.sizes[-1][1]
     recipe = replace(best, epochs=1, limit=1024, tail=1.0, sizes=((0.0, size),), prune=0.0)
-    network = workshop.new_network(name, 30, recipe)
+    network = run.new_network(name, 30, recipe)
     seconds: list[float] = []
     fit(network, train, None, recipe, on_step=lambda _: seconds.append(time.perf_counter()))
     steps = [later - earlier for earlier, later in itertools.pairwise(seconds)]
     if name == "alexnet":
         network = initialise(alexnet(30), 0)
     begun = time.perf_counter()
-    evaluate.logits_of(network, validation.images[:750], size, size)
+    answers.logits_of(network, validation.images[:750], size, size)
     return recipe.batch / statistics.median(steps), 750 / (time.perf_counter() - begun)
 
 
@@ -150,8 +156,8 @@ def main() -> None:
     parser.add_argument("--course-epochs", type=int, default=COURSE_EPOCHS, help="fewer: scaled up to 50")
     parser.add_argument("--record", action="store_true", help="keep the figures in models/cnn/benchmark.json")
     options = parser.parse_args()
-    downloaded = REPOSITORY / ".cache" / inputs.DOWNLOADED
-    root = tiny_imagenet.find(options.data, config.load(None).data.root, os.environ) or downloaded
+    downloaded = REPOSITORY / ".cache" / places.DOWNLOADED
+    root = tiny_imagenet.find(options.data, reading.load(None).data.root, os.environ) or downloaded
     if not root.is_dir():
         print("training: no data set; give one with --data DIR or the variable TINY_IMAGENET")
         return
@@ -177,7 +183,7 @@ def main() -> None:
     )
     print(_table(found))
     if options.record:
-        checkpoints.save_benchmark(REPOSITORY / "models" / "cnn", found)
+        folder.save_benchmark(REPOSITORY / "models" / "cnn", found)
 
 
 def _table(found: Benchmark) -> str:

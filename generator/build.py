@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from generator import (
-    check,
-    download,
-    environment,
-    exhibits,
-    inputs,
-    live,
-    models,
-    observe,
-    pages,
-    samples,
-    selection,
-    terminal,
-    workshop,
-    writer,
-)
+from generator import pages
+from generator.base import environment, terminal
+from generator.base.errors import InputError
 from generator.cache import Cache
-from generator.classes import Classes, resolve_classes
-from generator.config import Config, ModelConfig
-from generator.errors import InputError
-from generator.models import Loaded
-from generator.records import (
-    ClassImages,
-    Evaluation,
-    Examined,
-    Explanation,
-    Figure,
-    LayerPatches,
-    Live,
-    Network,
-    Photo,
-    Report,
-)
-
-Job = tuple[tuple[object, ...], Callable[[], tuple[Figure, ...]]]
+from generator.config import digests, places
+from generator.config.schema import Config, ModelConfig
+from generator.data import download, samples
+from generator.data.classes import Classes, resolve_classes
+from generator.evaluation.evaluation import evaluate_model, measured
+from generator.inspection import prototypes, selection
+from generator.inspection.network import network_record
+from generator.inspection.patches import layer_patches, strongest_patches
+from generator.inspection.photo import explanation, photo_arrays
+from generator.live import export
+from generator.networks import catalogue
+from generator.networks.catalogue import Loaded
+from generator.publishing import check, writer
+from generator.records.figure import Figure
+from generator.records.images import Photo
+from generator.records.live import Live
+from generator.records.network import ClassImages, Examined, Explanation, LayerPatches, Network
+from generator.records.report import Report
+from generator.records.scores import Evaluation
+from generator.report.jobs import common_jobs, network_jobs
+from generator.training import run
 
 
 @dataclass(frozen=True)
@@ -85,9 +75,9 @@ def build(
     """
     writer.prepare(out)
     classes = resolve_classes(config.data.classes, root)
-    site = Site(config, root, classes, Cache(cache / "results"), cache / "data", offline, inputs.code())
-    templates, content = inputs.folders(config)
-    loaded = [_obtain(site, name) for name in inputs.MODELS]
+    site = Site(config, root, classes, Cache(cache / "results"), cache / "data", offline, digests.code())
+    templates, content = places.folders(config)
+    loaded = [_obtain(site, name) for name in digests.MODELS]
     evaluations = {one.id: _evaluation(one) for one in loaded}
     photos, failures = selection.photos(config, content, root, site.decoded, classes, evaluations)
     examined = selection.examined(root, classes, site.decoded, photos)
@@ -109,7 +99,7 @@ def build(
     files = pages.render(report, _figures(site, report), config, templates, content)
     if strict:
         check.require(files, f"the previous one in {out} was kept", terminal.say)
-    writer.place(files, out, {"inputs": digest, "report": inputs.of_report(config)})
+    writer.place(files, out, {"inputs": digest, "report": digests.of_report(config)})
     site.results.prune()
     return out / "index.html"
 
@@ -126,14 +116,14 @@ def _notes(config: Config) -> tuple[str, ...]:
 
 def _obtain(site: Site, name: str) -> Loaded:
     """The network, loaded; trained and evaluated first where there is none yet."""
-    found = models.load(name, site.config, site.classes, offline=site.offline, say=terminal.say)
+    found = catalogue.load(name, site.config, site.classes, offline=site.offline, say=terminal.say)
     if found is None:
         folder = site.config.models.folder / name
         root = site.root or _downloaded(site, folder)
-        terminal.say(f"{models.TITLES[name]}: {folder} holds no weights, so they are trained now")
-        workshop.train_model(name, "default", root, site.classes, folder, site.decoded, resume=True)
-        found = workshop.trained(name, folder, site.classes)
-        workshop.evaluate_model(found, root, site.classes, site.decoded)
+        terminal.say(f"{catalogue.TITLES[name]}: {folder} holds no weights, so they are trained now")
+        run.train_model(name, "default", root, site.classes, folder, site.decoded, resume=True)
+        found = run.trained(name, folder, site.classes)
+        evaluate_model(found, root, site.classes, site.decoded)
     for line in (*found.notes, found.source):
         terminal.say(f"{found.title}: {line}")
     return found
@@ -145,12 +135,12 @@ def _downloaded(site: Site, folder: Path) -> Path:
             f"{folder}: expected weights, found none, and to train them a data set is needed: "
             "give one with --data DIR, or build without --offline"
         )
-    return download.fetch(site.decoded.parent / inputs.DOWNLOADED, site.classes)
+    return download.fetch(site.decoded.parent / places.DOWNLOADED, site.classes)
 
 
 def _evaluation(loaded: Loaded) -> Evaluation | None:
     """What was measured of these very weights; an older evaluation is said to be one and left out."""
-    found = workshop.measured(loaded)
+    found = measured(loaded)
     if found is not None and found.weights_digest != loaded.digest:
         terminal.say(
             f"{loaded.title}: evaluation.json is of other weights and is left out; make it again with: "
@@ -181,12 +171,12 @@ def _observe(
             label = None if photo.label is None else loaded.class_of.get(site.classes.wnids[photo.label])
             compared = photo.origin != "test"  # which are many, and the evaluation speaks of them
             key = site.key("explanation", loaded.digest, photo.digest, label, other, wanted.layer, compared)
-            look = partial(observe.observed, loaded, photo, label, other, wanted.layer, compared)
-            explanations[photo.id] = observe.explanation(photo.id, label, other, site.results.arrays(key, look))
+            look = partial(photo_arrays, loaded, photo, label, other, wanted.layer, compared)
+            explanations[photo.id] = explanation(photo.id, label, other, site.results.arrays(key, look))
             bar.advance()
     patches, made = _sought(site, loaded, examined)
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
-    return observe.network(
+    return network_record(
         loaded,
         explanations,
         [*failures, *(photo for photo in fooled if photo not in failures)],
@@ -205,11 +195,11 @@ def _sought(
     with terminal.bar(f"{loaded.title}: what its channels and classes look like", 2, "parts") as bar:
         if examined is not None:
             key = site.key("patches", loaded.digest, examined.digest)
-            seek = partial(observe.strongest_patches, loaded, examined.pictures)
-            patches = observe.layer_patches(site.results.arrays(key, seek))
+            seek = partial(strongest_patches, loaded, examined.pictures)
+            patches = layer_patches(site.results.arrays(key, seek))
         bar.advance()
         key = site.key("class images", loaded.digest)
-        made = observe.class_images_of(site.results.arrays(key, partial(observe.made_for_classes, loaded)))
+        made = prototypes.class_images_of(site.results.arrays(key, partial(prototypes.made_for_classes, loaded)))
         bar.advance()
     return patches, made
 
@@ -218,7 +208,7 @@ def _live(site: Site, loaded: Loaded, photos: Sequence[Photo]) -> Live | None:
     """The first network as a page can run it; where it cannot, that is said and the report does without the page."""
     wanted: ModelConfig = getattr(site.config.models, loaded.id)
     key = site.key("live", loaded.digest, [photo.digest for photo in photos], wanted.layer)
-    found = live.recorded(site.results.arrays(key, partial(live.tried, loaded, photos, wanted.layer)))
+    found = export.recorded(site.results.arrays(key, partial(export.tried, loaded, photos, wanted.layer)))
     if isinstance(found, str):
         terminal.say(f"{loaded.title}: the page that lets visitors try it is left out, for the network {found}")
         return None
@@ -237,41 +227,12 @@ def _other_class(loaded: Loaded, name: str) -> int | None:
 
 def _figures(site: Site, report: Report) -> dict[str, Figure]:
     """Every figure by its id, each group from the cache where its inputs are known."""
-    jobs = [*_common_jobs(report)]
+    jobs = [*common_jobs(report)]
     for network in report.networks:
-        jobs += _network_jobs(report, network)
+        jobs += network_jobs(report, network)
     figures: dict[str, Figure] = {}
     with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
         for parts, draw in jobs:
             figures |= {figure.id: figure for figure in site.results.figures(site.key("figures", *parts), draw)}
             bar.advance()
     return figures
-
-
-def _common_jobs(report: Report) -> Iterator[Job]:
-    told = [(network.title, network.weights_digest, network.class_names) for network in report.networks]
-    yield ("photos", report.photos), partial(exhibits.photos, report.photos)
-    yield ("header", told, report.photos), partial(exhibits.header_tile, report)
-    yield ("data", report.data), partial(exhibits.data_figures, report)
-
-
-def _network_jobs(report: Report, network: Network) -> Iterator[Job]:
-    scale = exhibits.first_layer_scale([network])
-    said = (network.id, network.title, network.class_names)
-    photos = {photo.id: photo for photo in report.photos}
-    wrong = [(photos[photo], network.explanations[photo]) for photo in network.failures]
-    yield ("training", *said, network.runs, network.snapshots), partial(exhibits.training, network)
-    yield ("evaluation", *said, network.evaluation), partial(exhibits.evaluation, network)
-    yield ("trust", *said, network.layers, network.evaluation), partial(exhibits.trust, network)
-    yield ("filters", *said, network.layers, scale), partial(exhibits.filters, network, scale)
-    yield ("mistakes", *said, network.evaluation, dict(network.mistaken)), partial(exhibits.mistakes, network)
-    yield ("failures", *said, wrong), partial(exhibits.failures, network, report.photos)
-    yield ("class images", *said, network.class_images), partial(exhibits.class_images, network)
-    searched = network.examined.digest if network.examined else ""
-    for number, layer in enumerate(network.layers):
-        found = network.patches[number] if network.patches else None
-        yield ("units", *said, layer, found, searched, scale), partial(exhibits.units, network, layer, scale)
-    for photo in report.photos:
-        asked = (*said, photo, network.explanations[photo.id])
-        yield ("maps", *asked), partial(exhibits.feature_maps, network, photo)
-        yield ("cam", *asked, network.weights_digest, searched), partial(exhibits.grad_cam, network, photo)

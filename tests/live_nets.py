@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator.checkpoints import Description
-from generator.live import dequantised
-from generator.models import Loaded
-from generator.networks import SmallCNN
-from generator.records import Live, Photo
+from generator.live.running import dequantised
+from generator.networks.catalogue import Loaded
+from generator.networks.folder import Description
+from generator.networks.small_cnn import SmallCNN
+from generator.records.images import Photo
+from generator.records.live import Live
 
 SIZE = 20
 CLASSES = ("bee", "koala", "lion", "pizza", "umbrella")

@@ -12,41 +12,31 @@ from typing import Literal
 
 import numpy as np
 
-from generator.photos import TALL_FIRST
-from generator.records import (
-    Benchmark,
-    Calibration,
+from generator.data.preprocessing import TALL_FIRST
+from generator.records.figure import Figure, Table
+from generator.records.images import Credit, Floats, Photo, Pixels
+from generator.records.live import Live, LiveStep
+from generator.records.network import (
     ClassImages,
-    Compared,
     Comparison,
-    Confusion,
     ConvLayer,
-    Credit,
-    DataSummary,
-    Epoch,
-    Estimate,
-    Evaluation,
     Examined,
     Explanation,
-    Faithfulness,
-    Figure,
-    Floats,
     LayerPatches,
-    LayerScore,
-    Live,
-    LiveStep,
-    Localisation,
-    Mistake,
     Network,
-    Perturbation,
-    Photo,
-    Pixels,
-    Randomisation,
-    Report,
-    Run,
-    SplitScores,
     StageMaps,
-    Table,
+)
+from generator.records.report import DataSummary, Report
+from generator.records.scores import Calibration, Confusion, Evaluation, Mistake, SplitScores
+from generator.records.training import Benchmark, Epoch, Run
+from generator.records.trust import (
+    Compared,
+    Estimate,
+    Faithfulness,
+    LayerScore,
+    Localisation,
+    Perturbation,
+    Randomisation,
 )
 
 CLASSES = ("bee", "koala", "lion", "pizza")

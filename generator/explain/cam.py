@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain.checks import Targets, check_images, check_logits, check_positive, check_targets, classes_of
 from generator.explain.layers import IDENTITIES, POOLINGS, choose_layer
 from generator.explain.passes import BATCH, Run, evaluating, logits_of, maps_and_output, watching

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 
 Targets = Tensor | Sequence[int] | None  # a class for each image; None: the class that the model predicts
 

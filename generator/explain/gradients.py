@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain.checks import Targets, check_images, check_positive, check_targets, classes_of
 from generator.explain.passes import BATCH, evaluating, logits_of
 

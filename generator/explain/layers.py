@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain.checks import check_images
 from generator.explain.passes import blank, evaluating, is_leaf
 

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain.checks import check_images, check_logits, check_maps, idle, module_named
-from generator.networks import in_eval_mode
 
 # Images in one pass where a method runs many for each image: enough to use a processor well.
 BATCH = 32
@@ -195,3 +194,16 @@ def blank(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
         raise ValueError(f"input shape: expected (C, H, W) of one image, got {tuple(input_shape)}")
     like = next(model.parameters(), torch.empty(0))
     return torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
+
+
+@contextmanager
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """Eval mode; afterwards each module's own mode again, which may differ from its parent's."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

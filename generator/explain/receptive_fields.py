@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain.checks import idle, module_named, shape_text
 from generator.explain.passes import blank, evaluating
 

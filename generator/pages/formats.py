@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from generator.exhibits import slug, slugs
-from generator.exhibits.wording import duration
+from generator.base.names import slug, slugs
+from generator.report.plates.wording import duration
 
 ABSENT = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"

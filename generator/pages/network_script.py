@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.records import Live, LiveStep, Network, Pixels
+from generator.records.images import Pixels
+from generator.records.live import Live, LiveStep
+from generator.records.network import Network
 
 SCRIPT = "assets/network.js"
 LETTERS = 2**17  # of a piece: a few milliseconds to read

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from generator.pages.facts import Look, Portrait
-from generator.pages.layers import Layer
 from generator.pages.sources import written
-from generator.records import Report
+from generator.records.report import Report
+from generator.report.filters.facts import Layer
+from generator.report.grad_cam.facts import Look
+from generator.report.portrait import Portrait
 
 
 def results(report: Report, portraits: tuple[Portrait, ...], tile: str = "") -> bytes:

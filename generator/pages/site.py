@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
 
-from generator.clutter import is_clutter
-from generator.config import Config
-from generator.errors import InputError
-from generator.exhibits import hero, slug
-from generator.exhibits.weights import DEAD, DUPLICATE
+from generator.config.schema import Config
 from generator.pages import words
-from generator.pages.facts import Portrait, course, portrait
 from generator.pages.network_script import Shipped, shipped
+from generator.pages.parts import filled, layer_pages, mistake_pages, story_pages
 from generator.pages.results import results
-from generator.pages.sources import data_files, source_path
-from generator.records import Figure, Photo, Report
+from generator.pages.sources import data_files
+from generator.pages.static import licence_path, robots, sitemap, static_files
+from generator.records.figure import Figure
+from generator.records.report import Report
+from generator.report.overview.tile import hero
+from generator.report.plates.numbers import DEAD, DUPLICATE
+from generator.report.portrait import Portrait, portrait
+from generator.report.story import JUDGED, LAYER, LAYERED, LIVE, LIVE_FILES, MISTAKES, Page
+from generator.report.training.facts import course
 
 # In the order of the story. Each has templates/<name>.html and content/<name>.md.
 PAGES = (
     "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
     "about",
 )  # fmt: skip
-# Those that show one photo at a time, each photo on a page of its own: <name>-<photo>.html.
-SAMPLED = ("feature-maps", "grad-cam")
-# Has a page for each convolution, from a template of its own: filters-<network>-conv<number>.html.
-LAYERED, LAYER = "filters", "filters-layer.html"
-# Has a page for each network's mistakes: evaluation-<network>-mistakes.html.
-JUDGED, MISTAKES = "evaluation", "evaluation-mistakes.html"
-# Runs a network in the browser: left out, with what it alone loads, where the report has none that can.
-LIVE, LIVE_FILES = "try", ("engine.js", "inside.js", "photos.js", "try.js", "try.css")
-STATIC = (".css", ".js")
-CANONICAL = re.compile('<link rel="canonical" href="([^"]+)">')
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page as the navigation speaks of it; plain text."""
-
-    name: str
-    title: str
-    question: str
-    description: str
-
-    @property
-    def href(self) -> str:
-        """Its address, relative to any other page."""
-        return f"{self.name}.html"
 
 
 def render(
@@ -80,30 +56,25 @@ def render(
     story = tuple(Page(name, *(spoken[name].text(key) for key in words.FRONT_MATTER)) for name in shown)
     pages.globals["pages"] = story
     files = {path: data for figure in figures.values() for path, data in figure.files.items()}
-    files |= _static(templates, () if live else LIVE_FILES)
+    files |= static_files(templates, () if live else LIVE_FILES)
     files |= live.files if live else {}
     files |= {licence_path(name): text.encode() for name, text in report.licences.items()}
     for page in story:
-        files |= _pages(pages, page, story, spoken[page.name], report.photos)
+        files |= story_pages(pages, page, story, spoken[page.name], report.photos)
     named = {page.name: page for page in story}
-    files |= _layers(pages, named[LAYERED], spoken[LAYERED], portraits)
-    files |= _mistakes(pages, named[JUDGED], spoken[JUDGED], portraits)
+    files |= layer_pages(pages, named[LAYERED], spoken[LAYERED], portraits)
+    files |= mistake_pages(pages, named[JUDGED], spoken[JUDGED], portraits)
     # Served at any depth, so that only an absolute address would be right everywhere.
-    files["404.html"] = _filled(
+    files["404.html"] = filled(
         pages, "404.html", "404.html", root=f"{config.report.base_url}/" if config.report.base_url else ""
     )
     files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures)
     files["results.json"] = results(report, portraits, figures["teaser"].alt if "teaser" in figures else "")
-    files["robots.txt"] = _robots(config.report.base_url)
+    files["robots.txt"] = robots(config.report.base_url)
     files[".nojekyll"] = b""
     if config.report.base_url:
-        files["sitemap.xml"] = _sitemap(files)
+        files["sitemap.xml"] = sitemap(files)
     return files
-
-
-def licence_path(name: str) -> str:
-    """Where a licence's text stands in the site."""
-    return f"assets/licences/{slug(name)}.txt"
 
 
 def _facts(
@@ -133,77 +104,9 @@ def _facts(
     }
 
 
-def _pages(
-    pages: Environment, page: Page, story: tuple[Page, ...], spoken: words.Words, photos: tuple[Photo, ...]
-) -> dict[str, bytes]:
-    """The page, and the pages of its photos if it shows one at a time; itself it shows the first."""
-    shown: dict[str, Photo | None] = {page.href: None}
-    if page.name in SAMPLED and photos:
-        shown = {page.href: photos[0], **{f"{page.name}-{photo.id}.html": photo for photo in photos}}
-    place = story.index(page)
-    around = {
-        "previous": story[place - 1] if place else None,
-        "next": story[place + 1] if place + 1 < len(story) else None,
-    }
-    # The page without a photo in its name shows the first one: two addresses of one page.
-    first = photos[0] if photos else None
-    return {
-        path: _filled(
-            pages,
-            page.href,
-            path,
-            canonical=page.href if photo is first else path,
-            page=page,
-            words=spoken,
-            sample=photo,
-            **around,
-        )
-        for path, photo in shown.items()
-    }
-
-
-def _layers(pages: Environment, page: Page, spoken: words.Words, portraits: tuple[Portrait, ...]) -> dict[str, bytes]:
-    """A page for each convolution of each network; the one before and the one after it are a link away."""
-    shown = [(network, layer) for network in portraits for layer in network.convolutions]
-    files = {}
-    for place, (network, layer) in enumerate(shown):
-        variables = {
-            "network": network,
-            "layer": layer,
-            "previous": shown[place - 1] if place else None,
-            "next": shown[place + 1] if place + 1 < len(shown) else None,
-        }
-        files[layer.href] = _filled(pages, LAYER, layer.href, page=page, words=spoken, **variables)
-    return files
-
-
-def _mistakes(pages: Environment, page: Page, spoken: words.Words, portraits: tuple[Portrait, ...]) -> dict[str, bytes]:
-    """A page for each network that got test images wrong."""
-    return {
-        one.confusions_href: _filled(pages, MISTAKES, one.confusions_href, page=page, words=spoken, network=one)
-        for one in portraits
-        if one.confusions
-    }
-
-
 def _source(pages: Environment, name: str) -> str:
     with words.located():
         return pages.loader.get_source(pages, name)[0] if pages.loader else ""
-
-
-def _filled(pages: Environment, name: str, path: str, **variables: Any) -> bytes:
-    """The page at `path` from the template `name`."""
-    variables = {"root": "", "address": path, "canonical": path, "source_path": source_path(path), **variables}
-    with words.located([*pages.globals, *variables]):
-        return _compact(pages.get_template(name).render(**variables)).encode()
-
-
-def _compact(html: str) -> str:
-    """Without indentation and empty lines, but for preformatted text: a third of a page's bytes."""
-    parts = re.split(r"(<pre.*?</pre>)", html, flags=re.DOTALL)
-    return (
-        "".join(part if part.startswith("<pre") else re.sub(r"\s*\n\s*", "\n", part) for part in parts).strip() + "\n"
-    )
 
 
 def _shipped(report: Report) -> Shipped | None:
@@ -211,40 +114,3 @@ def _shipped(report: Report) -> Shipped | None:
     if report.live is None:
         return None
     return shipped(report.live, next(one for one in report.networks if one.id == report.live.network))
-
-
-def _static(templates: Sequence[Path], without: Sequence[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for folder in reversed(templates):
-        files = [
-            file
-            for file in folder.iterdir()
-            if file.suffix in STATIC and file.name not in without and not is_clutter(file.name) and file.is_file()
-        ]
-        found |= {f"assets/{file.name}": _content(file) for file in files}
-    return dict(sorted(found.items()))
-
-
-def _content(file: Path) -> bytes:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file}: expected a style or script that can be read ({error.strerror or error})") from None
-    # A seventh of a style's bytes is indentation.
-    return re.sub(rb"\s*\n\s*", b"\n", content) if file.suffix == ".css" else content
-
-
-def _robots(base_url: str) -> bytes:
-    sitemap = f"Sitemap: {base_url}/sitemap.xml\n" if base_url else ""
-    return f"User-agent: *\nAllow: /\n{sitemap}".encode()
-
-
-def _sitemap(files: Mapping[str, bytes]) -> bytes:
-    """Every page by its canonical address."""
-    named = [CANONICAL.search(data.decode()) for path, data in files.items() if path.endswith(".html")]
-    listed = dict.fromkeys(found[1] for found in named if found)
-    addresses = "".join(f"<url><loc>{address}</loc></url>\n" for address in listed)
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{addresses}</urlset>\n'
-    ).encode()

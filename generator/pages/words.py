@@ -32,8 +32,8 @@ from jinja2 import BaseLoader, Environment, FileSystemLoader, StrictUndefined, T
 from jinja2.exceptions import TemplateSyntaxError
 from markupsafe import Markup
 
-from generator.clutter import is_clutter
-from generator.errors import InputError
+from generator.base.clutter import is_clutter
+from generator.base.errors import InputError
 from generator.pages.formats import FILTERS
 
 FRONT_MATTER = ("title", "question", "description")

@@ -11,13 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from generator import explain, live, models, samples
-from generator.classes import resolve_classes
-from generator.models import Loaded
-from generator.networks import normalise
-from generator.photos import read_photo, square
-from generator.records import Live, Photo
-from generator.tiny_imagenet import list_images
+from generator import explain
+from generator.data import samples
+from generator.data.classes import resolve_classes
+from generator.data.image_files import read_photo
+from generator.data.preprocessing import square
+from generator.data.tiny_imagenet import list_images
+from generator.live import export
+from generator.networks import catalogue
+from generator.networks.catalogue import Loaded
+from generator.networks.inputs import normalise
+from generator.records.images import Photo
+from generator.records.live import Live
 
 ROOT = Path(__file__).parents[2]
 COUNT = 300  # test images
@@ -42,7 +47,7 @@ class Judged:
 @cache
 def network() -> tuple[Loaded, list[Photo]]:
     """The network, and the bundled photos."""
-    loaded = models.from_folder("cnn", ROOT / "models" / "cnn")
+    loaded = catalogue.from_folder("cnn", ROOT / "models" / "cnn")
     assert loaded is not None
     return loaded, list(samples.bundled(ROOT / "content" / "samples", loaded.description.class_names))
 
@@ -50,7 +55,7 @@ def network() -> tuple[Loaded, list[Photo]]:
 @cache
 def exported() -> Live:
     """The network as the page is given it."""
-    return live.export(*network())
+    return export.export(*network())
 
 
 @cache

@@ -18,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from generator import explain, live
-from generator.networks import normalise
+from generator import explain
+from generator.data.preprocessing import square
+from generator.live import export
+from generator.networks.inputs import normalise
 from generator.pages.network_script import network_scripts
-from generator.photos import square
-from generator.records import Live, LiveStep
+from generator.records.live import Live, LiveStep
 from tests import live_nets
 from tests.browser import devtools, shipped
 from tests.browser.hosts import serving
@@ -300,7 +301,7 @@ def test_the_same_answers_maps_and_channels_as_pytorch(
     chrome: devtools.Browser, folder: Path, host: str, build: Callable[[], nn.Module], protocol: str
 ) -> None:
     loaded = live_nets.made(build)
-    found = live.export(loaded, live_nets.photos())
+    found = export.export(loaded, live_nets.photos())
     own, layer = live_nets.rebuilt(found), str(found.cam)
     page = opened_by(protocol, chrome, folder, host)
     page.load(found, SIZE, folder=folder)

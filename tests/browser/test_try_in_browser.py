@@ -18,10 +18,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from generator import writer
+from generator.data.image_files import read_photo
+from generator.data.preprocessing import square
 from generator.pages import render
-from generator.photos import read_photo, square
-from generator.records import LiveStep, Pixels
+from generator.publishing import writer
+from generator.records.images import Pixels
+from generator.records.live import LiveStep
 from tests import sites, synthetic
 from tests.browser import devtools
 from tests.browser.hosts import Quiet, serving

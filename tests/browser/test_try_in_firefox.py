@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from generator import explain
+from generator.data.image_files import read_photo
+from generator.data.preprocessing import square
 from generator.pages.network_script import network_scripts
-from generator.photos import read_photo, square
 from tests import live_nets, synthetic
 from tests.browser import shipped
 from tests.browser.bidi import Firefox

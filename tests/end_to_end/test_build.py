@@ -21,9 +21,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generator import config, inputs, published
 from generator.__main__ import main
-from generator.recipes import PRESETS
+from generator.config import reading
+from generator.config.digests import of_report
+from generator.publishing import published
+from generator.training.presets import PRESETS
 from tests.conftest import SmallDataSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -217,11 +219,11 @@ def test_built_anew_without_a_cache_the_bytes_are_the_same(copy: Path, site: Pat
 def test_a_changed_word_changes_the_page(copy: Path) -> None:
     before = digests(copy / "site")
     report = copy / "report.toml"
-    assert published.report_of(copy / "site") == inputs.of_report(config.load(report))
+    assert published.report_of(copy / "site") == of_report(reading.load(report))
     report.write_text(report.read_text().replace("Shapes &", "Forms &"))
-    assert published.report_of(copy / "site") != inputs.of_report(config.load(report))
+    assert published.report_of(copy / "site") != of_report(reading.load(report))
     assert main(["build", "--config", str(report)]) == 0
-    assert published.report_of(copy / "site") == inputs.of_report(config.load(report))
+    assert published.report_of(copy / "site") == of_report(reading.load(report))
     after = digests(copy / "site")
     changed = {name for name in before if before[name] != after[name]}
     assert "index.html" in changed

@@ -18,9 +18,11 @@ from captum.attr import LayerGradCam
 from torch import Tensor, nn
 from torchvision import models
 
-from generator import explain, methods
-from generator.models import from_folder
-from generator.networks import SmallCNN, alexnet
+from generator import explain
+from generator.networks import catalogue
+from generator.networks.alexnet import alexnet
+from generator.networks.catalogue import from_folder
+from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import (
     PEERS,
     POOLED,
@@ -80,7 +82,7 @@ def test_1_the_raw_map_is_captums_for_the_trained_networks(name: str) -> None:
     assert model is not None
     size = model.description.input_size
     batch = images(4, 3, size, size)
-    layer = methods.layer_of(model.network, size)
+    layer = catalogue.layer_of(model.network, size)
     predicted = model.network(batch).argmax(1)
     theirs = in_place(model.network, False)
     peer = LayerGradCam(theirs, theirs.get_submodule(layer))

@@ -1,0 +1,29 @@
+"""`build`: the site, unless nothing has changed since it was built."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from generator.base import terminal
+from generator.commands.places import build_digest, cache_folder, data_root, out_folder, published_at, torch_ready
+from generator.config import reading
+from generator.publishing import check, published, writer
+
+
+def build_command(options: argparse.Namespace) -> None:
+    """`build`: see `build.build`."""
+    settings = published_at(reading.load(options.config), options.base_url)
+    root, cache, out = data_root(options, settings), cache_folder(settings), out_folder(options, settings)
+    begun = time.perf_counter()
+    digest = build_digest(settings, root)
+    if not options.force and writer.unchanged(out, digest):
+        if options.strict:
+            check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
+        print(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
+        return
+    torch_ready()
+    from generator import build
+
+    index = build.build(settings, root, out, cache, digest, offline=options.offline, strict=options.strict)
+    print(f"built {index} in {time.perf_counter() - begun:.1f} s")

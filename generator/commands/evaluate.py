@@ -1,0 +1,71 @@
+"""`evaluate` and `predict`: what a network answers."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from generator.base import terminal
+from generator.base.errors import InputError
+from generator.commands.places import cache_folder, data_root, loaded_network, torch_ready, with_data
+from generator.config import reading
+from generator.data import dataset
+from generator.data.classes import resolve_classes
+
+
+def evaluate_command(options: argparse.Namespace) -> None:
+    """`evaluate`: a network's scores on the data set, printed and kept."""
+    torch_ready()
+    from generator.evaluation import evaluation
+    from generator.networks import folder
+    from generator.training import parallel
+
+    with parallel.group():
+        with parallel.one_first():
+            settings, root, classes = with_data(options)
+            loaded = loaded_network(options, settings, classes)
+        splits = (options.split,) if options.split else dataset.SPLITS
+        found = evaluation.evaluate_model(loaded, root, classes, cache_folder(settings) / "data", splits)
+    if options.json:
+        terminal.result(json.dumps(folder.plain_evaluation(found), indent=1, ensure_ascii=False))
+        return
+    unscaled = "" if found.temperature != 1 else " before scaling"  # without validation images nothing was fitted
+    for name, scores in found.splits.items():
+        low, high = scores.top1_interval
+        error = f"calibration error{unscaled} {scores.calibration_scaled.error:.3f}"
+        terminal.result(
+            f"{loaded.title}, {name}: top-1 {scores.top1:.1%} (95 % interval {low:.1%} to {high:.1%}), "
+            f"top-5 {scores.top5:.1%}, {scores.count} images, {error}"
+        )
+
+
+def predict_command(options: argparse.Namespace) -> None:
+    """`predict`: what a network answers to image files, as a table."""
+    settings = reading.load(options.config)
+    classes = resolve_classes(settings.data.classes, data_root(options, settings))
+    torch_ready()
+    from generator.evaluation import answers
+
+    loaded = loaded_network(options, settings, classes)
+    rows = answers.folder(loaded, options.folder)
+    _write_csv(options.csv, rows)
+    print(f"{options.csv}: {len(rows)} images")
+
+
+def _write_csv(path: Path, rows: Sequence[tuple[str, int]]) -> None:
+    """The course's format: the header Id,Category, then file name and class index."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(("Id", "Category"))
+            table.writerows(rows)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: expected a file that can be written, got: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,91 @@
+"""What several commands need: where the data, the cache and the site are, and what a build's inputs amount to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from generator.base import terminal
+from generator.base.errors import InputError
+from generator.config import addresses, digests, places, reading
+from generator.config.schema import Config
+from generator.data import dataset, tiny_imagenet
+from generator.data.classes import Classes, resolve_classes
+from generator.networks.catalogue import Loaded
+
+
+def published_at(settings: Config, address: str | None) -> Config:
+    """The settings with another base_url."""
+    if address is None:
+        return settings
+    if not addresses.is_base(address):
+        raise InputError(f"--base-url: expected {addresses.BASE}, got {address!r}")
+    return replace(settings, report=replace(settings.report, base_url=address.rstrip("/")))
+
+
+def out_folder(options: argparse.Namespace, settings: Config) -> Path:
+    """The site's folder."""
+    out: Path = options.out or beside(settings) / "site"
+    return out
+
+
+def loaded_network(options: argparse.Namespace, settings: Config, classes: Classes) -> Loaded:
+    """The network that the command is about, with its weights."""
+    from generator.networks import catalogue
+
+    loaded = catalogue.load(options.model, settings, classes, offline=options.offline, say=terminal.say)
+    if loaded is None:
+        raise InputError(
+            f"{settings.models.folder / options.model}: expected weights, found none; "
+            f"train them with: python -m generator train {options.model}"
+        )
+    return loaded
+
+
+def torch_ready() -> None:
+    """torch and torchvision as a pair that works, or one line that says how to mend it."""
+    from generator.base.installation import check_pair
+
+    check_pair()
+
+
+def with_data(options: argparse.Namespace) -> tuple[Config, Path, Classes]:
+    """The settings and a data set, downloaded where none is at hand."""
+    settings = reading.load(options.config)
+    root = data_root(options, settings)
+    if root is None:
+        if options.offline:
+            raise InputError("a data set is needed: give one with --data DIR, or run it without --offline")
+        from generator.data import download
+
+        root = download.fetch(cache_folder(settings) / places.DOWNLOADED, resolve_classes(settings.data.classes, None))
+    return settings, root, resolve_classes(settings.data.classes, root)
+
+
+def data_root(options: argparse.Namespace, settings: Config) -> Path | None:
+    """--data, the variable TINY_IMAGENET, [data] root, else what was downloaded before."""
+    found = tiny_imagenet.find(options.data, settings.data.root, os.environ)
+    downloaded = cache_folder(settings) / places.DOWNLOADED
+    return downloaded if found is None and downloaded.is_dir() else found
+
+
+def build_digest(settings: Config, root: Path | None) -> str:
+    """The digest of all that a build reads."""
+    classes = resolve_classes(settings.data.classes, root)
+    listed = (
+        [image for split in dataset.SPLITS for image in tiny_imagenet.list_images(root, classes, split)] if root else []
+    )
+    templates, content = places.folders(settings)
+    return digests.of_build(settings, dataset.fingerprint(listed, str(root)), templates, content)
+
+
+def beside(settings: Config) -> Path:
+    """Where the site and the cache go: beside report.toml, else here."""
+    return settings.folder if settings.path else Path.cwd()
+
+
+def cache_folder(settings: Config) -> Path:
+    """The folder for results and decoded images, beside report.toml."""
+    return beside(settings) / ".cache"

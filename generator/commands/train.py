@@ -1,0 +1,58 @@
+"""`train` and `compress`: the weights of a network."""
+
+from __future__ import annotations
+
+import argparse
+
+from generator.base import terminal
+from generator.base.errors import InputError
+from generator.commands.places import cache_folder, torch_ready, with_data
+from generator.config import reading
+
+
+def train_command(options: argparse.Namespace) -> None:
+    """`train`: a network trained by a preset."""
+    torch_ready()
+    from generator.training import parallel
+    from generator.training.presets import PRESETS
+    from generator.training.run import train_model
+
+    presets = PRESETS[options.model]
+    if options.preset not in presets:
+        known = ", ".join(f'"{preset}"' for preset in presets)
+        raise InputError(f"--preset: expected one of {known} for {options.model}, got {options.preset!r}")
+    changes = {
+        name: getattr(options, name)
+        for name in ("epochs", "batch", "learning_rate", "patience", "seed", "precision")
+        if getattr(options, name) is not None
+    }
+    with parallel.group():
+        with parallel.one_first():
+            settings, root, classes = with_data(options)
+        folder = options.folder or settings.models.folder / options.model
+        run = train_model(
+            options.model,
+            options.preset,
+            root,
+            classes,
+            folder,
+            cache_folder(settings) / "data",
+            resume=options.resume,
+            start=options.start,
+            teachers=options.teachers,
+            changes=changes,
+        )
+    kept = run.kept_epoch
+    accuracy = "" if kept.validation_accuracy is None else f", validation accuracy {kept.validation_accuracy:.1%}"
+    terminal.result(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
+
+
+def compress_command(options: argparse.Namespace) -> None:
+    """`compress`: a network's weights in their small form."""
+    settings = reading.load(options.config)
+    torch_ready()
+    from generator.training import run
+
+    folder = options.folder or settings.models.folder / options.model
+    before, after = run.compress_model(options.model, folder)
+    print(f"{folder}: {before / 1e6:.1f} MB became {after / 1e6:.1f} MB; evaluate it anew")

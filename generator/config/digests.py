@@ -1,0 +1,83 @@
+"""A digest of everything that a build reads, found without torch: the same digest means the same site.
+
+The program's own code belongs to it, so that no result of an older version is ever shown as one of this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from generator.base import clutter
+from generator.base.digest import digest
+from generator.base.environment import versions
+from generator.config.places import RECORDS, imagenet_file
+from generator.config.schema import Config
+
+MODELS = ("cnn", "alexnet")
+
+
+def code() -> str:
+    """Digest of the program's own Python files."""
+    return digest(*_contents(Path(__file__).parents[1], "*.py"))
+
+
+def of_build(config: Config, data: str, templates: Sequence[Path], content: Path) -> str:
+    """Digest of a build's inputs.
+
+    Args:
+        data: fingerprint of the data set, "" without one.
+        templates, content: the folders that the pages are made from.
+    """
+    records = [config.models.read(model) / record for model in MODELS for record in RECORDS]
+    # Of weights from elsewhere, see `models.Loaded`.
+    records += sorted(config.models.folder.glob("*-*/evaluation.json"))
+    foreign = [model.weights for model in (config.models.cnn, config.models.alexnet) if isinstance(model.weights, Path)]
+    photos = [photo.file for photo in config.samples.photos]
+    imagenet = imagenet_file()
+    return digest(
+        code(),
+        sorted(versions().items()),
+        config.report,
+        config.data.classes,
+        config.models,
+        config.samples,
+        data,
+        *(part for folder in (*templates, content) for part in _contents(folder)),
+        *(part for file in (*records, *foreign, *photos) for part in (file.name, _sha256(file))),
+        # ImageNet's weights are verified when they are loaded; here it is enough whether they are there.
+        imagenet.stat().st_size if imagenet.exists() else 0,
+    )
+
+
+def of_report(config: Config) -> str:
+    """Digest of what report.toml says: without base_url, which --base-url may replace, and wherever its folder lies."""
+    said = (
+        asdict(replace(config.report, base_url="")),
+        config.data.classes,
+        asdict(replace(config.models, fallback=None)),
+        asdict(config.samples),
+    )
+
+    def place(path: Path) -> str:
+        return str(path.relative_to(config.folder) if path.is_relative_to(config.folder) else path)
+
+    return digest(json.dumps(said, default=place))
+
+
+def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:
+    """Relative path and digest of each file below a folder, in order."""
+    for file in clutter.files(folder):
+        if file.match(pattern):
+            yield file.relative_to(folder).as_posix()
+            yield _sha256(file)
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:  # whoever reads it for what it holds says what is wrong with it
+        return ""

@@ -1,0 +1,43 @@
+"""Where templates, content, models and downloads lie: the report's own, else the bundled ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from generator.config.schema import Config
+
+FILE_NAME = "report.toml"
+
+RECORDS = (
+    "weights.safetensors",
+    "weights.safetensors.xz",
+    "history.json",
+    "snapshots.safetensors",
+    "evaluation.json",
+    "benchmark.json",
+    "README.md",
+)
+DOWNLOADED = "tiny-imagenet-200"  # the data set below the cache folder, where nobody named another
+
+
+def bundled(name: str) -> Path:
+    """What comes with the program ("templates", "content", "models", "report.toml"): from a checkout or a wheel."""
+    package = Path(__file__).resolve().parents[1]
+    wheel = package / "_bundled"
+    # Beside an installed package there may be anything, so the wheel's own folder goes first.
+    return (wheel if wheel.is_dir() else package.parent) / name
+
+
+def imagenet_file() -> Path:
+    """Where torchvision keeps AlexNet's ImageNet weights, there or not; as torch.hub.get_dir finds its folder."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+
+
+def folders(config: Config) -> tuple[tuple[Path, ...], Path]:
+    """Where the templates are, own before bundled, and the content: beside report.toml, else the bundled."""
+    own = config.folder / "templates"
+    content = config.folder / "content"
+    templates = tuple(dict.fromkeys([*([own] if own.is_dir() else []), bundled("templates")]))
+    return templates, content if content.is_dir() else bundled("content")

@@ -1,0 +1,162 @@
+"""report.toml, read and validated once: every other module can trust what a `Config` holds.
+
+Each error is one line that names the file, the table, the key, what was expected, what came, and the line where it
+stands. Strings may hold any text, HTML too: they are text here, and the pages escape them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from generator.base.errors import InputError
+from generator.config.addresses import BASE, is_base, is_link
+from generator.config.places import FILE_NAME, bundled
+from generator.config.schema import (
+    Config,
+    DataConfig,
+    Link,
+    ModelConfig,
+    ModelsConfig,
+    ReportConfig,
+    SamplePhoto,
+    SamplesConfig,
+)
+from generator.config.table import Source, Table
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag
+
+
+def load(path: Path | None = None) -> Config:
+    """Read `path`, else report.toml in the current folder, else the report.toml that comes with the program.
+
+    Raises:
+        InputError: the file is missing, is no TOML, or holds a key or a value that is not understood.
+    """
+    if path is None and Path(FILE_NAME).is_file():
+        path = Path(FILE_NAME)
+    file = bundled(FILE_NAME) if path is None else path
+    folder = Path(os.path.abspath(file)).parent  # noqa: PTH100 (Path.absolute keeps "..")
+    text = _text(file)
+    top = Table(Source(file, text), "", _parsed(file, text), folder)
+    config = Config(
+        path=path,
+        folder=folder,
+        report=top.table("report", _report),
+        data=top.table("data", _data),
+        models=top.table("models", _models),
+        samples=top.table("samples", _samples),
+    )
+    top.finish()
+    if path is None:  # nothing is written among the program's own files
+        mine = replace(config.models, folder=Path.cwd() / "models", fallback=bundled("models"))
+        config = replace(config, models=mine)
+    return config
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(
+            f"{file}: expected a report.toml, there is no such file; give one with --config FILE"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{file}: expected a readable report.toml, got: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{file}: expected UTF-8 text, got another encoding (at line {line}); save it as UTF-8"
+        ) from None
+
+
+def _parsed(file: Path, text: str) -> Mapping[str, Any]:
+    try:
+        parsed: Mapping[str, Any] = tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{file}: expected TOML, got arrays or tables nested too deeply") from None
+    except ValueError as error:  # a TOMLDecodeError; a number of thousands of digits is a plain ValueError
+        raise InputError(f"{file}: expected TOML, got: {' '.join(str(error).split())}") from None
+    return parsed
+
+
+def _report(table: Table) -> ReportConfig:
+    default = ReportConfig()
+    return ReportConfig(
+        title=table.text("title", default.title, empty=False),
+        subtitle=table.text("subtitle", default.subtitle),
+        author=table.text("author", default.author),
+        course=table.text("course", default.course),
+        institution=table.text("institution", default.institution),
+        date=table.date("date"),
+        language=table.matching(
+            "language", LANGUAGE.fullmatch, 'a language tag such as "en" or "de-CH"', default.language
+        ),
+        links=table.each("links", _link, "{title = ..., url = ...}"),
+        languages=table.texts("languages"),
+        libraries=table.texts("libraries"),
+        base_url=table.matching("base_url", is_base, BASE).rstrip("/"),
+    )
+
+
+def _link(table: Table) -> Link:
+    return Link(
+        title=table.text("title", empty=False),
+        url=table.matching("url", is_link, "an address that begins with https://, http:// or mailto:", required=True),
+    )
+
+
+def _data(table: Table) -> DataConfig:
+    return DataConfig(root=table.path("root"), classes=table.classes("classes", DataConfig.classes))
+
+
+def _models(table: Table) -> ModelsConfig:
+    # A report of one's own shows the models that come with the program until it has its own.
+    default = ModelsConfig(table.folder / "models", bundled("models"))
+    folder = table.path("folder")
+    return ModelsConfig(
+        folder=folder or default.folder,
+        fallback=None if folder else default.fallback,
+        cnn=table.table("cnn", lambda inner: _model(inner, default.cnn, ("bundled",))),
+        alexnet=table.table("alexnet", lambda inner: _model(inner, default.alexnet, ("auto", "imagenet", "bundled"))),
+    )
+
+
+def _model(table: Table, default: ModelConfig, words: tuple[str, ...]) -> ModelConfig:
+    return ModelConfig(
+        weights=table.weights("weights", words, default.weights),
+        layer=table.text("layer", default.layer),
+        other_class=table.text("other_class", default.other_class),
+    )
+
+
+def _samples(table: Table) -> SamplesConfig:
+    default = SamplesConfig()
+    return SamplesConfig(
+        bundled=table.flag("bundled", default.bundled),
+        photos=table.each("photos", _photo, "{file = ..., title = ...} or of files' names", short="file"),
+        test_images=table.count("test_images", default.test_images),
+    )
+
+
+def _photo(table: Table) -> SamplePhoto:
+    return SamplePhoto(
+        file=table.file("file"),
+        title=table.text("title"),
+        label=table.text("label"),
+        author=table.text("author"),
+        origin=table.text("origin"),
+        licence=table.text("licence"),
+        url=table.matching("url", is_link, "an address that begins with https:// or http://"),
+    )

@@ -1,0 +1,186 @@
+"""The photos that the report shows its networks: bundled ones, the user's own, and test images of the data set.
+
+Image files in, `Photo` records out. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.base.errors import InputError
+from generator.config.schema import SamplePhoto
+from generator.data.classes import Classes
+from generator.data.image_files import digest, read_photo, shrink
+from generator.data.tiny_imagenet import list_images
+from generator.records.images import Credit, Photo
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+CREDITS = "CREDITS.toml"
+# No network sees more than 256 pixels of a photo's shorter side, and no page shows more than this.
+SHORTER_SIDE = 768
+
+
+def bundled(folder: Path, class_names: Sequence[str]) -> tuple[Photo, ...]:
+    """The photos that come with the program, in the order of their CREDITS.toml.
+
+    Args:
+        folder: content/samples.
+        class_names: the report's classes; a photo of none of them has no label.
+    Raises:
+        InputError: if one of the files is missing or damaged.
+    """
+    told = _credits(folder)
+    try:
+        return tuple(_bundled(folder, entry, told["sources"], class_names) for entry in told["photos"])
+    except KeyError as error:
+        raise InputError(f"{folder / CREDITS}: expected {error} with each photo, it is missing; restore it") from None
+
+
+def licence_texts(folder: Path) -> Mapping[str, str]:
+    """Name of a licence -> its text, for the licences of bundled photos that must travel with every copy."""
+    return {name: _read_text(folder / file) for name, file in _credits(folder)["licences"].items()}
+
+
+def own(entries: Iterable[SamplePhoto], class_names: Sequence[str]) -> tuple[Photo, ...]:
+    """The user's photos, as report.toml lists them; large ones are made smaller.
+
+    Raises:
+        InputError: naming the file that is missing, broken, animated, too large or no image, or the label that is none
+            of the classes.
+    """
+    photos = []
+    ids: set[str] = set()
+    for entry in entries:
+        pixels = shrink(read_photo(entry.file), SHORTER_SIDE)
+        credited = entry.author or entry.origin or entry.licence or entry.url
+        photos.append(
+            Photo(
+                id=_unique(f"own-{slug(entry.title or entry.file.stem)}", ids),
+                title=entry.title or re.sub(r"[\s_-]+", " ", entry.file.stem).strip() or entry.file.name,
+                pixels=pixels,
+                origin="own",
+                label=_label(entry, class_names),
+                shows=entry.label,
+                credit=Credit(entry.author, entry.origin, entry.licence, entry.url) if credited else None,
+                digest=digest(pixels),
+            )
+        )
+    return tuple(photos)
+
+
+def from_test(root: Path, classes: Classes, files: Sequence[str]) -> tuple[Photo, ...]:
+    """Test images of the data set by their file names, with their boxes, in the order of `files`.
+
+    Raises:
+        InputError: if one of them is not among the data set's test images, or is broken.
+    """
+    listed = {image.name: image for image in list_images(root, classes, "test")}
+    photos = []
+    for file in files:
+        if file not in listed:
+            raise InputError(f"{root}: expected the test image {file}, it is not in this data set")
+        image = listed[file]
+        pixels = read_photo(image.path)
+        name = classes.names[image.target]
+        photos.append(
+            Photo(
+                id=f"test-{slug(image.path.stem)}",
+                title=f"{name}, test image {image.path.stem}",
+                pixels=pixels,
+                origin="test",
+                label=image.target,
+                shows=name,
+                box=image.box,
+                digest=digest(pixels),
+            )
+        )
+    return tuple(photos)
+
+
+def box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """(x0, y0, x1, y1), inclusive, of the smallest box around the True pixels of an (H, W) mask that has some."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+
+
+def slug(text: str) -> str:
+    """Any text as [a-z0-9-]+, "photo" where nothing of it is left."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].strip("-") or "photo"
+
+
+def _bundled(
+    folder: Path, entry: Mapping[str, Any], sources: Mapping[str, Mapping[str, str]], class_names: Sequence[str]
+) -> Photo:
+    source = sources[entry["source"]]
+    pixels = read_photo(folder / f"{entry['id']}.webp")
+    mask = _read_mask(folder / f"{entry['id']}.mask.png", pixels.shape[:2]) if entry["mask"] else None
+    return Photo(
+        id=entry["id"],
+        title=entry["title"],
+        pixels=pixels,
+        origin="bundled",
+        label=class_names.index(entry["label"]) if entry["label"] in class_names else None,
+        shows=entry["shows"],
+        mask=mask,
+        box=None if mask is None else box_of(mask),
+        credit=Credit(source["author"], f"{source['origin']}, {entry['path']}", source["licence"], source["url"]),
+        digest=digest(pixels),
+    )
+
+
+def _credits(folder: Path) -> dict[str, Any]:
+    file = folder / CREDITS
+    try:
+        told: dict[str, Any] = tomllib.loads(_read_text(file))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{file}: expected the list of bundled photos as TOML, {error}; restore the file") from None
+    return told
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{file}: expected a text file of the bundled photos, cannot read it; restore it") from None
+
+
+def _read_mask(file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    mask: NDArray[np.bool_] = read_photo(file)[..., 0] >= 128
+    if mask.shape != shape or not mask.any():
+        raise InputError(f"{file}: expected a mask as large as its photo and not empty; restore the file")
+    return mask
+
+
+def _label(entry: SamplePhoto, class_names: Sequence[str]) -> int | None:
+    if not entry.label:
+        return None
+    if entry.label in class_names:
+        return class_names.index(entry.label)
+    near = difflib.get_close_matches(entry.label, class_names, n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else "; leave the label out if the photo shows none of the classes"
+    raise InputError(f'{entry.file}: expected one of the classes as its label, got "{entry.label}"{hint}')
+
+
+def _unique(wanted: str, taken: set[str]) -> str:
+    """`wanted`, or `wanted` with the first number that makes it new; remembered in `taken`."""
+    candidate, number = wanted, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{wanted}-{number}"
+    taken.add(candidate)
+    return candidate

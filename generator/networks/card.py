@@ -1,0 +1,217 @@
+"""Model cards: the records of a model folder as the README.md beside its weights, in Hugging Face's sections.
+
+Mitchell et al. 2019, arXiv:1810.03993. Every number comes from the records, so that the card cannot disagree with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from generator.records.scores import Evaluation, SplitScores
+from generator.records.training import Run
+
+PURPOSE = {
+    "SmallCNN": "a plain network of {} convolutions with batch norm, global pooling and one linear layer",
+    "AlexNet": "torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997) with as many outputs as there are classes",
+}
+SHOWN = (
+    "epochs",
+    "batch",
+    "learning_rate",
+    "betas",
+    "weight_decay",
+    "warm_up",
+    "smoothing",
+    "sizes",
+    "average",
+    "prune",
+    "enlarged",
+    "widths",
+    "depths",
+    "dropout",
+    "precision",
+    "seed",
+)
+ONLY_SMALL_CNN = ("widths", "depths", "dropout")
+# How teachers were asked, where a record says so; before, all of them answered each batch.
+ONE_A_BATCH = "one a batch, also mirrored"
+NOTHING = {"enlarged": 1.0}  # values that change nothing, beside 0 and ()
+FLAGS = {"learning_rate": "--lr"}  # the others are named like their settings
+
+
+def card(
+    name: str,
+    architecture: str,
+    parameters: int,
+    convolutions: int,
+    input_size: int,
+    runs: Sequence[Run],
+    evaluation: Evaluation,
+    *,
+    compressed: bool = False,
+) -> str:
+    """The card of one model as Markdown.
+
+    Args:
+        name: of the model's folder and of the commands, such as "cnn".
+        parameters: their number.
+        convolutions: the number of convolutional layers.
+        input_size: side of the images that go in.
+        compressed: whether the weights lie in the small form that `compress` makes.
+    """
+    classes = ", ".join(evaluation.class_names)
+    purpose = PURPOSE.get(architecture, f"a network of the architecture {architecture}").format(convolutions)
+    lines = [
+        f"# {architecture} on {len(evaluation.class_names)} classes",
+        "",
+        (
+            f"This is {purpose}: {parameters:,} parameters, photos of {input_size} x {input_size} pixels in, "
+            f"{len(evaluation.class_names)} logits out."
+        ),
+        "",
+        "## Intended use",
+        "",
+        "To be looked at: the network is the subject of a report on what a small network learns and where it looks. It",
+        "is no tool for recognising anything; it gives one of its classes to every photo, whatever is in it.",
+        "",
+        "## Data",
+        "",
+        f"Tiny ImageNet, the classes {classes}. Of each class's training images a tenth, chosen by a hash of the file",
+        "name, is kept for validation; the official validation images are the test images.",
+        (
+            f"Images: {', '.join(f'{scores.split} {scores.count:,}' for scores in evaluation.splits.values())}. "
+            f"Digest of the data: {evaluation.data_digest[:16]}."
+        ),
+        "",
+        "## Training",
+        "",
+        *_training(name, architecture, runs, evaluation, compressed),
+        "",
+        "## Evaluation",
+        "",
+        "| images | number | top-1 | 95 % interval | top-5 | with the mirror image | loss | ECE, scaled |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_row(scores) for scores in evaluation.splits.values()),
+        "",
+        (
+            f"The temperature, fitted on the validation images, is {evaluation.temperature:.3f}. "
+            f"The weights' digest is {evaluation.weights_digest[:16]}."
+        ),
+        f"Made by `python -m generator evaluate {name}`. {_looks(evaluation)}",
+        "",
+        *_limits(evaluation),
+        "",
+        "## Licence",
+        "",
+        "The weights were won from images of ImageNet, whose terms allow non-commercial research and education.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _training(name: str, architecture: str, runs: Sequence[Run], evaluation: Evaluation, compressed: bool) -> list[str]:
+    run = next((run for run in reversed(runs) if run.name == "augmented"), None)
+    if run is None:
+        return ["No record of the training came with the weights."]
+    seconds = sum(epoch.seconds for epoch in run.epochs)
+    settings = run.settings
+    command = f"python -m generator train {name} --preset {settings.get('preset', 'default')}"
+    for key, value in settings.get("changed", {}).items():
+        command += f" {FLAGS.get(key, f'--{key}')} {value}"
+    command += " --from DIR" * bool(settings.get("started_from"))
+    command += " --teacher DIR" * len(settings.get("teachers", ()))
+    machine = run.environment
+    where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
+    where += f"torch {machine.get('torch', '?')}"
+    lines = [
+        f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the",
+        f"weights of epoch {run.kept}, the best by validation accuracy, were kept.",
+        *_told(architecture, settings),
+    ]
+    if compressed:
+        before, after = run.kept_epoch.validation_accuracy, evaluation.splits.get("validation")
+        lines += ["", f"The weights were then made small by `python -m generator compress {name}`"]
+        if after and before is not None:
+            lines[-1] += f": {before:.1%} of the validation images before, {after.top1:.1%} after"
+        lines[-1] += "."
+    return lines
+
+
+def _told(architecture: str, settings: Mapping[str, Any]) -> list[str]:
+    """A training's settings, after those of the training whose weights it started from, and so on."""
+    lines: list[str] = []
+    if "started_from" in settings:
+        earlier = settings.get("started_settings", {})
+        recipe = f", trained by the preset {earlier.get('preset', 'default')}" if earlier else ""
+        lines += [
+            "",
+            (
+                f"The first {settings.get('started_after', 0)} epochs are those of the weights that it started from "
+                f"(digest {settings['started_from'][:16]}){recipe}."
+            ),
+            *_told(architecture, earlier),
+            *(["", "Then:"] if earlier else []),
+        ]
+    lines += ["", *_settings(architecture, settings)]
+    if "teachers" in settings:
+        count, digests = len(settings["teachers"]), ", ".join(digest[:16] for digest in settings["teachers"])
+        taught = "the answer of a network" if count == 1 else f"the mean answer of {count} networks"
+        lines += [
+            "",
+            (
+                f"Distilled (Hinton et al. 2015, arXiv:1503.02531): {settings['distillation']:.0%} of the loss asks "
+                f"for {taught} trained here on the same images ({digests}), at temperature "
+                f"{settings['temperature']:g}."
+            ),
+        ]
+        if settings.get("asked") == ONE_A_BATCH:
+            who = "It answers" if count == 1 else "One of them, drawn anew, answers"
+            lines[-1] += f" {who} each batch, shown as it is or mirrored by the same chance."
+    return lines
+
+
+def _settings(architecture: str, settings: Mapping[str, Any]) -> list[str]:
+    """A recipe's values, and how its images were changed; nothing where no settings were recorded."""
+    if not settings:
+        return []
+    told = [
+        f"{key.replace('_', ' ')} {value}"
+        for key in SHOWN
+        if (value := settings.get(key)) and value != NOTHING.get(key)
+        if architecture == "SmallCNN" or key not in ONLY_SMALL_CNN
+    ]
+    lines = [f"Settings: {', '.join(told)}.", f"Augmentation: {settings.get('augmentation', 'none')}."]
+    if settings.get("tail"):
+        lines.append(f"In the last {settings['tail']:.0%} of the epochs: {settings['mild']}.")
+    return lines
+
+
+def _row(scores: SplitScores) -> str:
+    low, high = scores.top1_interval
+    return (
+        f"| {scores.split} | {scores.count:,} | {scores.top1:.1%} | {low:.1%} to {high:.1%} | {scores.top5:.1%} | "
+        f"{scores.top1_flipped:.1%} | {scores.loss:.3f} | {scores.calibration_scaled.error:.3f} |"
+    )
+
+
+def _looks(evaluation: Evaluation) -> str:
+    if evaluation.test_looks == 1:
+        return "The test images have been scored once; everything was chosen on the validation images."
+    return (
+        f"The test images have scored {evaluation.test_looks} networks of this folder, each once it was final; "
+        "everything was chosen on the validation images."
+    )
+
+
+def _limits(evaluation: Evaluation) -> list[str]:
+    split = evaluation.splits.get("test") or next(iter(evaluation.splits.values()))
+    weakest = sorted(range(len(evaluation.class_names)), key=lambda index: float(split.recall[index]))[:3]
+    named = ", ".join(f"{evaluation.class_names[index]} ({split.recall[index]:.0%} found)" for index in weakest)
+    lines = ["## Limits", "", f"Weakest on the {split.split} images: {named}."]
+    if split.pairs:
+        pair = split.pairs[0]
+        lines.append(
+            f"It takes {pair.share:.0%} of {evaluation.class_names[pair.true]} for "
+            f"{evaluation.class_names[pair.predicted]}."
+        )
+    return [*lines, "Photos unlike Tiny ImageNet's, such as cut-outs on a plain ground, are often misread."]

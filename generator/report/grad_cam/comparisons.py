@@ -1,0 +1,158 @@
+"""The Grad-CAM page's comparison: one answer explained in several ways, and what covering a part of the photo does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.figures import raster
+from generator.records.figure import Figure, Table
+from generator.records.images import Floats, Photo, Pixels
+from generator.records.network import Comparison, Explanation, Network
+from generator.report.plates.frames import framed
+from generator.report.plates.sheets import sheet
+from generator.report.plates.wording import cell, layer_title, listed, number, percent, place
+
+TILE = 128  # stored pixels of one picture
+QUALITY = 70
+VEIL = (0.5, 0.85)  # opacity of a map over the grey photo, where it is lowest and highest
+# Percentile of a map of single pixels that is painted brightest: a few outliers would leave the rest dark.
+BRIGHT = 99.5
+GREY = (124, 116, 104)  # the mean colour of ImageNet's photos, which the square has
+KINDS = 6  # answers that have a shade of their own
+LEAST = 0.005  # share of the square's places from which on an answer is named
+PLACES = {  # what each method asks
+    "Grad-CAM": "gradients, averaged over each map",
+    "Grad-CAM++": "gradients, weighed by their powers",
+    "LayerCAM": "gradients, place by place",
+    "Score-CAM": "no gradients: each map as a mask",
+    "occlusion": "no gradients: a grey square",
+    "guided backprop": "pixels: positive gradients only",
+    "integrated gradients": "pixels: gradients on the way from grey",
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One picture of the comparison: the cell of the sheet where it is, its name and what it shows in words."""
+
+    cell: int
+    name: str
+    asks: str
+    shows: str
+
+
+def comparison(network: Network, photo: Photo) -> Figure | None:
+    """All pictures of one photo's comparison as a sheet, see `exhibits.sheets`; None where none was made."""
+    explanation = network.explanations.get(photo.id)
+    if explanation is None or explanation.comparison is None:
+        return None
+    found = explanation.comparison
+    shown = ways(network, explanation)
+    pictures = [_laid(explanation, cam) for cam in (*found.maps.values(), *found.layers.values())]
+    pictures += [_covered(explanation, found), _probability(found), _answers(found)]
+    answer = network.class_names[explanation.predicted]
+    told = "; ".join(f"{way.name} {way.shows}" for way in shown)
+    alt = f"{network.title}’s answer {answer} on the photo {photo.title}, explained in several ways: {told}."
+    caption = (
+        f"{network.title}, the answer {answer}. Maps of layers at {layer_title(network, explanation.layer)}, each over "
+        "its own range, black to pale yellow; of a map of single pixels the brightest in two hundred look alike. "
+        f"The grey square is {found.patch} pixels wide; its two maps show, at the square’s centre, what is left of "
+        f"{network.class_names[found.hidden]}’s probability "
+        f"{percent(float(explanation.probabilities[found.hidden]))}, from 0, dark, to 1, yellow, and which answer is "
+        f"then the most probable: yellow is {network.class_names[found.hidden]}."
+    )
+    rows = tuple(
+        (name, cell(float(cam.max()), 4), place(cam) if cam.max() > 0 else "nowhere", _cells(cam))
+        for name, cam in (*found.maps.items(), *found.layers.items())
+    )
+    head = ("method or layer", "raw maximum", "strongest", "map")
+    return framed(
+        f"{network.id}-ways-{photo.id}",
+        sheet(pictures),
+        alt=alt,
+        caption=caption,
+        quality=QUALITY,
+        table=Table(head, rows),
+    )
+
+
+def ways(network: Network, explanation: Explanation) -> tuple[Way, ...]:
+    """What the pictures of the comparison show, in the order of the cells."""
+    found = explanation.comparison
+    return () if found is None else tuple(_ways(network, found))
+
+
+def _ways(network: Network, found: Comparison) -> Iterator[Way]:
+    picture = 0
+    for name, cam in found.maps.items():
+        yield Way(picture, name, PLACES.get(name, ""), _strongest(cam))
+        picture += 1
+    first = next(iter(found.maps), "")
+    for name, cam in found.layers.items():
+        yield Way(picture, f"{first} at {layer_title(network, name)}", _cells(cam), _strongest(cam))
+        picture += 1
+    row, column = _worst(found)
+    least = float(found.probability[row, column])
+    answer = network.class_names[found.hidden]
+    yield Way(
+        picture, "the square where it harms most", "a part of the photo is hidden", f"leaves {answer} {percent(least)}"
+    )
+    rest = float(found.probability.mean())
+    yield Way(picture + 1, f"probability of {answer}", "wherever the square is", f"{percent(rest)} on average")
+    classes, counts = np.unique(found.answers, return_counts=True)
+    order = [each for each in np.argsort(-counts, kind="stable")[:KINDS] if counts[each] >= LEAST * found.answers.size]
+    told = [f"{network.class_names[classes[each]]} {percent(counts[each] / found.answers.size, 0)}" for each in order]
+    yield Way(picture + 2, "the answer", "wherever the square is", listed(told))
+
+
+def _strongest(cam: Floats) -> str:
+    peak = float(cam.max())
+    return f"strongest {place(cam)}, raw maximum {number(peak)}" if peak > 0 else "no positive evidence"
+
+
+def _cells(cam: Floats) -> str:
+    return f"{cam.shape[0]} × {cam.shape[1]} cells"
+
+
+def _worst(found: Comparison) -> tuple[int, int]:
+    row, column = np.unravel_index(int(found.probability.argmin()), found.probability.shape)
+    return int(row), int(column)
+
+
+def _laid(explanation: Explanation, cam: Floats) -> Pixels:
+    """A map over the photo without its colours; a map of single pixels alone."""
+    if cam.shape == explanation.seen.shape[:2]:
+        values = np.clip(cam / max(float(np.percentile(cam, BRIGHT)), 1e-12), 0, 1)
+        return raster.paint(raster.resize(values.astype(np.float32), TILE, TILE).clip(0, 1), "inferno")
+    values = raster.min_max(raster.resize(cam, TILE, TILE))
+    ground = raster.grey(raster.cover(explanation.seen, TILE, TILE))
+    return raster.laid_over(ground, values, VEIL)
+
+
+def _covered(explanation: Explanation, found: Comparison) -> Pixels:
+    """The photo with the square where the probability is least."""
+    seen = explanation.seen.copy()
+    row, column = _worst(found)
+    rows, columns = found.probability.shape
+    top = round((row + 0.5) * seen.shape[0] / rows - found.patch / 2)
+    left = round((column + 0.5) * seen.shape[1] / columns - found.patch / 2)
+    seen[max(0, top) : top + found.patch, max(0, left) : left + found.patch] = GREY
+    return raster.cover(raster.enlarge(seen, max(1, TILE // seen.shape[1])), TILE, TILE)
+
+
+def _probability(found: Comparison) -> Pixels:
+    return raster.paint(raster.resize(found.probability, TILE, TILE).clip(0, 1), "viridis")
+
+
+def _answers(found: Comparison) -> Pixels:
+    """Which class is the most probable: the one asked about yellow, the others darker the rarer they are."""
+    classes, counts = np.unique(found.answers, return_counts=True)
+    others = [int(each) for each in classes[np.argsort(-counts, kind="stable")] if each != found.hidden]
+    shades = {found.hidden: 1.0}
+    shades |= {each: max(0.0, 0.7 - 0.7 * place / KINDS) for place, each in enumerate(others)}
+    values = np.vectorize(shades.__getitem__, otypes=[np.float64])(found.answers)
+    rows, columns = (np.arange(TILE) * side // TILE for side in values.shape)
+    return raster.paint(values[rows][:, columns], "viridis")

@@ -1,0 +1,118 @@
+"""The channels that a prediction is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.figures import raster
+from generator.records.figure import Figure, Table
+from generator.records.images import Photo, Pixels
+from generator.records.network import Explanation, LayerPatches, Network
+from generator.report.plates.frames import framed
+from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, shows, unit_prefix
+from generator.report.plates.sheets import sheet
+from generator.report.plates.wording import cell, counted, layer_title, listed, number
+
+PART_GAP = 4
+VEIL = (0.6, 0.8)  # opacity of a map over the grey photo, where it is lowest and highest
+
+
+@dataclass(frozen=True)
+class Contributor:
+    """One channel among those that made up a prediction; `href` leads to its unit, None where it has none."""
+
+    channel: int
+    value: float
+    shows: str
+    href: str | None
+    cell: int
+
+
+def contribution_figure(network: Network, photo: Photo) -> Figure | None:
+    """The channels that gave most to the answer, most first: the strongest patch of each, and where it fired here.
+
+    A sheet as in `exhibits.sheets`, one channel a cell; None where nothing is known of them or none spoke for it.
+    """
+    explanation = network.explanations.get(photo.id)
+    if explanation is None or explanation.contributions is None or explanation.contributor_maps is None:
+        return None
+    given = explanation.contributions
+    chosen = [place for place, channel in enumerate(explanation.contributors) if given[channel] > 0]
+    if not chosen:
+        return None
+    channels = [explanation.contributors[place] for place in chosen]
+    maps = explanation.contributor_maps[chosen]
+    patches = next((one for one in network.patches if one.layer == explanation.contributor_layer), None)
+    seen = Seen(network)
+    cells = [
+        _pair(
+            None if patches is None else best_patch(seen, patches, channel), explanation, maps[index], float(maps.max())
+        )
+        for index, channel in enumerate(channels)
+    ]
+    answer = network.class_names[explanation.predicted]
+    first = [f"{channel} ({number(float(given[channel]))})" for channel in channels[:3]]
+    sums = float(given[channels].sum()), float(given.sum())
+    alt = (
+        f"The {counted(len(channels), 'channel')} of {network.title} that gave most to {answer} on the photo "
+        f"{photo.title}, each with its strongest patch and its map: {listed(first)}."
+    )
+    source = next((one.title for one in network.layers if one.name == explanation.contributor_layer), "")
+    caption = (
+        f"{network.title} at {layer_title(network, explanation.layer)}"
+        f"{f', whose channels are those of {source}' if source else ''}: the {counted(len(channels), 'channel')} of "
+        f"{len(given)} that gave most to {answer}, its answer, most first. Beside the channel’s strongest patch: where "
+        f"it fired on this photo, all on one scale from 0 to {number(float(maps.max()))}. A channel’s contribution is "
+        f"its activations times the gradient of the logit, added up: here {number(sums[0])} of the {number(sums[1])} "
+        f"that all channels give; the logit is {number(float(explanation.logits[explanation.predicted]))}."
+    )
+    rows = tuple(
+        (channel, cell(float(given[channel]), 3), cell(float(maps[index].max()), 3), _where(network, patches, channel))
+        for index, channel in enumerate(channels)
+    )
+    return framed(
+        f"{network.id}-contributions-{photo.id}",
+        sheet(cells),
+        alt=alt,
+        caption=caption,
+        quality=PART_QUALITY,
+        table=Table(("channel", "contribution to the logit", "largest activation", "strongest patches"), rows),
+    )
+
+
+def _pair(patch: Pixels | None, explanation: Explanation, activations: np.ndarray, most: float) -> Pixels:
+    """A channel's strongest patch, and its map over the photo without its colours."""
+    if patch is None:
+        left = raster.mosaic(np.zeros((1, PART, PART, 3), np.uint8), 1, struck=[0])
+    else:
+        left = raster.cover(raster.enlarge(patch, max(1, PART // patch.shape[1])), PART, PART)
+    values = raster.resize(activations, PART, PART) / most if most > 0 else np.zeros((PART, PART))
+    ground = raster.grey(raster.cover(explanation.seen, PART, PART))
+    right = raster.laid_over(ground, values, VEIL)
+    return raster.compose(PART, 2 * PART + PART_GAP, [(left, 0, 0), (right, 0, PART + PART_GAP)])
+
+
+def _where(network: Network, patches: LayerPatches | None, channel: int) -> str:
+    return "unknown" if patches is None or network.examined is None else shows(network, patches, channel)
+
+
+def contributors(network: Network, explanation: Explanation) -> tuple[Contributor, ...]:
+    """The channels that spoke most for the answer, as the figure `contributions` shows them."""
+    if explanation.contributions is None:
+        return ()
+    layer = next((one for one in network.layers if one.name == explanation.contributor_layer), None)
+    patches = next((one for one in network.patches if one.layer == explanation.contributor_layer), None)
+    prefix = unit_prefix(network, layer) if layer else ""
+    given = [channel for channel in explanation.contributors if explanation.contributions[channel] > 0]
+    return tuple(
+        Contributor(
+            channel=channel,
+            value=float(explanation.contributions[channel]),
+            shows=shows(network, patches, channel) if patches and network.examined is not None else "",
+            href=f"filters-{prefix}.html#{prefix}-{channel}" if prefix else None,
+            cell=cell,
+        )
+        for cell, channel in enumerate(given)
+    )

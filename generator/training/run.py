@@ -1,0 +1,249 @@
+"""What `train` and `evaluate` do: a data set in, a model folder with weights and records out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from generator.base import environment, terminal
+from generator.base.errors import InputError
+from generator.data.classes import Classes
+from generator.data.decoded import ImageSet
+from generator.data.decoded import load as load_images
+from generator.networks.alexnet import alexnet
+from generator.networks.architecture import initialise
+from generator.networks.card import ONE_A_BATCH
+from generator.networks.catalogue import ARCHITECTURES, TITLES, Loaded, from_folder
+from generator.networks.folder import (
+    SMALL,
+    WEIGHTS,
+    Description,
+    fill,
+    has_model,
+    load_model,
+    load_runs,
+    load_snapshots,
+    require_usable,
+    save_model,
+    save_run,
+)
+from generator.networks.small_cnn import WIDTHS, SmallCNN, pass_on
+from generator.records.training import Run
+from generator.training import parallel, presets
+from generator.training.fit import Step, TrainingState, fit
+from generator.training.recipe import Recipe, Teacher
+from generator.training.resume import drop_state, load_state, save_state
+
+# The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
+RUNS = ("one batch", "without augmentation")
+GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
+
+
+def train_model(
+    name: str,
+    preset: str,
+    root: Path,
+    classes: Classes,
+    folder: Path,
+    cache: Path,
+    *,
+    resume: bool = False,
+    start: Path | None = None,
+    teachers: Sequence[Path] = (),
+    changes: Mapping[str, object] | None = None,
+) -> Run:
+    """Train `name` by a preset and write its folder: weights, history, snapshots.
+
+    The runs "one batch" and "without augmentation" leave the weights as they are: only their history is recorded.
+
+    Args:
+        folder: models/<name>.
+        cache: where decoded images are kept.
+        resume: go on from the run that was interrupted there.
+        start: the folder of a trained model to go on from; its epochs stay in the record, before the new ones.
+        teachers: folders of the trained models whose answers a recipe with `distillation` learns from.
+        changes: fields of the recipe to be replaced.
+    Raises:
+        InputError: for an unusable data set, a folder that cannot be written, a run that does not converge, a model to
+            start or learn from that is missing or of other classes; for teachers without distillation and vice versa.
+    """
+    recipe = replace(presets.PRESETS[name][preset], **dict(changes or {}))  # type: ignore[arg-type]
+    if bool(teachers) != bool(recipe.distillation):
+        raise InputError(
+            f"preset {preset}: expected {'at least one' if recipe.distillation else 'no'} teacher, got "
+            f"{len(teachers) or 'none'}; {'name' if recipe.distillation else 'leave out'} --teacher DIR"
+        )
+    if parallel.rank() == 0:
+        require_usable(folder)
+    learnt_from = [_trained_in(teacher, classes) for teacher in teachers]
+    with parallel.one_first():
+        train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))
+    _say_skipped(train, validation)
+    origin: dict[str, object] = {"teachers": [teacher.digest for teacher in learnt_from]} if teachers else {}
+    if teachers:
+        origin["asked"] = ONE_A_BATCH
+    if start:
+        origin["started_from"] = _trained_in(start, classes).digest
+    network = new_network(name, len(classes), recipe, start)
+    key = {"preset": preset, "data": train.digest, **asdict(recipe), **origin}
+    side_run = preset if preset in RUNS else ""
+    state = load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
+    state = parallel.agreed(state)
+    done = len(state.epochs) if state else 0
+    title = f"{TITLES.get(name, name)}, {preset}"
+    if not side_run and has_model(folder):
+        terminal.say(f"{title}: at its end this run replaces the network in {folder}; with --folder DIR both are kept")
+    if state:
+        terminal.say(f"{title}: going on after epoch {done} of {recipe.epochs}")
+    elif resume:
+        terminal.say(f"{title}: {folder} holds no interrupted run, so this one begins")
+    batches = math.ceil((recipe.limit or len(train)) / recipe.batch)
+    with terminal.bar(title, batches * _areas(recipe, done)) as bar:
+        state = fit(
+            network,
+            train,
+            validation,
+            recipe,
+            teachers=[Teacher(teacher.network, teacher.description.input_size) for teacher in learnt_from],
+            device=parallel.device(),
+            state=state,
+            on_step=_shows_step(bar, recipe),
+            on_epoch=_keeps_epoch(title, folder, recipe, key, side_run),
+        )
+    record = {
+        **environment.record(Path(__file__).parents[1]),
+        "data": train.digest,
+        "device": str(parallel.device()),
+        "processes": str(parallel.world()),
+    }
+    settings = {
+        "preset": preset,
+        "changed": dict(changes or {}),
+        **asdict(recipe),
+        **origin,
+        "precision": state.precision,
+    }
+    # The one-batch check is about the batch: its last epoch counts, whatever the validation images say.
+    kept = len(state.epochs) if recipe.limit else state.kept
+    run = Run(preset if preset in RUNS else "augmented", tuple(state.epochs), kept, settings, record)
+    snapshots = state.snapshots
+    if start and not side_run:
+        run, snapshots = _continued(start, run, snapshots)
+    if parallel.rank() > 0:
+        return run
+    if side_run:
+        save_run(folder, run)
+    else:
+        save_model(folder, state.best, _description(name, classes, recipe))
+        save_run(folder, run, snapshots)
+    drop_state(folder, side_run)
+    return run
+
+
+def new_network(name: str, classes: int, recipe: Recipe, start: Path | None = None) -> nn.Module:
+    """The network that a recipe trains: untrained, or with the weights of the folder `start`."""
+    if name == "cnn":
+        network: nn.Module = SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout, depths=recipe.depths)
+    else:
+        network = alexnet(classes, GRID)
+    initialise(network, recipe.seed)
+    if isinstance(network, SmallCNN):
+        pass_on(network)
+    if start:
+        fill(network, load_model(start).weights, str(start))
+    return network
+
+
+def _trained_in(folder: Path, classes: Classes) -> Loaded:
+    """The trained network of a folder."""
+    found = from_folder(folder.name, folder, classes)
+    if found is None:
+        raise InputError(f"{folder}: expected a trained model, found no weights")
+    return found
+
+
+def _continued(start: Path, run: Run, snapshots: Mapping[int, Tensor]) -> tuple[Run, dict[int, Tensor]]:
+    """`run` and its snapshots after the epochs of the run that its first weights come from, counted on."""
+    earlier = next((old for old in load_runs(start) if old.name == run.name), None)
+    if earlier is None:
+        return run, dict(snapshots)
+    done = len(earlier.epochs)
+    epochs = (*earlier.epochs, *(replace(epoch, epoch=epoch.epoch + done) for epoch in run.epochs))
+    kernels = {epoch: torch.from_numpy(values) for epoch, values in load_snapshots(start).items()}
+    # Filters that were learnt before hardly change any more: one picture of where they end is enough.
+    kernels[done + max(snapshots)] = snapshots[max(snapshots)]
+    settings = {
+        **run.settings,
+        "started_after": done,
+        "started_settings": earlier.settings,
+        "started_environment": earlier.environment,
+    }
+    return replace(run, epochs=epochs, kept=run.kept + done, settings=settings), kernels
+
+
+def compress_model(name: str, folder: Path) -> tuple[int, int]:
+    """Replace a folder's float16 weights by the small form of `compress`; the sizes in bytes before and after."""
+    before = folder / WEIGHTS
+    if not before.exists():
+        raise InputError(f"{before}: expected weights to compress, found none; train them with: train {name}")
+    size = before.stat().st_size
+    model = load_model(folder)
+    save_model(folder, model.weights, model.description, small=True)
+    return size, (folder / SMALL).stat().st_size
+
+
+def trained(name: str, folder: Path, classes: Classes) -> Loaded:
+    """The network that was just trained into `folder`."""
+    found = from_folder(name, folder, classes)
+    if found is None:
+        raise InputError(f"{folder}: expected the weights that were just trained, found none")
+    return found
+
+
+def _description(name: str, classes: Classes, recipe: Recipe) -> Description:
+    said = Description(ARCHITECTURES[name], classes.names, classes.wnids, *recipe.shown)
+    if name != "cnn":
+        return replace(said, grid=GRID)
+    return replace(said, widths=recipe.widths or WIDTHS, depths=recipe.depths)
+
+
+def _areas(recipe: Recipe, done: int) -> int:
+    """The area of an image, summed over the epochs that come after the first `done`: what they cost."""
+    return sum(recipe.size(epoch) ** 2 for epoch in range(done + 1, recipe.epochs + 1))
+
+
+def _shows_step(bar: terminal.Bar, recipe: Recipe) -> Callable[[Step], None]:
+    def show(step: Step) -> None:
+        bar.advance(recipe.size(step.epoch) ** 2, f"epoch {step.epoch} of {recipe.epochs}, loss {step.loss:.3f}")
+
+    return show
+
+
+def _keeps_epoch(
+    title: str, folder: Path, recipe: Recipe, key: Mapping[str, object], side_run: str
+) -> Callable[[TrainingState], None]:
+    def keep(state: TrainingState) -> None:
+        if parallel.rank() > 0:
+            return
+        save_state(folder, state, key, side_run)
+        last = state.epochs[-1]
+        left = last.seconds * _areas(recipe, last.epoch) / last.image_size**2
+        accuracy = "" if last.validation_accuracy is None else f", validation {last.validation_accuracy:.1%}"
+        terminal.say(
+            f"{title}: epoch {last.epoch} of {recipe.epochs}, loss {last.train_loss:.3f}{accuracy}, "
+            f"{last.seconds:.0f} s{terminal.left(left)}"
+        )
+
+    return keep
+
+
+def _say_skipped(*sets: ImageSet) -> None:
+    for images in sets:
+        if images.skipped:
+            names = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
+            terminal.say(f"{images.split}: {len(images.skipped)} broken images are left out: {names}")

@@ -1,0 +1,358 @@
+"""report.toml is read as it is written, and every wrong one is told in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from generator.base.errors import InputError
+from generator.config.places import bundled
+from generator.config.reading import load
+from generator.config.schema import Link, ModelConfig, SamplePhoto
+
+WHOLE = """
+[report]
+title = "Filters & <b>maps</b>"
+subtitle = "of two networks"
+author = "A. N. Other"
+course = "Deep learning"
+institution = "A school"
+date = 2026-07-31
+language = "de-CH"
+links = [{title = "Code", url = "https://example.org/code"}, {title = "Mail", url = "mailto:a@example.org"}]
+languages = ["Python"]
+libraries = ["PyTorch", "NumPy"]
+base_url = "https://example.org/report/"
+
+[data]
+root = "../tiny"
+classes = ["goldfish", "<i>n02165456</i>"]
+
+[models]
+folder = "nets"
+[models.cnn]
+weights = "cnn.pth"
+layer = "features.conv7"
+[models.alexnet]
+weights = "imagenet"
+other_class = "seashore"
+
+[samples]
+bundled = false
+test_images = 3
+[[samples.photos]]
+file = "a.jpg"
+title = "A bee"
+label = "bee"
+author = "Me"
+origin = "my garden"
+licence = "CC0"
+url = "https://example.org/a"
+"""
+
+
+LINE = re.compile(r" \(at line (\d+)\)(?=$|; (?:did|the keys))")
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    file = folder / "report.toml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return file
+
+
+def refusal(folder: Path, text: str | bytes) -> str:
+    """What is said of a wrong file, without the file's name and the line."""
+    file = written(folder, text)
+    with pytest.raises(InputError) as caught:
+        load(file)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert said.startswith(f"{file}: ")
+    return LINE.sub("", said.removeprefix(f"{file}: "))
+
+
+def test_every_key_arrives_where_it_belongs(tmp_path: Path) -> None:
+    for name in ("cnn.pth", "a.jpg"):
+        (tmp_path / name).touch()
+    config = load(written(tmp_path, WHOLE))
+    assert (config.path, config.folder) == (tmp_path / "report.toml", tmp_path)
+    report = config.report
+    assert report.title == "Filters & <b>maps</b>"  # text, escaped only where it is shown
+    assert (report.subtitle, report.author) == ("of two networks", "A. N. Other")
+    assert (report.course, report.institution) == ("Deep learning", "A school")
+    assert (report.date, report.language) == ("2026-07-31", "de-CH")
+    assert report.links == (Link("Code", "https://example.org/code"), Link("Mail", "mailto:a@example.org"))
+    assert (report.languages, report.libraries) == (("Python",), ("PyTorch", "NumPy"))
+    assert report.base_url == "https://example.org/report"
+    assert config.data.root == tmp_path.parent / "tiny"
+    assert config.data.classes == ("goldfish", "<i>n02165456</i>")
+    assert config.models.folder == tmp_path / "nets"
+    assert config.models.cnn == ModelConfig(tmp_path / "cnn.pth", "features.conv7")
+    assert config.models.alexnet == ModelConfig("imagenet", "", "seashore")
+    assert (config.samples.bundled, config.samples.test_images) == (False, 3)
+    photo = SamplePhoto(tmp_path / "a.jpg", "A bee", "bee", "Me", "my garden", "CC0", "https://example.org/a")
+    assert config.samples.photos == (photo,)
+
+
+def test_an_empty_file_is_the_default_report(tmp_path: Path) -> None:
+    config = load(written(tmp_path, ""))
+    assert config.report.title == "What a small network sees"
+    assert config.data.classes == "TinyImageNet30"
+    assert config.models.cnn.weights == "bundled"
+    assert config.models.alexnet.weights == "auto"
+    assert config.models.folder == tmp_path / "models"
+    assert config.models.read("cnn") == bundled("models") / "cnn"
+    assert (config.samples.bundled, config.samples.photos, config.samples.test_images) == (True, (), 4)
+
+
+def test_models_beside_the_file_go_before_the_bundled_ones(tmp_path: Path) -> None:
+    (tmp_path / "models" / "cnn").mkdir(parents=True)
+    (tmp_path / "models" / "cnn" / "weights.safetensors").touch()
+    (tmp_path / "models" / "alexnet").mkdir()  # of a run that has only begun
+    models = load(written(tmp_path, "")).models
+    assert models.read("cnn") == tmp_path / "models" / "cnn"
+    assert models.read("alexnet") == bundled("models") / "alexnet"
+
+
+def test_the_bundled_report_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load()
+    assert config.path is None
+    assert config.folder == bundled("report.toml").parent
+    assert config.report.libraries[0] == "PyTorch"
+
+
+def test_a_report_in_the_current_folder_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, '[report]\ntitle = "Mine"')
+    monkeypatch.chdir(tmp_path)
+    config = load()
+    assert (config.path, config.folder, config.report.title) == (Path("report.toml"), tmp_path, "Mine")
+
+
+def test_a_photo_may_be_a_name_alone(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / name).touch()
+    config = load(written(tmp_path, '[samples]\nphotos = ["a.jpg", {file = "b.png", label = "bee"}]'))
+    assert config.samples.photos == (SamplePhoto(tmp_path / "a.jpg"), SamplePhoto(tmp_path / "b.png", label="bee"))
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
+    text = '\ufeff[report]\r\ntitle = "Größe"\r\n'.encode()
+    assert load(written(tmp_path, text)).report.title == "Größe"
+
+
+def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert load(written(tmp_path, '[data]\nroot = "~/tiny"')).data.root == tmp_path / "home" / "tiny"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[report]\ntitel = 'x'", "[report] titel: expected a known key, got this one; did you mean title?"),
+        ("[modls]", "modls: expected a known key, got this one; did you mean models?"),
+        ("[models.resnet]", "[models] resnet: expected a known key, got this one; the keys are folder, cnn, alexnet"),
+        ("[models.cnn]\nlayers = 'x'", "[models.cnn] layers: expected a known key, got this one; did you mean layer?"),
+        (
+            "[samples]\n'test\\nimages' = 3",
+            '[samples] "test\\\\nimages": expected a known key, got this one; did you mean test_images?',
+        ),
+        ("[report]\ntitle = 3", "[report] title: expected a string, got 3"),
+        ("[report]\ntitle = ''", '[report] title: expected a string that is not empty, got ""'),
+        ("[report]\ntitle = ' '", '[report] title: expected a string that is not empty, got " "'),
+        ("[report]\nauthor = ['a', 'b']", "[report] author: expected a string, got an array of 2"),
+        ("[report]\nauthor = {a = 1}", "[report] author: expected a string, got a table"),
+        (
+            '[report]\nauthor = "a\\u0000b"',
+            '[report] author: expected a string without control characters, got "a\\u0000b"',
+        ),
+        ("report = 'x'", 'report: expected a table, got "x"'),
+        ("[report]\ndate = 'May 2026'", '[report] date: expected a date such as 2026-07-31, got "May 2026"'),
+        ("[report]\ndate = '2026-02-30'", '[report] date: expected a date such as 2026-07-31, got "2026-02-30"'),
+        ("[report]\ndate = '20260730'", '[report] date: expected a date such as 2026-07-31, got "20260730"'),
+        (
+            "[report]\ndate = 2026-07-31T10:00:00",
+            "[report] date: expected a date such as 2026-07-31, got 2026-07-31 10:00:00",
+        ),
+        ("[report]\nlanguage = ''", '[report] language: expected a language tag such as "en" or "de-CH", got ""'),
+        (
+            "[report]\nlanguage = 'en\"><script>'",
+            '[report] language: expected a language tag such as "en" or "de-CH", got "en\\"><script>"',
+        ),
+        (
+            "[report]\nlinks = [{title = 'x', url = 'data:a'}]",
+            '[report.links 1] url: expected an address that begins with https://, http:// or mailto:, got "data:a"',
+        ),
+        (
+            "[report]\nlinks = [{title = 'x'}]",
+            "[report.links 1] url: expected an address that begins with https://, http:// or mailto:, got nothing",
+        ),
+        (
+            "[report]\nlinks = ['x']",
+            '[report] links: expected an array of {title = ..., url = ...}, got "x" as item 1',
+        ),
+        (
+            "[report]\nlibraries = ['a', '']",
+            '[report] libraries: expected an array of strings that are not empty, got "" as item 2',
+        ),
+        (
+            "[report]\nlibraries = 'a'",
+            '[report] libraries: expected an array of strings that are not empty, got "a"',
+        ),
+        (
+            "[report]\nbase_url = 'example.org'",
+            '[report] base_url: expected a folder\'s address that begins with https:// or http://, got "example.org"',
+        ),
+        ("[data]\nroot = ''", '[data] root: expected a string that is not empty, got ""'),
+        ("[data]\nroot = true", "[data] root: expected a string, got true"),
+        (
+            "[data]\nclasses = 30",
+            '[data] classes: expected "TinyImageNet30" or an array of class names or wnids, got 30',
+        ),
+        ("[data]\nclasses = ['bee']", '[data] classes: expected at least 2 classes, got an array of one item, "bee"'),
+        ("[data]\nclasses = ['bee', 'bee']", '[data] classes: expected different classes, got "bee" more than once'),
+        (
+            "[data]\nclasses = ['bee', 1]",
+            "[data] classes: expected an array of strings that are not empty, got 1 as item 2",
+        ),
+        ("[samples]\nbundled = 1", "[samples] bundled: expected true or false, got 1"),
+        ("[samples]\ntest_images = true", "[samples] test_images: expected a whole number from 0 to 1000, got true"),
+        ("[samples]\ntest_images = 2.0", "[samples] test_images: expected a whole number from 0 to 1000, got 2.0"),
+        ("[samples]\ntest_images = -1", "[samples] test_images: expected a whole number from 0 to 1000, got -1"),
+        (
+            "[samples]\nphotos = [3]",
+            "[samples] photos: expected an array of {file = ..., title = ...} or of files' names, got 3 as item 1",
+        ),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    assert refusal(tmp_path, text) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# mine\n\n[report]\n  title = 3", 4),
+        ("report.title = 3", 1),
+        ("[report]\r\n'title' = 3\r\n", 2),
+        ("[report] # mine\n\nautor = 'x'", 3),
+        ("[report]\n[models . vgg]", 2),
+        ("[[report]]\ntitle = 'x'", 1),
+        ("[models.cnn]\nlayer = ''\n[models.alexnet]\nlayer = 3", 4),
+        ('[report]\nsubtitle = """\n[data]\nauthor = 3\n"""\nauthor = 3', 6),
+        ("[report]\nsubtitle = '''a'''\nauthor = 3", 3),
+        ("[report]\nlinks = [\n  {title = 'x', url = 'https://a'},\n  {title = 'x', url = 'data:x'},\n]", 2),
+        ("[[report.links]]\ntitle='x'\nurl='https://a'\n[[report.links]]\ntitle='x'\nurl='data:x'", 6),
+        ("[[report.links]]\ntitle='x'\nurl='https://a'\n[[report.links]]\ntitle='x'", 4),
+    ],
+)
+def test_the_line_is_told(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(InputError) as caught:
+        load(written(tmp_path, text))
+    assert [int(found) for found in LINE.findall(str(caught.value))] == [line]
+
+
+@pytest.mark.parametrize("url", ['https://a/"onclick="b', "https://a/<b>", "javascript:b", "https://a/\\b", "//a", "a"])
+def test_an_address_cannot_break_out_of_where_it_is_written(tmp_path: Path, url: str) -> None:
+    assert "[report.links 1] url: expected an address" in refusal(
+        tmp_path, f"[report]\nlinks = [{{title = 'x', url = '{url}'}}]"
+    )
+    assert "[report] base_url: expected a folder's address" in refusal(tmp_path, f"[report]\nbase_url = '{url}'")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[x", "https://[bad]/", "https:///x", "https://:80", "https://a:b", "https://a:99999"]
+)
+def test_an_address_that_no_browser_can_read_is_refused(tmp_path: Path, url: str) -> None:
+    for text in (f"base_url = '{url}'", f"links = [{{title = 'x', url = '{url}'}}]"):
+        assert re.search(r"url: expected (an|a folder's) address", refusal(tmp_path, f"[report]\n{text}"))
+    assert "url: expected an address" in refusal(tmp_path, f"[[samples.photos]]\nfile = 'report.toml'\nurl = '{url}'")
+
+
+def test_a_site_is_below_a_folder_and_not_below_a_page(tmp_path: Path) -> None:
+    for url in ("https://example.org/index.html", "https://example.org/a.HTM/"):
+        said = refusal(tmp_path, f"[report]\nbase_url = '{url}'")
+        assert said.startswith(
+            f'[report] base_url: expected a folder\'s address that begins with https:// or http://, got "{url}"'
+        )
+    for url in ("https://[::1]:8000/html", "http://localhost", "https://xn--bcher-kva.example/a.html.d"):
+        assert load(written(tmp_path, f"[report]\nbase_url = '{url}/'")).report.base_url == url
+
+
+def test_no_password_is_published(tmp_path: Path) -> None:
+    assert "expected a folder's address" in refusal(tmp_path, "[report]\nbase_url = 'https://me:secret@example.org/x'")
+    assert load(written(tmp_path, "[report]\nbase_url = 'https://example.org/@me'")).report.base_url.endswith("/@me")
+
+
+def test_a_missing_photo_is_told_with_the_path_that_was_meant(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "[[samples.photos]]\nfile = 'photos/a.jpg'")
+    meant = tmp_path / "photos" / "a.jpg"
+    assert said == f'[samples.photos 1] file: expected a file, got "photos/a.jpg" which is not one ({meant})'
+
+
+def test_weights_are_a_word_or_a_file(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "[models.cnn]\nweights = 'imagenet'")
+    meant = tmp_path / "imagenet"
+    assert said == (
+        '[models.cnn] weights: expected "bundled" or a file of weights, '
+        f'got "imagenet" which is neither ({meant})'
+    )  # fmt: skip
+
+
+def test_a_path_too_long_for_the_system_is_no_file(tmp_path: Path) -> None:
+    assert "expected a file" in refusal(tmp_path, f"[[samples.photos]]\nfile = '{'a' * 5000}'")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[report]\ntitle = \n", "expected TOML, got: Invalid value (at line 2, column 9)"),
+        ("[report\n", "expected TOML, got: Expected ']' at the end of a table declaration (at line 1, column 8)"),
+        ("[report]\n[report]\n", "expected TOML, got: Cannot declare ('report',) twice (at line 2, column 8)"),
+    ],
+)
+def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    assert refusal(tmp_path, text) == said
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5_000])
+def test_hostile_toml_is_refused_like_any_other(tmp_path: Path, text: str) -> None:
+    assert refusal(tmp_path, text).startswith("expected TOML, got")
+
+
+def test_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "[report]\ntitle = 'Größe'".encode("latin-1"))
+    assert said == "expected UTF-8 text, got another encoding (at line 2); save it as UTF-8"
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path / "none.toml")
+    said = "expected a report.toml, there is no such file; give one with --config FILE"
+    assert str(caught.value) == f"{tmp_path / 'none.toml'}: {said}"
+
+
+def test_a_folder_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a readable report\.toml, got: Is a directory"):
+        load(tmp_path)
+
+
+def test_the_bundled_report_names_every_key() -> None:
+    """The default report.toml explains the format, so no key may be missing there, not even as a comment."""
+    text = bundled("report.toml").read_text(encoding="utf-8")
+    keys = "title subtitle author course institution date language links languages libraries base_url root classes"
+    keys += " folder weights layer other_class bundled photos test_images file label origin licence url"
+    lines = [line.lstrip("# ") for line in text.splitlines()]
+    assert [key for key in keys.split() if not any(line.startswith(f"{key} =") for line in lines)] == []
+
+
+def test_relative_paths_do_not_depend_on_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    file = written(inner, "[data]\nroot = 'tiny'")
+    monkeypatch.chdir(tmp_path)
+    config = load(Path(os.path.relpath(file)))
+    assert config.data.root == inner / "tiny"

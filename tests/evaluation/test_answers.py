@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from generator.base.errors import InputError
+from generator.data import decoded
+from generator.data.classes import Classes
+from generator.evaluation import answers as evaluation_answers
+from generator.networks.architecture import initialise
+from generator.networks.catalogue import Loaded
+from generator.networks.folder import Description
+from generator.networks.small_cnn import SmallCNN
+from tests.conftest import SmallDataSet
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class Strongest(nn.Module):
+    """Class 0, 1 or 2 for a red, green or blue image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((2, 3))
+
+
+LOADED = Loaded("cnn", Strongest(), Description("Strongest", ("red", "green", "blue"), (), 64, 64), "", "")
+
+
+def paint(file: Path, colour: str, size: tuple[int, int] = (70, 90)) -> None:
+    Image.new("RGB", size, colour).save(file)
+
+
+def test_each_image_has_its_class_in_the_order_of_the_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paint(tmp_path / "c.png", "red")
+    paint(tmp_path / "a.JPEG", "blue", (20, 10))
+    paint(tmp_path / "b.webp", "lime")
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "deeper").mkdir()
+    paint(tmp_path / "deeper" / "d.png", "red")
+    (tmp_path / "._a.JPEG").write_bytes(b"what macOS leaves beside a file")
+    assert evaluation_answers.folder(LOADED, tmp_path) == [("a.JPEG", 2), ("b.webp", 1), ("c.png", 0)]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_broken_image_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paint(tmp_path / "a.png", "lime")
+    paint(tmp_path / "c.png", "blue")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    (tmp_path / "folder.png").mkdir()
+    assert evaluation_answers.folder(LOADED, tmp_path) == [("a.png", 1), ("c.png", 2)]
+    broken, folder = capsys.readouterr().err.splitlines()
+    assert broken.startswith(f"left out: {tmp_path / 'b.png'}: ")
+    assert folder.startswith(f"left out: {tmp_path / 'folder.png'}: ")
+
+
+def test_more_than_one_batch_keeps_its_order(tmp_path: Path) -> None:
+    for number in range(252):
+        paint(tmp_path / f"{number:03}.bmp", "red" if number % 3 else "blue", (2, 2))
+    assert evaluation_answers.folder(LOADED, tmp_path) == [
+        (f"{number:03}.bmp", 0 if number % 3 else 2) for number in range(252)
+    ]
+
+
+@pytest.mark.parametrize(("size", "resize"), [(64, 64), (128, 128), (112, 128)])
+def test_answers_are_those_of_the_evaluation(
+    small_data_set: SmallDataSet, tmp_path: Path, size: int, resize: int
+) -> None:
+    """One way leads through Pillow, image by image, the other through torch, in batches."""
+    network = initialise(SmallCNN(3, (4, 4, 4, 4)), 0).eval()
+    loaded = Loaded("cnn", network, Description("SmallCNN", ("a", "b", "c"), (), size, resize), "", "")
+    classes = Classes(small_data_set.names, small_data_set.wnids)
+    images = decoded.load(small_data_set.root, classes, "test", tmp_path)
+    with torch.no_grad():
+        network.get_parameter("head.linear.weight").normal_(generator=torch.Generator().manual_seed(0))
+        usual = evaluation_answers.logits_of(network, images.images, size, resize).mean(0)
+        network.get_parameter("head.linear.bias").copy_(-torch.from_numpy(usual))  # so that no class wins always
+    answers = evaluation_answers.logits_of(network, images.images, size, resize).argmax(1).tolist()
+    assert len(set(answers)) == 3
+    assert evaluation_answers.folder(loaded, small_data_set.root / "val" / "images") == sorted(
+        zip(images.files, answers, strict=True)
+    )
+
+
+def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected images \(\.jpeg, .*\), found none that can be read"):
+        evaluation_answers.folder(LOADED, tmp_path)
+    (tmp_path / "a.png").write_bytes(b"broken")
+    with pytest.raises(InputError, match="found none that can be read"):
+        evaluation_answers.folder(LOADED, tmp_path)
+    with pytest.raises(InputError, match=r"a\.png: expected a folder of images, found none"):
+        evaluation_answers.folder(LOADED, tmp_path / "a.png")

@@ -1,0 +1,319 @@
+"""Which weights stand behind a network's name, and what is said where they cannot be had."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from generator.base.errors import InputError
+from generator.config import places, reading, schema
+from generator.data import download, samples
+from generator.data.classes import Classes
+from generator.data.preprocessing import square
+from generator.evaluation import answers, evaluation
+from generator.networks import catalogue
+from generator.networks.alexnet import alexnet
+from generator.networks.architecture import initialise
+from generator.networks.folder import Description, fill, load_model, save_evaluation, save_model
+from generator.networks.small_cnn import SmallCNN
+from tests import synthetic
+from tests.data.test_download import Archive, served
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+ROOT = Path(__file__).parents[2]
+CLASSES = Classes(("goldfish", "banana"), ("n01443537", "n07753592"))
+DESCRIPTION = Description("SmallCNN", ("gold fish", "a banana"), CLASSES.wnids, 64, 64, (4, 4, 4, 4))
+CONTENT = bytes(range(256)) * 400
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def save(folder: Path) -> SmallCNN:
+    """A small network's weights, rounded as the file holds them."""
+    network = SmallCNN(len(CLASSES), DESCRIPTION.widths)
+    initialise(network, 0)
+    save_model(folder, network.state_dict(), DESCRIPTION)
+    fill(network, load_model(folder).weights, "")
+    return network.eval()
+
+
+def configured(folder: Path, text: str = "") -> schema.Config:
+    (folder / "report.toml").write_text(f'[models]\nfolder = "models"\n{text}')
+    return reading.load(folder / "report.toml")
+
+
+def test_a_folder_s_network_answers_as_the_saved_one(tmp_path: Path) -> None:
+    network = save(tmp_path / "cnn")
+    loaded = catalogue.from_folder("cnn", tmp_path / "cnn", CLASSES)
+    assert loaded is not None
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded.network(images), network(images))
+    assert not loaded.network.training
+    assert loaded.description.class_names == CLASSES.names  # the report's spelling
+    assert loaded.class_of == {"n01443537": 0, "n07753592": 1}
+    assert loaded.digest == hashlib.sha256((tmp_path / "cnn" / "weights.safetensors").read_bytes()).hexdigest()
+    assert (loaded.title, loaded.folder) == ("SmallCNN", tmp_path / "cnn")
+    names = ", ".join(DESCRIPTION.class_names)
+    assert loaded.source == f"Trained from scratch on 2 classes ({names}, …) with this program."
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (Classes(("goldfish",), ("n01443537",)), "the 1 classes of the report, found one for 2 classes"),
+        (Classes(("koala", "lion"), ("n01882714", "n02129165")), "the 2 classes of the report, found one for 2 others"),
+        (Classes(CLASSES.names[::-1], CLASSES.wnids[::-1]), "the 2 classes of the report, found one for 2 others"),
+    ],
+)
+def test_weights_for_other_classes_are_refused(tmp_path: Path, classes: Classes, words: str) -> None:
+    save(tmp_path / "cnn")
+    with pytest.raises(InputError, match=f"{words}; .*: python -m generator train cnn$") as error:
+        catalogue.from_folder("cnn", tmp_path / "cnn", classes)
+    assert str(tmp_path / "cnn") in str(error.value)
+
+
+def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
+    network = save(tmp_path)
+    save_model(tmp_path, network.state_dict(), replace(DESCRIPTION, widths=(4, 4, 4, 8)))
+    with pytest.raises(InputError, match=r"expected features\.conv6\.weight of shape \(8, 4, 3, 3\), found \(4, 4"):
+        catalogue.from_folder("cnn", tmp_path, CLASSES)
+
+
+def test_no_weights_are_no_network(tmp_path: Path) -> None:
+    assert catalogue.load("cnn", configured(tmp_path), CLASSES) is None
+
+
+def test_weights_from_a_file_have_a_folder_of_their_own_for_what_is_measured(tmp_path: Path) -> None:
+    network = initialise(SmallCNN(len(CLASSES)), 0)
+    torch.save(network.state_dict(), tmp_path / "own.pth")
+    settings = configured(tmp_path, '[models.cnn]\nweights = "own.pth"\n')
+    loaded = catalogue.load("cnn", settings, CLASSES)
+    assert loaded is not None
+    assert loaded.folder is None
+    assert loaded.evaluated == tmp_path / "models" / f"cnn-{loaded.digest[:8]}"
+
+
+def test_auto_falls_back_offline_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    save(tmp_path / "models" / "alexnet")
+    loaded = catalogue.load("alexnet", configured(tmp_path), CLASSES, offline=True)
+    assert loaded is not None
+    assert loaded.folder == tmp_path / "models" / "alexnet"
+    (note,) = loaded.notes
+    assert note == "ImageNet's weights were asked for first, but are not on this machine and the build was offline."
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"something else", "expected sha256 7be5be79…, found another; delete the file"),
+        (None, "expected a file of weights, it cannot be read ("),
+    ],
+    ids=["damaged", "a folder"],
+)
+def test_auto_falls_back_from_what_is_not_the_file_and_tells_the_page_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, told: str
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    other = places.imagenet_file()
+    if content is None:
+        other.mkdir(parents=True)
+    else:
+        other.parent.mkdir(parents=True)
+        other.write_bytes(content)
+    save(tmp_path / "models" / "alexnet")
+    said: list[str] = []
+    loaded = catalogue.load("alexnet", configured(tmp_path), CLASSES, say=said.append)
+    assert loaded is not None
+    assert loaded.notes == (
+        "ImageNet's weights were asked for first, but the file on this machine is not the official one.",
+    )
+    (line,) = said
+    assert line.startswith(f"AlexNet: {other}: {told}")
+
+
+def test_bundled_never_asks_for_imagenet_s(tmp_path: Path) -> None:
+    save(tmp_path / "models" / "alexnet")
+    loaded = catalogue.load("alexnet", configured(tmp_path, '[models.alexnet]\nweights = "bundled"\n'), CLASSES)
+    assert loaded is not None
+    assert loaded.notes == ()
+
+
+def test_imagenet_refuses_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    save(tmp_path / "models" / "alexnet")
+    settings = configured(tmp_path, '[models.alexnet]\nweights = "imagenet"\n')
+    with pytest.raises(InputError, match=r"alexnet-owt-7be5be79\.pth: expected ImageNet's weights, .* is offline"):
+        catalogue.load("alexnet", settings, CLASSES, offline=True)
+
+
+def test_a_file_of_weights_is_loaded_by_its_name(tmp_path: Path) -> None:
+    network = SmallCNN(len(CLASSES))
+    torch.save(network.state_dict(), tmp_path / "mine.pth")
+    loaded = catalogue.load("cnn", configured(tmp_path, '[models.cnn]\nweights = "mine.pth"\n'), CLASSES)
+    assert loaded is not None
+    found = loaded.network.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in network.state_dict().items())
+    assert (loaded.folder, loaded.source) == (None, "Loaded from the file mine.pth.")
+    with pytest.raises(
+        InputError, match=r"mine\.pth: expected head\.linear\.weight of shape \(1, 320\), found \(2, 320\)"
+    ):
+        catalogue.load(
+            "cnn",
+            configured(tmp_path, '[models.cnn]\nweights = "mine.pth"\n'),
+            Classes(("goldfish",), ("n01443537",)),
+        )
+
+
+def fetch(path: Path, archive: Archive, sha256: str = SHA256, *, offline: bool = False) -> list[str]:
+    """ImageNet's file from a server of ours; what was said."""
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(catalogue, "IMAGENET", catalogue.Official(archive.url, len(CONTENT), sha256))
+        assert catalogue.imagenet_file(offline, said.append, path) == path
+    return said
+
+
+@pytest.mark.slow
+def test_imagenet_s_weights_in_the_official_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision's AlexNet of 1000 classes, as torch wrote files when it was published, from a host of ours."""
+    network = initialise(alexnet(1000), 0).eval()
+    stream = io.BytesIO()
+    torch.save(network.state_dict(), stream, _use_new_zipfile_serialization=False)
+    content = stream.getvalue()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    settings = configured(tmp_path, '[models.alexnet]\nweights = "imagenet"\n')
+    with served(Archive(content, breaks_after=[100_000_000])) as archive:
+        official = catalogue.Official(archive.url, len(content), hashlib.sha256(content).hexdigest()[:8])
+        monkeypatch.setattr(catalogue, "IMAGENET", official)
+        loaded = catalogue.load("alexnet", settings, CLASSES)
+    assert archive.asked == ["", "bytes=100000000-"]
+    again = catalogue.load("alexnet", settings, CLASSES, offline=True)
+    assert loaded is not None
+    assert again is not None
+    images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    for found in (loaded, again):
+        assert torch.equal(found.network(images), network(images))
+        said = found.description
+        assert (said.input_size, said.resize, len(said.class_names)) == (224, 256, 1000)
+        assert [said.class_names[found.class_of[wnid]] for wnid in CLASSES.wnids] == ["goldfish", "banana"]
+        assert found.evaluated == tmp_path / "models" / f"alexnet-{found.digest[:8]}"
+        assert found.notes == ()
+
+
+def test_imagenet_s_file_is_downloaded_once(tmp_path: Path) -> None:
+    path = tmp_path / "hub" / "alexnet.pth"
+    with served(Archive(CONTENT)) as archive:
+        assert fetch(path, archive, SHA256[:8]) == ["AlexNet: downloading ImageNet's weights (0 MB)"]
+        assert fetch(path, archive, SHA256[:8]) == []
+        assert fetch(path, archive, offline=True) == []
+    assert path.read_bytes() == CONTENT
+    assert archive.asked == [""]
+
+
+def test_a_wrong_hash_is_told_and_the_file_removed(tmp_path: Path) -> None:
+    with (
+        served(Archive(CONTENT)) as archive,
+        pytest.raises(InputError, match=rf"expected sha256 0000, got {SHA256}; the file is removed"),
+    ):
+        fetch(tmp_path / "hub" / "alexnet.pth", archive, "0000")
+    assert list((tmp_path / "hub").iterdir()) == []
+
+
+def test_a_broken_connection_goes_on_where_it_broke(tmp_path: Path) -> None:
+    with served(Archive(CONTENT, breaks_after=[1000])) as archive:
+        fetch(tmp_path / "alexnet.pth", archive)
+    assert archive.asked == ["", "bytes=1000-"]
+    assert (tmp_path / "alexnet.pth").read_bytes() == CONTENT
+
+
+def test_a_server_without_the_file_is_told_at_once(tmp_path: Path) -> None:
+    with served(Archive(CONTENT, status=404)) as archive, pytest.raises(InputError, match="the server answered 404"):
+        fetch(tmp_path / "alexnet.pth", archive)
+    assert len(archive.asked) == 1
+
+
+def test_a_failing_server_is_tried_once(tmp_path: Path) -> None:
+    with served(Archive(CONTENT, status=503)) as archive, pytest.raises(InputError) as error:
+        fetch(tmp_path / "alexnet.pth", archive)
+    assert archive.asked == [""]
+    assert str(error.value).endswith(
+        f"run it again to go on from there, or put a copy of it at {tmp_path / 'alexnet.pth'}"
+    )
+
+
+def test_a_download_that_has_begun_is_gone_on_with_as_long_as_a_data_set_s(tmp_path: Path) -> None:
+    with served(Archive(CONTENT, breaks_after=[1000, 0, 0, 0, 0])) as archive:
+        fetch(tmp_path / "alexnet.pth", archive)
+    assert archive.asked == ["", *["bytes=1000-"] * 5]
+
+
+def test_a_host_that_never_answers_holds_the_build_for_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert download.CONNECT <= 10
+    monkeypatch.setattr(download, "CONNECT", 0.1)
+    (tmp_path / "alexnet.pth.part").write_bytes(CONTENT[:1000])  # of an earlier build
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        archive = Archive(CONTENT, url=f"http://127.0.0.1:{silent.getsockname()[1]}/alexnet.pth")
+        with pytest.raises(InputError, match=r"cannot download alexnet.pth \(timed out\)"):
+            fetch(tmp_path / "alexnet.pth", archive)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # nobody came again
+            silent.accept()
+
+
+def test_offline_nobody_is_asked(tmp_path: Path) -> None:
+    with served(Archive(CONTENT)) as archive, pytest.raises(InputError, match="the build is offline"):
+        fetch(tmp_path / "alexnet.pth", archive, offline=True)
+    assert archive.asked == []
+
+
+def test_another_file_in_torch_s_cache_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "alexnet.pth"
+    path.write_bytes(b"something else")
+    with pytest.raises(InputError, match=rf"expected sha256 {SHA256}…, found another; delete the file") as error:
+        fetch(path, Archive(CONTENT))
+    assert str(path) in str(error.value)
+    assert path.read_bytes() == b"something else"
+
+
+def test_the_programs_own_models_are_read_and_what_is_measured_of_them_is_kept_elsewhere(tmp_path: Path) -> None:
+    save(tmp_path / "bundled" / "cnn")
+    settings = configured(tmp_path)
+    settings = replace(settings, models=replace(settings.models, fallback=tmp_path / "bundled"))
+    loaded = catalogue.load("cnn", settings, CLASSES)
+    assert loaded is not None
+    assert loaded.folder == tmp_path / "bundled" / "cnn"
+    assert loaded.evaluated == tmp_path / "models" / f"cnn-{loaded.digest[:8]}"
+
+    assert evaluation.measured(loaded) is None
+    for looks, folder in enumerate((loaded.folder, loaded.evaluated), start=1):
+        save_evaluation(folder, replace(synthetic.evaluation("cnn", CLASSES.names), test_looks=looks))
+        found = evaluation.measured(loaded)
+        assert found is not None
+        assert found.test_looks == looks
+
+    save(tmp_path / "models" / "cnn")
+    own = catalogue.load("cnn", settings, CLASSES)
+    assert own is not None
+    assert own.folder == own.evaluated == tmp_path / "models" / "cnn"
+
+
+@pytest.mark.parametrize("name", ["cnn", "alexnet"])
+def test_the_first_bundled_photo_is_one_that_the_shipped_networks_name_rightly(name: str) -> None:
+    """It opens the pages of feature maps and of Grad-CAM, and the page in which the network runs."""
+    loaded = catalogue.from_folder(name, ROOT / "models" / name)
+    assert loaded is not None
+    first, *_ = samples.bundled(ROOT / "content" / "samples", loaded.description.class_names)
+    size = loaded.description.input_size
+    seen = torch.tensor(square(first.pixels, size, loaded.description.resize)).permute(2, 0, 1)[None]
+    logits = torch.from_numpy(answers.logits_of(loaded.network, seen, size, size))
+    probabilities = logits.softmax(1)[0]
+    assert int(probabilities.argmax()) == first.label
+    assert probabilities.max() > 0.5
