@@ -14,10 +14,8 @@ from pathlib import Path
 from generator.base import clutter
 from generator.base.digest import digest
 from generator.base.environment import versions
-from generator.config.places import RECORDS, imagenet_file
-from generator.config.schema import Config
-
-MODELS = ("cnn", "alexnet")
+from generator.config.places import RECORDS, published_weights
+from generator.config.schema import Config, ModelConfig
 
 
 def code() -> str:
@@ -32,12 +30,16 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         data: fingerprint of the data set, "" without one.
         templates, content: the folders that the pages are made from.
     """
-    records = [config.models.read(model) / record for model in MODELS for record in RECORDS]
-    # Of weights from elsewhere, see `models.Loaded`.
-    records += sorted(config.models.folder.glob("*-*/evaluation.json"))
-    foreign = [model.weights for model in (config.models.cnn, config.models.alexnet) if isinstance(model.weights, Path)]
+    networks = config.models.networks
+    records = [config.models.read(network.id) / record for network in networks for record in RECORDS]
+    # Of weights from elsewhere, see `catalogue.Loaded`.
+    records += [
+        file for network in networks for file in sorted(config.models.folder.glob(f"{network.id}-*/evaluation.json"))
+    ]
+    foreign = [network.weights for network in networks if isinstance(network.weights, Path)]
+    foreign += [file for network in networks for file in _code(config, network)]
+    foreign += [file for network in networks if network.logs for file in _listed(network.logs)]
     photos = [photo.file for photo in config.samples.photos]
-    imagenet = imagenet_file()
     return digest(
         code(),
         sorted(versions().items()),
@@ -48,9 +50,28 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         data,
         *(part for folder in (*templates, content) for part in _contents(folder)),
         *(part for file in (*records, *foreign, *photos) for part in (file.name, _sha256(file))),
-        # ImageNet's weights are verified when they are loaded; here it is enough whether they are there.
-        imagenet.stat().st_size if imagenet.exists() else 0,
+        # Published weights are verified when they are loaded; here it is enough which are there.
+        _published() if any(network.weights in ("auto", "imagenet") for network in networks) else (),
     )
+
+
+def _code(config: Config, network: ModelConfig) -> list[Path]:
+    """The user's Python files that make a network: the one that is named and those beside it, which it may import."""
+    file, _, _ = network.architecture.rpartition(":")
+    return sorted((config.folder / file).parent.glob("*.py")) if file.endswith(".py") else []
+
+
+def _listed(path: Path) -> list[Path]:
+    return clutter.files(path) if path.is_dir() else [path]
+
+
+def _published() -> tuple[tuple[str, int], ...]:
+    """Name and size of each file of weights that torch keeps."""
+    folder = published_weights()
+    try:
+        return tuple(sorted((file.name, file.stat().st_size) for file in folder.glob("*.pth")))
+    except OSError:
+        return ()
 
 
 def of_report(config: Config) -> str:

@@ -29,10 +29,10 @@ def bundled(name: str) -> Path:
     return (wheel if wheel.is_dir() else package.parent) / name
 
 
-def imagenet_file() -> Path:
-    """Where torchvision keeps AlexNet's ImageNet weights, there or not; as torch.hub.get_dir finds its folder."""
+def published_weights() -> Path:
+    """Where torch keeps the weights that it downloads, there or not; as torch.hub.get_dir finds the folder."""
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def folders(config: Config) -> tuple[tuple[Path, ...], Path]:

@@ -20,6 +20,7 @@ from generator.config.places import FILE_NAME, bundled
 from generator.config.schema import (
     Config,
     DataConfig,
+    InputConfig,
     Link,
     ModelConfig,
     ModelsConfig,
@@ -28,6 +29,7 @@ from generator.config.schema import (
     SamplesConfig,
 )
 from generator.config.table import Source, Table
+from generator.records.input import Crop, Interpolation
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,6 +37,14 @@ else:
     import tomli as tomllib
 
 
+# What a network of a report may be called: it stands in file names and addresses.
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+ARCHITECTURE = re.compile(r"[^:\s][^:]*:[A-Za-z_][\w.]*|SmallCNN|AlexNet")
+# The networks that come with the program.
+BUNDLED = (
+    ModelConfig("cnn", architecture="SmallCNN"),
+    ModelConfig("alexnet", "auto", architecture="AlexNet"),
+)
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag
 
 
@@ -122,22 +132,58 @@ def _data(table: Table) -> DataConfig:
 
 
 def _models(table: Table) -> ModelsConfig:
-    # A report of one's own shows the models that come with the program until it has its own.
-    default = ModelsConfig(table.folder / "models", bundled("models"))
+    """The networks; without any table [models] those that come with the program, until a report has its own."""
+    default = ModelsConfig(table.folder / "models", bundled("models"), BUNDLED)
+    if not table.given:
+        return default
     folder = table.path("folder")
     return ModelsConfig(
         folder=folder or default.folder,
         fallback=None if folder else default.fallback,
-        cnn=table.table("cnn", lambda inner: _model(inner, default.cnn, ("bundled",))),
-        alexnet=table.table("alexnet", lambda inner: _model(inner, default.alexnet, ("auto", "imagenet", "bundled"))),
+        networks=table.rest(_model, "a table: the network [models.{}]"),
     )
 
 
-def _model(table: Table, default: ModelConfig, words: tuple[str, ...]) -> ModelConfig:
+def _model(name: str, table: Table) -> ModelConfig:
+    default = ModelConfig(name)
+    if not ID.fullmatch(name):
+        table.refuse_name("letters, digits, - and _, at most 40 of them, the first a letter or a digit")
     return ModelConfig(
-        weights=table.weights("weights", words, default.weights),
-        layer=table.text("layer", default.layer),
-        other_class=table.text("other_class", default.other_class),
+        id=name,
+        weights=table.weights("weights", ("auto", "bundled", "imagenet", "random"), default.weights),
+        title=table.text("title"),
+        architecture=table.matching(
+            "architecture", ARCHITECTURE.fullmatch, '"SmallCNN", "AlexNet", "package.module:name" or "file.py:Name"'
+        ),
+        arguments=table.mapping("arguments"),
+        classes=table.texts("classes"),
+        input=table.table("input", _input),
+        layer=table.text("layer"),
+        other_class=table.text("other_class"),
+        logs=table.existing("logs"),
+    )
+
+
+def _input(table: Table) -> InputConfig:
+    channels = table.whole("channels", 1, 64)
+    mean, std = table.numbers("mean"), table.numbers("std", above=0)
+    expected = channels or len(mean or std or ()) or 3
+    for key, values in (("mean", mean), ("std", std)):
+        if values is not None and len(values) != expected:
+            table.refuse(key, f"a number for each of the {expected} channels")
+    size = table.sides("size", 4096)
+    resize = table.whole("resize", 1, 8192)
+    if size and resize and resize < min(size):
+        table.refuse("resize", f"at least the shorter side of size, {min(size)}")
+    return InputConfig(
+        size=size,
+        resize=resize,
+        crop=table.one_of("crop", Crop),
+        interpolation=table.one_of("interpolation", Interpolation),
+        channels=channels or (expected if mean or std else None),
+        mean=mean,
+        std=std,
+        range=table.number("range", 1e-3, 65535),
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
+
+from generator.records.input import Crop, Interpolation
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,45 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """[models.<name>]: one network's weights and the layer that Grad-CAM looks at ("": chosen by the program)."""
+class InputConfig:
+    """[models.<id>] input: how the network takes an image, as far as that is said; None: as its weights or kind say."""
 
-    weights: Path | Literal["auto", "bundled", "imagenet"]
-    layer: str = ""
+    size: tuple[int, int] | None = None  # (H, W)
+    resize: int | None = None
+    crop: Crop | None = None
+    interpolation: Interpolation | None = None
+    channels: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    range: float | None = None
+
+    @property
+    def given(self) -> dict[str, object]:
+        """What was said, by the names of `records.input.Input`."""
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """[models.<id>]: one network of the report."""
+
+    id: str  # in addresses, file names and on the command line
+    # "bundled": in the models' folders; "imagenet": as the architecture's host publishes them; "auto": those if they
+    # can be had, else bundled; "random": none, the network as it starts.
+    weights: Path | Literal["auto", "bundled", "imagenet", "random"] = "bundled"
+    title: str = ""  # "": the architecture's
+    architecture: str = ""  # "SmallCNN", "AlexNet", "package.module:name" or "file.py:Name"; "": as the weights say
+    arguments: Mapping[str, object] = field(default_factory=dict)  # of the constructor, beside the number of classes
+    classes: tuple[str, ...] = ()  # what the outputs stand for, in order; (): as the weights say, else the report's
+    input: InputConfig = InputConfig()
+    layer: str = ""  # that class activation maps look at; "": chosen by the program
     other_class: str = ""  # a class to explain beside the predicted one, "" for none
+    logs: Path | None = None  # the record of its training, where that lies in no model's folder
 
 
 @dataclass(frozen=True)
 class ModelsConfig:
-    """[models]: where the models' folders are, and each network of the report.
+    """[models]: where the models' folders are, and each network of the report in the order of the file.
 
     What is trained is written below `folder`. A network without weights there is read from `fallback`, where
     the models that come with the program are; None: from nowhere else.
@@ -59,8 +90,20 @@ class ModelsConfig:
 
     folder: Path
     fallback: Path | None = None
-    cnn: ModelConfig = field(default_factory=lambda: ModelConfig("bundled"))
-    alexnet: ModelConfig = field(default_factory=lambda: ModelConfig("auto"))
+    networks: tuple[ModelConfig, ...] = ()
+
+    def __getitem__(self, name: str) -> ModelConfig:
+        """The network of that id.
+
+        Raises:
+            KeyError: where the report has none.
+        """
+        return next((network for network in self.networks if network.id == name), None) or _absent(name)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The networks' ids, in their order."""
+        return tuple(network.id for network in self.networks)
 
     def read(self, name: str) -> Path:
         """The folder that a network is read from."""
@@ -68,6 +111,10 @@ class ModelsConfig:
         # A folder may hold the records of a side run alone, or a run that is under way.
         trained = any(own.glob("weights.safetensors*"))
         return own if trained or self.fallback is None else self.fallback / name
+
+
+def _absent(name: str) -> NoReturn:
+    raise KeyError(name)
 
 
 @dataclass(frozen=True)

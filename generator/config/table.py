@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime
 import difflib
 import json
+import math
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args
 
 from generator.base.errors import InputError
 
@@ -32,7 +34,7 @@ class Source:
 
     def at(self, table: str, key: str) -> str:
         """The line of a key, or of what its table stands in, for the end of a message; "" where it was not found."""
-        wanted = f"{table}.{key}" if table else key
+        wanted = ".".join(filter(None, (table, key)))
         lines = dict(self._keys())
         while wanted and wanted not in lines:
             # An inline table: [report.links 2] stands where [report] links begins.
@@ -73,7 +75,10 @@ def _still_quoted(line: str, quote: str) -> str:
 class Table:
     """One table of the file while it is read: hands out typed values, and names the place of a wrong one."""
 
-    def __init__(self, source: Source, name: str, values: Mapping[str, Any], folder: Path) -> None:
+    def __init__(
+        self, source: Source, name: str, values: Mapping[str, Any], folder: Path, *, present: bool = True
+    ) -> None:
+        self.present = present
         self.source = source
         self.name = name
         self.values = values
@@ -127,6 +132,95 @@ class Table:
         if len(named) < 2:
             self._refuse(key, "at least 2 classes", list(named))
         return named
+
+    @property
+    def given(self) -> bool:
+        """Whether the table stands in the file."""
+        return self.present
+
+    def mapping(self, key: str) -> Mapping[str, object]:
+        """A table of values of any kind, for somebody else's code; {} where there is none."""
+        values = self._take(key, {})
+        if not isinstance(values, dict):
+            self._refuse(key, "a table", values)
+        return {str(name): value for name, value in values.items()}
+
+    def existing(self, key: str) -> Path | None:
+        """The path of a file or a folder that is there; None where none is named."""
+        value = self.text(key, empty=key not in self.values)
+        if not value:
+            return None
+        path = self._absolute(value)
+        if not (_is_file(path) or path.is_dir()):
+            self._refuse(key, "a file or a folder", value, f"which is not there ({path})")
+        return path
+
+    def whole(self, key: str, least: int, most: int) -> int | None:
+        """A whole number within limits; None where none is given."""
+        value = self._take(key, None)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
+            self._refuse(key, f"a whole number from {least} to {most}", value)
+        return value
+
+    def number(self, key: str, least: float, most: float) -> float | None:
+        """A number within limits; None where none is given."""
+        value = self._take(key, None)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+            self._refuse(key, f"a number from {least:g} to {most:g}", value)
+        return float(value)
+
+    def numbers(self, key: str, above: float = -math.inf) -> tuple[float, ...] | None:
+        """A finite number or an array of some; None where none is given."""
+        value = self._take(key, None)
+        if value is None:
+            return None
+        found = value if isinstance(value, list) else [value]
+        fits = bool(found) and all(
+            isinstance(each, (int, float)) and not isinstance(each, bool) and above < each < 1e6 and each > -1e6
+            for each in found
+        )
+        if not fits:
+            self._refuse(key, f"numbers{' above 0' if above == 0 else ''}, one for each channel", value)
+        return tuple(float(each) for each in found)
+
+    def sides(self, key: str, most: int) -> tuple[int, int] | None:
+        """A side in pixels, or [height, width]; None where none is given."""
+        value = self._take(key, None)
+        if value is None:
+            return None
+        found = value if isinstance(value, list) else [value, value]
+        if len(found) != 2 or not all(type(side) is int and 1 <= side <= most for side in found):
+            self._refuse(key, f"a side in pixels from 1 to {most}, or [height, width]", value)
+        return found[0], found[1]
+
+    def one_of(self, key: str, kind: Any) -> Any:
+        """One of a Literal's words; None where none is given."""
+        value = self._take(key, None)
+        words = get_args(kind)
+        if value is not None and value not in words:
+            self._refuse(key, " or ".join(json.dumps(word) for word in words), value)
+        return value
+
+    def rest(self, read: Callable[[str, Table], T], expected: str) -> tuple[T, ...]:
+        """All tables that nobody asked for by name, in the order of the file."""
+        found = []
+        for key in [name for name in self.values if name not in self.known]:
+            values = self._take(key, {})
+            if not isinstance(values, dict):
+                near = difflib.get_close_matches(key.lower(), self.known[:-1], n=1, cutoff=0.7)
+                self._refuse(key, f"{expected.format(key)}{f' (or did you mean {near[0]}?)' if near else ''}", values)
+            found.append(self._inner(f"{self.name}.{key}", values, partial(read, key)))
+        return tuple(found)
+
+    def refuse(self, key: str, expected: str) -> NoReturn:
+        """Refuse the value of a key for a reason that only the reader knows."""
+        self._refuse(key, expected, self.values.get(key))
+
+    def refuse_name(self, expected: str) -> NoReturn:
+        """Refuse the name of the table itself."""
+        raise InputError(f"{self.source.file}: [{self.name}]: expected a name of {expected}{self.source.at(self.name, '')}")
 
     def flag(self, key: str, default: bool) -> bool:
         """A boolean."""
@@ -187,7 +281,7 @@ class Table:
         values = self._take(key, {})
         if not isinstance(values, dict):
             self._refuse(key, "a table", values)
-        return self._inner(f"{self.name}.{key}" if self.name else key, values, read)
+        return self._inner(f"{self.name}.{key}" if self.name else key, values, read, present=key in self.values)
 
     def each(self, key: str, read: Callable[[Table], T], expected: str, short: str = "") -> tuple[T, ...]:
         """An array of tables, each read; a plain string stands for a table with the key `short` alone."""
@@ -211,8 +305,10 @@ class Table:
                 at = self.source.at(self.name, key)
                 raise InputError(f"{self._place(key)}: expected a known key, got this one{at}; {meant}")
 
-    def _inner(self, name: str, values: Mapping[str, Any], read: Callable[[Table], T]) -> T:
-        inner = Table(self.source, name, values, self.folder)
+    def _inner(
+        self, name: str, values: Mapping[str, Any], read: Callable[[Table], T], *, present: bool = True
+    ) -> T:
+        inner = Table(self.source, name, values, self.folder, present=present)
         found = read(inner)
         inner.finish()
         return found

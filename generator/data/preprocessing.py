@@ -1,4 +1,4 @@
-"""A photo as a network is given it: resized and cropped to its square."""
+"""An image as a network is given it: its channels, its size, its middle. The numpy face of `records.input.Input`."""
 
 from __future__ import annotations
 
@@ -7,35 +7,49 @@ import PIL
 from PIL import Image
 
 from generator.records.images import Pixels
+from generator.records.input import Input
 
 # From version 13 on Pillow shrinks pictures more than twice as high as wide vertically first (its pull request 9549),
-# which rounds otherwise: whoever repeats `square` elsewhere must know.
+# which rounds otherwise: whoever repeats `seen` elsewhere must know.
 TALL_FIRST = int(PIL.__version__.split(".")[0]) >= 13
+RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def seen(pixels: Pixels, way: Input) -> Pixels:
+    """What a network is given of an image, before the mean is taken off.
+
+    As torchvision's Grayscale, Resize and CenterCrop on a PIL image: resampled with antialiasing, then cut.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+    Returns:
+        (h, w, C) uint8, of the size and the channels that `way` names.
+    """
+    picture = Image.fromarray(pixels)
+    if way.channels == 1:
+        picture = picture.convert("L")
+    height, width = pixels.shape[:2]
+    new_height, new_width = way.resized(height, width)
+    if (new_height, new_width) != (height, width):
+        picture = picture.resize((new_width, new_height), RESAMPLING[way.interpolation])
+    top, left = way.cut(new_height, new_width)
+    found = np.asarray(picture).reshape(new_height, new_width, way.channels)
+    return np.ascontiguousarray(found[top : top + way.size[0], left : left + way.size[1]])
 
 
 def square(pixels: Pixels, size: int, resize: int | None = None) -> Pixels:
-    """The centre of a photo as a network is given it.
-
-    As torchvision's Resize(resize) and CenterCrop(size) on a PIL image: the shorter side is brought to `resize`
-    bilinearly with antialiasing, then the middle is cut out.
+    """The centre of a photo as a square in colour: (size, size, 3) uint8.
 
     Args:
         pixels: (H, W, 3) uint8.
         size: side of the result, in pixels.
         resize: shorter side before the cut; `size` where it is None, so that nothing is lost on that side.
-    Returns:
-        (size, size, 3) uint8.
     """
-    short = size if resize is None else resize
-    if short < size:
-        raise ValueError(f"resize {short} is smaller than size {size}")
-    height, width = pixels.shape[:2]
-    # torchvision truncates the longer side (transforms/functional.py, _compute_resized_output_size).
-    new_height, new_width = (
-        (int(short * height / width), short) if width <= height else (short, int(short * width / height))
-    )
-    resized = pixels
-    if (new_height, new_width) != (height, width):
-        resized = np.asarray(Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BILINEAR))
-    top, left = round((new_height - size) / 2), round((new_width - size) / 2)
-    return np.ascontiguousarray(resized[top : top + size, left : left + size])
+    if resize is not None and resize < size:
+        raise ValueError(f"resize {resize} is smaller than size {size}")
+    return seen(pixels, Input((size, size), resize or size))

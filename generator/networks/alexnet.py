@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models import AlexNet
+from torchvision.models import AlexNet, AlexNet_Weights
+
+from generator.networks.architecture import Architecture, Official
+from generator.networks.recipes import LARGER, MILD, STRONG, USUAL
+from generator.records.input import Input, square
+from generator.records.recipe import Recipe
+
+GRID = 3  # of the pooled features while it trains on images of 128 pixels, see `alexnet`
+STAGES = ("features.2", "features.5", "features.7", "features.9", "features.12")
 
 
 def alexnet(classes: int, grid: int = 6) -> AlexNet:
@@ -34,3 +43,75 @@ def widen(state: Mapping[str, Tensor], grid: int = 3) -> dict[str, Tensor]:
     cells = cells.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3) / repeat**2
     widened["classifier.1.weight"] = cells.reshape(weight.shape[0], -1)
     return widened
+
+
+PRESETS: Mapping[str, Recipe] = {
+    "default": Recipe(
+        epochs=14,
+        augmentation=USUAL,
+        mild=MILD,
+        tail=0.2,
+        sizes=((0, 96), (0.7, 128)),
+        learning_rate=6e-4,
+        betas=(0.9, 0.99),
+        average=0.99,
+        prune=0.75,
+        enlarged=9 / 8,
+    ),
+    "best": Recipe(
+        epochs=80,
+        augmentation=STRONG,
+        mild=LARGER,
+        tail=0.15,
+        sizes=((0, 96), (0.7, 128)),
+        learning_rate=8e-4,
+        betas=(0.9, 0.99),
+        weight_decay=0.1,
+        warm_up=0.08,
+        prune=0.75,
+        enlarged=9 / 8,
+    ),
+    # From the weights of "best", by SmallCNN's answers.
+    "distilled": Recipe(
+        epochs=16,
+        augmentation=STRONG,
+        mild=LARGER,
+        tail=0.2,
+        sizes=((0, 96), (0.4, 128)),
+        learning_rate=4e-4,
+        betas=(0.9, 0.99),
+        weight_decay=0.1,
+        warm_up=0.08,
+        smoothing=0.0,
+        prune=0.75,
+        enlarged=9 / 8,
+        distillation=0.8,
+    ),
+}
+
+
+def official() -> Official:
+    """torchvision's weights of ImageNet; the name of their file carries the first digits of its sha256."""
+    weights = AlexNet_Weights.IMAGENET1K_V1
+    return Official(
+        url=str(weights.url),
+        size=244_408_911,
+        sha256=str(weights.url).rsplit("-", 1)[1].removesuffix(".pth"),
+        class_names=tuple(weights.meta["categories"]),
+        input=Input((224, 224), 256),
+        name="IMAGENET1K_V1",
+    )
+
+
+ALEXNET = Architecture(
+    name="AlexNet",
+    title="AlexNet",
+    construct=alexnet,
+    input=square(128),
+    purpose="torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997) with as many outputs as there are classes",
+    presets=PRESETS,
+    stages=lambda network: STAGES,
+    shape=lambda recipe: {"grid": GRID},
+    converted=lambda weights, shape: widen(weights, shape.get("grid", 6)),
+    official=official,
+)

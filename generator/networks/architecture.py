@@ -1,24 +1,72 @@
-"""The networks of the report: SmallCNN, AlexNet, and any nn.Module by its dotted name.
+"""What the program knows of an architecture: how it is made, fed, trained, stored and spoken of.
 
-Images go in as (N, 3, S, S) float32 normalised by `normalise`; logits (N, K) come out.
+`small_cnn.SMALL_CNN` and `alexnet.ALEXNET` are two of them; `foreign.architecture` makes one of any nn.Module. A new
+architecture is one file with such a record, and one line in `catalogue.KNOWN`.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
-from torch import nn
-from torchvision.models import AlexNet
+from torch import Tensor, nn
 
-from generator.base.errors import InputError
-from generator.networks.alexnet import alexnet
-from generator.networks.small_cnn import SmallCNN
+from generator.records.input import Input, square
+from generator.records.recipe import Augmentation, Recipe
 
 # The first kernels start at this share of He's scale.
 FIRST_KERNELS = 0.1
+
+
+class Constructor(Protocol):
+    """Makes an untrained network with so many classes; further arguments are its own."""
+
+    def __call__(self, classes: int, **arguments: Any) -> nn.Module: ...
+
+
+@dataclass(frozen=True)
+class Official:
+    """Weights as their host publishes them, for the classes of ImageNet."""
+
+    url: str
+    size: int  # bytes
+    sha256: str  # its first digits are enough
+    class_names: tuple[str, ...]
+    input: Input
+    name: str  # as the host calls them: "IMAGENET1K_V1"
+
+
+def _nothing(network: nn.Module) -> None:
+    """A network that starts as it was made."""
+
+
+def _as_stored(weights: Mapping[str, Tensor], shape: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    return weights
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One kind of network, and what the program does otherwise for it than for another."""
+
+    name: str  # in report.toml and in weights files
+    title: str  # on pages, where a network has no title of its own
+    construct: Constructor
+    input: Input  # where neither report.toml nor the weights say another
+    purpose: str  # on its model card: "a ... of {} convolutions ..."
+    presets: Mapping[str, Recipe]
+    # The end of each stage, as dotted names, and the layer that is explained where none is named; None: found out.
+    stages: Callable[[nn.Module], Sequence[str]] | None = None
+    layer: Callable[[nn.Module], str] | None = None
+    # What a recipe says of the network's shape: the constructor's arguments, and what a weights file keeps of them.
+    shape: Callable[[Recipe], Mapping[str, Any]] = lambda recipe: {}  # noqa: E731
+    settings: tuple[str, ...] = ()  # of a recipe that are of this architecture alone
+    prepare: Callable[[nn.Module], None] = _nothing  # after `initialise`
+    # The weights as the network takes them, from those that lie in a folder beside that shape.
+    converted: Callable[[Mapping[str, Tensor], Mapping[str, Any]], Mapping[str, Tensor]] = _as_stored
+    official: Callable[[], Official | None] = lambda: None  # noqa: E731
+    stored: tuple[str, ...] = field(default=())  # arguments of the constructor that stand in a weights file
 
 
 def initialise(network: nn.Module, seed: int) -> nn.Module:
@@ -39,63 +87,28 @@ def initialise(network: nn.Module, seed: int) -> nn.Module:
     return network
 
 
-def named(path: str) -> Callable[..., nn.Module]:
-    """The constructor that a dotted name like "torchvision.models:resnet18" or "my_nets:Net" means."""
-    module, _, attribute = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"architecture {path!r}: expected the form package.module:name of something importable ({error})"
-        ) from error
-    if not callable(found):
-        raise InputError(f"architecture {path!r}: expected a class or function that makes an nn.Module")
-    constructor: Callable[..., nn.Module] = found
-    return constructor
+# For any architecture that has no presets of its own.
+GENERAL: Mapping[str, Recipe] = {
+    "quick": Recipe(
+        epochs=4,
+        augmentation=Augmentation(area=0.7, flip=True),
+        batch=64,
+        learning_rate=2e-3,
+        average=0.99,
+        smoothing=0.05,
+    ),
+    "default": Recipe(
+        epochs=20,
+        augmentation=Augmentation(area=0.4, aspect=1.25, flip=True, colour=0.2, grey=0.05, cutmix=0.2),
+        mild=Augmentation(area=0.6, aspect=1.15, flip=True, colour=0.1),
+        tail=0.25,
+        batch=64,
+        learning_rate=2e-3,
+        average=0.995,
+    ),
+}
 
 
-def construct(architecture: str, classes: int, **shape: Any) -> nn.Module:
-    """A network by the name that its record gives: "SmallCNN", "AlexNet", or package.module:name.
-
-    Args:
-        shape: what SmallCNN is told besides: widths, depths, kernel, pool.
-
-    Raises:
-        InputError: where the name leads nowhere, or to something that makes no network of `num_classes` classes.
-    """
-    if architecture == "SmallCNN":
-        return SmallCNN(classes, **shape)
-    if architecture == "AlexNet":
-        found: nn.Module = alexnet(classes)
-        return found
-    try:
-        made = named(architecture)(num_classes=classes)
-    except TypeError as error:
-        raise InputError(f"architecture {architecture!r}: expected to be called with num_classes ({error})") from error
-    if not isinstance(made, nn.Module):
-        raise InputError(
-            f"architecture {architecture!r}: expected an nn.Module from num_classes, got {type(made).__name__}"
-        )
-    return made
-
-
-def stages(network: nn.Module) -> list[str]:
-    """Dotted names of the layers whose output the feature-map page shows: the end of each stage.
-
-    A stage ends at a max pooling or at the last module before the resolution changes or the features end.
-    """
-    features = getattr(network, "features", None)
-    if isinstance(network, SmallCNN):
-        return list(network.stages)
-    if isinstance(network, AlexNet):
-        return ["features.2", "features.5", "features.7", "features.9", "features.12"]
-    if isinstance(features, nn.Sequential):
-        return [f"features.{name}" for name, module in features.named_children() if isinstance(module, nn.MaxPool2d)]
-    return [name for name, module in network.named_children() if any(True for _ in module.parameters())][:-1]
-
-
-def target_layer(network: nn.Module) -> str | None:
-    """The layer that the report explains a network at where none is named; None: as `explain.choose_layer` chooses."""
-    if isinstance(network, SmallCNN):
-        return network.stages[-1]
-    return None
+def square_input(side: int) -> Input:
+    """The input of the program's own architectures: see `records.input.square`."""
+    return square(side)

@@ -10,10 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from generator.base.errors import InputError
-
-# ImageNet's statistics, which torchvision's weights expect; Tiny ImageNet's own differ by less than 0.03.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from generator.records.input import Input
 
 # How torch says that memory ran out: on GPUs, on the CPU of Linux and macOS, of Windows, in cuBLAS and in cuDNN.
 NO_MEMORY = (
@@ -38,25 +35,34 @@ def memory_explained(batch: int, advice: str = OTHERS) -> Iterator[None]:
         raise
 
 
-def fitted(images: Tensor, size: int, resize: int | None = None) -> Tensor:
-    """Images of one size as a network is given them: `photos.square` for a whole batch.
+def fitted(images: Tensor, way: Input) -> Tensor:
+    """Images of one size as a network is given them: `data.preprocessing.seen` for a whole batch.
 
     Args:
-        images: (N, 3, H, H) uint8.
-        size: side of the result; cut from the centre after the side was brought to `resize`.
+        images: (N, 3, H, W) uint8.
     Returns:
-        (N, 3, size, size) uint8. torch's antialiased uint8 resampling is Pillow's to the last bit for the doubling that
+        (N, C, h, w) uint8. torch's antialiased uint8 resampling is Pillow's to the last bit for the doubling that
         AlexNet needs (64 to 128 and to 256 pixels), and within two levels elsewhere.
     """
-    resize = resize or size
-    if images.shape[-1] != resize:
-        images = F.interpolate(images, size=(resize, resize), mode="bilinear", align_corners=False, antialias=True)
-    start = round((resize - size) / 2)
-    return images[..., start : start + size, start : start + size]
+    if way.channels == 1 and images.shape[1] == 3:  # Pillow's convert("L"), in its own fixed-point arithmetic
+        weights = torch.tensor([19595, 38470, 7471], device=images.device).view(1, 3, 1, 1)
+        images = ((images.int() * weights).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
+    height, width = way.resized(*images.shape[-2:])
+    if (height, width) != tuple(images.shape[-2:]):
+        smooth = way.interpolation in ("bilinear", "bicubic")
+        images = F.interpolate(
+            images,
+            size=(height, width),
+            mode=way.interpolation if smooth else "nearest-exact",
+            align_corners=False if smooth else None,
+            antialias=smooth,
+        )
+    top, left = way.cut(height, width)
+    return images[..., top : top + way.size[0], left : left + way.size[1]]
 
 
-def normalise(images: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W), or float32 in [0, 255], -> float32 with ImageNet's mean 0 and standard deviation 1."""
-    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1) * 255
-    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1) * 255
+def normalise(images: Tensor, way: Input) -> Tensor:
+    """uint8 (N, C, H, W), or float32 in [0, 255], -> float32 with the input's mean 0 and standard deviation 1."""
+    by = 255 / way.range
+    mean, std = (torch.tensor(values, device=images.device).view(1, -1, 1, 1) * by for values in (way.mean, way.std))
     return (images.float() - mean) / std

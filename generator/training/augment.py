@@ -7,34 +7,18 @@ cut out pixel for pixel; then colour, grey and CutMix. All randomness comes from
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from generator.records.recipe import Augmentation
+
 # ITU-R BT.601 luma, as PIL's convert("L").
 LUMA = (0.299, 0.587, 0.114)
 # How far either way a window may lie from the middle at least, as a share of its side.
 SHIFT = 1 / 8
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How strongly images are changed; the default changes nothing."""
-
-    area: float = 1.0  # smallest share of the image's area that a crop keeps
-    aspect: float = 1.0  # largest aspect ratio of a crop, and its inverse the smallest
-    rotation: float = 0.0  # degrees either way
-    flip: bool = False
-    colour: float = 0.0  # brightness, contrast and saturation vary by this factor either way
-    grey: float = 0.0  # probability of losing colour
-    cutmix: float = 0.0  # probability that a batch is mixed (Yun et al. 2019, arXiv:1905.04899)
-    # Share of the images of which a window is cut out pixel for pixel, instead of a crop resampled: resampling blurs,
-    # and a network that saw blurred images only is worse on sharp ones, by 3 to 4 points on Tiny ImageNet's. Where
-    # smaller images are shown first, objects in a window are also as large as they will be later: 7 points after five
-    # epochs on 32 pixels. Images that are enlarged have no windows.
-    unscaled: float = 0.0
 
 
 def resample(images: Tensor, size: int, how: Augmentation, generator: Generator) -> Tensor:

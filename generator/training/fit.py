@@ -24,8 +24,8 @@ from generator.networks.folder import Weights
 from generator.networks.inputs import OTHERS, fitted, memory_explained, normalise
 from generator.records.training import Epoch
 from generator.training import parallel
-from generator.training.augment import Augmentation, augment
-from generator.training.recipe import Recipe, Teacher
+from generator.records.recipe import Augmentation, Recipe
+from generator.training.augment import augment
 
 _Masks = list[tuple[Tensor, Tensor]]  # a pruned layer's weights, and which of them live
 
@@ -53,6 +53,14 @@ class TrainingState:
     steps: int = 0
     precision: str = "float32"
     complete: bool = False
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained network whose answers another one learns from."""
+
+    network: nn.Module
+    size: int  # side of the images that it is shown
 
 
 @dataclass(frozen=True)

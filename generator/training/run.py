@@ -36,7 +36,8 @@ from generator.networks.small_cnn import WIDTHS, SmallCNN, pass_on
 from generator.records.training import Run
 from generator.training import parallel, presets
 from generator.training.fit import Step, TrainingState, fit
-from generator.training.recipe import Recipe, Teacher
+from generator.records.recipe import Recipe
+from generator.training.fit import Teacher
 from generator.training.resume import drop_state, load_state, save_state
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from generator.training.augment import LUMA, Augmentation, augment, cutmix, jitter, resample, steps
+from generator.records.recipe import Augmentation
+from generator.training.augment import LUMA, augment, cutmix, jitter, resample, steps
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -21,9 +21,10 @@ from generator.evaluation.answers import logits_of
 from generator.networks.architecture import initialise
 from generator.networks.folder import Weights
 from generator.networks.inputs import fitted, normalise
-from generator.training.augment import Augmentation
+from generator.records.recipe import Augmentation
 from generator.training.fit import FLOOR, Step, TrainingState, fit, learning_rate
-from generator.training.recipe import Recipe, Teacher
+from generator.records.recipe import Recipe
+from generator.training.fit import Teacher
 from generator.training.resume import load_state, save_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -19,9 +19,10 @@ from generator.networks.architecture import initialise
 from generator.networks.folder import Weights, load_evaluation, load_runs
 from generator.networks.small_cnn import SmallCNN
 from generator.training import parallel
-from generator.training.augment import Augmentation
+from generator.records.recipe import Augmentation
 from generator.training.fit import fit
-from generator.training.recipe import Recipe, Teacher
+from generator.records.recipe import Recipe
+from generator.training.fit import Teacher
 from tests.conftest import SmallDataSet
 from tests.training.test_fit import coloured, wide
 

@@ -34,8 +34,8 @@ from generator.networks.small_cnn import SmallCNN
 from generator.records.training import Run
 from generator.training import fit, presets
 from generator.training import run as training_run
-from generator.training.augment import Augmentation
-from generator.training.recipe import Recipe
+from generator.records.recipe import Augmentation
+from generator.records.recipe import Recipe
 from generator.training.run import compress_model, train_model
 from tests.conftest import SmallDataSet
 

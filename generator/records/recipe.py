@@ -1,12 +1,26 @@
-"""What a training is asked to do: a recipe, and the networks it may learn from."""
+"""What a training is asked to do, and how strongly its images are changed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
 
-from generator.training.augment import Augmentation
+@dataclass(frozen=True)
+class Augmentation:
+    """How strongly images are changed; the default changes nothing."""
+
+    area: float = 1.0  # smallest share of the image's area that a crop keeps
+    aspect: float = 1.0  # largest aspect ratio of a crop, and its inverse the smallest
+    rotation: float = 0.0  # degrees either way
+    flip: bool = False
+    colour: float = 0.0  # brightness, contrast and saturation vary by this factor either way
+    grey: float = 0.0  # probability of losing colour
+    cutmix: float = 0.0  # probability that a batch is mixed (Yun et al. 2019, arXiv:1905.04899)
+    # Share of the images of which a window is cut out pixel for pixel, instead of a crop resampled: resampling blurs,
+    # and a network that saw blurred images only is worse on sharp ones, by 3 to 4 points on Tiny ImageNet's. Where
+    # smaller images are shown first, objects in a window are also as large as they will be later: 7 points after five
+    # epochs on 32 pixels. Images that are enlarged have no windows.
+    unscaled: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,11 +64,3 @@ class Recipe:
         """Side of the photos that the trained network is shown, and to what they are brought before the cut."""
         size = self.sizes[-1][1]
         return size, round(self.enlarged * size)
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A trained network whose answers another one learns from."""
-
-    network: nn.Module
-    size: int  # side of the images that it is shown
