@@ -77,7 +77,7 @@ def build(
     classes = resolve_classes(config.data.classes, root)
     site = Site(config, root, classes, Cache(cache / "results"), cache / "data", offline, digests.code())
     templates, content = places.folders(config)
-    loaded = [_obtain(site, name) for name in digests.MODELS]
+    loaded = [_obtain(site, wanted) for wanted in config.models.networks]
     evaluations = {one.id: _evaluation(one) for one in loaded}
     photos, failures = selection.photos(config, content, root, site.decoded, classes, evaluations)
     examined = selection.examined(root, classes, site.decoded, photos)
@@ -88,10 +88,12 @@ def build(
             for network in observed
         ),
         photos=photos,
-        data=selection.summary(_data_name(config), classes, root, site.decoded, evaluations["cnn"], photos),
+        data=selection.summary(
+            _data_name(config), classes, root, site.decoded, next(iter(evaluations.values()), None), photos
+        ),
         environment=environment.versions(),
         licences=samples.licence_texts(content / "samples") if config.samples.bundled else {},
-        live=_live(site, loaded[0], photos),
+        live=_live(site, loaded, photos),
         notes=_notes(config),
     )
     for note in report.notes:
@@ -114,15 +116,16 @@ def _notes(config: Config) -> tuple[str, ...]:
     )
 
 
-def _obtain(site: Site, name: str) -> Loaded:
+def _obtain(site: Site, wanted: ModelConfig) -> Loaded:
     """The network, loaded; trained and evaluated first where there is none yet."""
-    found = catalogue.load(name, site.config, site.classes, offline=site.offline, say=terminal.say)
+    found = catalogue.load(wanted, site.config, site.classes, offline=site.offline, say=terminal.say)
     if found is None:
-        folder = site.config.models.folder / name
+        folder = site.config.models.folder / wanted.id
+        architecture = catalogue.architecture_of(wanted, site.config.folder)
         root = site.root or _downloaded(site, folder)
-        terminal.say(f"{catalogue.TITLES[name]}: {folder} holds no weights, so they are trained now")
-        run.train_model(name, "default", root, site.classes, folder, site.decoded, resume=True)
-        found = run.trained(name, folder, site.classes)
+        terminal.say(f"{wanted.title or architecture.title}: {folder} holds no weights, so they are trained now")
+        run.train_model(wanted, architecture, "default", root, site.classes, folder, site.decoded, resume=True)
+        found = run.trained(wanted, folder, site.classes, site.config.folder)
         evaluate_model(found, root, site.classes, site.decoded)
     for line in (*found.notes, found.source):
         terminal.say(f"{found.title}: {line}")
@@ -163,15 +166,14 @@ def _observe(
     examined: Examined | None,
 ) -> Network:
     """One network with the explanation of each photo, from the cache where they are known."""
-    wanted: ModelConfig = getattr(site.config.models, loaded.id)
-    other = _other_class(loaded, wanted.other_class)
+    other = _other_class(loaded)
     explanations: dict[str, Explanation] = {}
     with terminal.bar(f"{loaded.title}: explaining", len(photos), "photos") as bar:
         for photo in photos:
-            label = None if photo.label is None else loaded.class_of.get(site.classes.wnids[photo.label])
+            label = None if photo.label is None else _output(loaded, site.classes, photo.label)
             compared = photo.origin != "test"  # which are many, and the evaluation speaks of them
-            key = site.key("explanation", loaded.digest, photo.digest, label, other, wanted.layer, compared)
-            look = partial(photo_arrays, loaded, photo, label, other, wanted.layer, compared)
+            key = site.key("explanation", loaded.digest, photo.digest, label, other, loaded.wanted.layer, compared)
+            look = partial(photo_arrays, loaded, photo, label, other, compared)
             explanations[photo.id] = explanation(photo.id, label, other, site.results.arrays(key, look))
             bar.advance()
     patches, made = _sought(site, loaded, examined)
@@ -204,20 +206,25 @@ def _sought(
     return patches, made
 
 
-def _live(site: Site, loaded: Loaded, photos: Sequence[Photo]) -> Live | None:
-    """The first network as a page can run it; where it cannot, that is said and the report does without the page."""
-    wanted: ModelConfig = getattr(site.config.models, loaded.id)
-    key = site.key("live", loaded.digest, [photo.digest for photo in photos], wanted.layer)
-    found = export.recorded(site.results.arrays(key, partial(export.tried, loaded, photos, wanted.layer)))
-    if isinstance(found, str):
-        terminal.say(f"{loaded.title}: the page that lets visitors try it is left out, for the network {found}")
-        return None
-    return found
+def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Live | None:
+    """The first network that a page can run; where none can, that is said and the report does without the page."""
+    for loaded in networks:
+        key = site.key("live", loaded.digest, [photo.digest for photo in photos], loaded.wanted.layer)
+        found = export.recorded(site.results.arrays(key, partial(export.tried, loaded, photos)))
+        if not isinstance(found, str):
+            return found
+        terminal.say(f"{loaded.title}: visitors cannot try it on the page, for the network {found}")
+    return None
 
 
-def _other_class(loaded: Loaded, name: str) -> int | None:
+def _output(loaded: Loaded, classes: Classes, label: int) -> int | None:
+    """The network's output for a class of the report, None where it has none."""
+    return loaded.output_of(classes.keys[label], (classes.names[label],))
+
+
+def _other_class(loaded: Loaded) -> int | None:
     """The class that report.toml wants explained beside the predicted one."""
-    names = loaded.description.class_names
+    names, name = loaded.class_names, loaded.wanted.other_class
     if name and name not in names:
         raise InputError(
             f"[models.{loaded.id}] other_class: expected one of the network's {len(names)} classes, got {name!r}"

@@ -12,7 +12,6 @@ from generator.commands.evaluate import evaluate_command, predict_command
 from generator.commands.publish import check_command, deploy_command, export_command, init_command
 from generator.commands.serve import serve_command
 from generator.commands.train import compress_command, train_command
-from generator.config import digests
 from generator.data import dataset
 
 
@@ -37,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--base-url", metavar="URL", help="where the site will be (default: [report] base_url)")
 
     train = _command(commands, "train", train_command, "train a network into models/<model>")
-    train.add_argument("model", choices=digests.MODELS)
+    train.add_argument("model", metavar="ID", help="of a network in report.toml: cnn, alexnet, or one of your own")
     _data_options(train)
     train.add_argument(
         "--preset", default="default", help='quick, default, best, distilled, "one batch" or "without augmentation"'
@@ -64,18 +63,18 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="arithmetic (default: measured)")
 
     compress = _command(commands, "compress", compress_command, "make a model's weights small: 4-bit and 8-bit codes")
-    compress.add_argument("model", choices=digests.MODELS)
+    compress.add_argument("model", metavar="ID", help="of a network in report.toml: cnn, alexnet, or one of your own")
     compress.add_argument("--folder", type=Path, metavar="DIR", help="the model's folder (default: models/<model>)")
 
     evaluate = _command(commands, "evaluate", evaluate_command, "score a network: models/<model>/evaluation.json")
-    evaluate.add_argument("model", choices=digests.MODELS)
+    evaluate.add_argument("model", metavar="ID", help="of a network in report.toml: cnn, alexnet, or one of your own")
     _data_options(evaluate)
     evaluate.add_argument("--split", choices=dataset.SPLITS, help="only this one; nothing is written or counted")
     evaluate.add_argument("--json", action="store_true", help="print all scores as JSON")
 
     predict = _command(commands, "predict", predict_command, "name the class of each image in a folder, as CSV")
     predict.add_argument("folder", type=Path, metavar="DIR")
-    predict.add_argument("--model", choices=digests.MODELS, default="cnn")
+    predict.add_argument("--model", metavar="ID", help="of a network in report.toml (default: the first)")
     predict.add_argument("--csv", type=Path, metavar="FILE", required=True, help="header Id,Category")
     _data_options(predict)
 

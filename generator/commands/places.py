@@ -10,7 +10,7 @@ from pathlib import Path
 from generator.base import terminal
 from generator.base.errors import InputError
 from generator.config import addresses, digests, places, reading
-from generator.config.schema import Config
+from generator.config.schema import Config, ModelConfig
 from generator.data import dataset, tiny_imagenet
 from generator.data.classes import Classes, resolve_classes
 from generator.networks.catalogue import Loaded
@@ -31,11 +31,30 @@ def out_folder(options: argparse.Namespace, settings: Config) -> Path:
     return out
 
 
+def wanted_network(options: argparse.Namespace, settings: Config) -> ModelConfig:
+    """What report.toml says of the network that the command is about.
+
+    Raises:
+        InputError: where it names none of that id.
+    """
+    if options.model is None and settings.models.networks:
+        return settings.models.networks[0]
+    try:
+        return settings.models[options.model]
+    except KeyError:
+        file = settings.path or "the report that comes with the program"
+        known = ", ".join(settings.models.ids) or "none"
+        raise InputError(
+            f"{options.model}: expected a network of {file}, which has {known}; add it there as [models.{options.model}]"
+        ) from None
+
+
 def loaded_network(options: argparse.Namespace, settings: Config, classes: Classes) -> Loaded:
     """The network that the command is about, with its weights."""
     from generator.networks import catalogue
 
-    loaded = catalogue.load(options.model, settings, classes, offline=options.offline, say=terminal.say)
+    wanted = wanted_network(options, settings)
+    loaded = catalogue.load(wanted, settings, classes, offline=options.offline, say=terminal.say)
     if loaded is None:
         raise InputError(
             f"{settings.models.folder / options.model}: expected weights, found none; "

@@ -5,22 +5,21 @@ from __future__ import annotations
 import argparse
 
 from generator.base import terminal
-from generator.base.errors import InputError
-from generator.commands.places import cache_folder, torch_ready, with_data
+from generator.commands.places import cache_folder, torch_ready, wanted_network, with_data
 from generator.config import reading
 
 
 def train_command(options: argparse.Namespace) -> None:
     """`train`: a network trained by a preset."""
     torch_ready()
+    from generator.networks import catalogue
     from generator.training import parallel
-    from generator.training.presets import PRESETS
-    from generator.training.run import train_model
+    from generator.training.run import recipe_for, train_model
 
-    presets = PRESETS[options.model]
-    if options.preset not in presets:
-        known = ", ".join(f'"{preset}"' for preset in presets)
-        raise InputError(f"--preset: expected one of {known} for {options.model}, got {options.preset!r}")
+    settings = reading.load(options.config)
+    wanted = wanted_network(options, settings)
+    architecture = catalogue.architecture_of(wanted, settings.folder)
+    recipe_for(architecture, options.preset, architecture.input)  # before a data set is asked for
     changes = {
         name: getattr(options, name)
         for name in ("epochs", "batch", "learning_rate", "patience", "seed", "precision")
@@ -31,7 +30,8 @@ def train_command(options: argparse.Namespace) -> None:
             settings, root, classes = with_data(options)
         folder = options.folder or settings.models.folder / options.model
         run = train_model(
-            options.model,
+            wanted,
+            architecture,
             options.preset,
             root,
             classes,
@@ -53,6 +53,6 @@ def compress_command(options: argparse.Namespace) -> None:
     torch_ready()
     from generator.training import run
 
-    folder = options.folder or settings.models.folder / options.model
+    folder = options.folder or settings.models.folder / wanted_network(options, settings).id
     before, after = run.compress_model(options.model, folder)
     print(f"{folder}: {before / 1e6:.1f} MB became {after / 1e6:.1f} MB; evaluate it anew")

@@ -220,7 +220,9 @@ class Table:
 
     def refuse_name(self, expected: str) -> NoReturn:
         """Refuse the name of the table itself."""
-        raise InputError(f"{self.source.file}: [{self.name}]: expected a name of {expected}{self.source.at(self.name, '')}")
+        raise InputError(
+            f"{self.source.file}: [{self.name}]: expected a name of {expected}{self.source.at(self.name, '')}"
+        )
 
     def flag(self, key: str, default: bool) -> bool:
         """A boolean."""
@@ -305,9 +307,7 @@ class Table:
                 at = self.source.at(self.name, key)
                 raise InputError(f"{self._place(key)}: expected a known key, got this one{at}; {meant}")
 
-    def _inner(
-        self, name: str, values: Mapping[str, Any], read: Callable[[Table], T], *, present: bool = True
-    ) -> T:
+    def _inner(self, name: str, values: Mapping[str, Any], read: Callable[[Table], T], *, present: bool = True) -> T:
         inner = Table(self.source, name, values, self.folder, present=present)
         found = read(inner)
         inner.finish()

@@ -91,7 +91,12 @@ class Classes:
     """The classes in the order of the network's outputs; names are shown, wnids name the folders."""
 
     names: tuple[str, ...]
-    wnids: tuple[str, ...]
+    keys: tuple[str, ...]  # wnids, or the names of the folders
+
+    @property
+    def wnids(self) -> tuple[str, ...]:
+        """The keys, of which each is a wnid in Tiny ImageNet."""
+        return self.keys
 
     def __len__(self) -> int:
         return len(self.names)

@@ -14,12 +14,13 @@ from generator.base.clutter import is_clutter
 from generator.base.errors import InputError
 from generator.data.folder import SUFFIXES
 from generator.data.image_files import read_photo
-from generator.data.preprocessing import square
+from generator.data.preprocessing import seen
 from generator.evaluation.scores import BATCH
 from generator.explain.passes import in_eval_mode
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import fitted, memory_explained, normalise
 from generator.records.images import Floats
+from generator.records.input import Input
 
 
 def folder(loaded: Loaded, path: Path) -> list[tuple[str, int]]:
@@ -32,20 +33,19 @@ def folder(loaded: Loaded, path: Path) -> list[tuple[str, int]]:
         raise InputError(f"{path}: expected a folder of images, found none")
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not is_clutter(file.name))
     rows: list[tuple[str, int]] = []
-    size, resize = loaded.description.input_size, loaded.description.resize
     with terminal.bar(f"{loaded.title}: predicting", len(files), "images") as bar:
         for start in range(0, len(files), 250):
             names, pixels = [], []
             for file in files[start : start + 250]:
                 try:
-                    pixels.append(square(read_photo(file), size, resize))
+                    pixels.append(seen(read_photo(file), loaded.input))
                     names.append(file.name)
                 except InputError as error:
                     terminal.say(f"left out: {error}")
                 bar.advance()
             if names:
                 images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
-                answers = logits_of(loaded.network, images, size, size).argmax(1)
+                answers = logits_of(loaded.network, images, loaded.input).argmax(1)
                 rows += zip(names, answers.tolist(), strict=True)
     if not rows:
         raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}), found none that can be read")
@@ -55,8 +55,7 @@ def folder(loaded: Loaded, path: Path) -> list[tuple[str, int]]:
 def logits_of(
     network: nn.Module,
     images: Tensor,
-    size: int,
-    resize: int,
+    way: Input,
     *,
     mirrored: bool = False,
     device: torch.device | None = None,
@@ -65,7 +64,7 @@ def logits_of(
     """The network's answer to many images, in float32, in batches of BATCH.
 
     Args:
-        images: (N, 3, H, W) uint8; brought to the network's input as `fitted` does.
+        images: (N, C, H, W) uint8; brought to the network's input as `fitted` does.
         mirrored: left and right exchanged first.
         on_batch: called with the number of images after each batch.
     Returns:
@@ -78,7 +77,7 @@ def logits_of(
     with memory_explained(BATCH), in_eval_mode(network), torch.inference_mode():
         network.to(device)
         for batch in torch.split(images, BATCH):
-            pixels = fitted(batch.flip(-1) if mirrored else batch, size, resize)
-            answers.append(network(normalise(pixels.to(device))).float().cpu())
+            pixels = fitted(batch.flip(-1) if mirrored else batch, way)
+            answers.append(network(normalise(pixels.to(device), way)).float().cpu())
             on_batch(len(batch))
     return torch.cat(answers).numpy()

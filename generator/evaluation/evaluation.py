@@ -20,8 +20,7 @@ from generator.evaluation import trust
 from generator.evaluation.answers import logits_of
 from generator.evaluation.scores import Answers
 from generator.explain import methods
-from generator.networks import card, catalogue
-from generator.networks.architecture import stages
+from generator.networks import card
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import SMALL, load_evaluation, load_runs, save_card, save_evaluation
 from generator.records.scores import Evaluation
@@ -34,7 +33,6 @@ def evaluate_model(
 ) -> Evaluation:
     """The scores of a network on the splits of a data set, kept in `loaded.evaluated`, all of them at once."""
     answers: dict[str, Answers] = {}
-    size, resize = loaded.description.input_size, loaded.description.resize
     with parallel.one_first():
         sets = {split: load_images(root, classes, split, cache) for split in splits}
     for split, images in sets.items():
@@ -45,8 +43,7 @@ def evaluate_model(
                     logits_of(
                         loaded.network,
                         rows,
-                        size,
-                        resize,
+                        loaded.input,
                         mirrored=flip,
                         device=parallel.device(),
                         on_batch=bar.advance,
@@ -93,9 +90,8 @@ def _faithfulness(loaded: Loaded, images: ImageSet, columns: Sequence[int]) -> F
     Args:
         columns: the network's output for each of the data set's classes.
     """
-    network, size = loaded.network, loaded.description.input_size
-    layer = catalogue.layer_of(network, size)
-    candidates = [*dict.fromkeys([*stages(network), layer])]
+    network, layer = loaded.network, loaded.layer
+    candidates = [*dict.fromkeys([*loaded.stages, layer])]
     total = trust.parts(network, methods.METHODS, candidates)
     with terminal.bar(f"{loaded.title}, how far to trust its maps", total, "parts") as bar:
         return trust.measure(
@@ -103,8 +99,7 @@ def _faithfulness(loaded: Loaded, images: ImageSet, columns: Sequence[int]) -> F
             images.images,
             torch.tensor(columns)[images.targets],
             images.boxes,
-            size,
-            loaded.description.resize,
+            loaded.input,
             methods.METHODS,
             layer,
             split=images.split,
@@ -120,17 +115,17 @@ def card_of(loaded: Loaded, evaluation: Evaluation) -> str:
     assert loaded.folder is not None
     parameters = sum(parameter.numel() for parameter in loaded.network.parameters())
     convolutions = sum(isinstance(module, nn.Conv2d) for module in loaded.network.modules())
-    said = loaded.description
     runs = load_runs(loaded.folder)
     small = (loaded.folder / SMALL).exists()
     return card.card(
-        loaded.id, said.architecture, parameters, convolutions, said.input_size, runs, evaluation, compressed=small
+        loaded.id, loaded.architecture, parameters, convolutions, loaded.input, runs, evaluation, compressed=small
     )
 
 
 def _columns(loaded: Loaded, classes: Classes) -> list[int]:
     """Which of the network's outputs are the data set's classes, in their order."""
-    try:
-        return [loaded.class_of[wnid] for wnid in classes.wnids]
-    except KeyError as error:
-        raise InputError(f"{loaded.title}: expected an output for the class {error}, it has none") from error
+    found = [loaded.output_of(key, (name,)) for key, name in zip(classes.keys, classes.names, strict=True)]
+    if None in found:
+        name = classes.names[found.index(None)]
+        raise InputError(f"{loaded.title}: expected an output for each class of the data set, it has none for {name!r}")
+    return [index for index in found if index is not None]

@@ -89,11 +89,11 @@ def perturbations(
     The random order is one of soft patches as large as the first method's cells: single pixels taken out at random are
     noise, which harms a network more than any patch, so that they would beat every map (Petsiuk's order is by pixel).
     """
-    size, most = task.pixels.shape[-1], max(len(true) for true, _ in maps.values())
+    size, most = task.input.size, max(len(true) for true, _ in maps.values())
     grid = next(iter(maps.values()))[0].shape[1:]
     noise = upsampled(torch.rand(most, *grid, generator=torch.Generator().manual_seed(task.seed)), size)
-    away = torch.linspace(-1, 1, size, dtype=torch.float64) ** 2
-    centre_out = -(away[:, None] + away[None]).expand(most, -1, -1)
+    down, across = (torch.linspace(-1, 1, side, dtype=torch.float64) ** 2 for side in size)
+    centre_out = -(down[:, None] + across[None]).expand(most, -1, -1)
     orders = {"random": torch.zeros_like(noise), "centre out": centre_out}
     baselines = {name: _areas(task, order, noise) for name, order in orders.items()} if most else {}
     on_part("random orders")
@@ -114,7 +114,7 @@ def perturbations(
 
 def _areas(task: Task, maps: Tensor, noise: Tensor) -> Values:
     """(2, n) areas under the deletion and the insertion curve."""
-    size, device = task.pixels.shape[-1], device_of(task.network)
+    size, device = task.input.size, device_of(task.network)
     found = []
     for start in range(0, len(maps), BATCH):
         end = min(start + BATCH, len(maps))
@@ -122,7 +122,7 @@ def _areas(task: Task, maps: Tensor, noise: Tensor) -> Values:
         places = removal_order(upsampled(maps[start:end], size), noise[start:end]).to(device)
         targets = task.targets[start:end].to(device)
         # Normalised images have the data's mean colour at 0.
-        ends = ((images, torch.zeros_like(images)), (blurred(images, BLUR * size), images))
+        ends = ((images, torch.zeros_like(images)), (blurred(images, BLUR * min(size)), images))
         curves = [exchanged_probabilities(task.network, *pair, places, targets, task.steps) for pair in ends]
         found.append(torch.stack([curve_area(curve) for curve in curves]))
     areas: Values = torch.cat(found, 1).numpy()

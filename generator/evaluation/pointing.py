@@ -12,6 +12,7 @@ from torch import Tensor
 from generator.evaluation.bootstrap import Values, compared, estimates
 from generator.evaluation.task import BATCH, Task, maps_of
 from generator.explain.methods import Method
+from generator.records.input import Input
 from generator.records.trust import LayerScore, Localisation
 
 SMALL = 0.25  # boxes under this share of the image are small
@@ -23,26 +24,31 @@ TIE = 1e-6
 # Boxes
 
 
-def box_masks(boxes: Tensor, side: int, size: int, resize: int) -> Tensor:
+def box_masks(boxes: Tensor, image: tuple[int, int], way: Input) -> Tensor:
     """Which pixels of a network's input lie in the box.
 
     Args:
-        boxes: (N, 4) x0, y0, x1, y1 in pixels of (side, side) images, inclusive.
-        size, resize: as of `networks.fitted`.
+        boxes: (N, 4) x0, y0, x1, y1 in pixels of the images, inclusive.
+        image: (H, W) of the images.
+        way: how the network takes them.
     Returns:
-        (N, size, size) bool: the pixels whose centre is in the scaled box.
+        (N, h, w) bool: the pixels whose centre is in the scaled box.
     """
-    start = round((resize - size) / 2)
-    centres = (torch.arange(size, dtype=torch.float64) + start + 0.5) * side / resize
+    resized = way.resized(*image)
+    starts = way.cut(*resized)
+    down, across = (
+        (torch.arange(way.size[axis], dtype=torch.float64) + starts[axis] + 0.5) * image[axis] / resized[axis]
+        for axis in (0, 1)
+    )
     x0, y0, x1, y1 = (boxes[:, index, None].cpu().double() for index in range(4))
-    columns = (centres >= x0) & (centres < x1 + 1)  # (N, size)
-    rows = (centres >= y0) & (centres < y1 + 1)
+    columns = (across >= x0) & (across < x1 + 1)  # (N, w)
+    rows = (down >= y0) & (down < y1 + 1)
     return rows[:, :, None] & columns[:, None, :]
 
 
-def upsampled(maps: Tensor, size: int) -> Tensor:
-    """(N, h, w) maps over the network's input, (N, size, size) float64, bilinear."""
-    return F.interpolate(maps.double()[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0]
+def upsampled(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, h, w) maps over the network's input, (N, *size) float64, bilinear."""
+    return F.interpolate(maps.double()[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def pointing_hits(maps: Tensor, masks: Tensor) -> Tensor:
@@ -74,11 +80,11 @@ def energy_in_box(maps: Tensor, masks: Tensor) -> Tensor:
     return torch.where(total > 0, (wide * masks).sum((1, 2)) / total.where(total > 0, torch.ones_like(total)), 0.0)
 
 
-def centre_map(size: int) -> Tensor:
-    """(size, size) with all weight in the middle: one pixel of an odd side, four of an even one."""
-    found = torch.zeros(size, size, dtype=torch.float64)
-    middle = slice((size - 1) // 2, size // 2 + 1)
-    found[middle, middle] = 1
+def centre_map(size: tuple[int, int]) -> Tensor:
+    """(H, W) with all weight in the middle: one pixel along an odd side, two along an even one."""
+    found = torch.zeros(size, dtype=torch.float64)
+    down, across = (slice((side - 1) // 2, side // 2 + 1) for side in size)
+    found[down, across] = 1
     return found
 
 
@@ -97,7 +103,7 @@ def wrong_classes(targets: Tensor, classes: Sequence[int], seed: int) -> Tensor:
 
 def localisation(task: Task, name: str, raw: Tensor, wrong: Tensor) -> list[Localisation]:
     """Pointing and energy of a method's maps of the true classes, beside those of the wrong ones."""
-    size, count = task.masks.shape[-1], len(raw)
+    size, count = (task.masks.shape[-2], task.masks.shape[-1]), len(raw)
     masks, shares = task.masks[:count], box_shares(task.masks[:count])
     pointing, energy = _scores(raw, masks)
     pointing_wrong, energy_wrong = _scores(wrong, masks)
@@ -136,7 +142,7 @@ def _scores(raw: Tensor, masks: Tensor) -> tuple[Values, Values]:
     pairs = [
         (pointing_hits(maps, boxes), energy_in_box(maps, boxes))
         for part, boxes in zip(torch.split(raw, BATCH), torch.split(masks, BATCH), strict=True)
-        for maps in [upsampled(part, masks.shape[-1])]
+        for maps in [upsampled(part, (masks.shape[-2], masks.shape[-1]))]
     ]
     hits, energies = (torch.cat(values).numpy() for values in zip(*pairs, strict=True))
     return hits, energies

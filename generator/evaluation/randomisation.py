@@ -154,7 +154,7 @@ def randomisations(
             if len(kept[name]):
                 maps = maps_of(task, name, method, len(raw[name]), task.targets, network=network)
                 rows = kept[name]
-                likeness[name].append(_likeness(raw[name][rows], maps[rows], task.pixels.shape[-1]))
+                likeness[name].append(_likeness(raw[name][rows], maps[rows], task.input.size))
         on_part(f"{group[0]} randomised")
     found = []
     for name in methods:
@@ -167,11 +167,11 @@ def randomisations(
     return tuple(found)
 
 
-def _likeness(before: Tensor, after: Tensor, size: int) -> tuple[Values, Values, int]:
+def _likeness(before: Tensor, after: Tensor, size: tuple[int, int]) -> tuple[Values, Values, int]:
     """Spearman of the raw maps, SSIM of the maps over the image, each divided by its maximum; how many are constant."""
     constant = _constant(after)
     ranks = spearman(before.flatten(1).numpy(), after.flatten(1).numpy())
-    pair = [upsampled(maps, max(size, WINDOW)) for maps in (before, after)]
+    pair = [upsampled(maps, (max(size[0], WINDOW), max(size[1], WINDOW))) for maps in (before, after)]
     pair = [maps / maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny) for maps in pair]
     return np.where(constant, 0, ranks), ssim(*pair).numpy(), int(constant.sum())
 

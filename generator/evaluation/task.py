@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from generator.explain.methods import Method
 from generator.networks.inputs import normalise
+from generator.records.input import Input
 
 BATCH = 50
 
@@ -27,17 +28,18 @@ class Task:
     """What all parts of one measurement share; images and targets stand in the seeded order."""
 
     network: nn.Module
-    pixels: Tensor  # (N, 3, S, S) uint8, as the network is given them
+    pixels: Tensor  # (N, C, H, W) uint8, as the network is given them
+    input: Input
     targets: Tensor  # (N,)
     wrong: Tensor  # (N,) another class for each image
-    masks: Tensor  # (N, S, S) bool
+    masks: Tensor  # (N, H, W) bool
     layer: str | None
     steps: int
     seed: int
 
     def inputs(self, start: int, end: int) -> Tensor:
-        """(end - start, 3, S, S) float32 on the network's device."""
-        return normalise(self.pixels[start:end].to(device_of(self.network)))
+        """(end - start, C, H, W) float32 on the network's device."""
+        return normalise(self.pixels[start:end].to(device_of(self.network)), self.input)
 
 
 # Running networks and methods
@@ -74,11 +76,11 @@ def maps_of(
     return torch.cat(found[1:] or found)
 
 
-def logits_of(network: nn.Module, pixels: Tensor) -> Tensor:
-    """(N, K) logits of (N, 3, S, S) uint8 pixels, on the network's own device."""
+def logits_of(network: nn.Module, pixels: Tensor, way: Input) -> Tensor:
+    """(N, K) logits of (N, C, H, W) uint8 pixels, on the network's own device."""
     device = device_of(network)
     with torch.no_grad():
-        found = [network(normalise(part.to(device))).float().cpu() for part in torch.split(pixels, BATCH)]
+        found = [network(normalise(part.to(device), way)).float().cpu() for part in torch.split(pixels, BATCH)]
     return torch.cat(found)
 
 

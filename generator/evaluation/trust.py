@@ -20,6 +20,7 @@ from generator.evaluation.task import BATCH, Sizes, Task, logits_of, maps_of
 from generator.explain.methods import OCCLUSION, Method
 from generator.explain.passes import in_eval_mode
 from generator.networks.inputs import fitted
+from generator.records.input import Input
 from generator.records.trust import Faithfulness, Localisation
 
 # Enough boxes for an interval of the small ones (a quarter of Tiny ImageNet's), and for the randomisation check a look.
@@ -36,8 +37,7 @@ def measure(
     images: Tensor,
     targets: Tensor,
     boxes: Tensor,
-    size: int,
-    resize: int,
+    way: Input,
     methods: Mapping[str, Method],
     layer: str | None = None,
     *,
@@ -59,7 +59,7 @@ def measure(
         images: (N, 3, H, H) uint8; brought to the network's input as `networks.fitted` does.
         targets: (N,) true classes as the network counts them.
         boxes: (N, 4) x0, y0, x1, y1 in pixels of `images`, inclusive.
-        size, resize: as of `networks.fitted`.
+        way: as of `networks.fitted`.
         methods: by the name that the page shows; the first is the one that `layers` are compared with.
         layer: for each method; None: its own choice.
         split: what the images are called.
@@ -74,18 +74,18 @@ def measure(
     """
     if not methods or not len(images) == len(targets) == len(boxes) > 0:
         raise ValueError("measure: expected at least one method, and as many images as targets and boxes, at least one")
-    masks = box_masks(boxes, images.shape[-1], size, resize)
+    masks = box_masks(boxes, (images.shape[-2], images.shape[-1]), way)
     seen = torch.nonzero(masks.flatten(1).any(1))[:, 0]
     order = seen[torch.randperm(len(seen), generator=torch.Generator().manual_seed(seed))]
     if not len(order):
         raise ValueError("measure: expected a box that the network is shown, each lies in the margin that is cut off")
-    pixels = torch.cat([fitted(part, size, resize) for part in torch.split(images[order].cpu(), BATCH)])
+    pixels = torch.cat([fitted(part, way) for part in torch.split(images[order].cpu(), BATCH)])
     chosen = targets[order].cpu()
     asked = exceptions or {}
     with in_eval_mode(network):
-        logits = logits_of(network, pixels)
+        logits = logits_of(network, pixels, way)
         wrong = wrong_classes(chosen, range(logits.shape[1]) if classes is None else classes, seed)
-        task = Task(network, pixels, chosen, wrong, masks[order], layer, steps, seed)
+        task = Task(network, pixels, way, chosen, wrong, masks[order], layer, steps, seed)
         raw: dict[str, Tensor] = {}
         others: dict[str, Tensor] = {}
         localisation: list[Localisation] = []

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from generator import explain
 from generator.explain import methods
-from generator.networks.architecture import stages
 from generator.networks.catalogue import Loaded
 from generator.records.images import Arrays
 from generator.records.network import Comparison
@@ -33,7 +32,7 @@ def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, lay
         for name, method in methods.METHODS.items()
     }
     first = next(iter(methods.METHODS.values()))
-    earlier = [name for name in stages(network) if name != layer][-STAGES:]
+    earlier = [name for name in loaded.stages if name != layer][-STAGES:]
     return {
         **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
         **{f"layer {name}": first(network, images, targets, name)[0].numpy() for name in earlier},

@@ -44,15 +44,15 @@ def network_record(
         examined, strongest: the images that were searched, and what `layer_patches` found in them.
         made: of `class_images_of`.
     """
-    shape = (3, loaded.description.input_size, loaded.description.input_size)
+    shape = loaded.input.shape
     folder = loaded.folder
     return Network(
         id=loaded.id,
         title=loaded.title,
-        class_names=loaded.description.class_names,
+        class_names=loaded.class_names,
         parameters=sum(parameter.numel() for parameter in loaded.network.parameters()),
         macs=explain.macs(loaded.network, shape),
-        input_size=loaded.description.input_size,
+        input=loaded.input,
         summary=explain.summary(loaded.network, shape),
         weights_source=loaded.source,
         weights_digest=loaded.digest,
@@ -66,7 +66,6 @@ def network_record(
         cam_note=cam_note(loaded.network),
         failures=tuple(failures),
         benchmark=load_benchmark(folder) if folder else None,
-        resize=loaded.description.resize,
         examined=examined,
         patches=tuple(strongest),
         class_images=made,
@@ -89,7 +88,7 @@ def cam_note(network: torch.nn.Module) -> str:
 
 def convolution_records(loaded: Loaded) -> tuple[ConvLayer, ...]:
     """Every convolution with its weights and what its units see."""
-    size = loaded.description.input_size
+    size = loaded.input.size
     found = []
     for number, name in enumerate(explain.convolutions(loaded.network), start=1):
         module = loaded.network.get_submodule(name)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from generator import explain
-from generator.data.preprocessing import square
+from generator.data.preprocessing import seen
 from generator.explain.passes import evaluating
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
@@ -172,7 +172,7 @@ def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels]) -> dict[str, N
     names = explain.convolutions(loaded.network)
     arrays: dict[str, NDArray[Any]] = {}
     for layer, found in strongest(loaded.network, _batches(loaded, pictures), names).items():
-        field = explain.receptive_field(loaded.network, layer, loaded.description.input_size)
+        field = explain.receptive_field(loaded.network, layer, loaded.input.size)
         rows, columns = found.cells.numpy().transpose(2, 0, 1)
         left, top = (axis.offset + axis.jump * at for axis, at in ((field.columns, columns), (field.rows, rows)))
         right, bottom = left + field.columns.size - 1, top + field.rows.size - 1
@@ -202,7 +202,6 @@ def layer_patches(arrays: Arrays) -> tuple[LayerPatches, ...]:
 
 def _batches(loaded: Loaded, pictures: Sequence[Pixels]) -> Iterator[Tensor]:
     """The pictures as the network is given them, a few at a time."""
-    said = loaded.description
     for start in range(0, len(pictures), PATCH_BATCH):
-        seen = [square(picture, said.input_size, said.resize) for picture in pictures[start : start + PATCH_BATCH]]
-        yield normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2))
+        given = [seen(picture, loaded.input) for picture in pictures[start : start + PATCH_BATCH]]
+        yield normalise(torch.tensor(np.stack(given)).permute(0, 3, 1, 2), loaded.input)

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generator import explain
-from generator.data.preprocessing import square
+from generator.data.preprocessing import seen
 from generator.inspection import comparison, patches
 from generator.inspection.comparison import comparison_of
-from generator.networks import catalogue
-from generator.networks.architecture import stages
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
 from generator.records.images import Arrays, Photo
@@ -26,20 +24,18 @@ CONTRIBUTORS = 8  # channels that are shown as what a prediction was made of
 
 
 def photo_arrays(
-    loaded: Loaded, photo: Photo, label: int | None, other: int | None, layer: str, compared: bool = False
+    loaded: Loaded, photo: Photo, label: int | None, other: int | None, compared: bool = False
 ) -> dict[str, NDArray[Any]]:
     """One photo through the network, as arrays that a cache can hold: see `explanation`.
 
     Args:
         label: the photo's class among the network's.
         other: a further class to explain, where not all are.
-        layer: that Grad-CAM looks at; "": chosen.
         compared: whether the answer is explained in all the ways that `methods` knows.
     """
-    description = loaded.description
-    seen = square(photo.pixels, description.input_size, description.resize)
-    images = normalise(torch.tensor(seen).permute(2, 0, 1)[None])
-    layer = layer or catalogue.layer_of(loaded.network, images.shape[-1])
+    given = seen(photo.pixels, loaded.input)
+    images = normalise(torch.tensor(given).permute(2, 0, 1)[None], loaded.input)
+    layer = loaded.layer
     with torch.no_grad():
         logits = loaded.network(images)[0]
     targets = _targets(logits, label, other)
@@ -47,7 +43,7 @@ def photo_arrays(
         cams = explain.grad_cam_all(loaded.network, images, layer)[0]
     else:
         cams = explain.grad_cam(loaded.network, images.expand(len(targets), -1, -1, -1), targets, layer)
-    staged = stages(loaded.network)
+    staged = loaded.stages
     maps = explain.feature_maps(loaded.network, images, [*dict.fromkeys([*staged, layer])])
     arrays = {f"stage {number} {name}": maps[name][0].numpy() for number, name in enumerate(staged)}
     contributions = explain.channel_contributions(loaded.network, images, [int(logits.argmax())], layer)[0]
@@ -56,7 +52,7 @@ def photo_arrays(
         arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer)
     return {
         **arrays,
-        "seen": seen,
+        "seen": given,
         "logits": logits.numpy(),
         "targets": np.array(targets, np.int64),
         "cams": cams.numpy(),

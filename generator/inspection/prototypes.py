@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from generator.data import tiny_imagenet
 from generator.explain.passes import evaluating
 from generator.inspection.photo import ALL_CLASSES
 from generator.networks.catalogue import Loaded
-from generator.networks.inputs import MEAN, STD, normalise
+from generator.networks.inputs import as_channels, normalise
 from generator.records.images import Arrays
+from generator.records.input import Input
 from generator.records.network import ClassImages
 
 STEPS = 128
@@ -44,29 +44,30 @@ COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 # larger images cost more a step and get fewer.
 CLASS_STEPS, LARGE_CLASS_STEPS = 128, 64
 CLASS_SEED = 0
+SMALL = 64  # side of an image in pixels
 
 
-def maximise(model: nn.Module, targets: Sequence[int], size: int, *, seed: int = 0, steps: int = STEPS) -> Tensor:
+def maximise(model: nn.Module, targets: Sequence[int], way: Input, *, seed: int = 0, steps: int = STEPS) -> Tensor:
     """One image for each class, all in one batch.
 
     Args:
-        model: takes (N, 3, size, size) float32 normalised by `networks.normalise`, gives logits (N, K). Its weights,
-            gradients and modes stay as they are.
+        model: takes (N, C, H, W) float32 normalised as `way` says, gives logits (N, K). Its weights, gradients and
+            modes stay as they are.
         targets: class indices.
-        size: side of the images in pixels.
+        way: how it takes images: in colour or grey.
         seed: of the start and of the movements; the same one gives the same images on the same machine.
         steps: of the ascent.
     Returns:
-        (len(targets), 3, size, size) uint8.
+        (len(targets), 3, H, W) uint8.
     """
     generator = Generator().manual_seed(seed)
     with evaluating(model):
-        share = _photographic(size)
+        share = _photographic(way.size)
         spectrum = torch.randn(len(targets), 3, *share.shape, 2, generator=generator)
         colour = torch.zeros(len(targets), 3, 1, 1)
         with torch.enable_grad():
-            _climb(model, targets, spectrum, colour, share, generator, steps)
-        return (_pictures(spectrum, colour, share) * 255).round().to(torch.uint8)
+            _climb(model, targets, spectrum, colour, share, generator, steps, way)
+        return (_pictures(spectrum, colour, share, way.size) * 255).round().to(torch.uint8)
 
 
 def _climb(
@@ -77,6 +78,7 @@ def _climb(
     share: Tensor,
     generator: Generator,
     steps: int,
+    way: Input,
 ) -> None:
     """Change the spectrum and the mean colour, in place, so that the logits of the targets rise."""
     chosen = torch.arange(len(targets)), torch.as_tensor(targets)
@@ -85,27 +87,26 @@ def _climb(
         [{"params": [part], "lr": rate} for part, rate in zip(parts, RATES, strict=True)], maximize=True
     )
     for _ in range(steps):
-        images = _pictures(spectrum, colour, share)
+        images = _pictures(spectrum, colour, share, way.size)
         moved = _moved(images, generator)
         noise = NOISE * torch.randn(moved.shape, generator=generator)
-        gain = model(_normalised(moved + noise))[chosen].sum() - SMOOTH * _variation(images)
+        gain = model(_normalised(moved + noise, way))[chosen].sum() - SMOOTH * _variation(images)
         for part, gradient in zip(parts, torch.autograd.grad(gain, parts), strict=True):
             part.grad = gradient
         ascent.step()
 
 
-def _photographic(size: int) -> Tensor:
-    """(size, size // 2 + 1): how strong each frequency is in photos, 1 / frequency (Field 1987); 0 for the mean."""
-    down, across = torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)[None]
-    amplitude: Tensor = (down**2 + across**2).sqrt().clamp_min(1 / size).reciprocal()
+def _photographic(size: tuple[int, int]) -> Tensor:
+    """(H, W // 2 + 1): how strong each frequency is in photos, 1 / frequency (Field 1987); 0 for the mean."""
+    down, across = torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])[None]
+    amplitude: Tensor = (down**2 + across**2).sqrt().clamp_min(1 / max(size)).reciprocal()
     amplitude[0, 0] = 0
     return amplitude
 
 
-def _pictures(spectrum: Tensor, colour: Tensor, share: Tensor) -> Tensor:
-    """(N, 3, h, w, 2) coefficients and (N, 3, 1, 1) mean colours -> (N, 3, size, size) in [0, 1]."""
-    size = share.shape[0]
-    planes = torch.fft.irfft2(torch.view_as_complex(spectrum) * share, s=(size, size))
+def _pictures(spectrum: Tensor, colour: Tensor, share: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, 3, h, w, 2) coefficients and (N, 3, 1, 1) mean colours -> (N, 3, *size) in [0, 1]."""
+    planes = torch.fft.irfft2(torch.view_as_complex(spectrum) * share, s=size)
     planes = planes / planes.std((1, 2, 3), keepdim=True) + colour
     mixed = torch.einsum("ij,njhw->nihw", torch.tensor(COLOURS), planes)
     return (mixed * CONTRAST / COLOURS[1][0]).sigmoid()
@@ -124,8 +125,10 @@ def _moved(images: Tensor, generator: Generator) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def _normalised(images: Tensor) -> Tensor:
-    return (images - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+def _normalised(images: Tensor, way: Input) -> Tensor:
+    """(N, 3, H, W) in [0, 1] as the network takes them."""
+    scaled = as_channels(images, way) * way.range
+    return (scaled - torch.tensor(way.mean).view(1, -1, 1, 1)) / torch.tensor(way.std).view(1, -1, 1, 1)
 
 
 def _variation(images: Tensor) -> Tensor:
@@ -135,13 +138,13 @@ def _variation(images: Tensor) -> Tensor:
 
 def made_for_classes(loaded: Loaded) -> dict[str, NDArray[Any]]:
     """An image for each class of a network that has few of them, as arrays: see `class_images_of`."""
-    classes, size = len(loaded.description.class_names), loaded.description.input_size
-    if classes > ALL_CLASSES:
+    classes, way = len(loaded.class_names), loaded.input
+    if classes > ALL_CLASSES or way.channels not in (1, 3):
         return {}
-    steps = CLASS_STEPS if size <= tiny_imagenet.SIDE else LARGE_CLASS_STEPS
-    images = maximise(loaded.network, range(classes), size, seed=CLASS_SEED, steps=steps)
+    steps = CLASS_STEPS if max(way.size) <= SMALL else LARGE_CLASS_STEPS
+    images = maximise(loaded.network, range(classes), way, seed=CLASS_SEED, steps=steps)
     with torch.no_grad():
-        logits = loaded.network(normalise(images))
+        logits = loaded.network(normalise(as_channels(images, way), way))
     return {
         "images": images.permute(0, 2, 3, 1).numpy(),
         "logits": logits.numpy(),

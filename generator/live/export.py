@@ -17,18 +17,17 @@ from torch import Tensor
 
 from generator import explain
 from generator.base.errors import InputError
-from generator.data.preprocessing import TALL_FIRST, square
+from generator.data.preprocessing import TALL_FIRST, seen
 from generator.explain.passes import in_eval_mode
 from generator.live import running
 from generator.live.bits import LARGEST, fewest_bits, size_in_bytes
 from generator.live.fold import folded
 from generator.live.running import cam_and_logits, run_steps
 from generator.live.trace import Step, UnsuitedError, steps_of
-from generator.networks import catalogue
-from generator.networks.architecture import stages
 from generator.networks.catalogue import Loaded
-from generator.networks.inputs import MEAN, STD, normalise
+from generator.networks.inputs import normalise
 from generator.records.images import Photo
+from generator.records.input import Input
 from generator.records.live import Live, LiveStep
 
 # Folding batch norm reorders sums; more than this is another function.
@@ -37,24 +36,21 @@ ROUNDING = 1e-4
 ARRAYS = ("factors", "biases", "integers")  # of a step
 
 
-def export(loaded: Loaded, photos: Sequence[Photo], layer: str = "") -> Live:
+def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
     """The network as a page runs it, tried on the photos.
 
     Args:
         photos: of the report; without any, images of noise take their place.
-        layer: whose maps the report explains; "": as `methods.layer_of` chooses. The page explains the same one, or
-            the last maps before the head where it cannot.
     Raises:
         UnsuitedError: where it has a step that the page does not know, would be too large, or answers otherwise.
     """
-    described = loaded.description
     with in_eval_mode(loaded.network), torch.no_grad():
         plain = steps_of(loaded.network)
-        images = _images(photos, described.input_size, described.resize)
+        images = _images(photos, loaded.input)
         wanted = loaded.network(images).float()
-        if wanted.shape != (len(images), len(described.class_names)):
+        if wanted.shape != (len(images), len(loaded.class_names)):
             raise UnsuitedError("does not give one logit a class")
-        explained = _layer(loaded, layer)
+        explained = _layer(loaded)
         steps = folded(plain, explained)
         if not running.difference(run_steps(steps, images), wanted) <= ROUNDING:
             raise UnsuitedError("answers otherwise when its steps are run one by one")
@@ -72,13 +68,12 @@ def export(loaded: Loaded, photos: Sequence[Photo], layer: str = "") -> Live:
     return Live(
         network=loaded.id,
         steps=tuple(quantised),
-        mean=MEAN,
-        std=STD,
+        mean=loaded.input.mean,
+        std=loaded.input.std,
         cam=cam,
         layer=steps[cam].name,
         explained=explained,
-        stages=tuple((shown[name], name) for name in stages(loaded.network) if name in shown)
-        or ((cam, steps[cam].name),),
+        stages=tuple((shown[name], name) for name in loaded.stages if name in shown) or ((cam, steps[cam].name),),
         difference=difference,
         maps=of_maps,
         photos=len(photos),
@@ -86,10 +81,10 @@ def export(loaded: Loaded, photos: Sequence[Photo], layer: str = "") -> Live:
     )
 
 
-def tried(loaded: Loaded, photos: Sequence[Photo], layer: str = "") -> dict[str, NDArray[Any]]:
+def tried(loaded: Loaded, photos: Sequence[Photo]) -> dict[str, NDArray[Any]]:
     """`export` as arrays that a cache can hold: see `recorded`."""
     try:
-        found = export(loaded, photos, layer)
+        found = export(loaded, photos)
     except UnsuitedError as reason:
         return {"reason": np.array(str(reason))}
     arrays: dict[str, NDArray[Any]] = {}
@@ -121,10 +116,10 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _layer(loaded: Loaded, layer: str) -> str:
+def _layer(loaded: Loaded) -> str:
     """The layer whose maps the report explains; "" where there is none."""
     try:
-        return layer or catalogue.layer_of(loaded.network, loaded.description.input_size)
+        return loaded.layer
     except InputError:
         return ""
 
@@ -146,10 +141,10 @@ def _explained(steps: Sequence[Step], layer: str) -> int:
     return place
 
 
-def _images(photos: Sequence[Photo], size: int, resize: int) -> Tensor:
-    """(N, 3, S, S) normalised."""
-    seen = [torch.tensor(square(photo.pixels, size, resize)).permute(2, 0, 1) for photo in photos]
-    if not seen:
+def _images(photos: Sequence[Photo], way: Input) -> Tensor:
+    """(N, C, H, W) normalised."""
+    given = [torch.tensor(seen(photo.pixels, way)).permute(2, 0, 1) for photo in photos]
+    if not given:
         noise = torch.Generator().manual_seed(0)
-        seen = list(torch.randint(0, 256, (4, 3, size, size), generator=noise, dtype=torch.uint8))
-    return normalise(torch.stack(seen))
+        given = list(torch.randint(0, 256, (4, *way.shape), generator=noise, dtype=torch.uint8))
+    return normalise(torch.stack(given), way)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 from torchvision.models import AlexNet, AlexNet_Weights
@@ -112,6 +111,8 @@ ALEXNET = Architecture(
     presets=PRESETS,
     stages=lambda network: STAGES,
     shape=lambda recipe: {"grid": GRID},
-    converted=lambda weights, shape: widen(weights, shape.get("grid", 6)),
+    converted=lambda weights, shape: widen(weights, shape["grid"]),
+    stored=("grid",),
+    trained_only=("grid",),
     official=official,
 )

@@ -7,13 +7,13 @@ architecture is one file with such a record, and one line in `catalogue.KNOWN`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from generator.records.input import Input, square
+from generator.records.input import Input
 from generator.records.recipe import Augmentation, Recipe
 
 # The first kernels start at this share of He's scale.
@@ -23,7 +23,9 @@ FIRST_KERNELS = 0.1
 class Constructor(Protocol):
     """Makes an untrained network with so many classes; further arguments are its own."""
 
-    def __call__(self, classes: int, **arguments: Any) -> nn.Module: ...
+    def __call__(self, classes: int, **arguments: Any) -> nn.Module:
+        """A network whose logits are (N, classes)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def _nothing(network: nn.Module) -> None:
     """A network that starts as it was made."""
 
 
-def _as_stored(weights: Mapping[str, Tensor], shape: Mapping[str, Any]) -> Mapping[str, Tensor]:
+def _as_stored(weights: Mapping[str, Tensor], _shape: Mapping[str, Any]) -> Mapping[str, Tensor]:
     return weights
 
 
@@ -60,13 +62,14 @@ class Architecture:
     stages: Callable[[nn.Module], Sequence[str]] | None = None
     layer: Callable[[nn.Module], str] | None = None
     # What a recipe says of the network's shape: the constructor's arguments, and what a weights file keeps of them.
-    shape: Callable[[Recipe], Mapping[str, Any]] = lambda recipe: {}  # noqa: E731
+    shape: Callable[[Recipe], Mapping[str, Any]] = lambda _recipe: {}
     settings: tuple[str, ...] = ()  # of a recipe that are of this architecture alone
     prepare: Callable[[nn.Module], None] = _nothing  # after `initialise`
     # The weights as the network takes them, from those that lie in a folder beside that shape.
     converted: Callable[[Mapping[str, Tensor], Mapping[str, Any]], Mapping[str, Tensor]] = _as_stored
-    official: Callable[[], Official | None] = lambda: None  # noqa: E731
-    stored: tuple[str, ...] = field(default=())  # arguments of the constructor that stand in a weights file
+    stored: tuple[str, ...] = ()  # arguments of the constructor that a weights file keeps, and of these
+    trained_only: tuple[str, ...] = ()  # those that `converted` takes out of the network
+    official: Callable[[], Official | None] = lambda: None
 
 
 def initialise(network: nn.Module, seed: int) -> nn.Module:
@@ -107,8 +110,3 @@ GENERAL: Mapping[str, Recipe] = {
         average=0.995,
     ),
 }
-
-
-def square_input(side: int) -> Input:
-    """The input of the program's own architectures: see `records.input.square`."""
-    return square(side)

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from generator.networks.architecture import Architecture
+from generator.records.input import Input
 from generator.records.scores import Evaluation, SplitScores
 from generator.records.training import Run
 
-PURPOSE = {
-    "SmallCNN": "a plain network of {} convolutions with batch norm, global pooling and one linear layer",
-    "AlexNet": "torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997) with as many outputs as there are classes",
-}
 SHOWN = (
     "epochs",
     "batch",
@@ -33,7 +31,7 @@ SHOWN = (
     "precision",
     "seed",
 )
-ONLY_SMALL_CNN = ("widths", "depths", "dropout")
+OF_ONE_KIND = ("widths", "depths", "dropout")  # that only architectures with such `settings` have
 # How teachers were asked, where a record says so; before, all of them answered each batch.
 ONE_A_BATCH = "one a batch, also mirrored"
 NOTHING = {"enlarged": 1.0}  # values that change nothing, beside 0 and ()
@@ -42,10 +40,10 @@ FLAGS = {"learning_rate": "--lr"}  # the others are named like their settings
 
 def card(
     name: str,
-    architecture: str,
+    architecture: Architecture,
     parameters: int,
     convolutions: int,
-    input_size: int,
+    way: Input,
     runs: Sequence[Run],
     evaluation: Evaluation,
     *,
@@ -57,16 +55,16 @@ def card(
         name: of the model's folder and of the commands, such as "cnn".
         parameters: their number.
         convolutions: the number of convolutional layers.
-        input_size: side of the images that go in.
+        way: how it takes images.
         compressed: whether the weights lie in the small form that `compress` makes.
     """
     classes = ", ".join(evaluation.class_names)
-    purpose = PURPOSE.get(architecture, f"a network of the architecture {architecture}").format(convolutions)
+    purpose = architecture.purpose.format(convolutions)
     lines = [
-        f"# {architecture} on {len(evaluation.class_names)} classes",
+        f"# {architecture.name} on {len(evaluation.class_names)} classes",
         "",
         (
-            f"This is {purpose}: {parameters:,} parameters, photos of {input_size} x {input_size} pixels in, "
+            f"This is {purpose}: {parameters:,} parameters, photos of {way.size[1]} x {way.size[0]} pixels in, "
             f"{len(evaluation.class_names)} logits out."
         ),
         "",
@@ -109,7 +107,9 @@ def card(
     return "\n".join(lines) + "\n"
 
 
-def _training(name: str, architecture: str, runs: Sequence[Run], evaluation: Evaluation, compressed: bool) -> list[str]:
+def _training(
+    name: str, architecture: Architecture, runs: Sequence[Run], evaluation: Evaluation, compressed: bool
+) -> list[str]:
     run = next((run for run in reversed(runs) if run.name == "augmented"), None)
     if run is None:
         return ["No record of the training came with the weights."]
@@ -137,7 +137,7 @@ def _training(name: str, architecture: str, runs: Sequence[Run], evaluation: Eva
     return lines
 
 
-def _told(architecture: str, settings: Mapping[str, Any]) -> list[str]:
+def _told(architecture: Architecture, settings: Mapping[str, Any]) -> list[str]:
     """A training's settings, after those of the training whose weights it started from, and so on."""
     lines: list[str] = []
     if "started_from" in settings:
@@ -170,7 +170,7 @@ def _told(architecture: str, settings: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _settings(architecture: str, settings: Mapping[str, Any]) -> list[str]:
+def _settings(architecture: Architecture, settings: Mapping[str, Any]) -> list[str]:
     """A recipe's values, and how its images were changed; nothing where no settings were recorded."""
     if not settings:
         return []
@@ -178,7 +178,7 @@ def _settings(architecture: str, settings: Mapping[str, Any]) -> list[str]:
         f"{key.replace('_', ' ')} {value}"
         for key in SHOWN
         if (value := settings.get(key)) and value != NOTHING.get(key)
-        if architecture == "SmallCNN" or key not in ONLY_SMALL_CNN
+        if key in architecture.settings or key not in OF_ONE_KIND
     ]
     lines = [f"Settings: {', '.join(told)}.", f"Augmentation: {settings.get('augmentation', 'none')}."]
     if settings.get("tail"):

@@ -10,9 +10,9 @@ import json
 import lzma
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,17 @@ class Description:
     kernel: int = 5
     pool: str = "max"
     grid: int = 6  # AlexNet's pooled features are grid x grid; see `networks.alexnet`
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # of any other architecture's constructor
+    input: Mapping[str, Any] = field(default_factory=dict)  # where it is not the architecture's own, beside its size
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What tells each class in a data set."""
+        return self.wnids or self.class_names
+
+    def shape(self, names: Sequence[str]) -> dict[str, Any]:
+        """The arguments of the constructor, among them those that stand here by name."""
+        return {**{name: getattr(self, name) for name in names}, **self.arguments}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from generator.base.errors import InputError
 from generator.records.input import Input
 
+LUMA = (19595, 38470, 7471)  # ITU-R 601 in 65536ths
 # How torch says that memory ran out: on GPUs, on the CPU of Linux and macOS, of Windows, in cuBLAS and in cuDNN.
 NO_MEMORY = (
     "out of memory",
@@ -44,9 +45,7 @@ def fitted(images: Tensor, way: Input) -> Tensor:
         (N, C, h, w) uint8. torch's antialiased uint8 resampling is Pillow's to the last bit for the doubling that
         AlexNet needs (64 to 128 and to 256 pixels), and within two levels elsewhere.
     """
-    if way.channels == 1 and images.shape[1] == 3:  # Pillow's convert("L"), in its own fixed-point arithmetic
-        weights = torch.tensor([19595, 38470, 7471], device=images.device).view(1, 3, 1, 1)
-        images = ((images.int() * weights).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
+    images = as_channels(images, way)
     height, width = way.resized(*images.shape[-2:])
     if (height, width) != tuple(images.shape[-2:]):
         smooth = way.interpolation in ("bilinear", "bicubic")
@@ -59,6 +58,19 @@ def fitted(images: Tensor, way: Input) -> Tensor:
         )
     top, left = way.cut(height, width)
     return images[..., top : top + way.size[0], left : left + way.size[1]]
+
+
+def as_channels(images: Tensor, way: Input) -> Tensor:
+    """Images in colour as grey ones where a network takes those: (N, 3, H, W) -> (N, C, H, W) of the same dtype.
+
+    Of uint8 exactly as Pillow's convert("L"), whose fixed-point weights these are.
+    """
+    if way.channels == images.shape[1]:
+        return images
+    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
+    if images.is_floating_point():
+        return (images * (weights / 2**16)).sum(1, keepdim=True)
+    return ((images.int() * weights).sum(1, keepdim=True) + 2**15 >> 16).to(torch.uint8)
 
 
 def normalise(images: Tensor, way: Input) -> Tensor:

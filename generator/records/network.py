@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.records.images import Counts, Floats, Pixels
+from generator.records.input import Input
 from generator.records.scores import Evaluation
 from generator.records.training import Benchmark, Run
 
@@ -145,7 +146,7 @@ class Network:
     class_names: tuple[str, ...]
     parameters: int
     macs: int  # multiply-accumulates for one photo
-    input_size: int
+    input: Input
     summary: tuple[tuple[str, str, str], ...]  # (layer, what, output shape) rows of the architecture
     weights_source: str  # one sentence: where the weights come from
     weights_digest: str
@@ -160,7 +161,6 @@ class Network:
     failures: tuple[str, ...] = ()  # Photo.id of the mistakes that the failures page shows
     mistaken: Mapping[str, Pixels] = field(default_factory=dict)  # test images that it got wrong, by file name
     benchmark: Benchmark | None = None
-    resize: int | None = None  # the shorter side of a photo before its centre is cut out; None: the input size
     examined: Examined | None = None
     patches: tuple[LayerPatches, ...] = ()  # one for each of `layers`
     class_images: ClassImages | None = None

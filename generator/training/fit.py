@@ -21,14 +21,16 @@ from torch import Generator, Tensor, nn
 from generator.base.errors import InputError
 from generator.data.decoded import ImageSet
 from generator.networks.folder import Weights
-from generator.networks.inputs import OTHERS, fitted, memory_explained, normalise
+from generator.networks.inputs import OTHERS, as_channels, fitted, memory_explained, normalise
+from generator.records.input import Input, square
+from generator.records.recipe import Augmentation, Recipe
 from generator.records.training import Epoch
 from generator.training import parallel
-from generator.records.recipe import Augmentation, Recipe
 from generator.training.augment import augment
 
 _Masks = list[tuple[Tensor, Tensor]]  # a pruned layer's weights, and which of them live
 
+COLOUR = square(64)
 # The learning rate ends at this share of its peak.
 FLOOR = 1e-3
 # The average takes in the weights every so many steps: as good as every step, and cheaper.
@@ -60,7 +62,7 @@ class Teacher:
     """A trained network whose answers another one learns from."""
 
     network: nn.Module
-    size: int  # side of the images that it is shown
+    input: Input  # how it takes images
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def fit(
     validation: ImageSet | None,
     recipe: Recipe,
     *,
+    way: Input = COLOUR,
     teachers: Sequence[Teacher] = (),
     device: torch.device | None = None,
     state: TrainingState | None = None,
@@ -91,6 +94,7 @@ def fit(
 
     Args:
         train, validation: uint8 images and targets; without validation images the last epoch is kept.
+        way: the network's channels and statistics; its size is the recipe's.
         teachers: whose probabilities `recipe.distillation` of the loss asks for; for the same classes.
         state: of an interrupted run of the same recipe, to go on from.
         on_step: called after each step.
@@ -98,7 +102,7 @@ def fit(
     Raises:
         InputError: where the loss is no longer a number, or memory runs out.
     """
-    run = _Training(network, train, validation, recipe, teachers, device or torch.device("cpu"), state)
+    run = _Training(network, train, validation, recipe, way, teachers, device or torch.device("cpu"), state)
     while not run.state.complete:
         run.epoch(on_step)
         on_epoch(run.state)
@@ -115,6 +119,7 @@ class _Training:
         train: ImageSet,
         validation: ImageSet | None,
         recipe: Recipe,
+        way: Input,
         teachers: Sequence[Teacher],
         device: torch.device,
         state: TrainingState | None,
@@ -125,6 +130,7 @@ class _Training:
         for teacher in self.teachers:
             teacher.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.recipe, self.device, self.validation = recipe, device, validation
+        self.way = way
         images, self.targets = _limited(train, recipe.limit)
         self.images = _shrunk(images, max(size for _, size in recipe.sizes))
         self.state = state or self._begun(network)
@@ -146,7 +152,7 @@ class _Training:
         state = TrainingState(weights, dict(weights), dict(weights))
         state.snapshots[0] = _first_kernels(weights)
         with _memory_explained(self.recipe):
-            state.precision = parallel.agreed(_precision(network, self.images, self.recipe, self.device))
+            state.precision = parallel.agreed(_precision(network, self._inputs, self.images, self.recipe, self.device))
         return state
 
     def epoch(self, on_step: Callable[[Step], None]) -> None:
@@ -217,7 +223,8 @@ class _Training:
         # Every process augments the whole batch, so that all draw alike and CutMix finds its partners: 3 % of the work.
         pixels, partner, own = augment(self.images[chosen].to(self.device), size, how, generator)
         rows = self.replica.rows(len(chosen))
-        inputs = normalise(pixels[rows]).contiguous(memory_format=torch.channels_last)
+        coloured = pixels[rows]
+        inputs = self._inputs(coloured)
         targets, others = wanted[rows], wanted[partner][rows]
         with _autocast(self.state.precision, self.device):
             logits = self.replica(inputs)
@@ -228,7 +235,7 @@ class _Training:
             loss = loss + (1 - own) * F.cross_entropy(logits, others, reduction="sum", label_smoothing=smoothing)
         if self.teachers:
             share = self.recipe.distillation
-            loss = (1 - share) * loss + share * self._distance(logits, inputs, generator)
+            loss = (1 - share) * loss + share * self._distance(logits, coloured, generator)
         self.optimizer.zero_grad(set_to_none=True)
         # The processes' gradients are averaged, so each has its part of the sum times their number.
         (loss * parallel.world() / len(chosen)).backward()  # type: ignore[no-untyped-call]
@@ -237,7 +244,11 @@ class _Training:
         right = own * (predicted == targets).sum() + (1 - own) * (predicted == others).sum()
         return parallel.total(torch.stack([loss.detach(), right]))
 
-    def _distance(self, logits: Tensor, inputs: Tensor, generator: Generator) -> Tensor:
+    def _inputs(self, pixels: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 255] as the network takes them, in the memory format that convolutions are fast in."""
+        return normalise(as_channels(pixels, self.way), self.way).contiguous(memory_format=torch.channels_last)
+
+    def _distance(self, logits: Tensor, pixels: Tensor, generator: Generator) -> Tensor:
         """Kullback-Leibler divergence of the softened answers from a teacher's, summed over the images.
 
         Times the temperature's square, so that its gradients stay as large as those of the labels' part. One teacher
@@ -247,7 +258,7 @@ class _Training:
         temperature = self.recipe.temperature
         draw, mirror = torch.rand(2, generator=generator).tolist()
         teacher = self.teachers[int(draw * len(self.teachers))]
-        shown = inputs if inputs.shape[-1] == teacher.size else _brought(inputs, teacher.size)
+        shown = _brought(normalise(as_channels(pixels, teacher.input), teacher.input), teacher.input.size)
         with torch.no_grad(), _autocast(self.state.precision, self.device):
             answers = teacher.network(shown.flip(3) if mirror < 0.5 else shown).float()
         answered, wanted = F.log_softmax(logits / temperature, 1), F.log_softmax(answers / temperature, 1)
@@ -265,10 +276,10 @@ class _Training:
         sums = torch.zeros(2, dtype=torch.float64)
         with torch.inference_mode():
             for chosen in torch.split(torch.arange(count)[parallel.share(count)], min(250, 2 * self.recipe.batch)):
-                pixels = fitted(self.validation.images[chosen].to(self.device), size, resize)
+                pixels = fitted(self.validation.images[chosen].to(self.device), square(size, resize))
                 wanted = self.validation.targets[chosen].to(self.device)
                 with _memory_explained(self.recipe), _autocast(self.state.precision, self.device):
-                    logits = self.network(normalise(pixels).contiguous(memory_format=torch.channels_last)).float()
+                    logits = self.network(self._inputs(pixels)).float()
                 sums[0] += float(F.cross_entropy(logits, wanted, reduction="sum"))
                 sums[1] += float((logits.argmax(1) == wanted).sum())
         if parallel.world() > 1:  # where processes meet; Apple's GPUs know no float64
@@ -300,9 +311,11 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
     return recipe.learning_rate * (FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * share)) / 2)
 
 
-def _brought(inputs: Tensor, size: int) -> Tensor:
+def _brought(inputs: Tensor, size: tuple[int, int]) -> Tensor:
     """A batch of normalised images at another size, in the memory format that convolutions are fast in."""
-    resized = F.interpolate(inputs, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    resized = inputs
+    if inputs.shape[-2:] != size:
+        resized = F.interpolate(inputs, size=size, mode="bilinear", align_corners=False, antialias=True)
     return resized.contiguous(memory_format=torch.channels_last)
 
 
@@ -316,7 +329,11 @@ def _limited(train: ImageSet, limit: int) -> tuple[Tensor, Tensor]:
 
 def _shrunk(images: Tensor, size: int) -> Tensor:
     """The images as small as the largest that the network is shown, once for all: augmentation then costs less."""
-    return images if images.shape[-1] <= size else torch.cat([fitted(part, size) for part in torch.split(images, 1000)])
+    return (
+        images
+        if images.shape[-1] <= size
+        else torch.cat([fitted(part, square(size)) for part in torch.split(images, 1000)])
+    )
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.AdamW:
@@ -401,11 +418,13 @@ def _first_compared(recipe: Recipe) -> int:
     return math.ceil(PRUNED_BY * recipe.epochs) if recipe.prune else 0
 
 
-def _precision(network: nn.Module, images: Tensor, recipe: Recipe, device: torch.device) -> str:
+def _precision(
+    network: nn.Module, taken: Callable[[Tensor], Tensor], images: Tensor, recipe: Recipe, device: torch.device
+) -> str:
     """The arithmetic to train in: bfloat16 where it is faster here by a tenth, measured on the recipe's own batch."""
     if recipe.precision != "auto":
         return recipe.precision
-    inputs = normalise(fitted(images[: recipe.batch].to(device), recipe.sizes[-1][1]))
+    inputs = taken(fitted(images[: recipe.batch].to(device), square(recipe.sizes[-1][1])))
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     seconds = {"float32": math.inf, "bfloat16": math.inf}
     mode = network.training
@@ -460,7 +479,7 @@ def _on_cpu(weights: Weights) -> Weights:
 
 
 def _first_kernels(weights: Weights) -> Tensor:
-    return next(tensor for tensor in weights.values() if tensor.ndim == 4).clone()
+    return next((tensor for tensor in weights.values() if tensor.ndim == 4), torch.zeros(0)).clone()
 
 
 def _snapshot_epochs(epochs: int) -> set[int]:

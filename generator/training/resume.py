@@ -13,9 +13,9 @@ from torch import Tensor
 
 from generator.base.errors import InputError
 from generator.networks.folder import RESUME, flat, read_tensors, unfinished, write
+from generator.records.recipe import Recipe
 from generator.records.training import Epoch
 from generator.training.fit import TrainingState
-from generator.records.recipe import Recipe
 
 
 def save_state(folder: Path, state: TrainingState, key: Mapping[str, Any], side_run: str = "") -> None:

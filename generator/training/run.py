@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from generator.base import environment, terminal
 from generator.base.errors import InputError
+from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
 from generator.data.decoded import ImageSet
 from generator.data.decoded import load as load_images
-from generator.networks.alexnet import alexnet
-from generator.networks.architecture import initialise
+from generator.networks.architecture import Architecture, initialise
 from generator.networks.card import ONE_A_BATCH
-from generator.networks.catalogue import ARCHITECTURES, TITLES, Loaded, from_folder
+from generator.networks.catalogue import Loaded, from_folder
 from generator.networks.folder import (
     SMALL,
     WEIGHTS,
@@ -32,21 +32,20 @@ from generator.networks.folder import (
     save_model,
     save_run,
 )
-from generator.networks.small_cnn import WIDTHS, SmallCNN, pass_on
-from generator.records.training import Run
-from generator.training import parallel, presets
-from generator.training.fit import Step, TrainingState, fit
+from generator.records.input import Input
 from generator.records.recipe import Recipe
-from generator.training.fit import Teacher
+from generator.records.training import Run
+from generator.training import parallel
+from generator.training.fit import Step, Teacher, TrainingState, fit
 from generator.training.resume import drop_state, load_state, save_state
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
 RUNS = ("one batch", "without augmentation")
-GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
 
 
 def train_model(
-    name: str,
+    wanted: ModelConfig,
+    architecture: Architecture,
     preset: str,
     root: Path,
     classes: Classes,
@@ -58,12 +57,13 @@ def train_model(
     teachers: Sequence[Path] = (),
     changes: Mapping[str, object] | None = None,
 ) -> Run:
-    """Train `name` by a preset and write its folder: weights, history, snapshots.
+    """Train a network of the report by a preset and write its folder: weights, history, snapshots.
 
     The runs "one batch" and "without augmentation" leave the weights as they are: only their history is recorded.
 
     Args:
-        folder: models/<name>.
+        wanted: what report.toml says of it; `architecture` is what that names.
+        folder: models/<id>.
         cache: where decoded images are kept.
         resume: go on from the run that was interrupted there.
         start: the folder of a trained model to go on from; its epochs stay in the record, before the new ones.
@@ -73,7 +73,8 @@ def train_model(
         InputError: for an unusable data set, a folder that cannot be written, a run that does not converge, a model to
             start or learn from that is missing or of other classes; for teachers without distillation and vice versa.
     """
-    recipe = replace(presets.PRESETS[name][preset], **dict(changes or {}))  # type: ignore[arg-type]
+    way = replace(architecture.input, **wanted.input.given)  # type: ignore[arg-type]
+    recipe = replace(recipe_for(architecture, preset, way), **dict(changes or {}))  # type: ignore[arg-type]
     if bool(teachers) != bool(recipe.distillation):
         raise InputError(
             f"preset {preset}: expected {'at least one' if recipe.distillation else 'no'} teacher, got "
@@ -90,13 +91,13 @@ def train_model(
         origin["asked"] = ONE_A_BATCH
     if start:
         origin["started_from"] = _trained_in(start, classes).digest
-    network = new_network(name, len(classes), recipe, start)
+    network = new_network(architecture, len(classes), recipe, wanted.arguments, start)
     key = {"preset": preset, "data": train.digest, **asdict(recipe), **origin}
     side_run = preset if preset in RUNS else ""
     state = load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
     state = parallel.agreed(state)
     done = len(state.epochs) if state else 0
-    title = f"{TITLES.get(name, name)}, {preset}"
+    title = f"{wanted.title or architecture.title}, {preset}"
     if not side_run and has_model(folder):
         terminal.say(f"{title}: at its end this run replaces the network in {folder}; with --folder DIR both are kept")
     if state:
@@ -110,7 +111,8 @@ def train_model(
             train,
             validation,
             recipe,
-            teachers=[Teacher(teacher.network, teacher.description.input_size) for teacher in learnt_from],
+            way=way,
+            teachers=[Teacher(teacher.network, teacher.input) for teacher in learnt_from],
             device=parallel.device(),
             state=state,
             on_step=_shows_step(bar, recipe),
@@ -140,21 +142,45 @@ def train_model(
     if side_run:
         save_run(folder, run)
     else:
-        save_model(folder, state.best, _description(name, classes, recipe))
+        save_model(folder, state.best, _description(architecture, wanted, classes, recipe, way))
         save_run(folder, run, snapshots)
     drop_state(folder, side_run)
     return run
 
 
-def new_network(name: str, classes: int, recipe: Recipe, start: Path | None = None) -> nn.Module:
+def recipe_for(architecture: Architecture, preset: str, way: Input) -> Recipe:
+    """The preset of an architecture, for images of the size that the network takes.
+
+    Raises:
+        InputError: for a preset that the architecture does not have, and an input that no recipe can train for.
+    """
+    if preset not in architecture.presets:
+        known = ", ".join(f'"{name}"' for name in architecture.presets)
+        raise InputError(f"--preset: expected one of {known} for {architecture.title}, got {preset!r}")
+    recipe = architecture.presets[preset]
+    high, wide = way.size
+    if high != wide or way.channels not in (1, 3):
+        raise InputError(
+            f"{architecture.title}: expected a square input of 1 or 3 channels to train for, got "
+            f"{high} x {wide} pixels of {way.channels}; train it elsewhere and name its weights in report.toml"
+        )
+    if architecture.input.size == way.size:
+        return recipe
+    factor = high / recipe.sizes[-1][1]
+    return replace(recipe, sizes=tuple((start, max(8, round(size * factor))) for start, size in recipe.sizes))
+
+
+def new_network(
+    architecture: Architecture,
+    classes: int,
+    recipe: Recipe,
+    arguments: Mapping[str, object] | None = None,
+    start: Path | None = None,
+) -> nn.Module:
     """The network that a recipe trains: untrained, or with the weights of the folder `start`."""
-    if name == "cnn":
-        network: nn.Module = SmallCNN(classes, recipe.widths or WIDTHS, dropout=recipe.dropout, depths=recipe.depths)
-    else:
-        network = alexnet(classes, GRID)
+    network = architecture.construct(classes, **{**architecture.shape(recipe), **(arguments or {})})
     initialise(network, recipe.seed)
-    if isinstance(network, SmallCNN):
-        pass_on(network)
+    architecture.prepare(network)
     if start:
         fill(network, load_model(start).weights, str(start))
     return network
@@ -162,7 +188,7 @@ def new_network(name: str, classes: int, recipe: Recipe, start: Path | None = No
 
 def _trained_in(folder: Path, classes: Classes) -> Loaded:
     """The trained network of a folder."""
-    found = from_folder(folder.name, folder, classes)
+    found = from_folder(ModelConfig(folder.name), folder, classes)
     if found is None:
         raise InputError(f"{folder}: expected a trained model, found no weights")
     return found
@@ -198,19 +224,30 @@ def compress_model(name: str, folder: Path) -> tuple[int, int]:
     return size, (folder / SMALL).stat().st_size
 
 
-def trained(name: str, folder: Path, classes: Classes) -> Loaded:
+def trained(wanted: ModelConfig, folder: Path, classes: Classes, beside: Path = Path()) -> Loaded:
     """The network that was just trained into `folder`."""
-    found = from_folder(name, folder, classes)
+    found = from_folder(wanted, folder, classes, beside)
     if found is None:
         raise InputError(f"{folder}: expected the weights that were just trained, found none")
     return found
 
 
-def _description(name: str, classes: Classes, recipe: Recipe) -> Description:
-    said = Description(ARCHITECTURES[name], classes.names, classes.wnids, *recipe.shown)
-    if name != "cnn":
-        return replace(said, grid=GRID)
-    return replace(said, widths=recipe.widths or WIDTHS, depths=recipe.depths)
+def _description(
+    architecture: Architecture, wanted: ModelConfig, classes: Classes, recipe: Recipe, way: Input
+) -> Description:
+    shape = {**architecture.shape(recipe), **wanted.arguments}
+    named = {name: shape.pop(name) for name in architecture.stored if name in shape}
+    for name in architecture.settings:
+        shape.pop(name, None)
+    return Description(
+        architecture.name,
+        classes.names,
+        classes.keys,
+        *recipe.shown,
+        **named,
+        arguments=shape,
+        input={} if way == architecture.input else asdict(replace(way, resize=0)),
+    )
 
 
 def _areas(recipe: Recipe, done: int) -> int:
