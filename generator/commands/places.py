@@ -45,7 +45,7 @@ def wanted_network(options: argparse.Namespace, settings: Config) -> ModelConfig
         file = settings.path or "the report that comes with the program"
         known = ", ".join(settings.models.ids) or "none"
         raise InputError(
-            f"{options.model}: expected a network of {file}, which has {known}; add it there as [models.{options.model}]"
+            f"{options.model}: expected a network of {file}, which has {known}; add it as [models.{options.model}]"
         ) from None
 
 

@@ -62,7 +62,7 @@ def _code(config: Config, network: ModelConfig) -> list[Path]:
 
 
 def _listed(path: Path) -> list[Path]:
-    return clutter.files(path) if path.is_dir() else [path]
+    return list(clutter.files(path)) if path.is_dir() else [path]
 
 
 def _published() -> tuple[tuple[str, int], ...]:

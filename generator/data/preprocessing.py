@@ -42,6 +42,11 @@ def seen(pixels: Pixels, way: Input) -> Pixels:
     return np.ascontiguousarray(found[top : top + way.size[0], left : left + way.size[1]])
 
 
+def in_colour(given: Pixels) -> Pixels:
+    """What a network was given, (H, W, C), as a picture to be shown: (H, W, 3)."""
+    return given if given.shape[2] == 3 else np.repeat(given[..., :1], 3, axis=2)
+
+
 def square(pixels: Pixels, size: int, resize: int | None = None) -> Pixels:
     """The centre of a photo as a square in colour: (size, size, 3) uint8.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generator import explain
-from generator.data.preprocessing import seen
+from generator.data.preprocessing import in_colour, seen
 from generator.inspection import comparison, patches
 from generator.inspection.comparison import comparison_of
 from generator.networks.catalogue import Loaded
@@ -52,7 +52,7 @@ def photo_arrays(
         arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer)
     return {
         **arrays,
-        "seen": given,
+        "seen": in_colour(given),
         "logits": logits.numpy(),
         "targets": np.array(targets, np.int64),
         "cams": cams.numpy(),

@@ -15,12 +15,14 @@ from generator.data import dataset, samples, tiny_imagenet
 from generator.data.classes import Classes
 from generator.data.decoded import ImageSet, joint_digest, load
 from generator.data.preprocessing import square
+from generator.networks.catalogue import Loaded
+from generator.networks.folder import load_runs
 from generator.records.images import Photo, Pixels
 from generator.records.network import Examined
+from generator.records.recipe import Augmentation
 from generator.records.report import DataSummary
 from generator.records.scores import Evaluation
 from generator.training import augment
-from generator.training.presets import STRONGEST
 
 FAILURES = 4  # of each network on the failures page
 EXAMPLES = 4  # of each class on the data page
@@ -58,13 +60,20 @@ def photos(
 
 
 def summary(
-    name: str, classes: Classes, root: Path | None, decoded: Path, evaluation: Evaluation | None, shown: Sequence[Photo]
+    name: str,
+    classes: Classes,
+    root: Path | None,
+    decoded: Path,
+    evaluation: Evaluation | None,
+    shown: Sequence[Photo],
+    how: tuple[str, Augmentation] | None = None,
 ) -> DataSummary:
     """The data set as it lies on disk; without it, as a network's evaluation has recorded it.
 
     Args:
         decoded: where decoded images are kept.
         shown: the report's photos, of which two show the augmentation where there is no data set.
+        how: see `augmentation_of`; None: no augmentation is shown.
     """
     if root is None:
         counts = {split: scores.count for split, scores in evaluation.splits.items()} if evaluation else {}
@@ -76,7 +85,8 @@ def summary(
             counts=counts,
             per_class={split: count // len(classes) for split, count in counts.items()},
             examples={},
-            augmented=augmented(pair[0], pair[-1]) if pair else (),
+            augmented=augmented(pair[0], pair[-1], how[1]) if pair and how else (),
+            augmented_for=how[0] if pair and how else "",
             present=False,
             digest=evaluation.data_digest if evaluation else "",
         )
@@ -93,7 +103,8 @@ def summary(
         counts={split: len(images) for split, images in sets.items()},
         per_class={split: len(images) // len(classes) for split, images in sets.items()},
         examples=examples,
-        augmented=augmented(train.images[0], train.images[len(train) // 2]),
+        augmented=augmented(train.images[0], train.images[len(train) // 2], how[1]) if how else (),
+        augmented_for=how[0] if how else "",
         present=True,
         digest=joint_digest(sets.values()),
         skipped=tuple(file for images in sets.values() for file in images.skipped),
@@ -167,7 +178,17 @@ def _mistaken(evaluation: Evaluation | None, files: Sequence[str]) -> list[str]:
     return list(firsts.values())[:FAILURES]
 
 
-def augmented(image: Tensor, partner: Tensor, seed: int = 4) -> tuple[tuple[str, Pixels], ...]:
-    """The steps of the CNN's own augmentation on one (3, H, W) uint8 image."""
-    shown = augment.steps(image, partner, STRONGEST, Generator().manual_seed(seed))
+def augmentation_of(networks: Sequence[Loaded]) -> tuple[str, Augmentation] | None:
+    """The first network whose training is on record with an augmentation: its title, and how its images were changed."""
+    for loaded in networks:
+        runs = load_runs(loaded.folder) if loaded.folder else ()
+        told = next((run.settings.get("augmentation") for run in reversed(runs) if run.name == "augmented"), None)
+        if told:
+            return loaded.title, Augmentation(**told)
+    return None
+
+
+def augmented(image: Tensor, partner: Tensor, how: Augmentation, seed: int = 4) -> tuple[tuple[str, Pixels], ...]:
+    """The steps of an augmentation on one (3, H, W) uint8 image."""
+    shown = augment.steps(image, partner, how, Generator().manual_seed(seed))
     return tuple((name, step.permute(1, 2, 0).numpy()) for name, step in shown)

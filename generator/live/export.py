@@ -27,7 +27,7 @@ from generator.live.trace import Step, UnsuitedError, steps_of
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
 from generator.records.images import Photo
-from generator.records.input import Input
+from generator.records.input import Input, square
 from generator.records.live import Live, LiveStep
 
 # Folding batch norm reorders sums; more than this is another function.
@@ -44,6 +44,8 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
     Raises:
         UnsuitedError: where it has a step that the page does not know, would be too large, or answers otherwise.
     """
+    if loaded.input != square(loaded.input.size[0], loaded.input.resize, loaded.input.mean, loaded.input.std):
+        raise UnsuitedError("takes images in another way than the page can: as a square in colour, cut from the middle")
     with in_eval_mode(loaded.network), torch.no_grad():
         plain = steps_of(loaded.network)
         images = _images(photos, loaded.input)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +18,6 @@ from generator.records.recipe import Augmentation, Recipe
 
 # The first kernels start at this share of He's scale.
 FIRST_KERNELS = 0.1
-
-
-class Constructor(Protocol):
-    """Makes an untrained network with so many classes; further arguments are its own."""
-
-    def __call__(self, classes: int, **arguments: Any) -> nn.Module:
-        """A network whose logits are (N, classes)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ class Architecture:
 
     name: str  # in report.toml and in weights files
     title: str  # on pages, where a network has no title of its own
-    construct: Constructor
+    construct: Callable[..., nn.Module]  # (classes, **arguments) -> untrained, giving logits (N, classes)
     input: Input  # where neither report.toml nor the weights say another
     purpose: str  # on its model card: "a ... of {} convolutions ..."
     presets: Mapping[str, Recipe]

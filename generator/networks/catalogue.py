@@ -1,4 +1,4 @@
-"""The networks of the report, in the order of report.toml: from a model folder, from a file, or as their host has them."""
+"""The networks of the report, as report.toml names them: from a model folder, from a file, or as their host has them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from generator.networks import foreign, named
 from generator.networks.alexnet import ALEXNET
 from generator.networks.architecture import Architecture, Official, initialise
 from generator.networks.folder import (
-    Description,
     fill,
     has_model,
     load_model,
@@ -228,7 +227,7 @@ def _from_elsewhere(found: Loaded, config: Config) -> Loaded:
 def _outputs(wanted: ModelConfig, classes: Classes) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Names and keys of the outputs in their order, and what readers should know of how that order was found."""
     if not wanted.classes:
-        note = "The order of its outputs was not declared: they are taken to be the report's classes in the report's order."
+        note = "The order of its outputs was not declared: they are taken to be the report's classes in its order."
         return classes.names, classes.keys, (note,)
     key_of = {**dict(zip(classes.names, classes.keys, strict=True)), **{key: key for key in classes.keys}}
     name_of = dict(zip(classes.keys, classes.names, strict=True))
@@ -394,6 +393,3 @@ def published_file(
             f"{path}: expected sha256 {official.sha256}…, found another; delete the file to download it again"
         )
     return path
-
-
-__all__ = ["KNOWN", "Description", "Loaded", "architecture_of", "from_folder", "layer_of", "load", "published_file"]

@@ -1,7 +1,7 @@
 """An architecture by the name of what makes it: "package.module:name", or "file.py:Name" below report.toml's folder.
 
-Somebody else's code is run here and only here: a file is imported under a private name, with its folder on the path only
-meanwhile, so that a user's data.py or generator.py takes no other module's place.
+Somebody else's code is run here and only here: a file is imported under a private name, with its folder on the path
+only meanwhile, so that a user's data.py or generator.py takes no other module's place.
 """
 
 from __future__ import annotations
@@ -83,13 +83,13 @@ def constructor(name: str, folder: Path) -> Callable[..., nn.Module]:
 def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: dict[str, Any]) -> nn.Module:
     """A network of so many classes, if its maker asks for their number."""
     try:
-        parameters = inspect.signature(make).parameters
+        parameters = dict(inspect.signature(make).parameters)
     except (TypeError, ValueError):  # of a built-in
         parameters = {}
     asked = [word for word in ("num_classes", "classes", "n_classes") if word in parameters and word not in arguments]
     # torchvision's functions hand any further argument on to their class, which knows this one.
     open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
-    given = {asked[0]: classes} if asked else {"num_classes": classes} if open_ended and not arguments else {}
+    given = {asked[0]: classes} if asked else {}
     if open_ended and not asked and "num_classes" not in arguments:
         given = {"num_classes": classes}
     with _told(f"architecture {name!r}"):

@@ -151,6 +151,11 @@ PRESETS: Mapping[str, Recipe] = {
 }
 
 
+def _stages(network: nn.Module) -> list[str]:
+    assert isinstance(network, SmallCNN)
+    return network.stages
+
+
 def _shape(recipe: Recipe) -> Mapping[str, Any]:
     return {"widths": recipe.widths or WIDTHS, "depths": recipe.depths, "dropout": recipe.dropout}
 
@@ -162,8 +167,8 @@ SMALL_CNN = Architecture(
     input=square(64),
     purpose="a plain network of {} convolutions with batch norm, global pooling and one linear layer",
     presets=PRESETS,
-    stages=lambda network: network.stages,
-    layer=lambda network: network.stages[-1],
+    stages=_stages,
+    layer=lambda network: _stages(network)[-1],
     shape=_shape,
     settings=("widths", "depths", "dropout"),
     prepare=pass_on,

@@ -63,8 +63,8 @@ def network_scripts(live: Live, network: Network) -> dict[str, bytes]:
     key = hashlib.sha256(letters.encode()).hexdigest()[:16]
     told = {
         "pieces": [key, math.ceil(len(letters) / LETTERS)],
-        "size": network.input_size,
-        "resize": network.resize or network.input_size,
+        "size": network.input.size[0],
+        "resize": network.input.resize or network.input.size[0],
         "tallFirst": live.tall_first,
         "mean": live.mean,
         "std": live.std,

@@ -45,7 +45,7 @@ def _photo(report: Report, photo: Any) -> Mapping[str, Any]:
 
 def _network(portrait: Portrait) -> Mapping[str, Any]:
     network = portrait.record
-    kept = ("title", "class_names", "parameters", "macs", "input_size", "summary", "weights_source", "weights_digest")
+    kept = ("title", "class_names", "parameters", "macs", "summary", "weights_source", "weights_digest")
     layers = [
         {key: getattr(layer.record, key) for key in ("name", "title", "stride", "padding", "receptive_field", "jump")}
         | {"weights": layer.record.weights.shape, "extreme": np.abs(layer.record.weights).max(initial=0)}
@@ -53,7 +53,9 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
         | {"units": _units(layer)}
         for layer in portrait.convolutions
     ]
+    high, wide = network.input.size
     return {key: getattr(network, key) for key in kept} | {
+        "input_size": high if high == wide else [high, wide],
         "notes": network.notes,
         "layers": layers,
         "patches_from": network.examined.said if network.examined else None,

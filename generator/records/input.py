@@ -1,7 +1,7 @@
 """How a network takes an image: the one record that knows its size, its crop, its channels and its statistics.
 
-It has three faces that are tested to be equal: `data.preprocessing.seen` (numpy and Pillow, any image), `networks.inputs`
-(PyTorch, whole batches), and the script of the page that runs a network.
+It has three faces that are tested to be equal: `data.preprocessing.seen` (numpy and Pillow, any image),
+`networks.inputs` (PyTorch, whole batches), and the script of the page that runs a network.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Input:
     """What happens to an image before a network sees it.
 
     First it gets `channels` (1: grey by ITU-R 601 luma, as Pillow's "L"), then its size. With `crop` "centre" it is
-    brought to `resize` and the middle of `size` is cut out, as torchvision's Resize and CenterCrop do; with "none" it is
-    brought to `size` at once, whatever its shape. Its values from 0 to 255 are brought to 0 to `range`; then the mean is
-    taken off and the rest divided by the standard deviation.
+    brought to `resize` and the middle of `size` is cut out, as torchvision's Resize and CenterCrop do; with "none" it
+    is brought to `size` at once, whatever its shape. Its values from 0 to 255 are brought to 0 to `range`; then the
+    mean is taken off and the rest divided by the standard deviation.
     """
 
     size: tuple[int, int]  # (H, W) in pixels
@@ -71,6 +71,6 @@ class Input:
         return round((height - self.size[0]) / 2), round((width - self.size[1]) / 2)
 
 
-def square(side: int, resize: int = 0) -> Input:
-    """The input of the program's own networks: a square in colour with ImageNet's statistics."""
-    return Input((side, side), 0 if resize == side else resize)
+def square(side: int, resize: int = 0, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> Input:
+    """The input of the program's own networks: a square in colour, by default with ImageNet's statistics."""
+    return Input((side, side), 0 if resize == side else resize, mean=mean, std=std)

@@ -33,8 +33,8 @@ class Live:
 
     network: str  # Network.id
     steps: tuple[LiveStep, ...]
-    mean: tuple[float, float, float]  # of the normalisation, of channels in [0, 1]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]  # of the normalisation, of channels in [0, 1]
+    std: tuple[float, ...]
     cam: int  # the maps that Grad-CAM explains
     layer: str  # their dotted name in the network; "": they are a function's
     stages: tuple[tuple[int, str], ...]  # (place, layer) of the maps that the page shows

@@ -24,6 +24,7 @@ class DataSummary:
     present: bool  # False: built without the data set, its numbers come from the models' records
     digest: str = ""
     skipped: tuple[str, ...] = ()  # broken files
+    augmented_for: str = ""  # the title of the network that was trained so
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,18 @@ class Portrait:
         return self.record.title
 
     @property
+    def size(self) -> str:
+        """What it is given of a photo, in pixels across and down."""
+        high, wide = self.record.input.size
+        return f"{wide} × {high}"
+
+    @property
+    def side(self) -> str:
+        """The same, shorter where it is a square."""
+        high, wide = self.record.input.size
+        return str(high) if high == wide else self.size
+
+    @property
     def classes(self) -> int:
         """How many classes it tells apart."""
         return len(self.record.class_names)

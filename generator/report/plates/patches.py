@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from generator.data.preprocessing import square
+from generator.data.preprocessing import in_colour, seen
 from generator.figures import raster
 from generator.records.images import Pixels
 from generator.records.network import ConvLayer, LayerPatches, Network
@@ -78,7 +78,7 @@ class Seen:
         if place not in self.cut:
             assert self.network.examined is not None
             picture = self.network.examined.pictures[place]
-            self.cut[place] = square(picture, self.network.input_size, self.network.resize)
+            self.cut[place] = in_colour(seen(picture, self.network.input))
         return self.cut[place]
 
 
