@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -49,7 +50,7 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         *(part for folder in (*templates, content) for part in _contents(folder)),
         *(part for file in (*records, *foreign, *photos) for part in (file.name, _sha256(file))),
         # ImageNet's weights are verified when they are loaded; here it is enough whether they are there.
-        imagenet.stat().st_size if imagenet.exists() else 0,
+        imagenet.stat().st_size if exists(imagenet) else 0,
     )
 
 
@@ -68,6 +69,11 @@ def of_report(config: Config) -> str:
     return digest(json.dumps(said, default=place))
 
 
+def exists(path: Path) -> bool:
+    """Whether something is there that can be reached: Path's own raises for what is in a closed folder."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:
     """Relative path and digest of each file below a folder, in order."""
     for file in clutter.files(folder):
@@ -77,7 +83,10 @@ def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:
 
 
 def _sha256(file: Path) -> str:
+    """ "" for what is no file that can be read: whoever reads it for what it holds says what is wrong with it."""
     try:
+        if not file.is_file():  # to read a pipe or a device may take for ever
+            return ""
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:  # whoever reads it for what it holds says what is wrong with it
+    except OSError:
         return ""

@@ -31,8 +31,9 @@ def bundled(name: str) -> Path:
 
 def imagenet_file() -> Path:
     """Where torchvision keeps AlexNet's ImageNet weights, there or not; as torch.hub.get_dir finds its folder."""
-    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "torch")  # noqa: PTH118
+    # Path's own raises where there is no such user, or none at all, as in a container.
+    return Path(os.path.expanduser(home)) / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"  # noqa: PTH111
 
 
 def folders(config: Config) -> tuple[tuple[Path, ...], Path]:

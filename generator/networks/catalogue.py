@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import AlexNet_Weights
 
 from generator import explain
 from generator.base.errors import InputError
-from generator.config import places
+from generator.config import digests, places
 from generator.config.schema import Config, ModelConfig
 from generator.data.classes import IMAGENET_INDEX, Classes
 from generator.data.download import fetch_file
+from generator.networks import foreign
 from generator.networks.alexnet import alexnet, widen
 from generator.networks.architecture import construct, target_layer
-from generator.networks.folder import Description, fill, has_model, load_foreign, load_model, read_bytes
+from generator.networks.folder import (
+    Description,
+    fill,
+    has_model,
+    load_model,
+    read_bytes,
+    require_fitting,
+    weights_file,
+)
+from generator.networks.small_cnn import WIDTHS
 
 TITLES = {"cnn": "SmallCNN", "alexnet": "AlexNet"}
 INPUTS = {"cnn": 64, "alexnet": 128}
+LARGEST = 1 << 28  # numbers that a layer may give for one photo: 1 GiB; AlexNet's most are 2e5
 ARCHITECTURES = {"cnn": "SmallCNN", "alexnet": "AlexNet"}
 
 _URL = str(AlexNet_Weights.IMAGENET1K_V1.url)
@@ -93,7 +104,7 @@ def load(
                 raise
             say(f"{TITLES[name]}: {error}")
             # The page says what happened, not where on this machine.
-            if places.imagenet_file().exists():
+            if digests.exists(places.imagenet_file()):
                 why = "the file on this machine is not the official one"
             else:
                 why = f"are not on this machine and {'the build was offline' if offline else 'could not be downloaded'}"
@@ -121,10 +132,10 @@ def from_folder(name: str, folder: Path, classes: Classes | None = None) -> Load
             f"{len(said.wnids)} {'others' if len(said.wnids) == len(classes) else 'classes'}; train it for these with: "
             f"python -m generator train {name}"
         )
+    file = str(weights_file(folder))
+    _require_possible(said, model.weights, file)
     weights = widen(model.weights, said.grid) if said.architecture == "AlexNet" else model.weights
-    shape = {"widths": said.widths, "depths": said.depths, "kernel": said.kernel, "pool": said.pool}
-    network = construct(said.architecture, len(said.class_names), **shape)
-    fill(network, weights, str(folder))
+    network = fill(_constructed(replace(said, grid=6)), weights, file)
     names = ", ".join(said.class_names[:3])
     source = f"Trained from scratch on {len(said.class_names)} classes ({names}, …) with this program."
     if classes is not None:  # the report's own spelling of the names
@@ -139,27 +150,71 @@ def _from_elsewhere(found: Loaded, config: Config) -> Loaded:
 
 def _from_file(name: str, path: Path, classes: Classes) -> Loaded:
     """Weights of our own architectures in somebody's file."""
-    weights = load_foreign(path)
     size = INPUTS[name]
-    said = Description(ARCHITECTURES[name], classes.names, classes.wnids, size, size)
-    network = construct(said.architecture, len(classes))
-    fill(network, weights, str(path))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Loaded(name, network.eval(), said, digest, f"Loaded from the file {path.name}.")
+    said = Description(ARCHITECTURES[name], classes.names, classes.wnids, size, size, WIDTHS)
+    found = foreign.fitted(foreign.load(path), _on_meta(said).state_dict(), str(path))
+    _require_possible(said, found.weights, str(path))
+    network = fill(_constructed(said), found.weights, str(path))
+    digest = hashlib.sha256(read_bytes(path)).hexdigest()
+    return Loaded(name, network.eval(), said, digest, f"Loaded from the file {path.name}.", found.notes)
+
+
+def _constructed(said: Description) -> nn.Module:
+    """The network of a description, without weights."""
+    if said.architecture == "AlexNet":
+        found: nn.Module = alexnet(len(said.class_names), said.grid)
+        return found
+    shape = {"widths": said.widths, "depths": said.depths, "kernel": said.kernel, "pool": said.pool}
+    return construct(said.architecture, len(said.class_names), **shape)
+
+
+def _on_meta(said: Description) -> nn.Module:
+    """The same on the device meta, where it has shapes and no values and takes no memory."""
+    with torch.device("meta"):
+        return _constructed(said).eval()
+
+
+def _require_possible(said: Description, weights: Mapping[str, Tensor], source: str) -> None:
+    """Before memory is asked for: whether the weights fit the description, and a photo passes through the network.
+
+    Networks of somebody's own code are only tried when they are made.
+
+    Raises:
+        InputError: where they do not, or a layer would give more than LARGEST numbers.
+    """
+    if said.architecture not in ARCHITECTURES.values():
+        return
+    sizes: list[int] = []
+    try:
+        network = _on_meta(said)
+        require_fitting(network, weights, source)
+        for module in network.modules():
+            module.register_forward_hook(lambda _module, _args, output: sizes.append(output.numel()))
+        network(torch.empty(1, 3, said.input_size, said.input_size, device="meta"))
+    except (RuntimeError, OverflowError) as error:
+        raise InputError(
+            f"{source}: its description: expected sizes through which a photo of {said.input_size} pixels can pass, "
+            f"found some that do not fit ({str(error).splitlines()[0][:100]})"
+        ) from error
+    if max(sizes) > LARGEST:
+        raise InputError(
+            f"{source}: its description: expected a layer to give at most {LARGEST:,} numbers, found {max(sizes):,} "
+            f"for a photo of {said.input_size} pixels"
+        )
 
 
 def _from_imagenet(name: str, offline: bool, say: Callable[[str], None]) -> Loaded:
     """torchvision's AlexNet with ImageNet's weights, from torch's cache or downloaded into it."""
     path = imagenet_file(offline, say)
     network = alexnet(1000)
-    fill(network, load_foreign(path), str(path))
+    fill(network, foreign.load(path).weights, str(path))
     names = tuple(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
     said = Description("AlexNet", names, (), 224, 256)
     source = (
         "ImageNet's weights (torchvision, IMAGENET1K_V1): trained on 1.28 million photos of 1000 classes, "
         "for non-commercial research by ImageNet's terms."
     )
-    return Loaded(name, network.eval(), said, hashlib.sha256(path.read_bytes()).hexdigest(), source)
+    return Loaded(name, network.eval(), said, hashlib.sha256(read_bytes(path)).hexdigest(), source)
 
 
 def imagenet_file(offline: bool, say: Callable[[str], None], path: Path | None = None) -> Path:
@@ -169,9 +224,11 @@ def imagenet_file(offline: bool, say: Callable[[str], None], path: Path | None =
         InputError: where it is not there and cannot be had, cannot be read, or its hash is wrong.
     """
     path = path or places.imagenet_file()
-    if not path.exists():
+    if not digests.exists(path):
         if offline:
             raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
+        if path.parts[0].startswith("~"):
+            raise InputError(f"{path}: expected a folder for ImageNet's weights, there is no such home; set TORCH_HOME")
         say(f"AlexNet: downloading ImageNet's weights ({IMAGENET.size / 1e6:.0f} MB)")
         advice = f"or put a copy of it at {path}"
         fetch_file(path, IMAGENET.url, IMAGENET.size, IMAGENET.sha256, advice, pause=0.2)

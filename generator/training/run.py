@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ from generator.training.resume import drop_state, load_state, save_state
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
 RUNS = ("one batch", "without augmentation")
-GRID = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
+GRID: Final = 3  # of AlexNet while it trains on images of 128 pixels, see `networks.alexnet`
 
 
 def train_model(
