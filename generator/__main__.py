@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from generator.base import terminal
+from generator.base import environment, terminal
 from generator.base.errors import InputError
 from generator.commands.options import parser
 
@@ -19,10 +19,21 @@ from generator.commands.options import parser
 UNUSABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOSPC, errno.EROFS})
 
 
+def program() -> int:
+    """What a shell runs: `main`, wherever its words go and whatever surrounds it."""
+    terminal.use_lenient_streams()
+    try:
+        environment.put_right()
+    except InputError as error:
+        terminal.fail(f"error: {error}")
+        return 1
+    return main()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         options.run(options)
     except InputError as error:
         terminal.fail(f"error: {' '.join(str(error).split())}")
@@ -31,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.say("interrupted; what was finished before is kept")
         return 130
     except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         if error.errno not in UNUSABLE or error.filename is None:
@@ -42,4 +52,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.base.digest import Arrays, digest, written_arrays
-from generator.base.errors import InputError
+from generator.base.errors import InputError, reason
 from generator.records.figure import Figure, Table
 
 Json = Any
@@ -115,10 +115,7 @@ class Cache:
             _remove(unfinished)
 
     def _unwritable(self, error: OSError) -> InputError:
-        return InputError(
-            f"{self.folder}: expected a folder to keep results in, could not write there ({error.strerror}); "
-            "free some space or make it writable"
-        )
+        return InputError(f"{self.folder}: expected a folder to keep results in, could not write there {reason(error)}")
 
 
 def _packed(members: Mapping[str, bytes]) -> bytes:

@@ -260,7 +260,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
     assert ran.stdout == (
         f"{tmp_path}: expected a folder to keep results in, could not write there (File too large); "
-        "free some space or make it writable\n"
+        "raise the limit on the size of files (ulimit -f)\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -1,14 +1,42 @@
-"""What a record says of the machine and the software that made it. Needs none of the packages it names."""
+"""The surroundings: what a record says of the machine and the software, and what of them is put right for the program.
+
+Needs none of the packages it names.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from generator.base.errors import InputError
+
 PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "matplotlib", "jinja2", "markdown", "Pillow")
+
+
+def put_right() -> None:
+    """See to it that what is set for other programs keeps this process from nothing.
+
+    Raises:
+        InputError: the current folder is gone.
+    """
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        if not os.path.isabs(os.path.expanduser(os.environ.get(name, "/"))):  # noqa: PTH111, PTH117
+            del os.environ[name]  # to be ignored, by its specification; matplotlib would make the folder "~nobody" here
+    os.umask(os.umask(0o077) & 0o077)  # what this process makes it can use itself
+    # A library's warning is no reason to stop, whatever PYTHONWARNINGS says of a program under test.
+    for action, message, category, module, line in list(warnings.filters):
+        if action == "error":
+            warnings.filters.remove((action, message, category, module, line))  # type: ignore[attr-defined]
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        raise InputError(
+            f"expected a current folder, it is gone or closed ({error.strerror}); change into another one"
+        ) from None
 
 
 def versions() -> dict[str, str]:

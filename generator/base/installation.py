@@ -1,12 +1,20 @@
-"""Whether the installed torch and torchvision belong together; a wrong pair fails deep inside torchvision."""
+"""The heavy libraries, imported so that what is wrong with them or around them is one line.
+
+A wrong pair of torch and torchvision fails deep inside torchvision; matplotlib fails by settings that are for others.
+"""
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 
-from generator.base.errors import InputError
+from generator.base.errors import MENDS, InputError
 
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)  # no fault of what is installed
 PAIR = ("torch", "torchvision")
 
 
@@ -21,6 +29,8 @@ def check_pair() -> None:
             importlib.import_module(name)
     except (ImportError, RuntimeError, AttributeError, OSError) as error:  # OSError: a shared library does not load
         reason = " ".join(str(error).split())
+        if short := next((number for number in SHORTAGES if os.strerror(number) in reason), None):
+            raise InputError(f"expected to load torch, got: {reason[:200]}; {MENDS[short]}") from error
         versions = [_version(name) for name in PAIR]
         found = " and ".join(
             f"{name} {number or '(not installed)'}" for name, number in zip(PAIR, versions, strict=True)
@@ -29,6 +39,32 @@ def check_pair() -> None:
             f"expected torch and torchvision of one release from one index, got {found} ({reason[:200]}); "
             f"mend it with: {_remedy(versions[0])}"
         ) from error
+
+
+def import_matplotlib() -> None:
+    """Import matplotlib with its own settings alone, so that charts are the same wherever they are drawn.
+
+    It reads the matplotlibrc of the current folder before any other, so that it is imported in its own.
+
+    Raises:
+        InputError: it is missing or cannot be used.
+    """
+    spec = find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        raise InputError("expected matplotlib, it is not installed; mend it with: python -m pip install matplotlib")
+    here, backend = Path.cwd(), os.environ.pop("MPLBACKEND", None)
+    try:
+        os.chdir(Path(spec.origin).parent / "mpl-data")
+        importlib.import_module("matplotlib")
+    except (ImportError, OSError, ValueError) as error:
+        raise InputError(
+            f"expected matplotlib to load, got: {' '.join(str(error).split())[:200]}; "
+            "set MPLCONFIGDIR to a folder that can be written, or install matplotlib anew"
+        ) from error
+    finally:
+        os.chdir(here)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
 
 
 def _version(name: str) -> str:

@@ -6,7 +6,8 @@ import argparse
 import time
 
 from generator.base import terminal
-from generator.commands.places import build_digest, cache_folder, data_root, out_folder, published_at, torch_ready
+from generator.base.installation import check_pair, import_matplotlib
+from generator.commands.places import build_digest, cache_folder, data_root, out_folder, published_at
 from generator.config import reading
 from generator.publishing import check, published, writer
 
@@ -20,10 +21,11 @@ def build_command(options: argparse.Namespace) -> None:
     if not options.force and writer.unchanged(out, digest):
         if options.strict:
             check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
-        print(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
+        terminal.done(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
         return
-    torch_ready()
+    check_pair()
+    import_matplotlib()
     from generator import build
 
     index = build.build(settings, root, out, cache, digest, offline=options.offline, strict=options.strict)
-    print(f"built {index} in {time.perf_counter() - begun:.1f} s")
+    terminal.done(f"built {index} in {time.perf_counter() - begun:.1f} s")

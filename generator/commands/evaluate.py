@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from generator.base import terminal
 from generator.base.errors import InputError
-from generator.commands.places import cache_folder, data_root, loaded_network, torch_ready, with_data
+from generator.base.installation import check_pair
+from generator.commands.places import cache_folder, data_root, loaded_network, print_json, with_data
 from generator.config import reading
 from generator.data import dataset
 from generator.data.classes import resolve_classes
@@ -19,7 +19,7 @@ from generator.data.classes import resolve_classes
 
 def evaluate_command(options: argparse.Namespace) -> None:
     """`evaluate`: a network's scores on the data set, printed and kept."""
-    torch_ready()
+    check_pair()
     from generator.evaluation import evaluation
     from generator.networks import folder
     from generator.training import parallel
@@ -31,7 +31,7 @@ def evaluate_command(options: argparse.Namespace) -> None:
         splits = (options.split,) if options.split else dataset.SPLITS
         found = evaluation.evaluate_model(loaded, root, classes, cache_folder(settings) / "data", splits)
     if options.json:
-        terminal.result(json.dumps(folder.plain_evaluation(found), indent=1, ensure_ascii=False))
+        print_json(folder.plain_evaluation(found))
         return
     unscaled = "" if found.temperature != 1 else " before scaling"  # without validation images nothing was fitted
     for name, scores in found.splits.items():
@@ -47,13 +47,13 @@ def predict_command(options: argparse.Namespace) -> None:
     """`predict`: what a network answers to image files, as a table."""
     settings = reading.load(options.config)
     classes = resolve_classes(settings.data.classes, data_root(options, settings))
-    torch_ready()
+    check_pair()
     from generator.evaluation import answers
 
     loaded = loaded_network(options, settings, classes)
     rows = answers.folder(loaded, options.folder)
     _write_csv(options.csv, rows)
-    print(f"{options.csv}: {len(rows)} images")
+    terminal.done(f"{options.csv}: {len(rows)} images")
 
 
 def _write_csv(path: Path, rows: Sequence[tuple[str, int]]) -> None:

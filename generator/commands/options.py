@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from generator import __version__
+from generator.base import terminal
 from generator.commands.build import build_command
 from generator.commands.evaluate import evaluate_command, predict_command
 from generator.commands.publish import check_command, deploy_command, export_command, init_command
@@ -15,15 +17,34 @@ from generator.commands.train import compress_command, train_command
 from generator.data import dataset
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what it says by `terminal`, so that help that nobody could read is no success."""
+
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002 (it is always standard output)
+        for line in self.format_help().rstrip("\n").split("\n"):
+            terminal.result(line)
+
+    def error(self, message: str) -> NoReturn:
+        super().error(terminal.plain(message))
+
+
+class _Version(argparse.Action):
+    """--version, said as help is."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        terminal.result(f"cnn-report {__version__}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m generator",
         description="Show what a convolutional network learnt: a static site with its training, filters, feature maps "
         "and Grad-CAM maps.",
         epilog="Start with: python -m generator build",
     )
-    parser.add_argument("--version", action="version", version=f"cnn-report {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the program's version number and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     build = _command(commands, "build", build_command, "make the report: site/index.html")
@@ -121,7 +142,7 @@ def _out_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[_Parser],
     name: str,
     run: Callable[[argparse.Namespace], None],
     words: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,12 @@ from generator.config.schema import Config, ModelConfig
 from generator.data import dataset, tiny_imagenet
 from generator.data.classes import Classes, resolve_classes
 from generator.networks.catalogue import Loaded
+
+
+def print_json(value: object) -> None:
+    """In ASCII, which every stream takes as it is."""
+    for line in json.dumps(value, indent=1).split("\n"):
+        terminal.result(line)
 
 
 def published_at(settings: Config, address: str | None) -> Config:
@@ -60,14 +67,9 @@ def loaded_network(options: argparse.Namespace, settings: Config, classes: Class
             f"{settings.models.folder / options.model}: expected weights, found none; "
             f"train them with: python -m generator train {options.model}"
         )
+    for note in loaded.notes:
+        terminal.say(f"{loaded.title}: {note}")
     return loaded
-
-
-def torch_ready() -> None:
-    """torch and torchvision as a pair that works, or one line that says how to mend it."""
-    from generator.base.installation import check_pair
-
-    check_pair()
 
 
 def with_data(options: argparse.Namespace) -> tuple[Config, Path, Classes]:

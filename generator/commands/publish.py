@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from dataclasses import asdict
 
 from generator.base import terminal
 from generator.base.errors import InputError
-from generator.commands.places import beside, out_folder
+from generator.commands.places import beside, out_folder, print_json
 from generator.commands.serve import note_change
 from generator.config import reading
 from generator.publishing import check, published
@@ -29,14 +28,14 @@ def check_command(options: argparse.Namespace) -> None:
     if options.json:
         whole = {"site": str(folder), "pages": pages, "files": len(site.files), "bytes": size}
         whole["findings"] = [asdict(one) for one in found]
-        print(json.dumps(whole, indent=1, ensure_ascii=False))
+        print_json(whole)
     else:
         for line in check.grouped(found):
-            print(line)
+            terminal.result(line)
     if found:
         raise InputError(f"{folder}: expected a site without faults, found {len(found)}")
     if not options.json:
-        print(f"{folder}: {pages} pages, {len(site.files)} files, {size / 2**20:.1f} MiB, no faults")
+        terminal.result(f"{folder}: {pages} pages, {len(site.files)} files, {size / 2**20:.1f} MiB, no faults")
 
 
 def export_command(options: argparse.Namespace) -> None:
@@ -51,7 +50,7 @@ def export_command(options: argparse.Namespace) -> None:
         terminal.say(f"{path} was edited since the last export and is kept; write over it with: --force")
     for note in done.notes:
         terminal.say(f"note: {note}")
-    print(f"{done.page}: exported ({len(done.placed.written)} files)")
+    terminal.done(f"{done.page}: exported ({len(done.placed.written)} files)")
 
 
 def deploy_command(options: argparse.Namespace) -> None:
@@ -76,7 +75,7 @@ def deploy_command(options: argparse.Namespace) -> None:
         f"{done.files} files are commit {done.commit}" if done.new else f"commit {done.commit} holds this site already"
     )
     onward = f"pushed to {options.remote}" if done.pushed else f"publish it with: {done.onward}"
-    print(f"branch {done.branch}: {state}; {onward}")
+    terminal.done(f"branch {done.branch}: {state}; {onward}")
 
 
 def init_command(options: argparse.Namespace) -> None:
@@ -86,4 +85,4 @@ def init_command(options: argparse.Namespace) -> None:
     for name in scaffold.init(options.folder):
         terminal.say(f"made {options.folder / name}")
     # The same program in another folder, whichever way it was started.
-    print(f"next: cd {shlex.quote(str(options.folder))} && {shlex.quote(sys.executable)} -m generator build")
+    terminal.done(f"next: cd {shlex.quote(str(options.folder))} && {shlex.quote(sys.executable)} -m generator build")

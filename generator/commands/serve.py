@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,31 +24,44 @@ def serve_command(options: argparse.Namespace) -> None:
     from generator.publishing import serve
 
     settings = reading.load(options.config)
+    file = settings.path  # it stays this one where it goes for a moment: not the bundled one's report is built then
     folder = out_folder(options, settings)
     named = settings.report.base_url
     address = _address_of(folder)
     # A process of its own for each build: its memory and its threads go when it is done.
     build = [sys.executable, "-m", "generator", "build", "--out", str(folder)]
-    build += ["--config", str(options.config)] if options.config else []
+    build += ["--config", str(file)] if file else []
     build += ["--data", str(options.data)] if options.data else []
     build += ["--offline"] if options.offline else []
+    ended = threading.Event()
 
     def rebuild() -> None:
         terminal.say("a file has changed: building the site anew")
         # What an earlier --base-url said counts until report.toml says something else.
-        kept = ["--base-url", address] if address not in ("", named) and _named(options.config) in (None, named) else []
-        subprocess.run([*build, *kept], check=False, stdin=subprocess.DEVNULL)  # it says itself what is wrong
+        kept = ["--base-url", address] if address not in ("", named) and _named(file) in (None, named) else []
+        # It says itself what is wrong. In a session of its own: Ctrl-C is for this process, which ends that one.
+        with subprocess.Popen([*build, *kept], stdin=subprocess.DEVNULL, start_new_session=True) as process:
+            while process.poll() is None:
+                if ended.wait(0.1):
+                    process.terminate()
+                    return
         before, preview.address = preview.url, _address_of(folder)
         if preview.url != before:
             terminal.say(f"the site is at {preview.url} now")
 
     with (
         serve.server(folder, options.port, address) as preview,
-        serve.watching(partial(_watched, options.config), rebuild),
+        serve.watching(partial(_watched, file), rebuild),
     ):
         note_change(settings, folder)
         terminal.say(f"{folder} is at {preview.url}; it follows report.toml, templates and content (Ctrl-C ends it)")
-        preview.serve_forever()
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # end it as tidily as Ctrl-C does
+            if signal.getsignal(number) == signal.SIG_DFL:  # under nohup SIGHUP ends nothing
+                signal.signal(number, lambda number, _: sys.exit(128 + number))
+        try:
+            preview.serve_forever()
+        finally:
+            ended.set()
 
 
 def note_change(settings: Config, folder: Path) -> None:
@@ -74,7 +89,7 @@ def _watched(file: Path | None) -> Iterator[Path]:
     yield file or Path(places.FILE_NAME)
     try:
         settings = reading.load(file)
-    except InputError:
+    except (InputError, OSError):
         return
     templates, content = places.folders(settings)
     for folder in (*templates, content):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 
 from generator.base import terminal
-from generator.commands.places import cache_folder, torch_ready, wanted_network, with_data
+from generator.base.installation import check_pair
+from generator.commands.places import cache_folder, wanted_network, with_data
 from generator.config import reading
 
 
 def train_command(options: argparse.Namespace) -> None:
     """`train`: a network trained by a preset."""
-    torch_ready()
+    check_pair()
     from generator.networks import catalogue
     from generator.training import parallel
     from generator.training.run import recipe_for, train_model
@@ -44,15 +45,15 @@ def train_command(options: argparse.Namespace) -> None:
         )
     kept = run.kept_epoch
     accuracy = "" if kept.validation_accuracy is None else f", validation accuracy {kept.validation_accuracy:.1%}"
-    terminal.result(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
+    terminal.done(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
 
 
 def compress_command(options: argparse.Namespace) -> None:
     """`compress`: a network's weights in their small form."""
     settings = reading.load(options.config)
-    torch_ready()
+    check_pair()
     from generator.training import run
 
     folder = options.folder or settings.models.folder / wanted_network(options, settings).id
     before, after = run.compress_model(options.model, folder)
-    print(f"{folder}: {before / 1e6:.1f} MB became {after / 1e6:.1f} MB; evaluate it anew")
+    terminal.done(f"{folder}: {before / 1e6:.1f} MB became {after / 1e6:.1f} MB; evaluate it anew")

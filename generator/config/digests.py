@@ -98,7 +98,10 @@ def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:
 
 
 def _sha256(file: Path) -> str:
+    """ "" for what is no file that can be read: whoever reads it for what it holds says what is wrong with it."""
     try:
+        if not file.is_file():  # to read a pipe or a device may take for ever
+            return ""
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:  # whoever reads it for what it holds says what is wrong with it
+    except OSError:
         return ""

@@ -31,8 +31,14 @@ def bundled(name: str) -> Path:
 
 def published_weights() -> Path:
     """Where torch keeps the weights that it downloads, there or not; as torch.hub.get_dir finds the folder."""
-    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "torch")  # noqa: PTH118
+    # Path's own raises where there is no such user, or none at all, as in a container.
+    return Path(os.path.expanduser(home)) / "hub" / "checkpoints"  # noqa: PTH111
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there that can be reached: Path's own raises for what is in a closed folder."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def folders(config: Config) -> tuple[tuple[Path, ...], Path]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from generator.base.errors import InputError
+from generator.base.errors import InputError, reason
 from generator.data.classes import Classes
 from generator.data.dataset import ImageFile, Split, fingerprint
 from generator.data.folder import list_folder
@@ -169,10 +169,8 @@ def _write_cache(file: Path, decoded: _Decoded) -> None:
         save_file({"images": decoded.images}, unfinished, record)
         os.replace(unfinished, file)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{file.parent}: expected room for the decoded images, cannot write there ({reason})"
-        ) from None
+        why = reason(error) if isinstance(error, OSError) else f"({error})"
+        raise InputError(f"{file.parent}: expected room for the decoded images, cannot write there {why}") from None
     finally:
         if unfinished is not None:
             Path(unfinished).unlink(missing_ok=True)

@@ -25,7 +25,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from generator.base.errors import InputError
+from generator.base.errors import InputError, reason
 from generator.data.classes import Classes
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -108,8 +108,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(f"{folder}: the disk is full; make room and run it again, it goes on from there") from None
-        reason = error.strerror or error
-        raise InputError(f"{folder}: expected a folder for the download, cannot write there ({reason})") from None
+        raise InputError(f"{folder}: expected a folder for the download, cannot write there {reason(error)}") from None
 
 
 def _obtain(
@@ -311,4 +310,5 @@ class _Progress:
             self._bar.update(count - self._bar.n)
         elif (tenth := 10 * count // self._size) > self._tenth:
             self._tenth = tenth
-            print(f"{self._name}: {10 * tenth} % of {_megabytes(self._size)}", file=self._stream, flush=True)
+            self._stream.write(f"{self._name}: {10 * tenth} % of {_megabytes(self._size)}\n")
+            self._stream.flush()

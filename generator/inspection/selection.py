@@ -179,7 +179,7 @@ def _mistaken(evaluation: Evaluation | None, files: Sequence[str]) -> list[str]:
 
 
 def augmentation_of(networks: Sequence[Loaded]) -> tuple[str, Augmentation] | None:
-    """The first network whose training is on record with an augmentation: its title, and how its images were changed."""
+    """The first network whose training is on record with an augmentation: its title, and that augmentation."""
     for loaded in networks:
         runs = load_runs(loaded.folder) if loaded.folder else ()
         told = next((run.settings.get("augmentation") for run in reversed(runs) if run.name == "augmented"), None)

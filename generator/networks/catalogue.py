@@ -1,4 +1,4 @@
-"""The networks of the report, as report.toml names them: from a model folder, from a file, or as their host has them."""
+"""The networks of the report, as report.toml names them: from a model folder, a file, or as their host has them."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ def _imagenet_keys(names: Sequence[str]) -> tuple[str, ...]:
 def _why_not(architecture: Architecture, offline: bool) -> str:
     """What the page says where ImageNet's weights could not be had; not where on this machine."""
     official = architecture.official()
-    if official and (places.published_weights() / official.url.rsplit("/", 1)[1]).exists():
+    if official and places.exists(places.published_weights() / official.url.rsplit("/", 1)[1]):
         why = "the file on this machine is not the official one"
     else:
         why = f"are not on this machine and {'the build was offline' if offline else 'could not be downloaded'}"
@@ -382,7 +382,7 @@ def published_file(
         InputError: where it is not there and cannot be had, cannot be read, or its hash is wrong.
     """
     path = path or places.published_weights() / official.url.rsplit("/", 1)[1]
-    if not path.exists():
+    if not places.exists(path):
         if offline:
             raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
         say(f"{title}: downloading ImageNet's weights ({official.size / 1e6:.0f} MB)")

@@ -18,6 +18,7 @@ Weights = dict[str, Tensor]
 CODES = 16  # of 4 bits; code 0 is an exact zero
 LARGE = 1_000_000  # linear layers with more weights are coded in 4 bits
 ROUNDS = 30  # of Lloyd's algorithm
+UNPACKED = 1 << 28  # bytes that a file may unpack to; AlexNet's has 3e7
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0, "dict_size": 1 << 20}]
 
 
@@ -70,9 +71,19 @@ def squeeze(content: bytes) -> bytes:
     return lzma.compress(content, lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, filters=FILTERS)
 
 
-def stretch(content: bytes) -> bytes:
-    """The inverse of `squeeze`; raises lzma.LZMAError or EOFError for a damaged or cut-off stream."""
-    return lzma.decompress(content, lzma.FORMAT_XZ)
+def stretch(content: bytes, largest: int = UNPACKED) -> bytes:
+    """The inverse of `squeeze`; raises lzma.LZMAError or EOFError for a damaged or cut-off stream.
+
+    Args:
+        largest: so many bytes it may have; a stream that unpacks to more counts as damaged.
+    """
+    stream = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+    unpacked = stream.decompress(content, largest)
+    if not stream.eof:
+        if len(unpacked) >= largest:
+            raise lzma.LZMAError(f"it unpacks to more than {largest:,} bytes")
+        raise EOFError("it is cut short")
+    return unpacked
 
 
 def _coded(matrix: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,24 +14,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from generator.base.errors import InputError
-from generator.networks import compress
+from generator.networks import compress, foreign
 from generator.records import stored
 from generator.records.images import Floats
+from generator.records.ranges import Count, Name
 from generator.records.scores import Evaluation
-from generator.records.training import Benchmark, Run
+from generator.records.training import Benchmark, Epoch, Run
 
 WEIGHTS, SMALL = "weights.safetensors", "weights.safetensors.xz"
 RESUME, SNAPSHOTS = "resume.safetensors", "snapshots.safetensors"
 HISTORY, EVALUATION, CARD = "history.json", "evaluation.json", "README.md"
 BENCHMARK = "benchmark.json"
+OTHERWISE = "train it again, or name somebody else's file as the weights of [models.<name>] in report.toml"
 STALE = 3600.0  # seconds after which a temporary file is nobody's
 
 Weights = dict[str, Tensor]
@@ -41,16 +44,16 @@ Weights = dict[str, Tensor]
 class Description:
     """What a weights file says about itself: enough to make the network and feed it."""
 
-    architecture: str  # "SmallCNN", "AlexNet" or package.module:name
-    class_names: tuple[str, ...]
-    wnids: tuple[str, ...]
-    input_size: int
-    resize: int  # the shorter side of a photo is brought to this before the centre crop
-    widths: tuple[int, ...] = ()  # with the next three: SmallCNN's shape
-    depths: tuple[int, ...] = ()
-    kernel: int = 5
-    pool: str = "max"
-    grid: int = 6  # AlexNet's pooled features are grid x grid; see `networks.alexnet`
+    architecture: Name  # "SmallCNN", "AlexNet" or package.module:name
+    class_names: tuple[Name, ...]
+    wnids: tuple[Name, ...]
+    input_size: Annotated[int, Meta(ge=1, le=1024)]
+    resize: Annotated[int, Meta(ge=1, le=4096)]  # the shorter side of a photo before the centre crop
+    widths: tuple[Annotated[int, Meta(ge=1, le=65536)], ...] = ()  # with the next three: SmallCNN's shape
+    depths: tuple[Annotated[int, Meta(ge=1, le=100)], ...] = ()
+    kernel: Annotated[int, Meta(ge=1, le=99)] = 5
+    pool: Literal["max", "average"] = "max"
+    grid: Literal[1, 2, 3, 6] = 6  # AlexNet's pooled features are grid x grid; see `networks.alexnet`
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of any other architecture's constructor
     input: Mapping[str, Any] = field(default_factory=dict)  # where it is not the architecture's own, beside its size
 
@@ -98,89 +101,94 @@ def load_model(folder: Path) -> Model:
     Raises:
         InputError: where they are missing, cut short, or no model of ours.
     """
-    small = (folder / SMALL).exists()
-    path = folder / (SMALL if small else WEIGHTS)
+    path = weights_file(folder)
+    small = path.name == SMALL
     content = read_bytes(path)
     try:
         tensors, metadata = _tensors(compress.stretch(content) if small else content)
-    except (SafetensorError, lzma.LZMAError, EOFError) as error:
+    except (SafetensorError, KeyError, lzma.LZMAError, EOFError) as error:
         raise _damaged(path, error) from error
+    if "description" not in metadata:
+        raise InputError(f"{path}: expected a model written by this program, found no description of it; {OTHERWISE}")
+    source = f"{path}: its description"
+    description = stored.decode(Description, metadata["description"], source, OTHERWISE)
+    for place, expected, found in _faults(description):
+        raise InputError(f"{source}: {place}: expected {expected}, found {found}; {OTHERWISE}")
     try:
-        said: dict[str, Any] = json.loads(metadata["description"])
-        lists = {key: tuple(value) for key, value in said.items() if isinstance(value, list)}
-        description = Description(**{**said, **lists})
         weights = compress.decode(tensors)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise InputError(
-            f"{path}: expected a model written by this program ({error!r}); train it again, "
-            "or name somebody else's file as the weights of [models.<name>] in report.toml"
-        ) from error
+    except (LookupError, TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise InputError(f"{path}: expected weights as `compress` codes them, found others; {OTHERWISE}") from error
     return Model(description, weights, hashlib.sha256(content).hexdigest())
 
 
-def load_foreign(path: Path) -> Weights:
-    """The state dict in somebody else's .pth or .safetensors file, read without running any of its code.
-
-    Raises:
-        InputError: where the file is missing, cut short, or holds anything but a state dict.
-    """
-    if path.suffix == ".safetensors":
-        return read_tensors(path)[0]
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: expected a file of weights, found none") from error
-    except Exception as error:  # torch.load raises a dozen kinds for a damaged or hostile file
-        raise InputError(
-            f"{path}: expected a state dict saved by torch.save, which weights_only=True can read "
-            f"({(str(error) or type(error).__name__).splitlines()[0][:120]})"
-        ) from error
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
-        found = found["state_dict"]
-    if not (isinstance(found, Mapping) and found and all(isinstance(value, Tensor) for value in found.values())):
-        raise InputError(f"{path}: expected a state dict (names and tensors), found {type(found).__name__}")
-    return dict(found)
+def weights_file(folder: Path) -> Path:
+    """Where a folder's weights lie, in the small form where there is one."""
+    return folder / (SMALL if (folder / SMALL).exists() else WEIGHTS)
 
 
 def read_bytes(path: Path) -> bytes:
     """What a file of weights holds.
 
     Raises:
-        InputError: where it is missing or cannot be read.
+        InputError: where it is missing, cannot be read, or is no file.
     """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: expected a file of weights, found none") from error
-    except OSError as error:
-        raise InputError(f"{path}: expected a file of weights, it cannot be read ({error.strerror})") from error
+    return stored.content_of(path, foreign.WHAT, foreign.LARGEST)
 
 
 def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> torch.nn.Module:
     """Put weights into a network.
 
     Raises:
-        InputError: naming the first tensor that is missing, superfluous, of another shape or not finite.
+        InputError: naming the first tensor that is missing, superfluous, of another shape or kind, or not finite.
     """
-    wanted = network.state_dict()
-    for name, tensor in wanted.items():
-        if name not in weights:
-            raise InputError(f"{source}: expected a tensor {name} for {type(network).__name__}, found none")
-        if weights[name].shape != tensor.shape:
-            raise InputError(
-                f"{source}: expected {name} of shape {tuple(tensor.shape)}, found {tuple(weights[name].shape)}: "
-                "a model with another number of classes or another architecture; train it again or name the right file"
-            )
+    require_fitting(network, weights, source)
+    for name, tensor in weights.items():
         # A finite sum has finite terms, and costs a hundredth of looking at each of them.
-        if not weights[name].sum().isfinite() and not weights[name].isfinite().all():
+        if not tensor.sum().isfinite() and not tensor.isfinite().all():
             raise InputError(
                 f"{source}: expected finite numbers in {name}, found NaN or infinity: the training diverged or the "
                 "file is damaged; train it again or name another file"
             )
-    if extra := sorted(set(weights) - set(wanted)):
-        raise InputError(f"{source}: expected the tensors of {type(network).__name__}, found also {extra[0]}")
     network.load_state_dict(dict(weights))
     return network
+
+
+def require_fitting(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Whether weights have the names, shapes and kinds of a network's, which may be on the device meta.
+
+    Raises:
+        InputError: naming the first tensor that has not, and the likeliest cause.
+    """
+    wanted, kind = network.state_dict(), type(network).__name__
+    missing, extra = [name for name in wanted if name not in weights], [name for name in weights if name not in wanted]
+    if missing:
+        first = ", ".join(foreign.shown(name) for name in sorted(extra or weights)[:3]) or "nothing"
+        cause = "another architecture" if len(missing) > len(wanted) / 2 else "another version of it, or a part"
+        raise InputError(
+            f"{source}: expected a tensor {missing[0]} for {kind}, found none; instead there is {first}: weights of "
+            f"{cause}; name the right file or save the whole state dict"
+        )
+    if extra:
+        raise InputError(
+            f"{source}: expected the tensors of {kind}, found also {foreign.shown(extra[0])}: weights of a larger "
+            "network; name the right file"
+        )
+    other = [name for name, tensor in wanted.items() if weights[name].shape != tensor.shape]
+    if other:
+        found, expected = (tuple(of[other[0]].shape) for of in (weights, wanted))
+        rows = {(tuple(weights[name].shape[1:]), wanted[name].shape[1:]) for name in other}
+        last = list(wanted)[-len(other) :] == other and all(one == another for one, another in rows)
+        cause = f"a model with another number of classes, {found[:1][0]}" if last and found else "another architecture"
+        raise InputError(
+            f"{source}: expected {other[0]} of shape {expected}, found {found}: {cause}; train it again or name the "
+            "right file"
+        )
+    for name, tensor in wanted.items():
+        if tensor.is_floating_point() != weights[name].is_floating_point() or weights[name].is_complex():
+            raise InputError(
+                f"{source}: expected {'floating-point' if tensor.is_floating_point() else 'whole'} numbers in {name}, "
+                f"found {str(weights[name].dtype).removeprefix('torch.')}; save the weights as they were trained"
+            )
 
 
 def require_usable(folder: Path) -> None:
@@ -215,9 +223,20 @@ def load_snapshots(folder: Path) -> dict[int, Floats]:
     path = folder / SNAPSHOTS
     if not path.exists():
         return {}
-    return {
-        int(epoch): tensor.numpy() for epoch, tensor in sorted(read_tensors(path)[0].items(), key=lambda i: int(i[0]))
-    }
+    advice = "restore the file, or train the model again"
+    kernels = {}
+    for name, tensor in read_tensors(path)[0].items():
+        if not name.isdecimal() or len(name) > 9 or tensor.ndim != 4 or tensor.shape[1] != 3 or not tensor.numel():
+            raise InputError(
+                f"{path}: expected kernels (O, 3, h, w) named by their epoch, found {foreign.shown(name)} of shape "
+                f"{tuple(tensor.shape)}; {advice}"
+            )
+        if not tensor.is_floating_point() or not tensor.float().isfinite().all():
+            raise InputError(f"{path}: expected finite numbers, found others in those of epoch {name}; {advice}")
+        kernels[int(name)] = tensor.float().numpy()
+    if len({found.shape for found in kernels.values()}) > 1:
+        raise InputError(f"{path}: expected kernels of one shape, found several; {advice}")
+    return dict(sorted(kernels.items()))
 
 
 def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -261,6 +280,35 @@ def save_card(folder: Path, text: str) -> None:
     write(folder / CARD, text.encode())
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """What the file of an interrupted run holds beside tensors."""
+
+    epochs: tuple[Epoch, ...]
+    kept: Count
+    steps: Count
+    precision: Literal["float32", "bfloat16"]
+    complete: bool
+    key: dict[str, Any]
+
+
+def _faults(said: Description) -> Iterator[stored.Fault]:
+    """What does not fit together in a description."""
+    classes = len(said.class_names)
+    if not classes:
+        yield "class_names", "the name of at least one class", "none"
+    if len(said.wnids) not in (0, classes):
+        yield "wnids", f"one for each of the {classes} classes", len(said.wnids)
+    if said.resize < said.input_size:
+        yield "resize", f"at least the input size, {said.input_size}", said.resize
+    if said.architecture != "SmallCNN":
+        return
+    if not 0 < len(said.widths) <= 100:
+        yield "widths", "the channels of 1 to 100 stages", len(said.widths)
+    if len(said.depths) not in (0, len(said.widths)):
+        yield "depths", f"one for each of the {len(said.widths)} widths", len(said.depths)
+
+
 def flat(tensors: Mapping[str, Tensor]) -> Weights:
     """Each tensor in rows and in memory of its own: kernels may lie channels last, parts may share a tensor."""
     return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
@@ -271,7 +319,7 @@ def read_tensors(path: Path) -> tuple[Weights, dict[str, str]]:
     content = read_bytes(path)
     try:
         return _tensors(content)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # KeyError: of a type of numbers that torch does not have
         raise _damaged(path, error) from error
 
 

@@ -89,11 +89,11 @@ def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: di
     asked = [word for word in ("num_classes", "classes", "n_classes") if word in parameters and word not in arguments]
     # torchvision's functions hand any further argument on to their class, which knows this one.
     open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
-    given = {asked[0]: classes} if asked else {}
+    given: dict[str, Any] = {asked[0]: classes} if asked else {}
     if open_ended and not asked and "num_classes" not in arguments:
         given = {"num_classes": classes}
     with _told(f"architecture {name!r}"):
-        made = make(**{**given, **arguments})
+        made = make(**(given | arguments))
     if not isinstance(made, nn.Module):
         raise InputError(f"architecture {name!r}: expected an nn.Module, it made {type(made).__name__}")
     return made

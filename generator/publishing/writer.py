@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from generator.base.errors import InputError
+from generator.base.errors import InputError, reason
 
 if sys.platform != "win32":
     import fcntl
@@ -30,6 +30,7 @@ MANIFEST = ".manifest.json"
 PROGRAM = "cnn-report"
 KEPT = ".gitignore"  # the one file of the site's folder that is not the program's
 CLUTTER = frozenset({".DS_Store", "Thumbs.db"})  # left by file browsers
+LONGEST = 200  # bytes of a folder's name that leave room for what is put around it: 255 is the usual limit
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
@@ -163,7 +164,7 @@ def _sha256(path: Path) -> str:
 @contextmanager
 def _staging(out: Path) -> Iterator[Path]:
     """A new, empty, locked folder beside `out`, gone at the end with all that is in it then."""
-    new = out.parent / f".{out.name}.{PROGRAM}-{secrets.token_hex(8)}"
+    new = out.parent / f"{_hidden(out)}-{secrets.token_hex(8)}"
     with ExitStack() as held:
         with _locked(out.parent):  # lest another build finds it before it has its lock, and clears it away
             new.mkdir()
@@ -233,7 +234,15 @@ def _exchanged(new: Path, out: Path) -> bool:
 
 def _old(out: Path) -> Path:
     """Where a site is while the next one takes its place in two steps."""
-    return out.parent / f".{out.name}.{PROGRAM}-old"
+    return out.parent / f"{_hidden(out)}-old"
+
+
+def _hidden(out: Path) -> str:
+    """How the names begin that a site's folder has before and after its time."""
+    name = os.fsencode(out.name)
+    if len(name) > LONGEST:
+        name = name[:20] + hashlib.sha256(name).hexdigest()[:20].encode()
+    return f".{os.fsdecode(name)}.{PROGRAM}"
 
 
 def _recover(out: Path) -> None:
@@ -244,7 +253,7 @@ def _recover(out: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.rename(out)
-    for left in out.parent.glob(f".{_escaped(out.name)}.{PROGRAM}-*"):
+    for left in out.parent.glob(f"{_escaped(_hidden(out))}-*"):
         if left.is_dir() and left != old and not _is_locked(left):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -291,6 +300,6 @@ def _told(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{out}: could not write the site there ({error.strerror}); free some space or choose another --out; "
+            f"{out}: could not write the site there {reason(error, 'choose another --out')}; "
             "what was there before is untouched"
         ) from error

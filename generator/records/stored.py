@@ -105,8 +105,8 @@ def read(kind: type[T], path: Path, advice: str) -> T:
     return decode(kind, content_of(path, "a file of JSON", LARGEST), str(path), advice)
 
 
-def content_of(path: Path, what: str, largest: int) -> bytes:
-    """The bytes of a file.
+def content_of(path: Path, what: str, largest: int, first: int = -1) -> bytes:
+    """The bytes of a file, or the first of them.
 
     Args:
         what: is expected there, such as "a file of weights".
@@ -122,7 +122,8 @@ def content_of(path: Path, what: str, largest: int) -> bytes:
             raise InputError(
                 f"{path}: expected {what}, found {found.st_size:,} bytes, where {largest:,} are the most that are read"
             )
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(first)
     except FileNotFoundError as error:
         raise InputError(f"{path}: expected {what}, found none") from error
     except OSError as error:

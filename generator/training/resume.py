@@ -12,9 +12,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from generator.base.errors import InputError
-from generator.networks.folder import RESUME, flat, read_tensors, unfinished, write
+from generator.networks.folder import RESUME, Numbers, flat, read_tensors, unfinished, write
+from generator.records import stored
 from generator.records.recipe import Recipe
-from generator.records.training import Epoch
 from generator.training.fit import TrainingState
 
 
@@ -50,13 +50,16 @@ def load_state(folder: Path, key: Mapping[str, Any], side_run: str = "") -> Trai
     if not path.exists():
         return None
     tensors, metadata = read_tensors(path)
+    advice = "train without --resume"
+    if "state" not in metadata:
+        raise InputError(f"{path}: expected the state of an interrupted run, found none; {advice}")
+    numbers = stored.decode(Numbers, metadata["state"], f"{path}: its state", advice)
+    found: dict[str, Any] = numbers.key
     try:
-        numbers = json.loads(metadata["state"])
-        found: dict[str, Any] = dict(numbers["key"])
         state = _state(tensors, numbers)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise InputError(
-            f"{path}: expected the state of an interrupted run ({error!r}); train without --resume"
+            f"{path}: expected the tensors of an interrupted run, found others ({error}); {advice}"
         ) from error
     # What a recipe did not have yet when the run began was as it is by default.
     found = json.loads(json.dumps(asdict(Recipe(epochs=0)))) | found
@@ -81,7 +84,7 @@ def _resume_file(folder: Path, side_run: str) -> Path:
     return folder / (f"resume-{side_run.replace(' ', '-')}.safetensors" if side_run else RESUME)
 
 
-def _state(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> TrainingState:
+def _state(tensors: Mapping[str, Tensor], numbers: Numbers) -> TrainingState:
     """What `save_state` wrote, from the tensors and the numbers of the file."""
     parts: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "best": {}, "moments": {}, "snapshots": {}}
     for name, tensor in tensors.items():
@@ -91,9 +94,9 @@ def _state(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> Trainin
     return TrainingState(
         **parts,
         snapshots=snapshots,
-        epochs=[Epoch(**epoch) for epoch in numbers["epochs"]],
-        kept=numbers["kept"],
-        steps=numbers["steps"],
-        precision=numbers["precision"],
-        complete=numbers["complete"],
+        epochs=list(numbers.epochs),
+        kept=numbers.kept,
+        steps=numbers.steps,
+        precision=numbers.precision,
+        complete=numbers.complete,
     )

@@ -66,3 +66,33 @@ def test_a_line_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = [part for line in screen.getvalue().split("\n") for part in line.split("\r")]
     assert "epoch 1 of 2" in drawn
     assert any(part.startswith("training:   0%|") and "<" in part for part in drawn)  # with the remaining time
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("71.2\u00a0%, Löwe, 日本, 🐝, ×, −", "71.2\u00a0%, Löwe, 日本, 🐝, ×, −"),
+        ("two\nlines\r\t", r"two\nlines\r\t"),
+        ("\x1b[31mred\x1b]0;title\x07\x9b1m\x7f", r"\x1b[31mred\x1b]0;title\x07\x9b1m\x7f"),
+        ("caf\udce9.png", r"caf\xe9.png"),  # the byte of a name that is not UTF-8
+        ("\ud800 \u202egnp.exe\u2069 \u2028", r"\ud800 \u202egnp.exe\u2069 \u2028"),
+    ],
+)
+def test_what_could_steer_a_terminal_is_escaped(text: str, shown: str) -> None:
+    assert terminal.plain(text) == shown
+
+
+def test_names_in_lines_and_bars_are_escaped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.say("\x1b[2Jsaid")
+    terminal.fail("\x1b[2Jfailed")
+    terminal.result("\x1b[2Jresult")
+    terminal.done("\x1b[2Jdone")
+    assert capsys.readouterr() == ("\\x1b[2Jresult\n\\x1b[2Jdone\n", "\\x1b[2Jsaid\n\\x1b[2Jfailed\n")
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with terminal.bar("\x1b[2Jnetwork", 10) as bar:
+        bar.advance(10, "\x1b[2Jnote")
+    assert "\\x1b[2Jnetwork" in screen.getvalue()
+    assert "\x1b[2J" not in screen.getvalue()

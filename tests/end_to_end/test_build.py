@@ -19,13 +19,13 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from generator.training.presets import PRESETS
 from PIL import Image
 
 from generator.__main__ import main
 from generator.config import reading
 from generator.config.digests import of_report
 from generator.publishing import published
-from generator.training.presets import PRESETS
 from tests.conftest import SmallDataSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import socket
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from generator.base.errors import InputError
 from generator.config import places, reading, schema
@@ -113,7 +117,7 @@ def test_auto_falls_back_offline_and_says_so(tmp_path: Path, monkeypatch: pytest
     ("content", "told"),
     [
         (b"something else", "expected sha256 7be5be79…, found another; delete the file"),
-        (None, "expected a file of weights, it cannot be read ("),
+        (None, "expected a file of weights, found a folder"),
     ],
     ids=["damaged", "a folder"],
 )
@@ -317,3 +321,96 @@ def test_the_first_bundled_photo_is_one_that_the_shipped_networks_name_rightly(n
     probabilities = logits.softmax(1)[0]
     assert int(probabilities.argmax()) == first.label
     assert probabilities.max() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"input_size": -5},
+            "its description: input_size: expected a whole number of at least 1, found -5; train it ag",
+        ),
+        ({"input_size": 0}, "its description: input_size: expected a whole number of at least 1, found 0"),
+        (
+            {"input_size": 10**12},
+            "its description: input_size: expected a whole number of at most 1024, found 1000000000",
+        ),
+        ({"input_size": "64"}, "its description: input_size: expected a whole number, found text"),
+        (
+            {"input_size": 2},
+            "its description: expected sizes through which a photo of 2 pixels can pass, found some th",
+        ),
+        ({"input_size": None}, "its description: input_size: expected a whole number, found null"),
+        ({"resize": 32}, "its description: resize: expected at least the input size, 64, found 32"),
+        ({"widths": [100_000_000, 4, 4, 4]}, "its description: widths[0]: expected a whole number of at most 65536"),
+        (
+            {"widths": [65_536] * 4},
+            "expected features.conv1.weight of shape (65536, 3, 5, 5), found (4, 3, 5, 5): anoth",
+        ),
+        ({"widths": []}, "its description: widths: expected the channels of 1 to 100 stages, found 0"),
+        ({"depths": [1]}, "its description: depths: expected one for each of the 4 widths, found 1"),
+        ({"depths": [100] * 4}, "expected a tensor features.conv8.weight for SmallCNN, found none"),
+        ({"kernel": 1.5}, "its description: kernel: expected a whole number, found a number"),
+        (
+            {"kernel": 98},
+            "expected features.conv1.weight of shape (4, 3, 98, 98), found (4, 3, 5, 5): another architectu",
+        ),
+        ({"pool": "median"}, "its description: pool: "),
+        ({"grid": 4}, "its description: grid: "),
+        ({"class_names": []}, "its description: class_names: expected the name of at least one class, found none"),
+        ({"class_names": ["a", "b", "c"]}, "its description: wnids: expected one for each of the 3 classes, found 2"),
+        ({"class_names": {"a": 1}}, "its description: class_names: expected a list, found named values"),
+        ({"colour": "grey"}, "its description: expected no colour, which is no part of such a record"),
+        (
+            {"architecture": "AlexNet"},
+            "expected a tensor features.0.weight for AlexNet, found none; instead there is f",
+        ),
+    ],
+)
+def test_sizes_that_cannot_be_meant_are_refused_before_memory_is_asked_for(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    save(tmp_path)
+    file = tmp_path / "weights.safetensors"
+    said = {**asdict(DESCRIPTION), **change}
+    save_file(load_file(file), file, {"description": json.dumps(said)})
+    with pytest.raises(InputError) as error:
+        catalogue.from_folder("cnn", tmp_path, Classes(CLASSES.names, CLASSES.wnids))
+    assert str(error.value).startswith(f"{file}: {words}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_layer_that_would_take_gigabytes_is_refused(tmp_path: Path) -> None:
+    said = Description("SmallCNN", ("a", "b"), ("a", "b"), 1024, 1024, (2048,), kernel=1)
+    save_model(tmp_path, SmallCNN(2, (2048,), kernel=1).state_dict(), said)
+    with pytest.raises(InputError, match="expected a layer to give at most 268,435,456 numbers, found 2,147,483,648"):
+        catalogue.from_folder("cnn", tmp_path)
+
+
+def test_a_prefix_is_taken_off_and_told(tmp_path: Path) -> None:
+    network = initialise(SmallCNN(len(CLASSES)), 0)
+    torch.save({f"module.{name}": tensor for name, tensor in network.state_dict().items()}, tmp_path / "own.pth")
+    loaded = catalogue.load("cnn", configured(tmp_path, '[models.cnn]\nweights = "own.pth"\n'), CLASSES)
+    assert loaded is not None
+    assert loaded.notes == ("In the names of own.pth, module. was taken off.",)
+    assert torch.equal(loaded.network.state_dict()["head.linear.weight"], network.state_dict()["head.linear.weight"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (lambda: SmallCNN(10).state_dict(), "found (10, 320): a model with another number of classes, 10; train it a"),
+        (
+            lambda: nn.Linear(2, 2).state_dict(),
+            "for SmallCNN, found none; instead there is bias, weight: weights of an",
+        ),
+        (lambda: {n: t.to(torch.int8) for n, t in SmallCNN(2).state_dict().items()}, "expected floating-point numbers"),
+    ],
+)
+def test_other_weights_are_told_with_the_likeliest_cause(
+    tmp_path: Path, weights: Callable[[], dict[str, torch.Tensor]], words: str
+) -> None:
+    torch.save(weights(), tmp_path / "own.pth")
+    with pytest.raises(InputError) as error:
+        catalogue.load("cnn", configured(tmp_path, '[models.cnn]\nweights = "own.pth"\n'), CLASSES)
+    assert words in str(error.value)

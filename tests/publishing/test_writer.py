@@ -360,7 +360,8 @@ def test_a_file_that_cannot_be_written_is_told_and_changes_nothing(tmp_path: Pat
     arguments = [sys.executable, "-c", FILLED, str(out), "100000"]
     ran = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert ran.stdout == (
-        f"{out}: could not write the site there (File too large); free some space or choose another --out; "
+        f"{out}: could not write the site there (File too large); "
+        "raise the limit on the size of files (ulimit -f) or choose another --out; "
         "what was there before is untouched\n"
     )
     assert unchanged(out, "1")

@@ -21,10 +21,8 @@ from generator.evaluation.answers import logits_of
 from generator.networks.architecture import initialise
 from generator.networks.folder import Weights
 from generator.networks.inputs import fitted, normalise
-from generator.records.recipe import Augmentation
-from generator.training.fit import FLOOR, Step, TrainingState, fit, learning_rate
-from generator.records.recipe import Recipe
-from generator.training.fit import Teacher
+from generator.records.recipe import Augmentation, Recipe
+from generator.training.fit import FLOOR, Step, Teacher, TrainingState, fit, learning_rate
 from generator.training.resume import load_state, save_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")

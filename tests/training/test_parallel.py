@@ -18,11 +18,9 @@ from generator.base.errors import InputError
 from generator.networks.architecture import initialise
 from generator.networks.folder import Weights, load_evaluation, load_runs
 from generator.networks.small_cnn import SmallCNN
+from generator.records.recipe import Augmentation, Recipe
 from generator.training import parallel
-from generator.records.recipe import Augmentation
-from generator.training.fit import fit
-from generator.records.recipe import Recipe
-from generator.training.fit import Teacher
+from generator.training.fit import Teacher, fit
 from tests.conftest import SmallDataSet
 from tests.training.test_fit import coloured, wide
 

@@ -31,11 +31,10 @@ from generator.networks.folder import (
     plain_evaluation,
 )
 from generator.networks.small_cnn import SmallCNN
+from generator.records.recipe import Augmentation, Recipe
 from generator.records.training import Run
 from generator.training import fit, presets
 from generator.training import run as training_run
-from generator.records.recipe import Augmentation
-from generator.records.recipe import Recipe
 from generator.training.run import compress_model, train_model
 from tests.conftest import SmallDataSet
 
