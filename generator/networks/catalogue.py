@@ -127,7 +127,9 @@ def load(
         return _from_elsewhere(_untrained(wanted, classes, config.folder), config)
     notes: tuple[str, ...] = ()
     if wanted.weights in ("imagenet", "auto"):
-        architecture = architecture_of(wanted, config.folder)
+        read = config.models.read(wanted.id)
+        said = load_model(read).description.architecture if not wanted.architecture and has_model(read) else ""
+        architecture = architecture_of(wanted, config.folder, said)
         try:
             return _from_elsewhere(_published(wanted, architecture, offline, say), config)
         except InputError as error:
