@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from generator import pages
 from generator.base import environment, terminal
+from generator.base.code import code
 from generator.base.errors import InputError
 from generator.cache import Cache
 from generator.config import digests, places
@@ -44,11 +45,11 @@ class Site:
     results: Cache
     decoded: Path  # decoded images of the data set
     offline: bool
-    code: str  # digest of the program: part of every key, so that no older version's result is ever shown
 
-    def key(self, stage: str, *parts: object) -> str:
-        """The address of a result."""
-        return self.results.key(stage, 1, self.code, *parts)
+    def key(self, stage: str, maker: Callable[..., object], *parts: object) -> str:
+        """The address of what a function makes: of its inputs, and of the code that it depends on."""
+        made_by = maker.func if isinstance(maker, partial) else maker
+        return self.results.key(stage, 1, code(made_by.__module__), *parts)
 
 
 def build(
@@ -75,7 +76,7 @@ def build(
     """
     writer.prepare(out)
     classes = resolve_classes(config.data.classes, root)
-    site = Site(config, root, classes, Cache(cache / "results"), cache / "data", offline, digests.code())
+    site = Site(config, root, classes, Cache(cache / "results"), cache / "data", offline)
     templates, content = places.folders(config)
     loaded = [_obtain(site, wanted) for wanted in config.models.networks]
     evaluations = {one.id: _evaluation(one) for one in loaded}
@@ -89,7 +90,13 @@ def build(
         ),
         photos=photos,
         data=selection.summary(
-            _data_name(config), classes, root, site.decoded, next(iter(evaluations.values()), None), photos
+            _data_name(config),
+            classes,
+            root,
+            site.decoded,
+            next((found for found in evaluations.values() if found), None),
+            photos,
+            selection.augmentation_of(loaded),
         ),
         environment=environment.versions(),
         licences=samples.licence_texts(content / "samples") if config.samples.bundled else {},
@@ -172,7 +179,9 @@ def _observe(
         for photo in photos:
             label = None if photo.label is None else _output(loaded, site.classes, photo.label)
             compared = photo.origin != "test"  # which are many, and the evaluation speaks of them
-            key = site.key("explanation", loaded.digest, photo.digest, label, other, loaded.wanted.layer, compared)
+            key = site.key(
+                "explanation", photo_arrays, loaded.digest, photo.digest, label, other, loaded.wanted.layer, compared
+            )
             look = partial(photo_arrays, loaded, photo, label, other, compared)
             explanations[photo.id] = explanation(photo.id, label, other, site.results.arrays(key, look))
             bar.advance()
@@ -196,11 +205,11 @@ def _sought(
     patches: tuple[LayerPatches, ...] = ()
     with terminal.bar(f"{loaded.title}: what its channels and classes look like", 2, "parts") as bar:
         if examined is not None:
-            key = site.key("patches", loaded.digest, examined.digest)
+            key = site.key("patches", strongest_patches, loaded.digest, examined.digest)
             seek = partial(strongest_patches, loaded, examined.pictures)
             patches = layer_patches(site.results.arrays(key, seek))
         bar.advance()
-        key = site.key("class images", loaded.digest)
+        key = site.key("class images", prototypes.made_for_classes, loaded.digest)
         made = prototypes.class_images_of(site.results.arrays(key, partial(prototypes.made_for_classes, loaded)))
         bar.advance()
     return patches, made
@@ -209,7 +218,7 @@ def _sought(
 def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Live | None:
     """The first network that a page can run; where none can, that is said and the report does without the page."""
     for loaded in networks:
-        key = site.key("live", loaded.digest, [photo.digest for photo in photos], loaded.wanted.layer)
+        key = site.key("live", export.tried, loaded.digest, [photo.digest for photo in photos], loaded.wanted.layer)
         found = export.recorded(site.results.arrays(key, partial(export.tried, loaded, photos)))
         if not isinstance(found, str):
             return found
@@ -240,6 +249,6 @@ def _figures(site: Site, report: Report) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
         for parts, draw in jobs:
-            figures |= {figure.id: figure for figure in site.results.figures(site.key("figures", *parts), draw)}
+            figures |= {figure.id: figure for figure in site.results.figures(site.key("figures", draw, *parts), draw)}
             bar.advance()
     return figures

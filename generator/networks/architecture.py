@@ -62,6 +62,7 @@ class Architecture:
     stored: tuple[str, ...] = ()  # arguments of the constructor that a weights file keeps, and of these
     trained_only: tuple[str, ...] = ()  # those that `converted` takes out of the network
     official: Callable[[], Official | None] = lambda: None
+    code: str = ""  # digest of somebody else's code that makes it: another one makes another network
 
 
 def initialise(network: nn.Module, seed: int) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from generator import explain
+from generator.base.digest import digest
 from generator.base.errors import InputError
 from generator.config import places
 from generator.config.schema import Config, ModelConfig
@@ -185,7 +186,7 @@ def from_folder(
         class_names=said.class_names if classes is None else classes.names,
         class_keys=keys,
         input=way,
-        digest=_digest(model.digest, way, wanted),
+        digest=_digest(model.digest, way, wanted, architecture),
         source=f"Trained from scratch on {len(said.class_names)} classes ({names}, …) with this program.",
         folder=folder,
         evaluated=folder,
@@ -213,12 +214,11 @@ def _as_asked(way: Input, wanted: ModelConfig) -> Input:
     return replace(way, **given)
 
 
-def _digest(weights: str, way: Input, wanted: ModelConfig) -> str:
-    """The weights' own digest, and another one where report.toml makes another network of them."""
-    if not wanted.input.given and not wanted.classes and not wanted.arguments:
+def _digest(weights: str, way: Input, wanted: ModelConfig, architecture: Architecture) -> str:
+    """The weights' own digest, and another one where report.toml or somebody's code makes another network of them."""
+    if not wanted.input.given and not wanted.classes and not wanted.arguments and not architecture.code:
         return weights
-    said = (weights, asdict(way), wanted.classes, sorted(wanted.arguments.items()))
-    return hashlib.sha256(repr(said).encode()).hexdigest()
+    return digest(weights, way, wanted.classes, dict(wanted.arguments), architecture.code)
 
 
 def _from_elsewhere(found: Loaded, config: Config) -> Loaded:
@@ -259,7 +259,7 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, beside: Path) 
         class_names=names,
         class_keys=keys,
         input=way,
-        digest=_digest(hashlib.sha256(read_bytes(path)).hexdigest(), way, wanted),
+        digest=_digest(hashlib.sha256(read_bytes(path)).hexdigest(), way, wanted, architecture),
         source=f"Loaded from the file {path.name}.",
         notes=(*notes, *found.notes),
         wanted=wanted,
@@ -272,7 +272,6 @@ def _untrained(wanted: ModelConfig, classes: Classes, beside: Path) -> Loaded:
     names, keys, _ = _outputs(wanted, classes)
     way = _as_asked(architecture.input, wanted)
     network = initialise(architecture.construct(len(names), **wanted.arguments), SEED).eval()
-    said = (architecture.name, len(names), sorted(wanted.arguments.items()), SEED)
     return Loaded(
         id=wanted.id,
         title=wanted.title or architecture.title,
@@ -281,7 +280,7 @@ def _untrained(wanted: ModelConfig, classes: Classes, beside: Path) -> Loaded:
         class_names=names,
         class_keys=keys,
         input=way,
-        digest=_digest(hashlib.sha256(repr(said).encode()).hexdigest(), way, wanted),
+        digest=_digest(digest(architecture.name, len(names), SEED), way, wanted, architecture),
         source="Its weights are random: it has learnt nothing.",
         wanted=wanted,
     )
@@ -350,7 +349,7 @@ def _published(wanted: ModelConfig, architecture: Architecture, offline: bool, s
         class_names=official.class_names,
         class_keys=_imagenet_keys(official.class_names),
         input=way,
-        digest=_digest(hashlib.sha256(read_bytes(path)).hexdigest(), way, wanted),
+        digest=_digest(hashlib.sha256(read_bytes(path)).hexdigest(), way, wanted, architecture),
         source=(
             f"ImageNet's weights (torchvision, {official.name}): trained on 1.28 million photos of 1000 classes, "
             "for non-commercial research by ImageNet's terms."

@@ -14,12 +14,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from torch import nn
 
+from generator.base.digest import digest
 from generator.base.errors import InputError
 from generator.networks.architecture import GENERAL, Architecture
 from generator.records.input import Input, square
@@ -47,7 +49,21 @@ def architecture(name: str, folder: Path) -> Architecture:
         input=TORCHVISION if name.startswith("torchvision.") else square(64),
         purpose=f"a network of the architecture {name} with {{}} convolutions",
         presets=GENERAL,
+        code=_code(name, folder),
     )
+
+
+def _code(name: str, folder: Path) -> str:
+    """Digest of what makes the networks of a name: the user's files beside it, or the version of its package."""
+    where = name.rpartition(":")[0]
+    if not where.endswith(".py"):
+        package = where.partition(".")[0]
+        try:
+            return digest(package, version(package))
+        except PackageNotFoundError:
+            return digest(package)
+    files = sorted((folder / where).parent.glob("*.py"))
+    return digest([(file.name, file.read_bytes()) for file in files if file.is_file()])
 
 
 def constructor(name: str, folder: Path) -> Callable[..., nn.Module]:
