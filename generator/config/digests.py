@@ -15,10 +15,11 @@ from pathlib import Path
 from generator.base import clutter
 from generator.base.digest import digest
 from generator.base.environment import versions
-from generator.config.places import RECORDS, imagenet_file
+from generator.config.places import RECORDS, bundled, imagenet_file
 from generator.config.schema import Config
 
 MODELS = ("cnn", "alexnet")
+RUN = (".html", ".css", ".js")  # templates, styles and scripts
 
 
 def code() -> str:
@@ -72,6 +73,13 @@ def of_report(config: Config) -> str:
 def exists(path: Path) -> bool:
     """Whether something is there that can be reached: Path's own raises for what is in a closed folder."""
     return os.path.exists(path)  # noqa: PTH110
+
+
+def own_code(config: Config) -> Path | None:
+    """The folder of templates beside report.toml, None where it has none: they are run, unlike all else there."""
+    folder = config.folder / "templates"
+    own = folder.is_dir() and not folder.samefile(bundled("templates"))
+    return folder if own and any(file.suffix in RUN for file in folder.rglob("*")) else None
 
 
 def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generator import explain
+from generator.base.errors import InputError
 from generator.data.preprocessing import square
 from generator.inspection import comparison, patches
 from generator.inspection.comparison import comparison_of
 from generator.networks import catalogue
-from generator.networks.architecture import stages
+from generator.networks.architecture import require_finite, stages
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
 from generator.records.images import Arrays, Photo
@@ -41,7 +42,9 @@ def photo_arrays(
     images = normalise(torch.tensor(seen).permute(2, 0, 1)[None])
     layer = layer or catalogue.layer_of(loaded.network, images.shape[-1])
     with torch.no_grad():
-        logits = loaded.network(images)[0]
+        answers = loaded.network(images)
+    require_finite(answers, loaded.network)
+    logits = answers[0]
     targets = _targets(logits, label, other)
     if len(targets) == len(logits):
         cams = explain.grad_cam_all(loaded.network, images, layer)[0]
@@ -54,8 +57,7 @@ def photo_arrays(
     most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
     if compared:
         arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer)
-    return {
-        **arrays,
+    arrays |= {
         "seen": seen,
         "logits": logits.numpy(),
         "targets": np.array(targets, np.int64),
@@ -66,6 +68,13 @@ def photo_arrays(
         "contributor maps": maps[layer][0][most].numpy(),
         "contributor layer": np.array(patches.convolution_of(loaded.network, layer) or ""),
     }
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(
+                f"{loaded.title}: {photo.title}: expected finite numbers, found NaN or infinity in {name!r}, though "
+                "the logits are finite: what lies before them grows beyond float32; train it again or name another file"
+            )
+    return arrays
 
 
 def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays) -> Explanation:

@@ -19,9 +19,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from generator.base.errors import InputError
 from generator.data import tiny_imagenet
 from generator.explain.passes import evaluating
 from generator.inspection.photo import ALL_CLASSES
+from generator.networks.architecture import require_finite
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import MEAN, STD, normalise
 from generator.records.images import Arrays
@@ -58,6 +60,8 @@ def maximise(model: nn.Module, targets: Sequence[int], size: int, *, seed: int =
         steps: of the ascent.
     Returns:
         (len(targets), 3, size, size) uint8.
+    Raises:
+        InputError: where a gradient is not finite.
     """
     generator = Generator().manual_seed(seed)
     with evaluating(model):
@@ -90,6 +94,11 @@ def _climb(
         noise = NOISE * torch.randn(moved.shape, generator=generator)
         gain = model(_normalised(moved + noise))[chosen].sum() - SMOOTH * _variation(images)
         for part, gradient in zip(parts, torch.autograd.grad(gain, parts), strict=True):
+            if not gradient.isfinite().all():
+                raise InputError(
+                    f"{type(model).__name__}: expected finite gradients of its logits, found NaN or infinity; train it "
+                    "again or name another file of weights"
+                )
             part.grad = gradient
         ascent.step()
 
@@ -142,6 +151,7 @@ def made_for_classes(loaded: Loaded) -> dict[str, NDArray[Any]]:
     images = maximise(loaded.network, range(classes), size, seed=CLASS_SEED, steps=steps)
     with torch.no_grad():
         logits = loaded.network(normalise(images))
+    require_finite(logits, loaded.network)
     return {
         "images": images.permute(0, 2, 3, 1).numpy(),
         "logits": logits.numpy(),

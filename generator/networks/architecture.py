@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import AlexNet
 
 from generator.base.errors import InputError
@@ -19,6 +19,9 @@ from generator.networks.small_cnn import SmallCNN
 
 # The first kernels start at this share of He's scale.
 FIRST_KERNELS = 0.1
+
+# Of logits; the difference of two of them, times any temperature, is then a number in float32 too.
+LARGEST_LOGIT = 1e30
 
 
 def initialise(network: nn.Module, seed: int) -> nn.Module:
@@ -77,6 +80,21 @@ def construct(architecture: str, classes: int, **shape: Any) -> nn.Module:
             f"architecture {architecture!r}: expected an nn.Module from num_classes, got {type(made).__name__}"
         )
     return made
+
+
+def require_finite(logits: Tensor, network: nn.Module) -> None:
+    """Whether answers (N, K) can be compared and made probabilities.
+
+    Raises:
+        InputError: where one of them is NaN, infinite or nearly so.
+    """
+    whole = (logits.abs() <= LARGEST_LOGIT).all(1)
+    if not whole.all():
+        raise InputError(
+            f"{type(network).__name__}: expected finite logits, found NaN, infinity or more than {LARGEST_LOGIT:.0e} "
+            f"for {int((~whole).sum())} of {len(logits)} images, though its weights are finite: the training "
+            "diverged, or the weights are not of this network; train it again or name another file of weights"
+        )
 
 
 def stages(network: nn.Module) -> list[str]:
