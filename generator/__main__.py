@@ -6,17 +6,12 @@ that need it, after a look at whether anything has changed at all.
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from collections.abc import Sequence
 
 from generator.base import environment, terminal
-from generator.base.errors import InputError
+from generator.base.errors import MENDS, SHORTAGES, InputError, reason
 from generator.commands.options import parser
-
-# What the system says of a path that the user gave; all else that it may say is a mistake of the program.
-UNUSABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOSPC, errno.EROFS})
 
 
 def program() -> int:
@@ -43,10 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has gone
         return 1
-    except OSError as error:
-        if error.errno not in UNUSABLE or error.filename is None:
+    except OSError as error:  # what the user can mend; all else that the system says is a mistake of the program
+        if error.errno not in (SHORTAGES if error.filename is None else MENDS):
             raise
-        terminal.fail(f"error: {os.fsdecode(error.filename)}: expected a path that can be used, got: {error.strerror}")
+        what = f"{error.filename}: expected a path that can be used" if error.filename else "expected to go on"
+        terminal.fail(f"error: {what}, got: {reason(error)}")
+        return 1
+    except MemoryError:
+        terminal.fail("error: expected to go on, got: no memory left; free some memory")
         return 1
     return 0
 

@@ -14,7 +14,16 @@ from pathlib import Path
 
 from generator.base.errors import InputError
 
-PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "matplotlib", "jinja2", "markdown", "Pillow")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "opencv-python-headless",
+    "matplotlib",
+    "jinja2",
+    "markdown-it-py",
+    "Pillow",
+)
 
 
 def put_right() -> None:

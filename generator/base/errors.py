@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+# These need no path to be understood.
+SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
 # What the user can do about what the system refuses; each is the end of a line.
 MENDS = {
     errno.ENOSPC: "free some space",

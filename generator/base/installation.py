@@ -5,16 +5,14 @@ A wrong pair of torch and torchvision fails deep inside torchvision; matplotlib 
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from generator.base.errors import MENDS, InputError
+from generator.base.errors import MENDS, SHORTAGES, InputError
 
-SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)  # no fault of what is installed
 PAIR = ("torch", "torchvision")
 
 

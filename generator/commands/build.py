@@ -7,7 +7,7 @@ import time
 
 from generator.base import terminal
 from generator.base.installation import check_pair, import_matplotlib
-from generator.commands.places import build_digest, cache_folder, data_root, out_folder, published_at
+from generator.commands.places import build_digest, cache_folder, data_root, out_folder, published_at, tell_own_code
 from generator.config import reading
 from generator.publishing import check, published, writer
 
@@ -23,6 +23,7 @@ def build_command(options: argparse.Namespace) -> None:
             check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
         terminal.done(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
         return
+    tell_own_code(settings)
     check_pair()
     import_matplotlib()
     from generator import build

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from generator.base import terminal
-from generator.base.errors import InputError
+from generator.base.errors import InputError, reason
 from generator.base.installation import check_pair
 from generator.commands.places import cache_folder, data_root, loaded_network, print_json, with_data
-from generator.config import reading
+from generator.config import places, reading
 from generator.data import dataset
 from generator.data.classes import resolve_classes
 
@@ -51,21 +53,37 @@ def predict_command(options: argparse.Namespace) -> None:
     from generator.evaluation import answers
 
     loaded = loaded_network(options, settings, classes)
+    _write_csv(options.csv, None)  # lest an hour's answers find no place
     rows = answers.folder(loaded, options.folder)
     _write_csv(options.csv, rows)
     terminal.done(f"{options.csv}: {len(rows)} images")
 
 
-def _write_csv(path: Path, rows: Sequence[tuple[str, int]]) -> None:
-    """The course's format: the header Id,Category, then file name and class index."""
-    temporary = path.with_name(f".{path.name}.part")
+def _write_csv(path: Path, rows: Sequence[tuple[str, int]] | None) -> None:
+    """The course's format: the header Id,Category, then file name and class index; for None only whether it could be.
+
+    Written aside, so that it is there when it is whole; straight into what is no regular file, such as /dev/stdout.
+    """
+    straight = places.exists(path) and not path.is_file()
+    place = path if straight else Path(os.path.realpath(path))
+    written = place if straight else place.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(("Id", "Category"))
-            table.writerows(rows)
-        os.replace(temporary, path)
+        with suppress(FileNotFoundError):
+            place.lstat()  # a name that is too long is too long now, too
+        with written.open("w", newline="", encoding="utf-8") as file:
+            if rows is not None:
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow(("Id", "Category"))
+                table.writerows((_cell(name), target) for name, target in rows)
+        if not straight and rows is not None:
+            os.replace(written, place)
     except OSError as error:
-        raise InputError(f"{path}: expected a file that can be written, got: {error.strerror}") from error
+        raise InputError(f"{path}: expected a file that can be written, got {reason(error)}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if not straight:
+            written.unlink(missing_ok=True)
+
+
+def _cell(name: str) -> str:
+    """A file's name in one printable line, and no formula for a spreadsheet: "=1+1.png" is "./=1+1.png"."""
+    return terminal.plain(f"./{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name)

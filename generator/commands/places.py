@@ -17,6 +17,12 @@ from generator.data.classes import Classes, resolve_classes
 from generator.networks.catalogue import Loaded
 
 
+def tell_own_code(settings: Config) -> None:
+    """Say whose code is run, where it is not the program's."""
+    if folder := digests.own_code(settings):
+        terminal.say(f"note: runs the templates in {folder}")
+
+
 def print_json(value: object) -> None:
     """In ASCII, which every stream takes as it is."""
     for line in json.dumps(value, indent=1).split("\n"):
@@ -27,9 +33,11 @@ def published_at(settings: Config, address: str | None) -> Config:
     """The settings with another base_url."""
     if address is None:
         return settings
-    if not addresses.is_base(address):
-        raise InputError(f"--base-url: expected {addresses.BASE}, got {address!r}")
-    return replace(settings, report=replace(settings.report, base_url=address.rstrip("/")))
+    try:
+        base = addresses.base_address(address)
+    except ValueError as error:
+        raise InputError(f"--base-url: expected {error}, got {address!r}") from None
+    return replace(settings, report=replace(settings.report, base_url=base))
 
 
 def out_folder(options: argparse.Namespace, settings: Config) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from generator.base import clutter, terminal
 from generator.base.errors import InputError
-from generator.commands.places import out_folder
+from generator.commands.places import out_folder, tell_own_code
 from generator.config import digests, places, reading
 from generator.config.schema import Config
 from generator.publishing import check, published
@@ -54,6 +54,7 @@ def serve_command(options: argparse.Namespace) -> None:
         serve.watching(partial(_watched, file), rebuild),
     ):
         note_change(settings, folder)
+        tell_own_code(settings)
         terminal.say(f"{folder} is at {preview.url}; it follows report.toml, templates and content (Ctrl-C ends it)")
         for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # end it as tidily as Ctrl-C does
             if signal.getsignal(number) == signal.SIG_DFL:  # under nohup SIGHUP ends nothing

@@ -14,8 +14,10 @@ from pathlib import Path
 from generator.base import clutter
 from generator.base.digest import digest
 from generator.base.environment import versions
-from generator.config.places import RECORDS, published_weights
+from generator.config.places import RECORDS, bundled, published_weights
 from generator.config.schema import Config, ModelConfig
+
+RUN = (".html", ".css", ".js")  # templates, styles and scripts
 
 
 def code() -> str:
@@ -87,6 +89,13 @@ def of_report(config: Config) -> str:
         return str(path.relative_to(config.folder) if path.is_relative_to(config.folder) else path)
 
     return digest(json.dumps(said, default=place))
+
+
+def own_code(config: Config) -> Path | None:
+    """The folder of templates beside report.toml, None where it has none: they are run, unlike all else there."""
+    folder = config.folder / "templates"
+    own = folder.is_dir() and not folder.samefile(bundled("templates"))
+    return folder if own and any(file.suffix in RUN for file in folder.rglob("*")) else None
 
 
 def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:

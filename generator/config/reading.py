@@ -6,6 +6,7 @@ stands. Strings may hold any text, HTML too: they are text here, and the pages e
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.base.errors import InputError
-from generator.config.addresses import BASE, is_base, is_link
+from generator.config.addresses import is_link
 from generator.config.places import FILE_NAME, bundled
 from generator.config.schema import (
     Config,
@@ -45,6 +46,7 @@ BUNDLED = (
     ModelConfig("cnn", architecture="SmallCNN"),
     ModelConfig("alexnet", "auto", architecture="AlexNet"),
 )
+LARGEST = 2**20  # bytes of the file: a hundred times the one with every key explained
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag
 
 
@@ -58,7 +60,9 @@ def load(path: Path | None = None) -> Config:
         path = Path(FILE_NAME)
     file = bundled(FILE_NAME) if path is None else path
     folder = Path(os.path.abspath(file)).parent  # noqa: PTH100 (Path.absolute keeps "..")
-    text = _text(file)
+    text = text_of(
+        file, "report.toml", "expected a report.toml, there is no such file; give one with --config FILE", LARGEST
+    )
     top = Table(Source(file, text), "", _parsed(file, text), folder)
     config = Config(
         path=path,
@@ -75,20 +79,39 @@ def load(path: Path | None = None) -> Config:
     return config
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path, what: str, missing: str, largest: int) -> str:
+    """A text file that the user wrote, UTF-8 with or without a byte order mark.
+
+    Args:
+        what: it is, for messages; `missing`: what is said where it is not there.
+        largest: bytes that it may have.
+    Raises:
+        InputError: it is no file, cannot be read, is too large, or is no UTF-8 text.
+    """
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        if file.exists() and not (file.is_file() or file.is_dir()):  # a pipe would be waited for
+            raise InputError(f"{file}: expected a readable {what}, got what is no file")
+        with file.open("rb") as opened:
+            data = opened.read(largest + 1)
     except FileNotFoundError:
-        raise InputError(
-            f"{file}: expected a report.toml, there is no such file; give one with --config FILE"
-        ) from None
+        raise InputError(f"{file}: {missing}") from None
     except OSError as error:
-        raise InputError(f"{file}: expected a readable report.toml, got: {error.strerror}") from error
+        raise InputError(f"{file}: expected a readable {what}, got: {error.strerror}") from None
+    if len(data) > largest:
+        raise InputError(f"{file}: expected at most {largest // 1024} KiB in a {what}, got more")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{file}: expected UTF-8 text, got UTF-16 (at line 1); save it as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{file}: expected UTF-8 text, got another encoding (at line {line}); save it as UTF-8"
         ) from None
+    if (nul := text.find("\0")) >= 0:
+        line = text.count("\n", 0, nul) + 1
+        raise InputError(f"{file}: expected UTF-8 text, got a NUL character (at line {line}); save it as UTF-8")
+    return text
 
 
 def _parsed(file: Path, text: str) -> Mapping[str, Any]:
@@ -116,7 +139,7 @@ def _report(table: Table) -> ReportConfig:
         links=table.each("links", _link, "{title = ..., url = ...}"),
         languages=table.texts("languages"),
         libraries=table.texts("libraries"),
-        base_url=table.matching("base_url", is_base, BASE).rstrip("/"),
+        base_url=table.base("base_url"),
     )
 
 

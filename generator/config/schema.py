@@ -32,7 +32,7 @@ class ReportConfig:
     links: tuple[Link, ...] = ()
     languages: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
-    base_url: str = ""  # without a slash at its end
+    base_url: str = ""  # ASCII, as it is sent, without a slash at its end
 
 
 @dataclass(frozen=True)

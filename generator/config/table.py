@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
 
 from generator.base.errors import InputError
+from generator.config.addresses import base_address
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -105,6 +106,14 @@ class Table:
         if not (fits(value) or (optional and not value)):
             self._refuse(key, expected, value)
         return value
+
+    def base(self, key: str) -> str:
+        """The address of a folder, normalised; empty for none."""
+        value = self.text(key)
+        try:
+            return base_address(value) if value else ""
+        except ValueError as error:
+            self._refuse(key, str(error), value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """An array of strings that are not empty."""

@@ -17,6 +17,7 @@ from generator.data.image_files import read_photo
 from generator.data.preprocessing import seen
 from generator.evaluation.scores import BATCH
 from generator.explain.passes import in_eval_mode
+from generator.networks.architecture import require_finite
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import fitted, memory_explained, normalise
 from generator.records.images import Floats
@@ -70,7 +71,7 @@ def logits_of(
     Returns:
         (N, K) float32.
     Raises:
-        InputError: where memory runs out.
+        InputError: where memory runs out, or a logit is not finite.
     """
     device = device or torch.device("cpu")
     answers = []
@@ -79,5 +80,6 @@ def logits_of(
         for batch in torch.split(images, BATCH):
             pixels = fitted(batch.flip(-1) if mirrored else batch, way)
             answers.append(network(normalise(pixels.to(device), way)).float().cpu())
+            require_finite(answers[-1], network)
             on_batch(len(batch))
     return torch.cat(answers).numpy()

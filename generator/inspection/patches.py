@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from generator import explain
+from generator.base.errors import InputError
 from generator.data.preprocessing import seen
 from generator.explain.passes import evaluating
 from generator.networks.catalogue import Loaded
@@ -63,6 +64,7 @@ def strongest(
         by layer; hooks and modes of the model are as before afterwards.
     Raises:
         ValueError: if there is no batch.
+        InputError: where an answer is not finite.
     """
     found = {layer: _Best(count) for layer in layers}
     seen = 0
@@ -125,6 +127,8 @@ class _Best:
         """A batch of maps (B, C, h, w), whose first image has the number `start`."""
         self.width = maps.shape[3]
         answers, cells = maps.flatten(2).float().max(dim=2)  # of equal ones the first
+        if not answers.isfinite().all():
+            raise InputError("expected finite answers of each channel, found NaN or infinity; train the network again")
         images = torch.arange(start, start + len(maps)).expand(maps.shape[1], -1)
         answers, cells = answers.T, cells.T  # (C, B)
         least = answers.amin(1)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generator import explain
+from generator.base.errors import InputError
 from generator.data.preprocessing import in_colour, seen
 from generator.inspection import comparison, patches
 from generator.inspection.comparison import comparison_of
+from generator.networks.architecture import require_finite
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
 from generator.records.images import Arrays, Photo
@@ -37,7 +39,9 @@ def photo_arrays(
     images = normalise(torch.tensor(given).permute(2, 0, 1)[None], loaded.input)
     layer = loaded.layer
     with torch.no_grad():
-        logits = loaded.network(images)[0]
+        answers = loaded.network(images)
+    require_finite(answers, loaded.network)
+    logits = answers[0]
     targets = _targets(logits, label, other)
     if len(targets) == len(logits):
         cams = explain.grad_cam_all(loaded.network, images, layer)[0]
@@ -50,8 +54,7 @@ def photo_arrays(
     most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
     if compared:
         arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer)
-    return {
-        **arrays,
+    arrays |= {
         "seen": in_colour(given),
         "logits": logits.numpy(),
         "targets": np.array(targets, np.int64),
@@ -62,6 +65,13 @@ def photo_arrays(
         "contributor maps": maps[layer][0][most].numpy(),
         "contributor layer": np.array(patches.convolution_of(loaded.network, layer) or ""),
     }
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(
+                f"{loaded.title}: {photo.title}: expected finite numbers, found NaN or infinity in {name!r}, though "
+                "the logits are finite: what lies before them grows beyond float32; train it again or name another file"
+            )
+    return arrays
 
 
 def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays) -> Explanation:

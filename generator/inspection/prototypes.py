@@ -19,8 +19,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from generator.base.errors import InputError
 from generator.explain.passes import evaluating
 from generator.inspection.photo import ALL_CLASSES
+from generator.networks.architecture import require_finite
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import as_channels, normalise
 from generator.records.images import Arrays
@@ -59,6 +61,8 @@ def maximise(model: nn.Module, targets: Sequence[int], way: Input, *, seed: int 
         steps: of the ascent.
     Returns:
         (len(targets), 3, H, W) uint8.
+    Raises:
+        InputError: where a gradient is not finite.
     """
     generator = Generator().manual_seed(seed)
     with evaluating(model):
@@ -92,6 +96,11 @@ def _climb(
         noise = NOISE * torch.randn(moved.shape, generator=generator)
         gain = model(_normalised(moved + noise, way))[chosen].sum() - SMOOTH * _variation(images)
         for part, gradient in zip(parts, torch.autograd.grad(gain, parts), strict=True):
+            if not gradient.isfinite().all():
+                raise InputError(
+                    f"{type(model).__name__}: expected finite gradients of its logits, found NaN or infinity; train it "
+                    "again or name another file of weights"
+                )
             part.grad = gradient
         ascent.step()
 
@@ -145,6 +154,7 @@ def made_for_classes(loaded: Loaded) -> dict[str, NDArray[Any]]:
     images = maximise(loaded.network, range(classes), way, seed=CLASS_SEED, steps=steps)
     with torch.no_grad():
         logits = loaded.network(normalise(as_channels(images, way), way))
+    require_finite(logits, loaded.network)
     return {
         "images": images.permute(0, 2, 3, 1).numpy(),
         "logits": logits.numpy(),

@@ -13,11 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from generator.base.errors import InputError
 from generator.records.input import Input
 from generator.records.recipe import Augmentation, Recipe
 
 # The first kernels start at this share of He's scale.
 FIRST_KERNELS = 0.1
+
+# Of logits; the difference of two of them, times any temperature, is then a number in float32 too.
+LARGEST_LOGIT = 1e30
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,21 @@ def initialise(network: nn.Module, seed: int) -> nn.Module:
     with torch.no_grad():
         weighted[0].weight.mul_(FIRST_KERNELS)
     return network
+
+
+def require_finite(logits: Tensor, network: nn.Module) -> None:
+    """Whether answers (N, K) can be compared and made probabilities.
+
+    Raises:
+        InputError: where one of them is NaN, infinite or nearly so.
+    """
+    whole = (logits.abs() <= LARGEST_LOGIT).all(1)
+    if not whole.all():
+        raise InputError(
+            f"{type(network).__name__}: expected finite logits, found NaN, infinity or more than {LARGEST_LOGIT:.0e} "
+            f"for {int((~whole).sum())} of {len(logits)} images, though its weights are finite: the training "
+            "diverged, or the weights are not of this network; train it again or name another file of weights"
+        )
 
 
 # For any architecture that has no presets of its own.

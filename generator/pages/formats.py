@@ -18,7 +18,7 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def percent(rate: float | None, digits: int = 1) -> str:
     """0.8312 -> "83.1 %"."""
-    return ABSENT if _absent(rate) else f"{100 * float(rate or 0):.{digits}f}{NO_BREAK}%"
+    return ABSENT if _absent(rate) else f"{100 * float(rate or 0):.{_digits(digits)}f}{NO_BREAK}%"
 
 
 def number(value: float | None) -> str:
@@ -28,14 +28,14 @@ def number(value: float | None) -> str:
 
 def decimal(value: float | None, digits: int = 2) -> str:
     """0.12345 -> "0.12", with a true minus sign."""
-    return ABSENT if _absent(value) else f"{float(value or 0):.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return ABSENT if _absent(value) else f"{float(value or 0):.{_digits(digits)}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def significant(value: float | None, digits: int = 3) -> str:
     """0.0012345 -> "0.00123", 0.0000108 -> "1.08 × 10⁻⁵"."""
     if _absent(value):
         return ABSENT
-    mantissa, _, exponent = f"{float(value or 0):.{digits}g}".partition("e")
+    mantissa, _, exponent = f"{float(value or 0):.{_digits(digits)}g}".partition("e")
     power = f"{NO_BREAK}×{NO_BREAK}10{str(int(exponent)).translate(RAISED)}" if exponent else ""
     return mantissa.replace("-", "\N{MINUS SIGN}") + power
 
@@ -98,6 +98,13 @@ FILTERS: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "slug": slug,
     "slugs": slugs,
 }
+
+
+def _digits(digits: object) -> int:
+    """So many as a number is written with: a billion of them would be a gigabyte."""
+    if not isinstance(digits, int) or not 0 <= digits <= 20:
+        raise ValueError(f"expected 0 to 20 digits, got {str(digits)[:20]}")
+    return digits
 
 
 def _absent(value: float | None) -> bool:

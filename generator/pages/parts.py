@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
 from jinja2 import Environment
 
+from generator.base.errors import InputError
 from generator.pages import words
 from generator.pages.sources import source_path
 from generator.records.images import Photo
@@ -75,7 +77,20 @@ def filled(pages: Environment, name: str, path: str, **variables: Any) -> bytes:
     """The page at `path` from the template `name`."""
     variables = {"root": "", "address": path, "canonical": path, "source_path": source_path(path), **variables}
     with words.located([*pages.globals, *variables]):
-        return _compact(pages.get_template(name).render(**variables)).encode()
+        html = _compact(pages.get_template(name).render(**variables))
+    spoken = variables.get("words")
+    return (_own_ids(html, spoken) if spoken else html).encode()
+
+
+def _own_ids(html: str, spoken: words.Words) -> str:
+    """The page with the ids of the words' headings told apart where a section stands there several times."""
+    for name, line in spoken.ids.items():
+        heading = re.compile(f'(<h[2-6] id="{name})">')
+        if html.count(f'id="{name}"') > len(heading.findall(html)):
+            raise InputError(f"{spoken.path}:{line}: {{#{name}}} is taken by the page itself; choose another id")
+        count = itertools.count(1)
+        html = heading.sub(lambda found: f'{found[1]}{"" if (n := next(count)) == 1 else f"-{n}"}">', html)  # noqa: B023
+    return html
 
 
 def _compact(html: str) -> str:

@@ -68,6 +68,7 @@ def render(
     files["404.html"] = filled(
         pages, "404.html", "404.html", root=f"{config.report.base_url}/" if config.report.base_url else ""
     )
+    files |= {one.path: one.data for page in spoken.values() for one in page.pictures.values()}
     files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures)
     files["results.json"] = results(report, portraits, figures["teaser"].alt if "teaser" in figures else "")
     files["robots.txt"] = robots(config.report.base_url)

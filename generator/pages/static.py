@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from html import escape, unescape
 from pathlib import Path
 
+from generator.base import addresses
 from generator.base.clutter import is_clutter
 from generator.base.errors import InputError
 from generator.base.names import slug
@@ -43,16 +45,16 @@ def _content(file: Path) -> bytes:
 
 def robots(base_url: str) -> bytes:
     """robots.txt, which names the sitemap where the site's address is known."""
-    sitemap = f"Sitemap: {base_url}/sitemap.xml\n" if base_url else ""
+    sitemap = f"Sitemap: {addresses.normalised(f'{base_url}/sitemap.xml')}\n" if base_url else ""
     return f"User-agent: *\nAllow: /\n{sitemap}".encode()
 
 
 def sitemap(files: Mapping[str, bytes]) -> bytes:
-    """Every page by its canonical address."""
+    """Every page by its canonical address, which sitemaps.org wants escaped as RFC 3986 says."""
     named = [CANONICAL.search(data.decode()) for path, data in files.items() if path.endswith(".html")]
-    listed = dict.fromkeys(found[1] for found in named if found)
-    addresses = "".join(f"<url><loc>{address}</loc></url>\n" for address in listed)
+    listed = dict.fromkeys(addresses.normalised(unescape(found[1])) for found in named if found)
+    lines = "".join(f"<url><loc>{escape(address)}</loc></url>\n" for address in listed)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{addresses}</urlset>\n'
+        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{lines}</urlset>\n'
     ).encode()

@@ -9,10 +9,11 @@
 
     ## A heading {#key}
 
-    Text that the template of the page places with words("key").
+    Text that the template of the page places with words("key"). ![A picture](beside-this-file.jpg)
 
-What a variable holds is text: neither its HTML nor its Markdown is obeyed. HTML of the file itself is cleaned, so that
-no script and no style in it has an effect.
+The file may be somebody else's: its Jinja is a sandbox's (see `sandbox`), and HTML in it is cleaned, so that no script
+and no style has an effect. What a variable holds is text: neither its HTML nor its Markdown is obeyed. In fenced code
+braces are braces.
 """
 
 from __future__ import annotations
@@ -26,40 +27,46 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import markdown
-import nh3
-from jinja2 import BaseLoader, Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
 from jinja2.exceptions import TemplateSyntaxError
 from markupsafe import Markup
 
 from generator.base.clutter import is_clutter
 from generator.base.errors import InputError
+from generator.config.reading import text_of
 from generator.pages.formats import FILTERS
+from generator.pages.prose import ID, LONGEST, Picture, RefusedError, card, clean, fences, inline, literally, picture
+from generator.pages.sandbox import WordsEnvironment
 
 FRONT_MATTER = ("title", "question", "description")
-HEADING = re.compile(r"^## +(?P<title>.+?) *\{ *#(?P<key>[a-z0-9-]+) *\} *$")
-# Everything that Markdown may read as more than a character; as an entity it is one.
-MARKS = re.compile(r"""[\\`*_{}\[\]()#+\-!|~.<>&"']""")
-# fmt: off
-TAGS = {
-    "a", "abbr", "b", "blockquote", "br", "cite", "code", "dd", "dfn", "dl", "dt", "em", "h2", "h3", "h4", "h5", "h6",
-    "hr", "i", "kbd", "li", "ol", "p", "pre", "q", "s", "small", "strong", "sub", "sup", "table", "tbody", "td", "th",
-    "thead", "tr", "ul", "var",
-    # MathML Core (W3C), as far as formulas need it: browsers and screen readers read it without a script.
-    "math", "mfrac", "mi", "mn", "mo", "mover", "mrow", "msqrt", "mstyle", "msub", "msubsup", "msup", "mtext",
-    "munder", "munderover",
-}
-# fmt: on
-ATTRIBUTES = {
-    "a": {"href", "title"},
-    "abbr": {"title"},
-    "dfn": {"title"},
-    "math": {"display"},
-    "mi": {"mathvariant"},
-}  # fmt: skip
-SCHEMES = {"http", "https", "mailto"}
+LARGEST = 2**17  # bytes of a file: a page of the site may have 300 KiB
+LETTER = 10  # steps that Markdown takes for one
+# A heading that names its id, {#key} or {: #key}; not one with a comment of Jinja's, {# remark #}.
+NAMED = re.compile(r"^(?P<start> {0,3}(?P<level>#{1,6}) +(?P<title>.*?) *)\{:? *#(?P<id>[^{}#]*?) *\}[ #]*$")
+FOOTNOTE = re.compile(r"^ {0,3}\[\^[^\]]+\]:")
+BRACE = "\ufdd0"  # stands for a brace that Jinja shall not see; Unicode keeps it for a program's own use
 # What a mistake in a template or in the use of a filter raises; RecursionError where a template extends itself.
-MISTAKES = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+MISTAKES = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    RecursionError,
+)
+# And Python's own compiler, for words that are too deeply nested.
+TOO_DEEP = (RecursionError, SyntaxError, MemoryError)
+# `slugs` makes addresses for templates, in a time that grows with the square of its names.
+SPOKEN = {name: one for name, one in FILTERS.items() if name not in ("slug", "slugs")}
+PLAINER = {
+    "Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000).": "expected a range of at most 100,000",
+    "Missing end of comment tag": "{# begins a comment, which ends with #}; as text, write {{ '{#' }}",
+    "'end of print statement'": "'}}'",
+    "'end of statement block'": "'%}'",
+    "'begin of statement block'": "'{%'",
+}
 
 
 @dataclass(frozen=True)
@@ -84,14 +91,17 @@ class Words:
     """The words of one page: w("key", network=...) renders a section.
 
     `template` is the source of the page's template, which tells the sections that it places from those that the writer
-    added.
+    added; `ids` are those of the headings inside sections, and `pictures` what has been shown so far.
     """
 
     path: Path
     passages: Mapping[str, Passage]
-    environment: Environment
+    environment: WordsEnvironment
     template: str
+    ids: Mapping[str, int] = field(default_factory=dict)  # -> line
     compiled: dict[tuple[int, str], Template] = field(default_factory=dict)
+    made: dict[str, Markup] = field(default_factory=dict)
+    pictures: dict[str, Picture] = field(default_factory=dict)
 
     def __call__(self, key: str, **variables: Any) -> Section:
         """The section `key`, with further variables.
@@ -102,8 +112,13 @@ class Words:
         if key not in self.passages:
             raise InputError(f"{self.path}: expected a section '## ... {{#{key}}}', which the page's template places")
         passage = self.passages[key]
-        title = self._expand(passage.title, passage.line, variables)
-        return Section(Markup(inline(title)), Markup(clean(self._expand(passage.text, passage.line, variables))))
+        title = Markup(inline(self._expand(passage.title, passage.line, variables)))
+        text = self._expand(passage.text, passage.line, variables)
+        if text not in self.made:  # most passages are the same on many pages
+            self.environment.spare -= len(text) * LETTER
+            with self._refusing(passage):
+                self.made[text] = Markup(clean(text, self._find))
+        return Section(title, self.made[text])
 
     def text(self, key: str) -> str:
         """A line of the front matter as plain text."""
@@ -119,15 +134,41 @@ class Words:
                 yield key, self(key)
 
     def _expand(self, source: str, line: int, variables: Mapping[str, Any]) -> str:
-        with located(self.environment.globals):
+        self.environment.begin()
+        with located(self.environment.globals, (self.path, line)):
             if (line, source) not in self.compiled:
-                # The blank lines before it make Jinja count as the file's reader does.
-                code = self.environment.compile("\n" * (line - 1) + source, str(self.path), str(self.path))
-                self.compiled[line, source] = Template.from_code(self.environment, code, self.environment.globals)
-            return self.compiled[line, source].render(**variables).strip("\n")
+                self.compiled[line, source] = self._compile(source, line)
+            expanded = self.compiled[line, source].render(**variables)
+        return expanded.strip("\n").replace(BRACE, "{")
+
+    def _compile(self, source: str, line: int) -> Template:
+        if len(source) > LONGEST:
+            raise InputError(f"{self.path}:{line}: expected at most {LONGEST:,} letters up to the next heading")
+        # The blank lines before it make Jinja count as the file's reader does.
+        padded, file = "\n" * (line - 1) + source, str(self.path)
+        try:
+            code = self.environment.compile(self.environment.checked(padded, file), file, file)
+        except TOO_DEEP:
+            raise InputError(f"{file}:{line}: this is too deeply nested; say it in parts") from None
+        return Template.from_code(self.environment, code, self.environment.globals)
+
+    @contextmanager
+    def _refusing(self, passage: Passage) -> Iterator[None]:
+        """Tells what Markdown refuses with its line, as far as the file itself names it."""
+        try:
+            yield
+        except RefusedError as refused:
+            lines = passage.text.split("\n")
+            named = (number for number, line in enumerate(lines) if refused.about and refused.about in line)
+            raise InputError(f"{self.path}:{passage.line + next(named, 0)}: {refused}") from None
+
+    def _find(self, source: str) -> Picture:
+        if source not in self.pictures:
+            self.pictures[source] = picture(self.path.parent, source)
+        return self.pictures[source]
 
 
-def read(path: Path, environment: Environment, template: str) -> Words:
+def read(path: Path, environment: WordsEnvironment, template: str) -> Words:
     """A content file, cut into its passages: title, question, description, "lead" and one a section.
 
     Args:
@@ -136,12 +177,13 @@ def read(path: Path, environment: Environment, template: str) -> Words:
     Raises:
         InputError: if it cannot be read or lacks a line of the front matter.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected the page's words as a UTF-8 text file, got: {error}") from None
+    lines = re.split(
+        r"\r\n|\r|\n", text_of(path, "content file", "expected the page's words here, there is no such file", LARGEST)
+    )
     front, first = _front_matter(lines, path)
-    return Words(path, front | _sections(lines, first, path), environment, template)
+    code = _code(lines, first, path)
+    sections, ids = _sections(lines, first, code, path)
+    return Words(path, front | sections, environment, template, ids)
 
 
 class _Templates(FileSystemLoader):
@@ -159,58 +201,29 @@ class _Templates(FileSystemLoader):
             raise InputError(f"template {template}: expected a readable file ({error.strerror or error})") from None
 
 
-def environments(templates: Sequence[Path], shared: Mapping[str, Any]) -> tuple[Environment, Environment]:
-    """One environment for templates, in which values are escaped for HTML, and one for Markdown, for Markdown too."""
-    pages = _environment(_Templates([str(folder) for folder in templates]), shared)
-    texts = _environment(None, shared)
-    texts.finalize = literally
-    return pages, texts
-
-
-def literally(value: Any) -> Any:
-    """The value as text that Markdown and HTML show as it is; markup that our own functions made is left alone."""
-    if isinstance(value, Markup) or value is None:
-        return value
-    # str() raises for an undefined value; a line break could begin a list or a heading.
-    line = " ".join(str(value).splitlines())
-    return Markup(MARKS.sub(lambda found: f"&#{ord(found.group())};", line))
-
-
-def clean(text: str) -> str:
-    """Markdown -> HTML without scripts, styles, images, forms or anything else that acts."""
-    html = markdown.markdown(text, extensions=["tables", "sane_lists", "smarty"], output_format="html")
-    return str(nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel=None))
-
-
-def inline(text: str) -> str:
-    """One line of Markdown -> HTML without the paragraph around it."""
-    return re.sub(r"^<p>|</p>$", "", clean(text.strip()).strip())
-
-
-def card(text: str, level: int) -> Markup:
-    """A Markdown document whose first-level headings become headings of `level`."""
-    shifted = re.sub(
-        r"<(/?)h([1-6])>",
-        lambda found: f"<{found[1]}h{min(6, int(found[2]) + level - 1)}>",
-        str(
-            nh3.clean(
-                markdown.markdown(_without_front_matter(text), extensions=["tables", "sane_lists", "fenced_code"]),
-                tags=TAGS | {"h1"},
-                attributes={"a": {"href"}},
-                url_schemes=SCHEMES,
-                link_rel=None,
-            )
-        ),
+def environments(templates: Sequence[Path], shared: Mapping[str, Any]) -> tuple[Environment, WordsEnvironment]:
+    """One environment for templates, which are trusted, and one for words; what they show is escaped in both."""
+    pages = Environment(
+        loader=_Templates([str(folder) for folder in templates]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
     )
-    return Markup(shifted)
+    pages.filters.update(FILTERS, card=card)
+    pages.tests["match_prefix"] = str.startswith
+    pages.globals.update(shared)
+    return pages, WordsEnvironment(SPOKEN, shared, literally)
 
 
 @contextmanager
-def located(known: Iterable[str] = ()) -> Iterator[None]:
+def located(known: Iterable[str] = (), begin: tuple[Path, int] | None = None) -> Iterator[None]:
     """Turns a mistake in a template or a content file into one line that names file and line.
 
     Args:
         known: the names that could have been meant.
+        begin: file and line where the words begin, the place of a mistake that names none.
     """
     try:
         yield
@@ -219,70 +232,95 @@ def located(known: Iterable[str] = ()) -> Iterator[None]:
     except TemplateNotFound as error:
         raise InputError(f"expected a template {error.name} in the folder of templates, there is none") from None
     except TemplateSyntaxError as error:
-        raise InputError(f"{error.filename or error.name}:{error.lineno}: {_one_line(error.message)}") from None
+        raise InputError(f"{error.filename or error.name}:{error.lineno}: {_plain(error.message)}") from None
     except MISTAKES as error:
         place = _place(error.__traceback__)
+        if begin and (place is None or place[1] < begin[1]):
+            place = (str(begin[0]), begin[1])
         if place is None:
             raise
-        raise InputError(f"{place}: {_one_line(str(error))}{_hint(str(error), known)}") from None
-
-
-def _environment(loader: BaseLoader | None, shared: Mapping[str, Any]) -> Environment:
-    made = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    made.filters.update(FILTERS, card=card)
-    made.tests["match_prefix"] = str.startswith
-    made.globals.update(shared)
-    return made
+        raise InputError(f"{place[0]}:{place[1]}: {_plain(str(error))}{_hint(str(error), known)}") from None
 
 
 def _front_matter(lines: Sequence[str], path: Path) -> tuple[dict[str, Passage], int]:
     """The passages of the front matter and the index of the first line after it."""
     end = next((i for i, line in enumerate(lines) if i and line.strip() == "---"), 0)
-    if not lines or lines[0].strip() != "---" or not end:
-        raise InputError(f"{path}:1: expected a front matter between two lines of ---")
-    found = {}
-    for index in range(1, end):
-        key, colon, text = lines[index].partition(":")
-        if not colon or key.strip() not in FRONT_MATTER:
-            raise InputError(f"{path}:{index + 1}: expected one of {', '.join(FRONT_MATTER)} and a colon")
-        found[key.strip()] = Passage("", text.strip(), index + 1)
+    if lines[0].strip() != "---" or not end:
+        came = ", got TOML's +++" if lines[0].strip() == "+++" else ""
+        raise InputError(f"{path}:1: expected a front matter between two lines of ---{came}")
+    found: dict[str, Passage] = {}
+    for number, line in enumerate(lines[1:end], start=2):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        key, colon, text = (part.strip() for part in line.partition(":"))
+        if not colon or key not in FRONT_MATTER:
+            near = difflib.get_close_matches(key.lower(), FRONT_MATTER, n=1) if colon else []
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise InputError(f"{path}:{number}: expected one of {', '.join(FRONT_MATTER)} and a colon{meant}")
+        if key in found:
+            raise InputError(f"{path}:{number}: expected one {key}, got another in line {found[key].line}")
+        quoted = re.fullmatch(r""""([^"]*)"|'([^']*)'""", text)
+        text = (quoted[1] or quoted[2] or "") if quoted else text
+        if re.fullmatch(r"([>|][+-]?\d?)?", text):
+            raise InputError(f"{path}:{number}: expected the {key} in this line, after the colon")
+        found[key] = Passage("", text, number)
     if missing := [key for key in FRONT_MATTER if key not in found]:
         raise InputError(f"{path}:1: expected {' and '.join(missing)} in the front matter")
     return found, end + 1
 
 
-def _sections(lines: Sequence[str], first: int, path: Path) -> dict[str, Passage]:
-    """The lead and the sections after it, each under a key of its own."""
-    heads = [(i, head) for i in range(first, len(lines)) if (head := HEADING.match(lines[i]))]
-    bounds = [*(i for i, _ in heads), len(lines)]
-    found = {"lead": Passage("", "\n".join(lines[first : bounds[0]]), first + 1)}
-    for (start, head), end in zip(heads, bounds[1:], strict=True):
-        key = head["key"]
-        if key in found or key in FRONT_MATTER:
-            raise InputError(f"{path}:{start + 1}: {{#{key}}} is taken already; give this section another key")
-        # The heading's own line stays empty, so that the text's first line keeps its number.
-        found[key] = Passage(head["title"], "\n".join(["", *lines[start + 1 : end]]), start + 1)
-    return found
+def _code(lines: Sequence[str], first: int, path: Path) -> set[int]:
+    """The indices of the lines of fenced code."""
+    code: set[int] = set()
+    for start, end, closed in fences("\n".join(lines[first:])):
+        if not closed:
+            raise InputError(f"{path}:{first + start + 1}: expected an end to the code that is fenced from here on")
+        code |= set(range(first + start, first + end))
+    return code
 
 
-def _without_front_matter(text: str) -> str:
-    return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+def _sections(
+    lines: Sequence[str], first: int, code: set[int], path: Path
+) -> tuple[dict[str, Passage], dict[str, int]]:
+    """The lead and the sections after it, each under a key of its own; the ids of other headings, with their lines."""
+    found: dict[str, list[str]] = {"lead": []}
+    titles, begins, ids = {"lead": ""}, {"lead": first + 1}, {}
+    key = "lead"
+    for number, line in enumerate(lines[first:], start=first + 1):
+        if number - 1 in code:  # whose braces are none of Jinja's
+            found[key].append(line.replace("{", BRACE))
+            continue
+        if FOOTNOTE.match(line):
+            raise InputError(
+                f"{path}:{number}: expected no footnotes, for a page is put together from parts; "
+                "write the note where it belongs, in brackets"
+            )
+        named = NAMED.match(line)
+        if named is None:
+            found[key].append(line)
+            continue
+        name = named["id"]
+        if not re.fullmatch(ID, name):
+            raise InputError(f"{path}:{number}: expected an id of a-z, A-Z, 0-9, - and _ in {{#...}}, got {name!r}")
+        if name in found or name in ids or name in FRONT_MATTER:
+            raise InputError(f"{path}:{number}: {{#{name}}} is taken already; give this section another key")
+        if len(named["level"]) == 2:
+            key = name
+            # The heading's own line stays empty, so that the text's first line keeps its number.
+            found[key], titles[key], begins[key] = [""], named["title"], number
+        else:
+            ids[name] = number
+            found[key].append(f"{named['start']}{BRACE}#{name}}}")
+    return {key: Passage(titles[key], "\n".join(text), begins[key]) for key, text in found.items()}, ids
 
 
-def _place(trace: TracebackType | None) -> str | None:
-    """ "file:line" of the innermost frame that is a template or a content file."""
+def _place(trace: TracebackType | None) -> tuple[str, int] | None:
+    """File and line of the innermost frame that is a template or a content file."""
     place = None
     while trace:
         file = trace.tb_frame.f_code.co_filename
         if Path(file).suffix in (".html", ".md", ".xml", ".txt"):
-            place = f"{file}:{trace.tb_lineno}"
+            place = (file, trace.tb_lineno)
         trace = trace.tb_next
     return place
 
@@ -294,5 +332,9 @@ def _hint(message: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _one_line(text: str | None) -> str:
-    return " ".join((text or "").split())
+def _plain(message: str | None) -> str:
+    """A message of Jinja's on one line, in words for who does not know Jinja."""
+    line = " ".join((message or "").split())
+    for said, meant in PLAINER.items():
+        line = line.replace(said, meant)
+    return line

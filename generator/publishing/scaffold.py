@@ -66,6 +66,8 @@ Copy the one that you want to change from there to here, change it, and build:
 (https://jinja.palletsprojects.com); the words of the pages are not in them but in ../content. A mistake is told with
 its file and line, and the site stays as it was. `python -m generator check` looks at the result.
 
+Templates are code: they can do whatever you can. Read those that somebody else gives you before you build with them.
+
 To go back, delete the file here.
 """
 

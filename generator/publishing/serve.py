@@ -292,7 +292,7 @@ def watching(files: Callable[[], Iterable[Path]], rebuild: Callable[[], None], s
         yield
     finally:
         ended.set()
-        thread.join()
+        thread.join(5)  # not for ever: a file system may hang
 
 
 def _stamps(files: Callable[[], Iterable[Path]]) -> dict[Path, tuple[int, int]]:

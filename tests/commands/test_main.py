@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from generator.base.errors import InputError
+from generator.commands.evaluate import _write_csv
 from tests import sites
 
 ROOT = Path(__file__).parents[2]
@@ -189,3 +191,64 @@ def test_a_user_without_a_home_or_an_entry_is_a_user(tmp_path: Path) -> None:
             cwd=ROOT, env={**told, **home}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (ran.stdout, ran.stderr) == ("False\n", "")
+
+
+ROWS = [("a.png", 1), ("caf\udce9.png", 2), ("two\nlines\x1b[31m.png", 3), ("=1+1.png", 4), ('q",.png', 5)]
+TABLE = 'Id,Category\na.png,1\ncaf\\xe9.png,2\ntwo\\nlines\\x1b[31m.png,3\n./=1+1.png,4\n"q"",.png",5\n'
+
+
+def test_a_table_holds_any_name_and_no_formula(tmp_path: Path) -> None:
+    _write_csv(tmp_path / "a.csv", ROWS)
+    assert (tmp_path / "a.csv").read_text() == TABLE
+
+
+def test_a_place_for_the_table_is_tried_before_the_work(tmp_path: Path) -> None:
+    """And nothing of it is seen: neither a new file nor a change in an old one."""
+    (tmp_path / "old.csv").write_text("kept")
+    (tmp_path / "link.csv").symlink_to("old.csv")
+    for name in ("old.csv", "link.csv", "new.csv"):
+        _write_csv(tmp_path / name, None)
+    assert (sorted(file.name for file in tmp_path.iterdir()), (tmp_path / "old.csv").read_text()) == (
+        ["link.csv", "old.csv"],
+        "kept",
+    )
+    for name, why in (("no/a.csv", "No such file"), ("", "Is a directory"), ("x" * 300, "give it a shorter name")):
+        with pytest.raises(InputError, match=f"expected a file that can be written, got .*{why}"):
+            _write_csv(tmp_path / name, None)
+    _write_csv(tmp_path / "link.csv", ROWS)
+    assert ((tmp_path / "link.csv").is_symlink(), (tmp_path / "old.csv").read_text()) == (True, TABLE)
+
+
+@posix
+@full
+def test_a_device_stays_one(tmp_path: Path) -> None:
+    _write_csv(Path("/dev/null"), ROWS)
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(InputError, match=r"/dev/full: .*, got \(No space left"):
+        _write_csv(Path("/dev/full"), ROWS)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))", "got: (No space left on device); free some space"),
+        (
+            "OSError(errno.EMFILE, os.strerror(errno.EMFILE), 'a')",
+            "got: (Too many open files); raise the limit on open",
+        ),
+        ("MemoryError", "got: no memory left; free some memory"),
+    ],
+)
+def test_what_the_system_refuses_anywhere_is_one_line(tmp_path: Path, error: str, said: str) -> None:
+    program = f"""
+import errno, os, sys
+from generator import config, __main__
+def load(path): raise {error}
+config.load = load
+sys.exit(__main__.main(["check"]))
+"""
+    ran = shell(f"{sys.executable} -c '{program.replace(chr(39), chr(34))}'", tmp_path)
+    assert ran.returncode == 1
+    assert ran.stderr.count("\n") == 1
+    assert said in ran.stderr

@@ -162,3 +162,13 @@ def test_the_command_line_and_the_digest_need_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_templates_of_one_s_own_are_told_and_nobody_else_s(project: Path) -> None:
+    settings = reading.load(project / "report.toml")
+    assert digests.own_code(settings) == project / "templates"
+    (project / "templates" / "page.html").rename(project / "templates" / "README.md")
+    assert digests.own_code(settings) is None
+    shutil.rmtree(project / "templates")
+    assert digests.own_code(settings) is None
+    assert digests.own_code(reading.load(places.bundled("report.toml"))) is None

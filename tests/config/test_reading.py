@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from generator.base.errors import InputError
+from generator.config.addresses import base_address
 from generator.config.places import bundled
 from generator.config.reading import load
 from generator.config.schema import Link, ModelConfig, SamplePhoto
@@ -356,3 +357,49 @@ def test_relative_paths_do_not_depend_on_the_current_folder(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     config = load(Path(os.path.relpath(file)))
     assert config.data.root == inner / "tiny"
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://example.org/über", "https://example.org/%C3%BCber"),
+        ("https://example.org/%C3%BCber/", "https://example.org/%C3%BCber"),
+        ("https://bücher.example/", "https://xn--bcher-kva.example"),
+        ("https://example.org/my report", "https://example.org/my%20report"),
+        (" https://example.org/report/ ", "https://example.org/report"),
+        ("HTTPS://Example.ORG:443/Report", "https://example.org/Report"),
+        ("http://example.org:8080///", "http://example.org:8080"),
+        ("https://example.org/a/./b/../c", "https://example.org/a/c"),
+        ("https://example.org/%2e%2E/a", "https://example.org/a"),
+        ("https://example.org/100%", "https://example.org/100%25"),
+        ("https://example.org/a[1]", "https://example.org/a%5B1%5D"),
+        ("https://example.org/报告/🐝", "https://example.org/%E6%8A%A5%E5%91%8A/%F0%9F%90%9D"),
+        ("http://localhost:8000/~me/it's", "http://localhost:8000/~me/it's"),
+    ],
+)
+def test_a_base_url_is_kept_as_it_is_sent(tmp_path: Path, url: str, sent: str) -> None:
+    assert load(written(tmp_path, f'[report]\nbase_url = "{url}"')).report.base_url == sent
+    assert base_address(sent) == sent
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("https://example.org//report", ", without // in its path"),
+        ("https://example.org/a/..//b", ", without // in its path"),
+        ("https://example.org/report?x=1", ", without ? and what follows it"),
+        ("https://example.org/report#x", ", without ? and what follows it"),
+        ("https://example.org:99999/", ""),
+        ("https://example.org:0/", ""),
+        ("https://exa mple.org/", ""),
+        ("https://1.2.3.4.5/", ""),
+        ("https://", ""),
+        ("ftp://example.org/", ""),
+        ("https://me@example.org/", ""),
+    ],
+)
+def test_a_base_url_that_no_site_can_have_is_refused_with_its_cause(tmp_path: Path, url: str, cause: str) -> None:
+    said = refusal(tmp_path, f"[report]\nbase_url = '{url}'")
+    assert said.startswith(
+        f"[report] base_url: expected a folder's address that begins with https:// or http://{cause}"
+    )

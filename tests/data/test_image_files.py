@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import socket
+import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -194,9 +199,6 @@ def test_missing_files_folders_and_texts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no photo")
     with pytest.raises(InputError, match=r"text\.jpg: expected an image .*, this is none"):
         read_photo(tmp_path / "text.jpg")
-    (tmp_path / "empty.jpg").touch()
-    with pytest.raises(InputError, match=r"empty\.jpg: expected an image"):
-        read_photo(tmp_path / "empty.jpg")
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.png", "photo.webp", "photo.bmp", "photo.gif", "photo.tiff"])
@@ -233,3 +235,135 @@ def test_long_strips_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected sides of at most 20 to 1, got 210 x 10"):
         read_photo(save(tmp_path, Image.new("RGB", (210, 10))))
     assert read_photo(save(tmp_path, Image.new("RGB", (200, 10)))).shape == (10, 200, 3)
+
+
+def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """An EXIF block of these (tag, type, count, four bytes) entries, in Intel's order (TIFF 6.0, section 2)."""
+    directory = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4)
+
+
+TURNED = (0x0112, 3, 1, struct.pack("<HH", 6, 0))  # SHORT 6
+BAD_TAGS = {
+    "resolution as text": exif(TURNED, (0x011A, 2, 3, b"72\0\0")),
+    "resolution without a value": exif(TURNED, (0x011A, 5, 1, struct.pack("<I", 9999))),
+    "a type that there is not": exif(TURNED, (0x0131, 99, 1, b"abcd")),
+    "a folder that is a number of another type": exif(TURNED, (0x8769, 2, 4, b"abcd")),
+    "a folder in a circle": exif(TURNED, (0x8769, 4, 1, struct.pack("<I", 8))),
+    "more entries promised than there are": exif(TURNED)[:8] + b"\xff\0" + exif(TURNED)[10:],
+    "the end is missing": exif(TURNED, (0x0131, 2, 400, struct.pack("<I", 60)))[:-8],
+    "sixty thousand bytes of a note": exif(TURNED, (0x927C, 7, 60_000, struct.pack("<I", 38))) + bytes(60_000),
+}
+
+
+def with_exif(folder: Path, form: str, block: bytes) -> Path:
+    """An image of 64 x 48 pixels with an EXIF block put into the file as it is."""
+    file = folder / f"photo.{form}"
+    image = Image.fromarray(ramp(48, 64))
+    if form == "jpg":
+        whole = save(folder, image, file.name).read_bytes()
+        payload = b"Exif\0\0" + block
+        file.write_bytes(whole[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + whole[2:])
+    elif form == "png":
+        whole = save(folder, image, file.name).read_bytes()
+        chunk = struct.pack(">I", len(block)) + b"eXIf" + block + struct.pack(">I", zlib.crc32(b"eXIf" + block))
+        file.write_bytes(whole[:33] + chunk + whole[33:])
+    else:
+        image.save(file, lossless=True, exif=block)
+    return file
+
+
+@pytest.mark.parametrize("form", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("block", BAD_TAGS.values(), ids=BAD_TAGS)
+def test_a_photo_is_turned_whatever_its_other_tags_are(tmp_path: Path, block: bytes, form: str) -> None:
+    assert read_photo(with_exif(tmp_path, form, block)).shape == (64, 48, 3)
+
+
+@pytest.mark.parametrize("block", [b"", b"II*\0", b"nothing of the kind", exif((0x0112, 2, 2, b"6\0\0\0"))])
+def test_a_photo_without_a_readable_tag_is_shown_as_it_lies(tmp_path: Path, block: bytes) -> None:
+    assert read_photo(with_exif(tmp_path, "jpg", block)).shape == (48, 64, 3)
+
+
+def test_the_turn_may_stand_in_xmp(tmp_path: Path) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    assert read_photo(save(tmp_path, Image.fromarray(ramp(48, 64)), "photo.jpg", xmp=xmp)).shape == (64, 48, 3)
+
+
+def test_a_large_image_is_the_same_band_by_band(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (37, 11, 4), dtype=np.uint8)
+    deep = np.random.default_rng(0).integers(0, 65536, (37, 11), dtype=np.uint16)
+    palette = Image.fromarray(noise[..., :3]).convert("P")
+    files = [
+        save(tmp_path, Image.fromarray(noise), "rgba.png"),
+        save(tmp_path, Image.fromarray(deep), "deep.png"),
+        save(tmp_path, palette, "palette.png", transparency=bytes(range(0, 256, 8))),
+        save(tmp_path, Image.fromarray(noise[..., 0]).convert("1"), "bits.png"),
+    ]
+    at_once = [read_photo(file) for file in files]
+    monkeypatch.setattr("generator.photos.BAND_PIXELS", 25)  # two rows at a time, the last one alone
+    for file, whole in zip(files, at_once, strict=True):
+        np.testing.assert_array_equal(read_photo(file), whole)
+
+
+MEASURED = """
+import re, sys
+from pathlib import Path
+from generator.data.image_files import read_photo
+shape = read_photo(Path(sys.argv[1])).shape
+# getrusage's ru_maxrss counts what the process was before exec, too: pytest.
+print(*shape, re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("mode", ["I;16", "LA"])
+def test_an_image_at_the_limit_needs_less_than_half_a_gigabyte(tmp_path: Path, mode: str) -> None:
+    file = save(tmp_path, Image.new(mode, (7_000, 7_142)), compress_level=1)
+    ran = subprocess.run([sys.executable, "-c", MEASURED, str(file)], capture_output=True, text=True, check=True)
+    *shape, peak = map(int, ran.stdout.split())
+    assert shape == [7_142, 7_000, 3]
+    assert peak < 500_000
+
+
+def test_a_tile_larger_than_its_image_is_refused(tmp_path: Path) -> None:
+    """36,000 x 40,000 zeros in one tile are 1.4 GB, of an image of 10 x 10 pixels."""
+    tags = {256: 10, 257: 10, 258: 8, 259: 8, 262: 1, 277: 1, 322: 36_000, 323: 40_000, 324: 0, 325: 9}
+    entries = [(tag, 4, 1, struct.pack("<I", value)) for tag, value in tags.items()]
+    (tmp_path / "tile.tiff").write_bytes(exif(*entries) + zlib.compress(b""))
+    with pytest.raises(InputError, match="expected at most 50 million pixels, got tiles of 36000 x 40000; make"):
+        read_photo(tmp_path / "tile.tiff")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "lost.png").symlink_to(tmp_path / "nothing")
+    (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "inside.png").symlink_to(tmp_path)
+    for name, found in (
+        ("pipe.png", "expected an image file, this is a named pipe"),
+        ("zero.png", "expected an image file, this is a device"),
+        ("inside.png", "expected an image file, this is a folder"),
+        ("lost.png", "expected an image file, found a link that leads nowhere; check the path"),
+        ("circle.png", "expected an image file that can be read, got .*; mend its symbolic links"),
+        ("x" * 300, "expected an image file that can be read, got .*; give it a shorter name"),
+        ("a\0b", "expected an image file, this is no file's name"),
+    ):
+        with pytest.raises(InputError, match=found):
+            read_photo(tmp_path / name)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tmp_path / "socket.png"))  # their names are short
+        with pytest.raises(InputError, match="expected an image file, this is a socket"):
+            read_photo(tmp_path / "socket.png")
+
+
+def test_an_empty_and_an_endless_file_are_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(InputError, match="expected an image file, this one is empty"):
+        read_photo(tmp_path / "empty.jpg")
+    with (tmp_path / "hole.webp").open("wb") as file:
+        file.write(b"RIFF\0\0\0\0WEBPVP8 ")
+        file.truncate(600_000_000)
+    with pytest.raises(InputError, match="expected at most 500 MB, got 600 MB; make the image smaller"):
+        read_photo(tmp_path / "hole.webp")

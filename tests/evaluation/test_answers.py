@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,15 @@ def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
         evaluation_answers.folder(LOADED, tmp_path)
     with pytest.raises(InputError, match=r"a\.png: expected a folder of images, found none"):
         evaluation_answers.folder(LOADED, tmp_path / "a.png")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="needs names that are any bytes")
+def test_what_is_no_image_is_left_out_whatever_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paint(tmp_path / "caf\udce9.png", "lime")
+    paint(tmp_path / "two\nlines.png", "red")
+    os.mkfifo(tmp_path / "pipe\x1b[31m.png")
+    (tmp_path / "lost.png").symlink_to("nothing")
+    assert evaluation_answers.folder(LOADED, tmp_path) == [("caf\udce9.png", 1), ("two\nlines.png", 0)]
+    lost, pipe = capsys.readouterr().err.splitlines()
+    assert lost.endswith("lost.png: expected an image file, found a link that leads nowhere; check the path")
+    assert pipe.endswith(r"pipe\x1b[31m.png: expected an image file, this is a named pipe")

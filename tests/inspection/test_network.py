@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,16 @@ import torch
 import torchvision
 
 from generator import explain
+from generator.base.errors import InputError
 from generator.cache import Cache
 from generator.data.preprocessing import square
+from generator.evaluation import answers
 from generator.explain import methods
 from generator.inspection import prototypes, selection
 from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, convolution_records, network_record
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import explanation, photo_arrays
-from generator.networks.architecture import initialise, stages
+from generator.networks.architecture import initialise, require_finite, stages
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import Description, save_card, save_run
 from generator.networks.inputs import normalise
@@ -283,3 +286,49 @@ def test_an_image_for_each_class_and_what_it_is_called(monkeypatch: pytest.Monke
 
 def test_a_thousand_classes_get_no_images() -> None:
     assert prototypes.class_images_of(prototypes.made_for_classes(loaded(classes=101))) is None
+
+
+def overflowing() -> Loaded:
+    """Weights that are finite, and answers that are not: three convolutions of 1e20 make more than float32 holds."""
+    made = loaded()
+    with torch.no_grad():
+        for name, weight in made.network.named_parameters():
+            if weight.ndim == 4:
+                made.network.get_parameter(name).fill_(1e20)
+    return made
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda made: photo_arrays(made, PHOTO, None, None, ""),
+        lambda made: prototypes.made_for_classes(made),
+        lambda made: strongest_patches(made, [PHOTO.pixels]),
+        lambda made: answers.logits_of(
+            made.network, torch.tensor(square(PHOTO.pixels, 64)).permute(2, 0, 1)[None], 64, 64
+        ),
+    ],
+    ids=["observed", "class images", "patches", "evaluate"],
+)
+def test_answers_that_are_not_finite_are_told(look: Callable[[Loaded], object]) -> None:
+    with pytest.raises(InputError, match=r"expected finite (logits|answers|gradients).*, found NaN") as error:
+        look(overflowing())
+    assert "\n" not in str(error.value)
+
+
+def test_logits_at_the_edge_of_float32_are_told_and_large_ones_are_not() -> None:
+    network = loaded().network
+    require_finite(torch.tensor([[1e30, -1e30]]), network)
+    with pytest.raises(InputError, match=r"^SmallCNN: expected finite logits, .* for 2 of 3 images, though"):
+        require_finite(torch.tensor([[0.0, 1.0], [3e38, -3e38], [torch.nan, 0.0]]), network)
+
+
+def test_gradients_that_are_not_finite_are_told() -> None:
+    """The logit is 0; its gradient, that of a root at 0, is not finite."""
+
+    class Steep(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return (images.mean((1, 2, 3)) * 0).sqrt()[:, None].expand(-1, 3)
+
+    with pytest.raises(InputError, match=r"^Steep: expected finite gradients of its logits, found NaN or infinity"):
+        prototypes.maximise(Steep(), range(3), 16, steps=1)

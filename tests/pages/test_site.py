@@ -22,9 +22,9 @@ import pytest
 from PIL import Image
 
 from generator.base.errors import InputError
-from generator.config import reading, schema
-from generator.pages import formats, network_script, render
-from generator.pages.words import clean
+from generator.config import addresses, reading, schema
+from generator.pages import formats, network_script, prose, render
+from generator.publishing import check
 from generator.records.figure import Figure, Table
 from generator.records.report import Report
 from generator.report.data.figures import photo_figures
@@ -699,6 +699,34 @@ def test_html_in_a_content_file_does_not_act(tmp_path: Path) -> None:
         assert acting not in part
 
 
+def test_a_section_that_stands_twice_has_its_headings_ids_once(tmp_path: Path) -> None:
+    content = own_content(tmp_path)
+    page = content / "training.md"
+    page.write_text(page.read_text().replace("{#network}\n", "{#network}\n\n#### More {#more}\n\n[more](#more)\n", 1))
+    ids = pages(site(content=content))["training.html"].ids
+    assert [name for name in ids if name.startswith("more")] == ["more", "more-2"]
+
+
+@pytest.mark.parametrize("taken", ["content", "cnn-curves-augmented"])
+def test_an_id_that_the_page_needs_itself_is_refused(tmp_path: Path, taken: str) -> None:
+    content = own_content(tmp_path)
+    page = content / "training.md"
+    page.write_text(f"{page.read_text()}\n### Mine {{#{taken}}}\n")
+    line = len(page.read_text().splitlines())
+    with pytest.raises(InputError, match=rf"training\.md:{line}: {{#{taken}}} is taken by the page itself"):
+        site(content=content)
+
+
+def test_a_picture_in_a_text_comes_along(tmp_path: Path) -> None:
+    content = own_content(tmp_path)
+    Image.new("RGB", (4, 4)).save(content / "desk.png")
+    page = content / "about.md"
+    page.write_text(f"{page.read_text()}\n![My desk](desk.png)\n")
+    files = site(content=content)
+    (shown,) = [one for one in pages(files)["about.html"].every("img") if one["alt"] == "My desk"]
+    assert files[shown["src"]].startswith(b"RIFF")
+
+
 @pytest.mark.parametrize(("page", "key"), [("training", "loss"), ("evaluation", "small"), ("grad-cam", "strength")])
 def test_a_writers_section_is_shown_whatever_its_key(tmp_path: Path, page: str, key: str) -> None:
     """Also where the template has the same word for something else."""
@@ -718,7 +746,7 @@ def test_pages_whose_tables_can_be_sorted_bring_the_script(documents: dict[str, 
 def test_formulas_keep_their_mathml_and_nothing_that_acts() -> None:
     formula = "<math display='block'><mfrac><mi onclick='x()' mathvariant='normal'>a</mi><mn>2</mn></mfrac></math>"
     hostile = "<math><annotation-xml encoding='text/html'><script>alert(1)</script></annotation-xml></math>"
-    found = clean(f"{formula}\n\n{hostile}")
+    found = prose.clean(f"{formula}\n\n{hostile}")
     assert '<math display="block"><mfrac><mi mathvariant="normal">a</mi><mn>2</mn></mfrac></math>' in found
     assert "alert" not in found
     assert "onclick" not in found
@@ -888,6 +916,19 @@ def test_addresses_are_absolute_only_with_a_base_url() -> None:
         re.findall("<loc>(.*?)</loc>", files["sitemap.xml"].decode())
     )
     assert b"Sitemap: https://example.org/report/sitemap.xml" in files["robots.txt"]
+
+
+def test_every_address_in_full_is_ascii_below_a_folder_with_other_letters() -> None:
+    """RFC 3986, which sitemaps.org asks for; crawlers of social networks know nothing else either."""
+    named = addresses.base_address("https://bücher.example/über uns")
+    assert named == "https://xn--bcher-kva.example/%C3%BCber%20uns"
+    files = site(settings=schema.ReportConfig(base_url=named))
+    for path in ("sitemap.xml", "robots.txt", "404.html", "index.html"):
+        told = re.findall(r'https?://[^"<\s]*', files[path].decode())
+        own = [one for one in told if "example" in one]
+        assert own, path
+        assert all(one.startswith(f"{named}/") and one.isascii() for one in own), path
+    assert [one for one in check.check(files) if "leads" in one.what and not one.harmless] == []
 
 
 def test_social_cards_say_what_the_page_says() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import html
+import time
+from urllib.parse import quote
 
 import pytest
 
@@ -10,6 +13,7 @@ from generator.base.errors import InputError
 from generator.publishing import check
 from generator.publishing.check import FIRST_LOAD, KIB, SCRIPTS, STYLES, WHOLE, Finding
 from generator.publishing.check.documents import parsed
+from generator.publishing.check.references import short
 from tests import sites
 
 HEAD = '<!doctype html><html lang="en"><title>t</title><link rel="stylesheet" href="assets/site.css">'
@@ -133,10 +137,39 @@ def test_a_sound_site_has_no_faults() -> None:
         ),
         ('<iframe title="x" srcdoc="<img src=assets/p.webp>"></iframe>', "<img> assets/p.webp has no alternative text"),
         ('<table background="gone.webp"></table>', "gone.webp leads nowhere"),
-        ('<td background="https://example.org/p.png">', "https://example.org/p.png is fetched from another host"),
+        (
+            '<table><td background="https://example.org/p.png"></table>',
+            "https://example.org/p.png is fetched from another host",
+        ),
         ('<a href="a.html" ping="https://example.org/p">b</a>', "https://example.org/p is fetched from another host"),
         ("<script>fetch('/data.json')</script>", "a script names /data.json, which begins at the host's root"),
         ("<script>fetch(`assets/gone.json?v=1`)</script>", "a script names assets/gone.json?v=1, which is not there"),
+        # What browsers see and a reader by eye may not.
+        ('<a href="a.html/">b</a>', "a.html/ leads nowhere"),
+        ('<a href="a.html/#there">b</a>', "a.html/#there leads nowhere"),
+        ('<a href="assets//p.webp">b</a>', "assets//p.webp leads nowhere"),
+        ('<a href="a.html/../gone.html">b</a>', "a.html/../gone.html leads nowhere"),
+        ('<a href="assets%2Fp.webp">b</a>', "assets%2Fp.webp leads nowhere"),
+        ('<a href="gone.html" href="a.html">b</a>', "gone.html leads nowhere"),
+        ("<a href=gone.html/>b</a>", "gone.html/ leads nowhere"),
+        ("<!--><a href=gone.html>b</a>-->", "gone.html leads nowhere"),
+        ("<!-- --!><a href=gone.html>b</a>", "gone.html leads nowhere"),
+        ("<![CDATA[ ><a href=gone.html>b</a>]]>", "gone.html leads nowhere"),
+        ("<image src=gone.webp alt=x>", "gone.webp leads nowhere"),
+        (
+            '<svg aria-hidden="true"><image href="gone.webp" xlink:href="assets/p.webp"/></svg>',
+            "gone.webp leads nowhere",
+        ),
+        ('<svg aria-hidden="true"><use href="#gone"/></svg>', "#gone leads to a part that index.html does not have"),
+        ('<a href="#100%25">b</a>', "#100%25 leads to a part that index.html does not have"),
+        ('<map name="m"></map><a href="#m">b</a>', "#m leads to a part that index.html does not have"),
+        ('<a href="https://exa mple.org/">b</a>', "https://exa mple.org/ is no address"),
+        ('<a href="https://example.org:99999/">b</a>', "https://example.org:99999/ is no address"),
+        ('<meta http-equiv="Refresh" content=" 3 , gone.html">', "gone.html leads nowhere"),
+        ('<style>a { background: u\\72l("gone.webp") }</style>', "gone.webp leads nowhere"),
+        ("<style>a { b { background: url(gone.webp) } }</style>", "gone.webp leads nowhere"),
+        ('<style>a { background: src("gone.webp") }</style>', "gone.webp leads nowhere"),
+        ('<style>@import /**/ "gone.css" layer(x);</style>', "gone.css leads nowhere"),
     ],
 )
 def test_a_fault_is_found_at_its_page(html: str, what: str) -> None:
@@ -165,6 +198,41 @@ def test_a_fault_is_found_at_its_page(html: str, what: str) -> None:
         """<iframe title="x" srcdoc="<b id='part'>b</b><a href='#part'>c</a><a href='a.html'>d</a>"></iframe>""",
         "<script>const name = 'map.png', type = 'image/svg+xml', file = `assets/${name}`</script>",
         "<script>fetch('./assets/heat.webp'); fetch('assets/q.webp#x')</script>",
+        # Text is no markup, and what is inert is no part of the page.
+        '<textarea aria-label="x"><img src="gone.webp"></textarea>',
+        '<template><p id="part"></p><img src="gone.webp"><label for="gone"></label></template>',
+        "<xmp><img src=gone.webp></xmp>",
+        "<noembed><img src=gone.webp></noembed>",
+        "<select><option><b></select><svg aria-hidden=true><![CDATA[<a href=gone.html>]]></svg>",
+        '<script type="application/ld+json">{"@context": "https://schema.org", "url": "/gone.html"}</script>',
+        '<script type="text/x-template"><img src="gone.webp"></script>',
+        "<plaintext><img src=gone.webp>",
+        '<a href="a.html" href="gone.html">b</a>',
+        '<input src="gone.webp" aria-label="x"><video><source src="assets/p.webp" srcset="gone.webp"></video>',
+        '<picture><source src="gone.webp" srcset="assets/q.webp"><img src="assets/p.webp" alt="x"></picture>',
+        '<p title="url(gone.webp)" data-x="url(gone.webp)">',
+        '<base target="_blank">',
+        '<link rel="unheard-of" href="https://example.org/">',
+        # Parts of a page.
+        '<p id="100%25"></p><a href="#100%25">b</a>',
+        '<p id="100%"></p><a href="#100%25">b</a><a href="#100%">c</a>',
+        '<p id="für"></p><a href="#für">b</a><a href="#f%C3%BCr">c</a>',
+        '<p id="a b"></p><a href="#a b">b</a>',
+        '<a name="old"></a><a href="#old">b</a>',
+        '<a href="#">b</a><a href="#TOP">c</a><a href="">d</a><a href="a.html#">e</a>',
+        '<svg role="img" aria-label="x"><path id="Heart"/></svg><a href="#Heart">b</a>',
+        # Addresses.
+        '<a href=" a.\nhtml\t">b</a><a href="./assets/../a.html">c</a><a href="assets/%2e%2E/a.html">d</a>',
+        '<a href="&#97;.html">b</a><a href="a.html?x=1&amp;y=2#there">c</a><a href="HTTPS://EXAMPLE.org:443/">d</a>',
+        '<a href="?x=1\\2">b</a><a href="https://bücher.example/ü?ü">c</a>',
+        '<meta http-equiv="refresh" content="300">',
+        # Styles.
+        "<style>@namespace svg url(http://www.w3.org/2000/svg);</style>",
+        "<style>/* url(gone.webp) */ a::after { content: 'url(gone.webp)' } [x='url(gone.webp)'] { }</style>",
+        "<style>a { color: red } @import 'gone.css';</style>",
+        "<style>@supports (background: url(gone.webp)) { a { color: red } }</style>",
+        "<style>a { background: url(#x), url() }</style>",
+        '<style type="text/plain">a { background: url(gone.webp) }</style>',
     ],
 )
 def test_what_is_right_is_not_a_fault(html: str) -> None:
@@ -319,3 +387,129 @@ def test_words_and_pictures_that_break_the_site_are_found_in_it() -> None:
 def test_a_script_with_a_byte_order_mark_is_read_as_browsers_read_it() -> None:
     script = 'load("a.js")'
     assert parsed("network.js", codecs.BOM_UTF16_LE + script.encode("utf-16-le")).script == script
+
+
+def test_a_base_inside_the_site_is_followed_and_told() -> None:
+    files = with_('<base href="assets/">')
+    assert found(files)[0] == "index.html: <base> moves every address"
+    assert "index.html: assets/site.css leads nowhere" in found(files)
+    inner = {"in/b.html": f"{HEAD}<base href='../'><a href='a.html'>b</a>".encode()}
+    assert found({**with_('<a href="in/b.html">b</a>'), **inner}) == ["in/b.html: <base> moves every address"]
+
+
+@pytest.mark.parametrize("name", ["für.html", "a#b?.html", "100%.html", "a%2Fb.html", "caf\udce9.html", "a b.html"])
+def test_a_file_of_any_name_is_found_by_its_encoded_address(name: str) -> None:
+    address = quote(name, errors="surrogateescape")
+    files = {**with_(f'<a href="{address}#x">b</a>'), name: f"{HEAD}<p id=x><a href=#y>b</a>".encode()}
+    (one,) = check.check(files)
+    assert (one.page, one.what) == (name, f"#y leads to a part that {short(name)} does not have")
+    str(one).encode()  # whatever the name, it can be printed
+
+
+def test_letters_composed_otherwise_are_other_letters_to_a_host() -> None:
+    files = {**with_('<a href="fu\u0308r.html">b</a><a href="f\u00fcr.html">b</a>'), "f\u00fcr.html": HEAD.encode()}
+    assert [one.mend for one in check.check(files)] == ["did you mean für.html? Its letters are composed otherwise"]
+
+
+def test_a_slash_after_a_file_is_told_as_such() -> None:
+    (one,) = check.check(with_('<a href="a.html/">b</a>'))
+    assert one.mend == "did you mean a.html? With / at its end it is a folder"
+
+
+def test_a_page_is_read_in_the_encoding_that_it_names() -> None:
+    page = f'{HEAD}<meta charset="{{}}"><a href="für.html">b</a>'
+    for encoding in ("latin-1", "utf-8", "utf-16"):
+        files = {**with_('<a href="c.html">c</a>'), "c.html": page.format(encoding).encode(encoding)}
+        files["für.html"] = HEAD.encode()
+        assert found(files) == [], encoding
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('<svg xmlns="http://www.w3.org/2000/svg"><image href="gone.webp"/></svg>', "gone.webp leads nowhere"),
+        (
+            """<svg xmlns="http://www.w3.org/2000/svg" xmlns:x="http://www.w3.org/1999/xlink">
+            <image x:href="gone.webp"/><use x:href="#eye"/><path id="eye" fill="url(#gone)"/></svg>""",
+            "gone.webp leads nowhere",
+        ),
+        (
+            '<svg xmlns="http://www.w3.org/2000/svg"><style>a { fill: url(gone.svg#x) } /* </style></svg>',
+            "gone.svg#x leads nowhere",
+        ),
+        ('<svg xmlns="http://www.w3.org/2000/svg"><![CDATA[<image href="gone.webp"/>]]></svg>', ""),
+        ('<?xml-stylesheet href="gone.css"?><svg xmlns="http://www.w3.org/2000/svg"/>', "gone.css leads nowhere"),
+        ("<svg><path></svg>", "it is no XML that browsers can read (mismatched tag, line 1)"),
+        ('<svg a="1" a="2"/>', "it is no XML that browsers can read (duplicate attribute, line 1)"),
+    ],
+)
+def test_a_drawing_is_read_as_xml(text: str, what: str) -> None:
+    files = {**with_('<img src="d.svg" alt="x">'), "d.svg": text.encode()}
+    assert found(files) == ([f"d.svg: {what}"] if what else [])
+
+
+def test_a_sitemap_is_read_as_xml() -> None:
+    index = SOUND["index.html"] + '<link rel="canonical" href="https://example.org/%C3%BC/index.html">'
+    sitemap = "<urlset><url><loc>\n https://EXAMPLE.org/ü/b.html?x&amp;y </loc></url><!-- <loc>x</loc> --></urlset>"
+    assert found(site(**{"index.html": index, "sitemap.xml": sitemap})) == [
+        "sitemap.xml: https://EXAMPLE.org/ü/b.html?x&y leads nowhere"
+    ]
+
+
+def test_the_icons_of_a_manifest_are_looked_for() -> None:
+    link = with_('<link rel="manifest" href="in/site.webmanifest">')
+    manifest = '{"icons": [{"src": "../assets/p.webp"}, {"src": "gone.png"}], "start_url": "../a.html"}'
+    assert found({**link, "in/site.webmanifest": manifest.encode()}) == ["in/site.webmanifest: gone.png leads nowhere"]
+    assert found({**link, "in/site.webmanifest": b"["}) == [
+        "in/site.webmanifest: it is no JSON, so that browsers pass it over"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.html", bytes(range(256)) * 500),
+        ("a.html", b"<div>" * 100_000),
+        ("a.html", b"<div>" * 100_000 + b"</div>" * 100_000),
+        ("a.html", ("\ufeff" + "<b>" * 50_000).encode("utf-16-le")),
+        ("a.html", b"<a href=gone.html>" * 20_000),
+        ("a.html", b"".join(b"<a href=gon%d.html#x%d>" % (number, number) for number in range(20_000))),
+        ("a.html", b"<a id=x" + b" href=x" * 2_000 + b">"),
+        ("a.html", b"<img alt=x srcset='" + b"gone.webp 1x," * 20_000 + b"'>"),
+        ("a.html", b"<p style='" + b"a:url(x" * 2_000 + b"'>"),
+        ("a.html", b"<svg>" * 5_000),
+        ("a.html", b"<table>" * 5_000),
+        ("a.html", b"<script>" + b"'\"`" * 50_000),
+        ("a.html", b"<script>x</script>" * 20_000),
+        ("a.html", "<script>'//a\u2100b'</script><p data-x='//\u2100/a.html'>".encode()),
+        ("a.html", b"<p>\0<a href='\0x\0.html' id=\0>"),
+        ("assets/site.css", b"a{" * 20_000 + b"b:url(x)"),
+        ("assets/site.css", b"(" * 50_000),
+        ("assets/site.css", bytes(range(256)) * 100),
+        ("assets/n.svg", b"<g>" * 50_000),
+        ("assets/n.svg", b"<g>" * 50_000 + b"</g>" * 50_000),
+        ("assets/n.svg", b"<?xml version='1.0' encoding='punycode'?><svg/>"),
+        ("assets/n.svg", b'<!DOCTYPE a [<!ENTITY a "' + b"a" * 9999 + b'">]><a>' + b"&a;" * 50_000 + b"</a>"),
+    ],
+    ids=range(22),
+)
+def test_no_file_takes_long_however_hostile(name: str, content: bytes) -> None:
+    began = time.process_time()
+    for one in check.check({**site(), name: content}):
+        str(one).encode()
+    assert time.process_time() - began < 10
+
+
+def test_pages_inside_pages_however_deep() -> None:
+    page = "<img src=gone.webp alt=x>"
+    for _ in range(12):
+        page = f'<iframe title="x" srcdoc="{html.escape(page)}"></iframe>'
+    assert found(with_(page)) == ["index.html: gone.webp leads nowhere"]
+
+
+def test_elements_too_deep_for_browsers_are_told_and_not_looked_into() -> None:
+    files = with_('<a href="deep.html#any">b</a>') | {"deep.html": HEAD.encode() + b"<div>" * 20_000}
+    assert found(files) == ["deep.html: more than 10,000 of its elements stand inside one another"]
+    # Ends that may be left out, and ends that come, are no depth.
+    for flat in (b"<li>x", b"<tr><td>x", b"<div>x</div>", b"<br><img alt src=assets/p.webp>"):
+        assert not parsed("a.html", flat * 10_001).broken

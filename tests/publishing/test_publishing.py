@@ -228,7 +228,7 @@ def test_a_closed_folder_is_one_line(project: Path, words: tuple[str, ...], caps
     [
         (
             PermissionError(13, "Permission denied", "a/b"),
-            "error: a/b: expected a path that can be used, got: Permission denied",
+            "error: a/b: expected a path that can be used, got: (Permission denied); make it accessible to you",
         ),
         (FileNotFoundError(2, "No such file or directory", "a"), None),
         (PermissionError(13, "Permission denied"), None),

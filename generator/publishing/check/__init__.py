@@ -9,22 +9,16 @@ from __future__ import annotations
 import difflib
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import quote, unquote
 
+from generator.base import addresses
 from generator.base.errors import InputError
-from generator.publishing.check.documents import (
-    FILE,
-    Document,
-    Kind,
-    Reference,
-    ending,
-    is_page,
-    is_parsed,
-    parsed,
-    short,
-)
+from generator.publishing.check.documents import ending, has_parts, is_page, is_parsed, parsed
+from generator.publishing.check.markup import FILE
+from generator.publishing.check.references import Document, Kind, Reference, short
 
 KIB = 1024
 FIRST_LOAD = 300 * KIB  # a page with all that comes before anybody scrolls, uncompressed
@@ -39,9 +33,16 @@ ASKED_FOR = frozenset(
 )
 SCRIPT_TEXT = re.compile(r"""(["'`])((?:(?!\1)[^\\\n])*)\1""")
 NAMESPACES = "http://www.w3.org/"
-LINKED = ("http", "https", "mailto", "tel")  # what every browser follows, on every machine
-CARRIED = ("data", "blob")  # the address is the file: for pictures and the like, no browser follows such a link
+LINKED = ("http:", "https:", "mailto:", "tel:")  # what every browser follows, on every machine
+CARRIED = ("data:", "blob:")  # the address is the file: for pictures and the like, no browser follows such a link
 NO_PART = "".join(map(chr, range(33)))  # around an address: spaces and control characters
+# Where the site is thought to be: below a folder, so that what leads out of it is seen.
+BELOW = "/-the-site-/"
+ROOT = f"https://site.invalid{BELOW}"
+OUTWARD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
+# Comparisons with other names, for all findings together: each takes some microseconds, and whoever has a hundred
+# thousand broken links has no use for as many guesses.
+GUESSES, LONGEST_NAME = 300_000, 200
 TOKEN = re.compile(r"""[^\s"'`,;|()\[\]{}<>]+""")
 
 
@@ -55,7 +56,8 @@ class Finding:
     harmless: bool = False  # to visitors: it wastes space alone
 
     def __str__(self) -> str:
-        return f"{self.page}: {self.what}; {self.mend}"
+        line = f"{self.page}: {self.what}; {self.mend}"
+        return line.encode(errors="backslashreplace").decode()  # a file's name need not be UTF-8
 
 
 def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
@@ -112,10 +114,12 @@ class _Site:
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = files
-        self.lower = {path.casefold(): path for path in files}
+        self.alike = {_alike(path): path for path in files}
         self.folders = {folder for path in files for folder in _parents(path)}
         self.documents = {path: parsed(path, content) for path, content in files.items() if is_parsed(path)}
-        self.base = address(files)
+        self.bases = {path: _base(path, document.base) for path, document in self.documents.items()}
+        self.base = _own_address(files)
+        self.guesses = GUESSES
 
     def findings(self) -> Iterator[Finding]:
         if START not in self.files:
@@ -138,9 +142,11 @@ class _Site:
         yield from self._sizes()
 
     def _of_document(self, path: str, document: Document) -> Iterator[Finding]:
+        if document.broken:
+            yield Finding(path, document.broken, "mend the file")
         for what in document.nameless:
             yield Finding(path, what, 'say in words what it shows (alt="..."), or alt="" where it only decorates')
-        for name, count in document.ids.items():
+        for name, count in (document.ids + document.anchors).items():
             if count > 1:
                 yield Finding(path, f"the id {name!r} stands there {count} times", "an address needs an id of its own")
         for name, identity in document.named:
@@ -148,8 +154,15 @@ class _Site:
                 yield Finding(
                     path, f'{name}="{short(identity)}" names no part of the page', "give a part of it this id"
                 )
-        if document.base:
+        for name in document.mapped:
+            if name not in document.maps:
+                what = f"{short(f'#{name}')} leads to a part that {path} does not have"
+                yield Finding(path, what, "give a <map> this name")
+        if document.base is not None:
             yield Finding(path, "<base> moves every address", "leave it out and write addresses relative to the page")
+        yield from self._of_scripts(path, document)
+
+    def _of_scripts(self, path: str, document: Document) -> Iterator[Finding]:
         for _, text in SCRIPT_TEXT.findall(document.script):
             if re.match(r"(https?|wss?):|//\w", text):
                 if not text.startswith(NAMESPACES):
@@ -172,65 +185,76 @@ class _Site:
         shown = short(address)
         if not address and reference.kind != "link":
             return Finding(page, "an image, script or style has an empty address", "give it one or remove it")
-        if "\\" in address:
+        if "\\" in address.partition("#")[0].partition("?")[0] and not address.lower().startswith(CARRIED):
             return Finding(page, f"{shown} has a backslash", "write / between folder and file")
         try:
-            parts = urlsplit(address)
+            url = addresses.parsed(address, self.bases[page])
         except ValueError:
             return Finding(page, f"{shown} is no address", "mend or remove it")
-        if self._is_own(address):
-            return self._own(page, reference, address)
-        if parts.scheme or parts.netloc:
-            return _outward(page, reference, parts, shown)
-        if parts.path.startswith("/"):
+        if OUTWARD.match(address):
+            if self.base and url.href.startswith(self.base) and url.href[len(self.base) :][:1] in ("", *"/?#"):
+                return self._own(page, reference, url.href[len(self.base) :], shown)
+            return _outward(page, reference, url.protocol, address)
+        if address.startswith("/"):
             return Finding(
                 page,
                 f"{shown} begins at the host's root",
                 "write it relative to the page: the site must work below any path and from a file",
             )
-        return self._inner(page, parts.path, unquote(parts.fragment), shown)
+        return self._inner(page, url, shown)
 
-    def _is_own(self, address: str) -> bool:
-        return bool(self.base) and (address == self.base or address.startswith(f"{self.base}/"))
-
-    def _own(self, page: str, reference: Reference, address: str) -> Finding | str | None:
+    def _own(self, page: str, reference: Reference, within: str, shown: str) -> Finding | str | None:
         """An address of the site itself in full: right for machines and in 404.html, a request for everybody else."""
-        parts = urlsplit(address[len(self.base) :].lstrip("/"))
         if reference.kind not in ("link", "page") and page != "404.html":
-            return Finding(page, f"{short(address)} is fetched from the net", "write it relative to the page")
-        path = f"{parts.path}{START}" if not parts.path or parts.path.endswith("/") else parts.path
-        if reference.kind == "link" and unquote(path) not in self.files:
+            return Finding(page, f"{shown} is fetched from the net", "write it relative to the page")
+        url = addresses.parsed(ROOT + within.removeprefix("/"))
+        # Where a host is asked for a folder, it shows the page in it that has this name.
+        url.pathname += START if url.pathname.endswith("/") else ""
+        if reference.kind == "link" and _file(url.pathname) not in self.files:
             return None  # its author may have other pages on this host
-        found = self._inner(START, path, unquote(parts.fragment), short(address))
-        return Finding(page, found.what, found.mend) if isinstance(found, Finding) else found
+        return self._inner(page, url, shown)
 
-    def _inner(self, page: str, path: str, fragment: str, shown: str) -> Finding | str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(page), unquote(path))) if path else page
-        if target == ".." or target.startswith("../"):
+    def _inner(self, page: str, url: addresses.URL, shown: str) -> Finding | str:
+        """The file of an address below ROOT, or what is wrong with it."""
+        if not url.href.startswith(ROOT):
             return Finding(page, f"{shown} leads out of the site", "what is outside is not published: copy it in")
+        target = _file(url.pathname)
         if target not in self.files:
             return Finding(page, *self._absent(target, shown))
         document = self.documents.get(target)
-        fragment = fragment.partition(":~:")[0]  # a text to scroll to is looked for by the browser
-        if fragment and fragment != "top" and document and fragment not in document.ids:
-            near = difflib.get_close_matches(fragment, document.ids, n=1)
-            meant = f"did you mean #{near[0]}?" if near else f"give a part of {target} this id, or link the page alone"
-            return Finding(page, f"{shown} leads to a part that {target} does not have", meant)
+        fragment = url.hash.removeprefix("#")
+        if document and has_parts(target) and not document.broken and not _has_part(document, fragment):
+            near = self._near(unquote(fragment), document.ids, 0.6)
+            meant = (
+                f"did you mean #{near}?" if near else f"give a part of {short(target)} this id, or link the page alone"
+            )
+            return Finding(page, f"{shown} leads to a part that {short(target)} does not have", meant)
         return target
 
     def _absent(self, target: str, shown: str) -> tuple[str, str]:
-        if target in self.folders or target == ".":
-            return f"{shown} leads to a folder", f"name the file in it, {posixpath.normpath(f'{target}/{START}')}"
-        if target.casefold() in self.lower:
-            return f"{shown} leads nowhere", f"did you mean {self.lower[target.casefold()]}? Hosts tell A from a"
-        near = difflib.get_close_matches(target, self.files, n=1, cutoff=0.8)
-        return f"{shown} leads nowhere", f"did you mean {near[0]}?" if near else "mend the address or remove it"
+        bare = target.rstrip("/")
+        if bare in self.folders or not bare:
+            return f"{shown} leads to a folder", f"name the file in it, {posixpath.join(bare, START)}"
+        if target != bare and bare in self.files:
+            return f"{shown} leads nowhere", f"did you mean {short(bare)}? With / at its end it is a folder"
+        if alike := self.alike.get(_alike(target)):
+            return f"{shown} leads nowhere", f"did you mean {short(alike)}? {_difference(target, alike)}"
+        near = self._near(target, self.files, 0.8)
+        return f"{shown} leads nowhere", f"did you mean {near}?" if near else "mend the address or remove it"
+
+    def _near(self, name: str, known: Collection[str], alike: float) -> str:
+        """A name that is much like one that is known; "" where there is none, or too many were looked for."""
+        self.guesses -= len(known)
+        if self.guesses < 0 or len(name) > LONGEST_NAME:
+            return ""
+        close = difflib.get_close_matches(name, [one for one in known if len(one) <= LONGEST_NAME], n=1, cutoff=alike)
+        return short(close[0]) if close else ""
 
     def _hinted(self, page: str, hints: list[str]) -> set[str]:
         """Files that scripts may ask for by a text or a data attribute."""
         folder = posixpath.dirname(page)
         tokens = {token for hint in hints for token in TOKEN.findall(hint)}
-        whole = {unquote(urlsplit(token).path) for token in tokens if "://" not in token}
+        whole = {unquote(re.split("[?#]", token)[0]) for token in tokens if "://" not in token}
         known = {posixpath.normpath(path) for token in whole for path in (token, posixpath.join(folder, token))}
         return known & set(self.files)
 
@@ -267,10 +291,10 @@ class _Site:
         seen = set()
         while wanted:
             source, reference = wanted.pop()
-            path = self._resolved(source, reference)
-            if reference.kind in ("link", "page", "lazy image", "icon", "asked") or not isinstance(path, str):
+            if reference.kind in ("link", "page", "lazy image", "icon", "asked"):
                 continue
-            if path == page or path in seen:
+            path = self._resolved(source, reference)
+            if not isinstance(path, str) or path == page or path in seen:
                 continue
             seen.add(path)
             size = len(self.files[path])
@@ -282,20 +306,63 @@ class _Site:
         return {path: (kind, size) for path, kind, size in groups.values()}
 
 
-def _outward(page: str, reference: Reference, parts: SplitResult, shown: str) -> Finding | None:
+def _outward(page: str, reference: Reference, scheme: str, address: str) -> Finding | None:
     """What is wrong with an address that names a scheme or a host."""
+    shown = short(address)
     followed = reference.kind in ("link", "page")
-    if parts.scheme in CARRIED and not followed:
+    if scheme in CARRIED and not followed:
         return None
-    if parts.scheme not in ("", *LINKED):
+    if scheme not in LINKED:
         return Finding(page, f"{shown} works on one machine or in one browser", "link a file of the site instead")
     if not followed:
         return Finding(page, f"{shown} is fetched from another host", "put the file into the site")
-    if not parts.scheme:
+    if address.startswith("//"):
         return Finding(page, f"{shown} has no scheme", "write https: before it, or nothing works from a file")
-    if parts.scheme in ("http", "https") and not parts.hostname:
+    if scheme in ("http:", "https:") and not re.match("https?://[^/]", address, re.IGNORECASE):
         return Finding(page, f"{shown} names no host", "write https://host/path, or a path relative to the page")
     return None
+
+
+def _own_address(files: Mapping[str, bytes]) -> str:
+    try:
+        return addresses.normalised(address(files)).rstrip("/")
+    except ValueError:
+        return ""
+
+
+def _base(page: str, moved: str | None) -> str:
+    """What the addresses on a page are relative to. Of a <base> that leads out of the site its finding says all."""
+    own = ROOT + quote(page, errors="surrogateescape")
+    try:
+        base = addresses.parsed(moved, own).href if moved is not None else own
+    except ValueError:
+        return own
+    return base if base.startswith(ROOT) else own
+
+
+def _file(path: str) -> str:
+    """The file at a path below ROOT, as a host looks for it: an encoded slash is none."""
+    within = path.removeprefix(BELOW)
+    if "%" not in within:
+        return within
+    return unquote(re.sub("%2f", "%252F", within, flags=re.IGNORECASE), errors="surrogateescape")
+
+
+def _has_part(document: Document, fragment: str) -> bool:
+    """Whether a page has what a fragment names: as it is written, then decoded (HTML, "select the indicated part")."""
+    written = fragment.partition(":~:")[0]  # a text to scroll to is looked for by the browser
+    decoded = unquote(written)
+    found = any(part in known for part in (written, decoded) for known in (document.ids, document.anchors))
+    return not written or found or decoded.lower() == "top"
+
+
+def _alike(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _difference(asked: str, there: str) -> str:
+    same = unicodedata.normalize("NFC", asked) == unicodedata.normalize("NFC", there)
+    return "Its letters are composed otherwise" if same else "Hosts tell A from a"
 
 
 def _largest(page: str, own: int, loaded: Mapping[str, tuple[Kind, int]]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from generator.base.errors import InputError
 from generator.data.image_files import read_photo
 from generator.figures import raster
-from generator.pages.words import clean, literally
+from generator.pages.prose import clean, literally
 from generator.publishing.exports.fragment import figure_html
 from generator.publishing.exports.summary import Picture, Summary, results_of
 from generator.publishing.published import Published
@@ -94,7 +94,7 @@ FILTERS = "show(exhibits.filters(network)[0])"
 MEASURED = "As it was measured when they were trained, with 95 % intervals."
 NOT_MEASURED = "None of them has been evaluated."
 BRIGHT = "Grad-CAM (Selvaraju et al. 2017): bright is what spoke for the answer."
-OF_FORMULAS = {"$": "<span>&#36;</span>", "&#92;": "<span>&#92;</span>"}
+OF_FORMULAS = {"$": "<span>&#36;</span>", "&#0000092;": "<span>&#92;</span>"}
 HINT = (
     "What stands below each piece of code is what it gave when the report was made. To make it again, run this where "
     "the program `cnn-report` is installed."
@@ -238,7 +238,7 @@ def _text(words: str) -> str:
     Jupyter looks for formulas twice: in the Markdown, where an entity is none of its signs, and by MathJax on the page,
     where no formula reaches beyond an element.
     """
-    return re.sub(r"\$|&#92;", lambda found: OF_FORMULAS[found[0]], str(literally(words)))
+    return re.sub(r"\$|&#0000092;", lambda found: OF_FORMULAS[found[0]], str(literally(words)))
 
 
 def _address(url: str) -> str:
