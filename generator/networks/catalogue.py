@@ -177,19 +177,15 @@ def _on_meta(said: Description) -> nn.Module:
 def _require_possible(said: Description, weights: Mapping[str, Tensor], source: str) -> None:
     """Before memory is asked for: whether the weights fit the description, and a photo passes through the network.
 
-    Networks of somebody's own code are only tried when they are made.
-
     Raises:
         InputError: where they do not, or a layer would give more than LARGEST numbers.
     """
-    if said.architecture not in ARCHITECTURES.values():
-        return
     sizes: list[int] = []
     try:
         network = _on_meta(said)
         require_fitting(network, weights, source)
         for module in network.modules():
-            module.register_forward_hook(lambda _module, _args, output: sizes.append(output.numel()))
+            module.register_forward_hook(lambda _module, _args, output: sizes.append(torch.as_tensor(output).numel()))
         network(torch.empty(1, 3, said.input_size, said.input_size, device="meta"))
     except (RuntimeError, OverflowError) as error:
         raise InputError(

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from generator.base.errors import InputError
+from generator.base.errors import InputError, reason
 from generator.networks import compress, foreign
 from generator.records import stored
 from generator.records.images import Floats
@@ -44,7 +44,7 @@ Weights = dict[str, Tensor]
 class Description:
     """What a weights file says about itself: enough to make the network and feed it."""
 
-    architecture: Name  # "SmallCNN", "AlexNet" or package.module:name
+    architecture: Name  # "SmallCNN", "AlexNet" or torchvision.models:name: a file of weights names no other code
     class_names: tuple[Name, ...]
     wnids: tuple[Name, ...]
     input_size: Annotated[int, Meta(ge=1, le=1024)]
@@ -284,6 +284,9 @@ class Numbers:
 def _faults(said: Description) -> Iterator[stored.Fault]:
     """What does not fit together in a description."""
     classes = len(said.class_names)
+    known = said.architecture in ("SmallCNN", "AlexNet") or said.architecture.startswith("torchvision.models:")
+    if not known:  # to import what a file names would run it
+        yield "architecture", "SmallCNN, AlexNet or torchvision.models:name", foreign.shown(said.architecture)
     if not classes:
         yield "class_names", "the name of at least one class", "none"
     if len(said.wnids) not in (0, classes):
@@ -347,6 +350,4 @@ def write(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):  # such as a folder that is a file
             temporary.unlink()
-        raise InputError(
-            f"{path}: could not be written ({error.strerror}); what was there before is untouched"
-        ) from error
+        raise InputError(f"{path}: could not be written {reason(error)}; what was there before is untouched") from error
