@@ -135,8 +135,11 @@ def _read(path: Path) -> dict[str, bytes] | None:
         return None
     if hashlib.sha256(packed).digest() != stated:
         return None
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # whole, and never written by this program
+        return None
 
 
 def _read_arrays(members: Mapping[str, bytes]) -> dict[str, NDArray[Any]]:

@@ -23,6 +23,7 @@ from generator.data.folder import list_folder
 from generator.data.image_files import read_photo
 from generator.data.preprocessing import square
 from generator.data.tiny_imagenet import SIDE, list_images
+from generator.records import stored
 
 CACHE_VERSION = 1  # of what decoding means; raise it with any change there
 
@@ -52,6 +53,14 @@ class ImageSet:
 @dataclass(frozen=True)
 class _Decoded:
     images: torch.Tensor
+    skipped: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What the cache holds beside the images."""
+
     skipped: tuple[str, ...]
     digest: str
 
@@ -89,7 +98,7 @@ def joint_digest(sets: Iterable[ImageSet]) -> str:
 def _image_set(listed: Sequence[ImageFile], classes: Classes, split: Split, cache: Path, size: int) -> ImageSet:
     key = fingerprint(listed, CACHE_VERSION, split, classes.wnids, size)
     file = cache / f"{split}-{key[:32]}.safetensors"
-    decoded = _read_cache(file, listed)
+    decoded = _read_cache(file, listed, size)
     if decoded is None:
         decoded = _decode(listed, size)
         _refuse_emptied(listed, decoded.skipped, classes, split)
@@ -142,20 +151,22 @@ def _refuse_emptied(listed: Sequence[ImageFile], skipped: Sequence[str], classes
             raise InputError(f"{broken}: expected whole images of {wnid}, every one in the {split} split is broken")
 
 
-def _read_cache(file: Path, listed: Sequence[ImageFile]) -> _Decoded | None:
+def _read_cache(file: Path, listed: Sequence[ImageFile], size: int) -> _Decoded | None:
     """What `_write_cache` wrote, None where it is missing or damaged."""
     if not file.is_file():
         return None
     try:
-        with safe_open(file, framework="pt") as stored:
-            record = json.loads(stored.metadata()["record"])
-            images = stored.get_tensor("images")
-        skipped, digest = tuple(record["skipped"]), record["digest"]
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        with safe_open(file, framework="pt") as opened:
+            record = stored.decode(_Record, opened.metadata()["record"], str(file), "")
+            images = opened.get_tensor("images")
+    except (SafetensorError, OSError, KeyError, TypeError, InputError):
         return None
-    names = [image.name for image in _kept(listed, skipped)]
+    names = [image.name for image in _kept(listed, record.skipped)]
+    if images.dtype != torch.uint8 or images.shape != (len(names), 3, size, size):
+        return None
     # The checksum also finds a file whose length is right and whose content is not.
-    return _Decoded(images, skipped, digest) if _digest(names, images.numpy()) == digest else None
+    whole = _digest(names, images.numpy()) == record.digest
+    return _Decoded(images, record.skipped, record.digest) if whole else None
 
 
 def _write_cache(file: Path, decoded: _Decoded) -> None:

@@ -106,6 +106,16 @@ def architecture_of(wanted: ModelConfig, folder: Path, said: str = "") -> Archit
             f'[models.{wanted.id}] architecture: expected "SmallCNN", "AlexNet", "package.module:name" or '
             '"file.py:Name", got none, and there are no weights that say it'
         )
+    own = name in KNOWN or name.startswith("torchvision.models:")
+    if not own and not wanted.architecture:  # to import what a file names would run it
+        raise InputError(
+            f"[models.{wanted.id}] architecture: its weights name {foreign.shown(name)}, code that no file of weights has "
+            "run; name it in report.toml if you trust it"
+        )
+    if said and wanted.architecture not in ("", said):
+        raise InputError(
+            f"[models.{wanted.id}] architecture: expected that of its weights, {foreign.shown(said)}, got {name!r}"
+        )
     return KNOWN.get(name) or named.architecture(name, folder)
 
 
@@ -296,8 +306,6 @@ def _require_possible(
 ) -> None:
     """Before memory is asked for: whether the weights fit the description, and a photo passes through the network.
 
-    Networks of somebody's own code are only tried when they are made.
-
     Raises:
         InputError: where they do not, or a layer would give more than LARGEST numbers.
     """
@@ -310,7 +318,7 @@ def _require_possible(
             network = architecture.construct(classes, **shape).eval()
         require_fitting(network, weights, source)
         for module in network.modules():
-            module.register_forward_hook(lambda _module, _args, output: sizes.append(output.numel()))
+            module.register_forward_hook(lambda _module, _args, output: sizes.append(torch.as_tensor(output).numel()))
         network(torch.empty(1, *way.shape, device="meta"))
     except (RuntimeError, OverflowError) as error:
         raise InputError(

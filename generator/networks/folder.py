@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from generator.base.errors import InputError
+from generator.base.errors import InputError, reason
 from generator.networks import compress, foreign
 from generator.records import stored
 from generator.records.images import Floats
@@ -44,7 +44,7 @@ Weights = dict[str, Tensor]
 class Description:
     """What a weights file says about itself: enough to make the network and feed it."""
 
-    architecture: Name  # "SmallCNN", "AlexNet" or package.module:name
+    architecture: Name  # its word alone has no code imported, see `catalogue.architecture_of`
     class_names: tuple[Name, ...]
     wnids: tuple[Name, ...]
     input_size: Annotated[int, Meta(ge=1, le=1024)]
@@ -358,6 +358,4 @@ def write(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):  # such as a folder that is a file
             temporary.unlink()
-        raise InputError(
-            f"{path}: could not be written ({error.strerror}); what was there before is untouched"
-        ) from error
+        raise InputError(f"{path}: could not be written {reason(error)}; what was there before is untouched") from error

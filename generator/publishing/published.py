@@ -7,14 +7,12 @@ that was cut short or changed by hand goes out unnoticed.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from generator.base.errors import InputError
 from generator.publishing import writer
@@ -106,27 +104,26 @@ def is_marked(folder: Path) -> bool:
 def report_of(folder: Path) -> str:
     """`inputs.of_report` when the site in `folder` was built; "" where that is not known."""
     try:
-        said = writer.read_manifest(folder) or {}
+        said = writer.read_manifest(folder)
     except OSError:
         return ""
-    return str(said.get("report", ""))
+    return said.get("report", "") if said else ""
 
 
 def _digests(folder: Path) -> Mapping[str, str]:
     """The manifest's files with their digests."""
     manifest = folder / writer.MANIFEST
     try:
-        said: Any = json.loads(manifest.read_bytes()) if manifest.is_file() or not manifest.exists() else None
+        content = manifest.read_bytes() if manifest.is_file() or not manifest.exists() else b""
     except (FileNotFoundError, NotADirectoryError):
         what = "no manifest in it" if folder.is_dir() else "a file" if folder.exists() else "nothing"
         raise InputError(f"{folder}: expected a site of this program, found {what}; make it with: {MAKE}") from None
     except OSError as error:
         raise InputError(f"{manifest}: expected a file that can be read, got: {error.strerror}") from error
-    except (ValueError, RecursionError):
-        said = None
-    digests = said.get("files") if isinstance(said, dict) and said.get("generator") == writer.PROGRAM else None
-    if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
+    said = writer.manifest_of(content)
+    if said is None:
         raise InputError(f"{manifest}: expected the list of the site's files, it is damaged; {AFRESH}")
+    digests = said["files"]
     for path in digests:
         if UNFIT.search(path) or path.startswith("/") or {"", ".", ".."} & set(path.split("/")):
             raise InputError(f"{manifest}: expected paths inside the site, got {path!r}; {AFRESH}")

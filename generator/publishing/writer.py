@@ -18,9 +18,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict
 
 from generator.base.errors import InputError, reason
+from generator.records import stored
 
 if sys.platform != "win32":
     import fcntl
@@ -32,6 +33,15 @@ KEPT = ".gitignore"  # the one file of the site's folder that is not the program
 CLUTTER = frozenset({".DS_Store", "Thumbs.db"})  # left by file browsers
 LONGEST = 200  # bytes of a folder's name that leave room for what is put around it: 255 is the usual limit
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+
+class Manifest(TypedDict, total=False):
+    """What `.manifest.json` holds that is read again."""
+
+    generator: str
+    inputs: str  # digest of all that the site was made from
+    report: str  # `inputs.of_report`
+    files: dict[str, str]  # digests by path
 
 
 def prepare(out: Path) -> None:
@@ -93,14 +103,22 @@ def _manifest(files: Mapping[str, bytes], said: Mapping[str, Any]) -> bytes:
     return (json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def read_manifest(out: Path) -> dict[str, Any] | None:
+def read_manifest(out: Path) -> Manifest | None:
     """What the manifest in `out` says; None where there is none that is ours."""
     try:
-        said = json.loads((out / MANIFEST).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        file = out / MANIFEST
+        return manifest_of(file.read_bytes()) if file.is_file() else None  # a pipe would never end
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    ours = isinstance(said, dict) and said.get("generator") == PROGRAM and isinstance(said.get("files"), dict)
-    return said if ours else None
+
+
+def manifest_of(content: bytes) -> Manifest | None:
+    """What a manifest says; None where it is damaged or not ours."""
+    try:
+        said = stored.decode(Manifest, content, MANIFEST, "")
+    except InputError:
+        return None
+    return said if said.get("generator") == PROGRAM and "files" in said else None
 
 
 def _check_paths(paths: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypedDict, TypeVar, get_args, get_origin
 import msgspec
 import numpy as np
 
-from generator.base.errors import InputError
+from generator.base.errors import InputError, reason
 from generator.records.ranges import Count, Measured, Share
 from generator.records.scores import Calibration, Evaluation, SplitScores
 from generator.records.training import Benchmark, Run
@@ -127,7 +127,7 @@ def content_of(path: Path, what: str, largest: int, first: int = -1) -> bytes:
     except FileNotFoundError as error:
         raise InputError(f"{path}: expected {what}, found none") from error
     except OSError as error:
-        raise InputError(f"{path}: expected {what}, it cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: expected {what}, it cannot be read {reason(error)}") from error
 
 
 def decode(kind: type[T], content: bytes | str, source: str, advice: str) -> T:

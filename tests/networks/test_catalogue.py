@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torchvision.models import squeezenet1_1
 
 from generator.base.errors import InputError
 from generator.config import places, reading, schema
@@ -414,3 +415,21 @@ def test_other_weights_are_told_with_the_likeliest_cause(
     with pytest.raises(InputError) as error:
         catalogue.load("cnn", configured(tmp_path, '[models.cnn]\nweights = "own.pth"\n'), CLASSES)
     assert words in str(error.value)
+
+
+def test_a_network_of_torchvision_is_made_and_no_other_code_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = squeezenet1_1(num_classes=2)
+    said = replace(DESCRIPTION, architecture="torchvision.models:squeezenet1_1")
+    save_model(tmp_path / "cnn", made.state_dict(), said)
+    found = catalogue.from_folder("cnn", tmp_path / "cnn")
+    assert found is not None
+    assert type(found.network) is type(made)
+
+    (tmp_path / "hostile_nets.py").write_text(f"open({str(tmp_path / 'it ran')!r}, 'w')\nNet = None\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    save_model(tmp_path / "cnn", made.state_dict(), replace(said, architecture="hostile_nets:Net"))
+    with pytest.raises(InputError, match="code that no file of weights has run"):
+        catalogue.from_folder("cnn", tmp_path / "cnn")
+    assert not (tmp_path / "it ran").exists()
