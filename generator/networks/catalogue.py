@@ -109,8 +109,8 @@ def architecture_of(wanted: ModelConfig, folder: Path, said: str = "") -> Archit
     own = name in KNOWN or name.startswith("torchvision.models:")
     if not own and not wanted.architecture:  # to import what a file names would run it
         raise InputError(
-            f"[models.{wanted.id}] architecture: its weights name {foreign.shown(name)}, code that no file of weights has "
-            "run; name it in report.toml if you trust it"
+            f"[models.{wanted.id}] architecture: its weights name {foreign.shown(name)}, code that no file of weights "
+            "has run; name it in report.toml if you trust it"
         )
     if said and wanted.architecture not in ("", said):
         raise InputError(
