@@ -24,6 +24,7 @@ from generator.inspection.photo import explanation, photo_arrays
 from generator.live import export
 from generator.networks import catalogue
 from generator.networks.catalogue import Loaded
+from generator.networks.folder import require_records
 from generator.publishing import check, writer
 from generator.records.figure import Figure
 from generator.records.images import Photo
@@ -79,7 +80,7 @@ def build(
     site = Site(config, root, classes, Cache(cache / "results"), cache / "data", offline)
     templates, content = places.folders(config)
     loaded = [_obtain(site, wanted) for wanted in config.models.networks]
-    evaluations = {one.id: _evaluation(one) for one in loaded}
+    evaluations = {one.id: _evaluation(one, classes) for one in loaded}
     photos, failures = selection.photos(config, content, root, site.decoded, classes, evaluations)
     examined = selection.examined(root, classes, site.decoded, photos)
     observed = [_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded]
@@ -148,16 +149,21 @@ def _downloaded(site: Site, folder: Path) -> Path:
     return download.fetch(site.decoded.parent / places.DOWNLOADED, site.classes)
 
 
-def _evaluation(loaded: Loaded) -> Evaluation | None:
-    """What was measured of these very weights; an older evaluation is said to be one and left out."""
+def _evaluation(loaded: Loaded, classes: Classes) -> Evaluation | None:
+    """What was measured of these very weights on these classes; another evaluation is said to be one and left out."""
     found = measured(loaded)
-    if found is not None and found.weights_digest != loaded.digest:
-        terminal.say(
-            f"{loaded.title}: evaluation.json is of other weights and is left out; make it again with: "
-            f"python -m generator evaluate {loaded.id}"
-        )
+    if loaded.folder is not None:  # what its pages tell later is looked at before minutes are spent
+        require_records(loaded.folder)
+    if found is None:
         return None
-    return found
+    others = "weights" if found.weights_digest != loaded.digest else "classes"
+    if others == "classes" and len(found.class_names) == len(classes):
+        return found
+    terminal.say(
+        f"{loaded.title}: evaluation.json is of other {others} and is left out; make it again with: "
+        f"python -m generator evaluate {loaded.id}"
+    )
+    return None
 
 
 def _data_name(config: Config) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.base.errors import InputError
+from generator.base.names import slugs
 from generator.config.schema import SamplePhoto
 from generator.data.classes import Classes
 from generator.data.image_files import digest, read_photo, shrink
@@ -63,13 +63,14 @@ def own(entries: Iterable[SamplePhoto], class_names: Sequence[str]) -> tuple[Pho
             of the classes.
     """
     photos = []
-    ids: set[str] = set()
-    for entry in entries:
+    entries = tuple(entries)
+    ids = slugs([entry.title or entry.file.stem for entry in entries], "photo")
+    for entry, address in zip(entries, ids, strict=True):
         pixels = shrink(read_photo(entry.file), SHORTER_SIDE)
         credited = entry.author or entry.origin or entry.licence or entry.url
         photos.append(
             Photo(
-                id=_unique(f"own-{slug(entry.title or entry.file.stem)}", ids),
+                id=f"own-{address}",
                 title=entry.title or re.sub(r"[\s_-]+", " ", entry.file.stem).strip() or entry.file.name,
                 pixels=pixels,
                 origin="own",
@@ -90,7 +91,7 @@ def from_test(root: Path, classes: Classes, files: Sequence[str]) -> tuple[Photo
     """
     listed = {image.name: image for image in list_images(root, classes, "test")}
     photos = []
-    for file in files:
+    for file, address in zip(files, slugs([Path(file).stem for file in files], "photo"), strict=True):
         if file not in listed:
             raise InputError(f"{root}: expected the test image {file}, it is not in this data set")
         image = listed[file]
@@ -98,7 +99,7 @@ def from_test(root: Path, classes: Classes, files: Sequence[str]) -> tuple[Photo
         name = classes.names[image.target]
         photos.append(
             Photo(
-                id=f"test-{slug(image.path.stem)}",
+                id=f"test-{address}",
                 title=f"{name}, test image {image.path.stem}",
                 pixels=pixels,
                 origin="test",
@@ -115,12 +116,6 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """(x0, y0, x1, y1), inclusive, of the smallest box around the True pixels of an (H, W) mask that has some."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
-
-
-def slug(text: str) -> str:
-    """Any text as [a-z0-9-]+, "photo" where nothing of it is left."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].strip("-") or "photo"
 
 
 def _bundled(
@@ -174,13 +169,3 @@ def _label(entry: SamplePhoto, class_names: Sequence[str]) -> int | None:
     near = difflib.get_close_matches(entry.label, class_names, n=1)
     hint = f'; did you mean "{near[0]}"?' if near else "; leave the label out if the photo shows none of the classes"
     raise InputError(f'{entry.file}: expected one of the classes as its label, got "{entry.label}"{hint}')
-
-
-def _unique(wanted: str, taken: set[str]) -> str:
-    """`wanted`, or `wanted` with the first number that makes it new; remembered in `taken`."""
-    candidate, number = wanted, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{wanted}-{number}"
-    taken.add(candidate)
-    return candidate

@@ -22,7 +22,7 @@ from generator.evaluation.scores import Answers
 from generator.explain import methods
 from generator.networks import card
 from generator.networks.catalogue import Loaded
-from generator.networks.folder import SMALL, load_evaluation, load_runs, save_card, save_evaluation
+from generator.networks.folder import SMALL, load_evaluation, load_runs, require_records, save_card, save_evaluation
 from generator.records.scores import Evaluation
 from generator.records.trust import Faithfulness
 from generator.training import parallel
@@ -32,6 +32,9 @@ def evaluate_model(
     loaded: Loaded, root: Path, classes: Classes, cache: Path, splits: Sequence[Split] = SPLITS
 ) -> Evaluation:
     """The scores of a network on the splits of a data set, kept in `loaded.evaluated`, all of them at once."""
+    before = measured(loaded)
+    if loaded.folder is not None:
+        require_records(loaded.folder)
     answers: dict[str, Answers] = {}
     with parallel.one_first():
         sets = {split: load_images(root, classes, split, cache) for split in splits}
@@ -54,7 +57,6 @@ def evaluate_model(
         chosen = _columns(loaded, classes)
         answers[split] = (plain[:, chosen], mirrored[:, chosen], images.targets.numpy(), images.files)
     loaded.network.cpu()
-    before = measured(loaded)
     known = before is not None and before.weights_digest == loaded.digest
     scores, temperature = evaluation_scores.scores(answers, before.temperature if before and known else None)
     looks = (before.test_looks if before else 0) + (not known)

@@ -203,6 +203,17 @@ def require_usable(folder: Path) -> None:
     probe.unlink()
 
 
+def require_records(folder: Path) -> None:
+    """Before minutes are spent on a network: whether what is recorded of its training can be read.
+
+    Raises:
+        InputError: where one of the files is damaged.
+    """
+    load_runs(folder)
+    load_snapshots(folder)
+    load_benchmark(folder)
+
+
 def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
     """Put one run into history.json, in place of an earlier one of that name; with the snapshots of its filters."""
     runs = [old for old in load_runs(folder) if old.name != run.name] + [run]
@@ -223,7 +234,7 @@ def load_snapshots(folder: Path) -> dict[int, Floats]:
     path = folder / SNAPSHOTS
     if not path.exists():
         return {}
-    advice = "restore the file, or train the model again"
+    advice = "restore the file, or delete it and train the model again"
     kernels = {}
     for name, tensor in read_tensors(path)[0].items():
         if not name.isdecimal() or len(name) > 9 or tensor.ndim != 4 or tensor.shape[1] != 3 or not tensor.numel():

@@ -254,7 +254,7 @@ def server(folder: Path, port: int | None = None, address: str = "") -> PreviewS
     Raises:
         InputError: there is no site in `folder`, or the port is in use or none that can be had.
     """
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))  # Path.resolve raises for a link that leads to itself
     if not (folder / "index.html").is_file():
         raise InputError(f"{folder}: expected a site, found no index.html; make it with: python -m generator build")
     return PreviewServer(folder, _listening_anywhere() if port is None else _listening(port), address)

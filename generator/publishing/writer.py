@@ -139,8 +139,9 @@ def _check_paths(paths: Iterable[str]) -> None:
 
 def _refuse_foreign(out: Path) -> None:
     """Raise InputError where placing a site would lose something that a build did not make."""
-    if not out.exists():
-        return
+    with _told(out):
+        if not out.exists():
+            return
     if not out.is_dir():
         raise InputError(f"{out}: expected a folder for the site, got a file; choose another --out")
     with _told(out):

@@ -67,7 +67,7 @@ def runs(path: Path) -> tuple[Run, ...]:
     Raises:
         InputError: naming the file, the place in it, what is expected there and what is found.
     """
-    advice = "restore the file, or train the model again"
+    advice = "restore the file, or delete it and train the model again"
     found = read(_Runs, path, advice).runs
     _refuse(path, advice, (fault for place, run in enumerate(found) for fault in _faults_of_run(run, f"runs[{place}]")))
     return found
@@ -79,7 +79,7 @@ def evaluation(path: Path) -> Evaluation:
     Raises:
         InputError: as `runs` does.
     """
-    advice = "restore the file, or evaluate the model again"
+    advice = "restore the file, or delete it and evaluate the model again"
     found = read(Evaluation, path, advice)
     _refuse(path, advice, _faults_of_evaluation(found))
     return found
@@ -91,7 +91,7 @@ def benchmark(path: Path) -> Benchmark:
     Raises:
         InputError: as `runs` does.
     """
-    return read(Benchmark, path, "record it again with benchmarks/training.py")
+    return read(Benchmark, path, "delete it, or record it again with benchmarks/training.py")
 
 
 def read(kind: type[T], path: Path, advice: str) -> T:

@@ -14,7 +14,7 @@ from generator.base.errors import InputError
 from generator.config.schema import SamplePhoto
 from generator.data.classes import TINY_IMAGENET_30, Classes, resolve_classes
 from generator.data.image_files import digest
-from generator.data.samples import box_of, bundled, from_test, licence_texts, own, slug
+from generator.data.samples import box_of, bundled, from_test, licence_texts, own
 from generator.records.images import Credit, Photo
 from tests.conftest import SmallDataSet
 
@@ -204,12 +204,13 @@ def test_a_bad_own_photo_is_refused_by_name(tmp_path: Path) -> None:
         own([SamplePhoto(whole, label="zeppelin")], NAMES)
 
 
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [("Été à Paris!", "ete-a-paris"), ("///", "photo"), ("", "photo"), ("日本", "photo"), ("A" * 99, "a" * 60)],
-)
-def test_slugs_are_plain(text: str, wanted: str) -> None:
-    assert slug(text) == wanted
+def test_photos_that_are_called_alike_have_ids_of_their_own(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    titles = ("a b", "A-B", "日本", "///", "x" * 300, "x" * 300, "x" * 301)
+    ids = [photo.id for photo in own([SamplePhoto(tmp_path / "a.png", title) for title in titles], NAMES)]
+    assert ids[:4] == ["own-a-b", "own-a-b-2", "own-photo", "own-photo-2"]
+    assert len(set(ids)) == 7
+    assert max(map(len, ids)) <= 70
 
 
 def test_test_images_carry_class_and_box(small_data_set: SmallDataSet) -> None:

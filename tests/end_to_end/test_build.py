@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -176,9 +177,9 @@ def test_serve_shows_a_changed_word_without_being_asked(copy: Path) -> None:
             address = urlsplit(next(word for word in run.stdout.readline().split() if word.startswith("http://")))
 
             def get(path: str) -> str:
-                connection = http.client.HTTPConnection(address.netloc, timeout=10)
-                connection.request("GET", path)
-                return connection.getresponse().read().decode()
+                with closing(http.client.HTTPConnection(address.netloc, timeout=10)) as connection:
+                    connection.request("GET", path)
+                    return connection.getresponse().read().decode()
 
             assert json.loads(get("/__build"))["below"] == ""
             assert "Shapes &amp;" in get("/")

@@ -401,7 +401,7 @@ def test_a_benchmark_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
 def test_another_file_s_benchmark_is_refused(tmp_path: Path) -> None:
     (tmp_path / "benchmark.json").write_text('{"speed": 3}')
     with pytest.raises(
-        InputError, match=r"benchmark.json: expected a field course_seconds, found none; record it again with bench"
+        InputError, match=r"benchmark.json: expected a field course_seconds, found none; delete it, or record it"
     ):
         load_benchmark(tmp_path)
 

@@ -33,6 +33,9 @@ FILES = {
 }
 
 
+needs_links = pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     for path, content in FILES.items():
@@ -178,9 +181,12 @@ def test_a_number_that_is_no_port_is_told(site: Path, port: int) -> None:
         server(site, port)
 
 
+@needs_links
 def test_a_folder_without_a_site_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a site, found no index"):
-        server(tmp_path / "none")
+    (tmp_path / "round").symlink_to("round")
+    for name in ("none", "round"):
+        with pytest.raises(InputError, match=f"{name}: expected a site, found no index"):
+            server(tmp_path / name)
 
 
 def test_a_page_has_the_script_that_reloads_it_and_no_file_of_the_site_changes(
@@ -269,9 +275,6 @@ def test_a_whole_address_as_target_is_its_path(preview: PreviewServer) -> None:
     assert asked(preview, b"HTTP://PLACE/assets/a.js?a#b")[0] == 200
     assert asked(preview, b"http://PLACE")[0] == 200
     assert asked(preview, b"http://PLACE/none")[0] == 404
-
-
-needs_links = pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
 
 
 @needs_links

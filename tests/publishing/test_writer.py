@@ -413,3 +413,20 @@ def test_a_folder_that_may_not_be_written_is_told_before_the_work(tmp_path: Path
         assert unchanged(out, "1")
     finally:
         locked.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="needs names that are any bytes")
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "caf\udce9", "two\nlines\x1b[31m", "[a]*?"])
+def test_a_site_may_be_called_anything_that_the_system_takes(tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    for files, inputs in ((OLD, "1"), (NEW, "2")):
+        place(files, out, {"inputs": inputs})
+        assert unchanged(out, inputs)
+    assert beside(out) == []
+
+
+@posix
+def test_a_name_that_is_too_long_is_told_before_the_work_with_its_own_cause(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\(File name too long\); give it a shorter name or choose another --out; "):
+        prepare(tmp_path / ("x" * 256))
+    assert list(tmp_path.iterdir()) == []

@@ -142,9 +142,14 @@ def test_what_json_cannot_hold_is_null_or_spelt_out() -> None:
         ("history.json", "runs.0.kept", 4, "runs[0].kept: expected the number of one of the run's epochs, found 4"),
         ("history.json", "runs.0.settings.started_after", "3", "runs[0].settings: expected the settings of a training"),
         ("history.json", "runs.0.settings.teachers", ["a"], "runs[0].settings: expected distillation beside teachers"),
-        ("history.json", "runs", {}, "runs: expected a list, found named values; restore the file, or train the model"),
+        ("history.json", "runs", {}, "runs: expected a list, found named values; restore the file, or delete"),
         ("benchmark.json", "training_rates.alexnet", None, "training_rates.alexnet: expected a number, found null"),
-        ("benchmark.json", "quick_rate", -1, "quick_rate: expected a number of at least 0, found -1; record it again"),
+        (
+            "benchmark.json",
+            "quick_rate",
+            -1,
+            "quick_rate: expected a number of at least 0, found -1; delete it",
+        ),
     ],
 )
 def test_one_wrong_value_is_named_with_its_place(tmp_path: Path, name: str, place: str, value: Any, words: str) -> None:

@@ -360,3 +360,10 @@ def test_the_presets_are_those_that_trained_the_shipped_networks(name: str) -> N
         for how in ("augmentation", "mild"):
             recorded[how] = {**older[how], **settings[how]}
         assert {key: recorded[key] for key in recipe} == recipe
+
+
+@pytest.mark.parametrize("name", ["history.json", "evaluation.json", "benchmark.json", "snapshots.safetensors"])
+def test_a_damaged_record_is_told_before_any_image_is_looked_at(tmp_path: Path, classes: Classes, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(InputError, match=rf"{name}: expected "):  # and not that there is no data set
+        evaluate_model(small(tmp_path, classes), tmp_path / "no data set", classes, tmp_path)

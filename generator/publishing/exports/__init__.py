@@ -83,11 +83,12 @@ def _earlier(export: str) -> str:
 
 
 def _name(wanted: str, told: Summary) -> str:
-    if wanted and slug(wanted) != wanted:
-        raise InputError(f"--slug: expected small letters, digits and hyphens, got {wanted!r}; try {slug(wanted)!r}")
     if len(wanted) > LONGEST:
         raise InputError(f"--slug: expected {LONGEST} letters at most, got {len(wanted)}")
-    return wanted or slug(told.title)[:LONGEST].rstrip("-")
+    fit = slug(wanted or told.title, longest=LONGEST)
+    if wanted not in ("", fit):
+        raise InputError(f"--slug: expected small letters, digits and hyphens, got {wanted!r}; try {fit!r}")
+    return fit
 
 
 def _refuse_inside(site: Published, to: Path) -> None:
