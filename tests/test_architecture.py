@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "generator"
+MAP = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
 
 # From left to right; wings of one row do not import each other.
 FLOW = (
@@ -28,6 +30,7 @@ FLOW = (
 PLACE = {wing: place for place, row in enumerate(FLOW) for wing in row}
 ROOMS = 8  # of a wing, about
 MORE = {
+    "base": "a room a question that every wing has",
     "data": "a room a layout and a source",
     "evaluation": "a room a measure of the heat maps, beside the scores",
     "explain": "a room a family of methods, and what they stand on",
@@ -141,6 +144,25 @@ def test_the_tests_mirror_the_wings() -> None:
     folders = {path.name for path in Path(__file__).parent.iterdir() if path.is_dir() and path.name != "__pycache__"}
     wings = {wing(room) for room, path in rooms().items() if path.parent != PACKAGE}
     assert sorted(folders - wings) == ["browser", "end_to_end", "fuzz"]
+
+
+def test_the_map_names_every_wing_in_one_line() -> None:
+    table = MAP.partition("| wing of")[2].partition("\n\n")[0].splitlines()[2:]
+    named = [name for line in table for name in re.findall(r"`(\w+)/?`", line.split("|")[1])]
+    assert sorted(named) == sorted(set(PLACE) - {"__init__"})
+
+
+def test_the_map_names_only_what_is_there() -> None:
+    """NAME stands for what is to come; other files are below the package or beside it."""
+    named = {path for path in re.findall(r"`([\w/.-]+/[\w/.-]*|[\w-]+\.py)`", MAP) if "NAME" not in path}
+    gone = [path for path in named if not any((folder / path).exists() for folder in (PACKAGE, PACKAGE.parent))]
+    assert sorted(gone) == []
+
+
+def test_the_map_has_the_files_of_ten_changes() -> None:
+    changes = MAP.partition("| to add or change")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(changes) == 10
+    assert [line for line in changes if not re.search(r"`[\w/-]+\.(py|css)`", line)] == []
 
 
 def test_nothing_imports_build_but_the_command_line() -> None:
