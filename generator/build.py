@@ -14,8 +14,9 @@ from generator.base.errors import InputError
 from generator.cache import Cache
 from generator.config import digests, places
 from generator.config.schema import Config, ModelConfig
-from generator.data import download, samples
-from generator.data.classes import Classes, resolve_classes
+from generator.data import decoded, download, layouts, samples
+from generator.data.classes import Classes, of_tiny_imagenet, without_data
+from generator.data.dataset import DataSet
 from generator.evaluation.evaluation import evaluate_model, measured
 from generator.inspection import prototypes, selection
 from generator.inspection.network import network_record
@@ -41,10 +42,10 @@ class Site:
     """What one build starts from."""
 
     config: Config
-    root: Path | None  # the data set
+    data: DataSet | None
     classes: Classes
     results: Cache
-    decoded: Path  # decoded images of the data set
+    decoded: Path  # what was decoded of data sets
     offline: bool
 
     def key(self, stage: str, maker: Callable[..., object], *parts: object) -> str:
@@ -55,7 +56,7 @@ class Site:
 
 def build(
     config: Config,
-    root: Path | None,
+    data: DataSet | None,
     out: Path,
     cache: Path,
     digest: str,
@@ -66,7 +67,7 @@ def build(
     """Make the whole report and place it at `out`.
 
     Args:
-        root: the data set, None where there is none.
+        data: the data set, None where there is none.
         cache: folder for results and decoded images.
         digest: of the inputs, kept in the site's manifest.
         strict: refuse a site that `check` finds broken.
@@ -76,25 +77,22 @@ def build(
         InputError: for anything that the user can mend; the previous site is left as it was.
     """
     writer.prepare(out)
-    classes = resolve_classes(config.data.classes, root)
-    site = Site(config, root, classes, Cache(cache / "results"), cache / "data", offline)
+    if data is not None:
+        data = decoded.whole(data, cache / "data")
+    classes = data.classes if data else without_data(config.data.classes)
+    site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline)
     templates, content = places.folders(config)
     loaded = [_obtain(site, wanted) for wanted in config.models.networks]
     evaluations = {one.id: _evaluation(one, classes) for one in loaded}
-    photos, failures = selection.photos(config, content, root, site.decoded, classes, evaluations)
-    examined = selection.examined(root, classes, site.decoded, photos)
+    photos, failures = selection.photos(config, content, data, classes, evaluations)
+    examined = selection.examined(data, photos)
     observed = [_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded]
     report = Report(
-        networks=tuple(
-            replace(network, mistaken=selection.mistaken(root, classes, site.decoded, network.evaluation))
-            for network in observed
-        ),
+        networks=tuple(replace(network, mistaken=selection.mistaken(data, network.evaluation)) for network in observed),
         photos=photos,
         data=selection.summary(
-            _data_name(config),
+            data or config.data,
             classes,
-            root,
-            site.decoded,
             next((found for found in evaluations.values() if found), None),
             photos,
             selection.augmentation_of(loaded),
@@ -130,23 +128,28 @@ def _obtain(site: Site, wanted: ModelConfig) -> Loaded:
     if found is None:
         folder = site.config.models.folder / wanted.id
         architecture = catalogue.architecture_of(wanted, site.config.folder)
-        root = site.root or _downloaded(site, folder)
+        data = site.data or _downloaded(site, folder)
         terminal.say(f"{wanted.title or architecture.title}: {folder} holds no weights, so they are trained now")
-        run.train_model(wanted, architecture, "default", root, site.classes, folder, site.decoded, resume=True)
+        run.train_model(wanted, architecture, "default", data, folder, site.decoded, resume=True)
         found = run.trained(wanted, folder, site.classes, site.config.folder)
-        evaluate_model(found, root, site.classes, site.decoded)
+        evaluate_model(found, data)
     for line in (*found.notes, found.source):
         terminal.say(f"{found.title}: {line}")
     return found
 
 
-def _downloaded(site: Site, folder: Path) -> Path:
+def _downloaded(site: Site, folder: Path) -> DataSet:
     if site.offline:
         raise InputError(
             f"{folder}: expected weights, found none, and to train them a data set is needed: "
             "give one with --data DIR, or build without --offline"
         )
-    return download.fetch(site.decoded.parent / places.DOWNLOADED, site.classes)
+    if not of_tiny_imagenet(site.classes):
+        raise InputError(
+            f"{folder}: expected weights, found none, and to train them a data set is needed: give one with --data DIR"
+        )
+    root = download.fetch(site.decoded.parent / places.DOWNLOADED, site.classes)
+    return decoded.whole(layouts.opened(root, site.config.data), site.decoded)
 
 
 def _evaluation(loaded: Loaded, classes: Classes) -> Evaluation | None:
@@ -164,10 +167,6 @@ def _evaluation(loaded: Loaded, classes: Classes) -> Evaluation | None:
         f"python -m generator evaluate {loaded.id}"
     )
     return None
-
-
-def _data_name(config: Config) -> str:
-    return config.data.classes if isinstance(config.data.classes, str) else "Tiny ImageNet"
 
 
 def _observe(

@@ -40,7 +40,7 @@ MORE = {
 }
 
 DOORS = {  # library -> the wings or rooms that may open it
-    "torch": {"data.decoded", "networks", "training", "explain", "evaluation", "inspection", "live"},
+    "torch": {"networks", "training", "explain", "evaluation", "inspection", "live"},
     "torchvision": {"networks"},
     "matplotlib": {"figures"},
     "jinja2": {"pages"},
@@ -52,7 +52,7 @@ DOORS = {  # library -> the wings or rooms that may open it
     "nbformat": {"publishing.exports"},
     "ghp_import": {"publishing.deploy"},
 }
-WITHOUT_TORCH = ("base", "cache", "config", "figures", "records", "report", "pages", "publishing")
+WITHOUT_TORCH = ("base", "cache", "config", "data", "figures", "records", "report", "pages", "publishing")
 PURE = ("explain", "figures", "live", "records", "report", "pages")
 
 

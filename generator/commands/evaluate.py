@@ -13,10 +13,9 @@ from pathlib import Path
 from generator.base import terminal
 from generator.base.errors import InputError, reason
 from generator.base.installation import check_pair
-from generator.commands.places import cache_folder, data_root, loaded_network, print_json, with_data
+from generator.commands.places import data_at_hand, loaded_network, print_json, with_data
 from generator.config import places, reading
-from generator.data import dataset
-from generator.data.classes import resolve_classes
+from generator.data.classes import without_data
 
 
 def evaluate_command(options: argparse.Namespace) -> None:
@@ -28,27 +27,35 @@ def evaluate_command(options: argparse.Namespace) -> None:
 
     with parallel.group():
         with parallel.one_first():
-            settings, root, classes = with_data(options)
-            loaded = loaded_network(options, settings, classes)
-        splits = (options.split,) if options.split else dataset.SPLITS
-        found = evaluation.evaluate_model(loaded, root, classes, cache_folder(settings) / "data", splits)
+            settings, data = with_data(options)
+            loaded = loaded_network(options, settings, data.classes)
+        names = [part.name for part in data.parts]
+        if options.split and options.split not in names:
+            raise InputError(f"--split: expected one of {', '.join(names)} of {data.root}, got {options.split}")
+        found = evaluation.evaluate_model(loaded, data, options.split or "")
     if options.json:
         print_json(folder.plain_evaluation(found))
         return
-    unscaled = "" if found.temperature != 1 else " before scaling"  # without validation images nothing was fitted
+    unscaled = "" if found.temperature != 1 else " before scaling"  # without images to fit it on nothing was fitted
     for name, scores in found.splits.items():
         low, high = scores.top1_interval
         error = f"calibration error{unscaled} {scores.calibration_scaled.error:.3f}"
+        five = "" if scores.top5 is None else f"top-5 {scores.top5:.1%}, "
         terminal.result(
             f"{loaded.title}, {name}: top-1 {scores.top1:.1%} (95 % interval {low:.1%} to {high:.1%}), "
-            f"top-5 {scores.top5:.1%}, {scores.count} images, {error}"
+            f"{five}{scores.count} images, {error}"
         )
+    for note in data.words.notes:
+        terminal.say(note)
+    if data.chosen is None:
+        terminal.say("no temperature was fitted: there are no validation images beside those that judge")
 
 
 def predict_command(options: argparse.Namespace) -> None:
     """`predict`: what a network answers to image files, as a table."""
     settings = reading.load(options.config)
-    classes = resolve_classes(settings.data.classes, data_root(options, settings))
+    data = data_at_hand(options, settings)
+    classes = data.classes if data else without_data(settings.data.classes)
     check_pair()
     from generator.evaluation import answers
 

@@ -14,7 +14,6 @@ from generator.commands.evaluate import evaluate_command, predict_command
 from generator.commands.publish import check_command, deploy_command, export_command, init_command
 from generator.commands.serve import serve_command
 from generator.commands.train import compress_command, train_command
-from generator.data import dataset
 
 
 class _Parser(argparse.ArgumentParser):
@@ -90,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate = _command(commands, "evaluate", evaluate_command, "score a network: models/<model>/evaluation.json")
     evaluate.add_argument("model", metavar="ID", help="of a network in report.toml: cnn, alexnet, or one of your own")
     _data_options(evaluate)
-    evaluate.add_argument("--split", choices=dataset.SPLITS, help="only this one; nothing is written or counted")
+    evaluate.add_argument("--split", metavar="PART", help="only this part, such as test; nothing is written or counted")
     evaluate.add_argument("--json", action="store_true", help="print all scores as JSON")
 
     predict = _command(commands, "predict", predict_command, "name the class of each image in a folder, as CSV")
@@ -158,7 +157,8 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="tiny-imagenet-200 (default: the variable TINY_IMAGENET, else [data] root of report.toml)",
+        help="Tiny ImageNet, or a folder of images for each class, alone or below train, val and test "
+        "(default: the variable TINY_IMAGENET, else [data] root of report.toml)",
     )
     parser.add_argument("--offline", action="store_true", help="download nothing")
 

@@ -12,8 +12,9 @@ from generator.base import terminal
 from generator.base.errors import InputError
 from generator.config import addresses, digests, places, reading
 from generator.config.schema import Config, ModelConfig
-from generator.data import dataset, tiny_imagenet
-from generator.data.classes import Classes, resolve_classes
+from generator.data import layouts
+from generator.data.classes import Classes, of_tiny_imagenet, without_data
+from generator.data.dataset import DataSet
 from generator.networks.catalogue import Loaded
 
 
@@ -80,34 +81,40 @@ def loaded_network(options: argparse.Namespace, settings: Config, classes: Class
     return loaded
 
 
-def with_data(options: argparse.Namespace) -> tuple[Config, Path, Classes]:
-    """The settings and a data set, downloaded where none is at hand."""
+def with_data(options: argparse.Namespace) -> tuple[Config, DataSet]:
+    """The settings and a data set, looked through; downloaded where none is at hand."""
+    from generator.data import decoded, download
+
     settings = reading.load(options.config)
-    root = data_root(options, settings)
+    data = data_at_hand(options, settings)
+    if data is None:
+        classes = without_data(settings.data.classes)
+        if options.offline or not of_tiny_imagenet(classes):
+            more = "" if not options.offline else ", or run it without --offline"
+            raise InputError(f"a data set is needed: give one with --data DIR{more}")
+        data = layouts.opened(download.fetch(cache_folder(settings) / places.DOWNLOADED, classes), settings.data)
+    return settings, decoded.whole(data, cache_folder(settings) / "data")
+
+
+def data_at_hand(options: argparse.Namespace, settings: Config) -> DataSet | None:
+    """The data set of --data, the variable TINY_IMAGENET or [data] root, else what was downloaded before."""
+    root = layouts.find(options.data, settings.data.root, os.environ)
     if root is None:
-        if options.offline:
-            raise InputError("a data set is needed: give one with --data DIR, or run it without --offline")
-        from generator.data import download
-
-        root = download.fetch(cache_folder(settings) / places.DOWNLOADED, resolve_classes(settings.data.classes, None))
-    return settings, root, resolve_classes(settings.data.classes, root)
-
-
-def data_root(options: argparse.Namespace, settings: Config) -> Path | None:
-    """--data, the variable TINY_IMAGENET, [data] root, else what was downloaded before."""
-    found = tiny_imagenet.find(options.data, settings.data.root, os.environ)
-    downloaded = cache_folder(settings) / places.DOWNLOADED
-    return downloaded if found is None and downloaded.is_dir() else found
+        downloaded = cache_folder(settings) / places.DOWNLOADED
+        if not downloaded.is_dir() or not of_tiny_imagenet(without_data(settings.data.classes)):
+            return None
+        root = downloaded
+    data = layouts.opened(root, settings.data)
+    for name in data.aside:
+        terminal.say(f"{root / name}: left out, for it holds no class folders of a part")
+    return data
 
 
-def build_digest(settings: Config, root: Path | None) -> str:
+def build_digest(settings: Config, data: DataSet | None) -> str:
     """The digest of all that a build reads."""
-    classes = resolve_classes(settings.data.classes, root)
-    listed = (
-        [image for split in dataset.SPLITS for image in tiny_imagenet.list_images(root, classes, split)] if root else []
-    )
     templates, content = places.folders(settings)
-    return digests.of_build(settings, dataset.fingerprint(listed, str(root)), templates, content)
+    told = [data.fingerprint, str(data.root)] if data else []
+    return digests.of_build(settings, " ".join(told), templates, content)
 
 
 def beside(settings: Config) -> Path:

@@ -28,14 +28,13 @@ def train_command(options: argparse.Namespace) -> None:
     }
     with parallel.group():
         with parallel.one_first():
-            settings, root, classes = with_data(options)
+            settings, data = with_data(options)
         folder = options.folder or settings.models.folder / options.model
         run = train_model(
             wanted,
             architecture,
             options.preset,
-            root,
-            classes,
+            data,
             folder,
             cache_folder(settings) / "data",
             resume=options.resume,

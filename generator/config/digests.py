@@ -46,7 +46,7 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         code(),
         sorted(versions().items()),
         config.report,
-        config.data.classes,
+        replace(config.data, root=None),
         config.models,
         config.samples,
         data,
@@ -80,7 +80,7 @@ def of_report(config: Config) -> str:
     """Digest of what report.toml says: without base_url, which --base-url may replace, and wherever its folder lies."""
     said = (
         asdict(replace(config.report, base_url="")),
-        config.data.classes,
+        asdict(replace(config.data, root=None)),
         asdict(replace(config.models, fallback=None)),
         asdict(config.samples),
     )

@@ -151,7 +151,12 @@ def _link(table: Table) -> Link:
 
 
 def _data(table: Table) -> DataConfig:
-    return DataConfig(root=table.path("root"), classes=table.classes("classes", DataConfig.classes))
+    return DataConfig(
+        root=table.path("root"),
+        classes=table.classes("classes"),
+        name=table.text("name"),
+        licence=table.text("licence"),
+    )
 
 
 def _models(table: Table) -> ModelsConfig:

@@ -40,7 +40,9 @@ class DataConfig:
     """[data]: the data set and the classes taken from it; a name of a set of classes, or the classes themselves."""
 
     root: Path | None = None
-    classes: str | tuple[str, ...] = "TinyImageNet30"
+    classes: str | tuple[str, ...] | None = None  # None: the thirty of Tiny ImageNet, all of any other
+    name: str = ""  # "": as the data set's folder says
+    licence: str = ""
 
 
 @dataclass(frozen=True)

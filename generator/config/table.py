@@ -126,11 +126,13 @@ class Table:
                 self._refuse(key, expected, value, f"as item {number}")
         return tuple(values)
 
-    def classes(self, key: str, default: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        """The name of a set of classes, or at least two different names or wnids."""
-        if not isinstance(self.values.get(key), list):
-            expected = '"TinyImageNet30" or an array of class names or wnids'
-            value = self._take(key, default)
+    def classes(self, key: str) -> str | tuple[str, ...] | None:
+        """The name of a set of classes, or at least two different names or wnids; None where nothing is said."""
+        value = self._take(key, None)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            expected = '"TinyImageNet30", "all" or an array of class names or wnids'
             if not isinstance(value, str) or not value.strip():
                 self._refuse(key, expected, value)
             return value

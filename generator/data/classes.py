@@ -1,6 +1,6 @@
 """The classes of the report: their names, their WordNet ids, and how what the user asked for becomes both.
 
-In goes "TinyImageNet30" or a list of wnids and names, out comes `Classes`. Nothing here needs torch.
+In goes "TinyImageNet30", "all" or a list of wnids and names, out comes `Classes`. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from generator.base.errors import InputError
 
 PRESET = "TinyImageNet30"
+ALL = "all"
 
 # The thirty classes of the course, which are a subset of Tiny ImageNet's 200.
 TINY_IMAGENET_30: Mapping[str, str] = {
@@ -88,34 +89,52 @@ WNID = re.compile(r"n\d{8}")
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes in the order of the network's outputs; names are shown, wnids name the folders."""
+    """The classes in the report's order; names are shown, keys tell the same class among a network's outputs."""
 
     names: tuple[str, ...]
-    keys: tuple[str, ...]  # wnids, or the names of the folders
-
-    @property
-    def wnids(self) -> tuple[str, ...]:
-        """The keys, of which each is a wnid in Tiny ImageNet."""
-        return self.keys
+    keys: tuple[str, ...]  # WordNet's numbers (wnids) in Tiny ImageNet, else the names of the folders
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-def resolve_classes(spec: str | Sequence[str], root: Path | None) -> Classes:
-    """The classes that `spec` asks for, in its order.
+def without_data(spec: str | Sequence[str] | None) -> Classes:
+    """The classes of a report that has no data set at hand: Tiny ImageNet's, or names of one's own.
+
+    Raises:
+        InputError: as `resolve_classes` does; names of which none is Tiny ImageNet's are taken as they are.
+    """
+    if not isinstance(spec, str) and spec and len(spec) > 1 and not any(_is_known(entry) for entry in spec):
+        if again := repeated(spec):
+            raise InputError(f'[data] classes: "{again}" stands there twice; name each class once')
+        return Classes(tuple(spec), tuple(spec))
+    return resolve_classes(spec, None)
+
+
+def of_tiny_imagenet(classes: Classes) -> bool:
+    """Whether the keys are WordNet's numbers, as Tiny ImageNet's are."""
+    return all(WNID.fullmatch(key) for key in classes.keys)
+
+
+def repeated(entries: Sequence[str]) -> str:
+    """The first entry that stands there twice; "" where there is none."""
+    return next((entry for place, entry in enumerate(entries) if entry in entries[:place]), "")
+
+
+def resolve_classes(spec: str | Sequence[str] | None, root: Path | None) -> Classes:
+    """The classes of Tiny ImageNet that `spec` asks for, in its order.
 
     Args:
-        spec: "TinyImageNet30", or wnids and names, mixed as one likes. A name is one of the thirty, or any synonym in
-            the data set's words.txt, without regard to case.
+        spec: "TinyImageNet30", which None is too, "all", or wnids and names, mixed as one likes. A name is one of the
+            thirty, or any synonym in the data set's words.txt, without regard to case.
         root: the data set, None where there is none (yet): then only wnids and the thirty names are known, and a wnid
             beyond the thirty is its own name.
     Raises:
         InputError: for fewer than two classes, a repeated, unknown or ambiguous one, or one that `root` does not hold.
     """
-    entries = _entries(spec)
     held = None if root is None else _folders(root)
-    words = _words(root) if root is not None and not _all_known(entries) else {}
+    entries = _entries(spec, held)
+    words = read_words(root) if root is not None and not _all_known(entries) else {}
     pairs = [_resolve(entry, held, words) for entry in entries]
     _refuse_repeats(entries, [wnid for _, wnid in pairs])
     if held is not None and (missing := [f"{name} ({wnid})" for name, wnid in pairs if wnid not in held]):
@@ -144,10 +163,14 @@ def read_words(root: Path) -> dict[str, tuple[str, ...]]:
     return {wnid: tuple(word.strip() for word in words.split(",")) for wnid, words in pairs}
 
 
-def _entries(spec: str | Sequence[str]) -> tuple[str, ...]:
-    if isinstance(spec, str):
-        if spec != PRESET:
-            raise InputError(f'[data] classes: expected "{PRESET}" or a list of wnids or names, got "{spec}"')
+def _entries(spec: str | Sequence[str] | None, held: set[str] | None) -> tuple[str, ...]:
+    if spec == ALL and held is not None:
+        spec = sorted(wnid for wnid in held if WNID.fullmatch(wnid))
+    if spec == ALL:
+        raise InputError(f'[data] classes: "{ALL}" needs the data set, there is none here; give it with --data DIR')
+    if spec is None or isinstance(spec, str):
+        if spec not in (None, PRESET):
+            raise InputError(f'[data] classes: expected "{PRESET}", "{ALL}" or a list of wnids or names, got "{spec}"')
         return tuple(TINY_IMAGENET_30)
     entries = tuple(spec)
     if len(entries) < 2:
@@ -160,15 +183,15 @@ def _all_known(entries: Iterable[str]) -> bool:
     return all(entry in TINY_IMAGENET_30 or entry in wnids for entry in entries)
 
 
+def _is_known(entry: str) -> bool:
+    return entry.casefold() in TINY_IMAGENET_30 or WNID.fullmatch(entry) is not None
+
+
 def _folders(root: Path) -> set[str]:
     try:
         return {entry.name for entry in (root / "train").iterdir() if entry.is_dir()}
     except OSError as error:
         raise InputError(f"{root}: expected a Tiny ImageNet data set, its train folder {_reason(error)}") from None
-
-
-def _words(root: Path) -> dict[str, tuple[str, ...]]:
-    return read_words(root)
 
 
 def _resolve(entry: str, held: set[str] | None, words: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:

@@ -1,4 +1,8 @@
-"""The splits of a data set as arrays of pixels, decoded once and kept."""
+"""The pixels of a data set: read one by one at their own size, looked through once, and as squares kept on disk.
+
+What was found lies in the cache's folder under the images' fingerprint, so that a data set is decoded once. Squares are
+one file a part, mapped into memory: a set may be larger than the memory.
+"""
 
 from __future__ import annotations
 
@@ -6,182 +10,262 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from generator.base import terminal
 from generator.base.errors import InputError, reason
-from generator.data.classes import Classes
-from generator.data.dataset import ImageFile, Split, fingerprint
-from generator.data.folder import list_folder
+from generator.data.dataset import DataSet, Item, Part, fingerprint
 from generator.data.image_files import read_photo
 from generator.data.preprocessing import square
-from generator.data.tiny_imagenet import SIDE, list_images
 from generator.records import stored
+from generator.records.images import Pixels
 
-CACHE_VERSION = 1  # of what decoding means; raise it with any change there
+CACHE_VERSION = 2  # of what decoding means; raise it with any change there
+CHUNK = 512  # squares that are hashed at once
+NAMED = 3  # images that a line names
+
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class ImageSet:
-    """The images of one split, N of them, decoded.
+class _Look:
+    """What was found in the images of one part."""
 
-    `boxes` are (x0, y0, x1, y1) in pixels, inclusive, as the data set's own files give them. `files` are names that
-    `image_path` finds again. `skipped` names the broken files that were left out. `digest` is the sha256 over names and
-    pixels.
-    """
-
-    images: torch.Tensor  # (N, 3, S, S) uint8
-    targets: torch.Tensor  # (N,) int64
-    files: tuple[str, ...]
-    boxes: torch.Tensor  # (N, 4) int64
-    classes: Classes
-    split: str
-    skipped: tuple[str, ...]
     digest: str
+    skipped: tuple[str, ...] = ()
+    sizes: tuple[Size, Size] | None = None  # (H, W), the least and the most
+
+
+class Pictures(Sequence[Pixels]):
+    """Images of a data set as a sequence of pixels, each read when it is asked for."""
+
+    def __init__(self, data: DataSet, items: Sequence[Item]) -> None:
+        self.data, self.items = data, items
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
+
+    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
+        if isinstance(index, slice):
+            return Pictures(self.data, self.items[index])
+        return pixels(self.data, self.items[index])
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    images: torch.Tensor
-    skipped: tuple[str, ...]
-    digest: str
+def pixels(data: DataSet, item: Item) -> Pixels:
+    """One image at its own size, (H, W, 3) uint8.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    found = read_photo(item.path)
+    return square(found, data.side) if data.side else found
 
 
-@dataclass(frozen=True)
-class _Record:
-    """What the cache holds beside the images."""
-
-    skipped: tuple[str, ...]
-    digest: str
-
-
-def load(root: Path, classes: Classes, split: Split, cache: Path) -> ImageSet:
-    """One split of a data set in Tiny ImageNet's layout; `tiny_imagenet.list_images` says how it is split.
+def whole(data: DataSet, cache: Path) -> DataSet:
+    """The data set without the images that cannot be read, with its digests and its images' sizes.
 
     Args:
-        root: folder with train/<wnid>/images, val/images and their annotations.
-        cache: folder for the decoded images; made where it is missing.
+        cache: folder for what is found; made where it is missing.
     Raises:
-        InputError: for a missing folder or file, an unreadable line of annotations, a class without a whole image, or
-            a cache that cannot be written.
+        InputError: for a part in which no image of a class can be read, or a cache that cannot be written.
     """
-    return _image_set(list_images(root, classes, split), classes, split, cache, SIDE)
+    looks = [_looked(data, part, cache) for part in data.parts]
+    parts = []
+    for part, look in zip(data.parts, looks, strict=True):
+        broken = set(look.skipped)
+        kept = tuple(item for item in part.items if item.name not in broken)
+        _refuse_emptied(data, part, kept)
+        if broken:
+            names = ", ".join(look.skipped[:NAMED]) + (", …" if len(broken) > NAMED else "")
+            terminal.say(f"{part.name}: {len(broken)} broken images are left out: {names}")
+        parts.append(replace(part, items=kept, digest=look.digest))
+    sides = [size for look in looks if look.sizes for size in look.sizes]
+    sizes = (_least(sides), _most(sides)) if sides else data.words.sizes
+    skipped = tuple(name for look in looks for name in look.skipped)
+    return replace(data, parts=tuple(parts), skipped=skipped, words=replace(data.words, sizes=sizes))
 
 
-def image_folder(root: Path, split: Split, cache: Path, size: int = SIDE) -> ImageSet:
-    """One split of any folder of class folders; `tiny_imagenet.list_folder` says how it is split.
+def squares(data: DataSet, part: Part, side: int, cache: Path) -> NDArray[np.uint8]:
+    """The images of one part as squares, (N, 3, side, side), in the order of its items.
 
-    Images are cut square to `size` pixels, and each box is the whole image.
-
+    Args:
+        data: of `whole`.
+        side: in pixels; where all images are known to be alike, theirs is taken.
+    Returns:
+        an array that lies in a file of the cache's folder and is read from there as it is used; it may be written to,
+        which does not change the file.
     Raises:
-        InputError: as for `load`.
+        InputError: for a cache that cannot be written, and an image that cannot be read any more.
     """
-    classes, images = list_folder(root, split, size)
-    return _image_set(images, classes, split, cache, size)
+    side = data.side or side
+    file = _place(data, part, side, cache)
+    look = _read_look(file)
+    found = _mapped(file, len(part), side)
+    # The checksum also finds a file whose length is right and whose content is not.
+    if look is None or look.skipped or found is None or look.digest != _digest(part.items, found):
+        look = _keep_squares(part, side, file)
+        if look.skipped:
+            raise InputError(f"{part.name}: {look.skipped[0]}: expected the image that was read before, it is broken")
+        found = _mapped(file, len(part), side)
+        assert found is not None
+    return found
 
 
-def joint_digest(sets: Iterable[ImageSet]) -> str:
-    """One digest of several splits: what a model's records call the data's."""
-    return hashlib.sha256(" ".join(images.digest for images in sets).encode()).hexdigest()
+def _looked(data: DataSet, part: Part, cache: Path) -> _Look:
+    """What is in the images of a part: known from before, else looked at now."""
+    file = _place(data, part, data.side, cache)
+    look = _read_look(file)
+    if look is None:
+        look = _keep_squares(part, data.side, file) if data.side else _keep_look(part, file)
+    return look
 
 
-def _image_set(listed: Sequence[ImageFile], classes: Classes, split: Split, cache: Path, size: int) -> ImageSet:
-    key = fingerprint(listed, CACHE_VERSION, split, classes.wnids, size)
-    file = cache / f"{split}-{key[:32]}.safetensors"
-    decoded = _read_cache(file, listed, size)
-    if decoded is None:
-        decoded = _decode(listed, size)
-        _refuse_emptied(listed, decoded.skipped, classes, split)
-        _write_cache(file, decoded)
-    kept = _kept(listed, decoded.skipped)
-    return ImageSet(
-        images=decoded.images,
-        targets=torch.tensor([image.target for image in kept], dtype=torch.int64),
-        files=tuple(image.name for image in kept),
-        boxes=torch.tensor([image.box for image in kept], dtype=torch.int64),
-        classes=classes,
-        split=split,
-        skipped=decoded.skipped,
-        digest=decoded.digest,
-    )
+def _place(data: DataSet, part: Part, side: int, cache: Path) -> Path:
+    """The file of what is found in a part, without its ending."""
+    key = fingerprint(part.items, CACHE_VERSION, part.name, data.classes.keys, side)
+    return cache / f"{part.name}-{key[:32]}"
 
 
-def _decode(listed: Sequence[ImageFile], size: int) -> _Decoded:
-    pixels = np.empty((len(listed), 3, size, size), dtype=np.uint8)
-    names: list[str] = []
+def _keep_look(part: Part, file: Path) -> _Look:
+    """Every image read once: which are broken, their sizes, and a digest of the files of the others."""
+    state, skipped, sizes = hashlib.sha256(), [], []
+    with terminal.bar(f"reading the {part.called}", len(part), "images") as bar:
+        for item in part.items:
+            try:
+                sizes.append(read_photo(item.path).shape[:2])
+            except InputError:
+                skipped.append(item.name)
+            else:
+                name = item.name.encode("utf-8", "surrogateescape")
+                state.update(len(name).to_bytes(8, "little") + name + hashlib.sha256(item.path.read_bytes()).digest())
+            bar.advance()
+    look = _Look(state.hexdigest(), tuple(skipped), (_least(sizes), _most(sizes)) if sizes else None)
+    with _written(file.parent):
+        _write_look(file, look)
+    return look
+
+
+def _keep_squares(part: Part, side: int, file: Path) -> _Look:
+    """Every image cut square and kept in one file; a digest of the names and the pixels."""
     skipped: list[str] = []
-    for image in listed:
-        try:
-            cut = square(read_photo(image.path), size)
-        except InputError:
-            skipped.append(image.name)
-        else:
-            pixels[len(names)] = cut.transpose(2, 0, 1)
-            names.append(image.name)
-    whole = pixels[: len(names)]
-    return _Decoded(torch.from_numpy(whole), tuple(skipped), _digest(names, whole))
+
+    def cuts() -> Iterator[Pixels]:
+        with terminal.bar(f"decoding the {part.called}", len(part), "images") as bar:
+            for item in part.items:
+                try:
+                    cut = square(read_photo(item.path), side)
+                except InputError:
+                    skipped.append(item.name)
+                else:
+                    yield cut.transpose(2, 0, 1)
+                bar.advance()
+
+    with _written(file.parent):
+        with _replacing(file.with_suffix(".npy")) as unfinished:
+            count = _fill(unfinished, (len(part), 3, side, side), cuts())
+            broken = set(skipped)
+            kept = [item for item in part.items if item.name not in broken]
+            held = np.load(unfinished, mmap_mode="r")[:count]
+            digest = _digest(kept, held)
+            if skipped:  # the file ends where its images do
+                np.save(unfinished, np.array(held))
+            del held
+        look = _Look(digest, tuple(skipped))
+        _write_look(file, look)
+    return look
 
 
-def _kept(listed: Sequence[ImageFile], skipped: Sequence[str]) -> list[ImageFile]:
-    broken = set(skipped)
-    return [image for image in listed if image.name not in broken]
+def _fill(file: str, shape: tuple[int, ...], rows: Iterator[NDArray[np.uint8]]) -> int:
+    """Write rows into a new .npy file of that shape; how many there were."""
+    held = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+    count = 0
+    for row in rows:
+        held[count] = row
+        count += 1
+    held.flush()
+    return count
 
 
-def _digest(names: Sequence[str], pixels: NDArray[np.uint8]) -> str:
-    state = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape"))
-    state.update(np.ascontiguousarray(pixels).data)
+def _mapped(file: Path, count: int, side: int) -> NDArray[np.uint8] | None:
+    """The squares in a file, None where it is missing or is not what it should be."""
+    try:
+        found: NDArray[np.uint8] = np.load(file.with_suffix(".npy"), mmap_mode="c")
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == (count, 3, side, side) and found.dtype == np.uint8 else None
+
+
+def _digest(items: Sequence[Item], held: NDArray[np.uint8]) -> str:
+    """sha256 over names and pixels."""
+    state = hashlib.sha256("\n".join(item.name for item in items).encode("utf-8", "surrogateescape"))
+    for start in range(0, len(held), CHUNK):
+        state.update(np.ascontiguousarray(held[start : start + CHUNK]).data)
     return state.hexdigest()
 
 
-def _refuse_emptied(listed: Sequence[ImageFile], skipped: Sequence[str], classes: Classes, split: Split) -> None:
-    whole = {image.target for image in _kept(listed, skipped)}
-    for target, wnid in enumerate(classes.wnids):
-        if target not in whole:
-            broken = next(image.path for image in listed if image.target == target)
-            raise InputError(f"{broken}: expected whole images of {wnid}, every one in the {split} split is broken")
+def _refuse_emptied(data: DataSet, part: Part, kept: Sequence[Item]) -> None:
+    """Refuse a part in which every image of a class is broken."""
+    read = {item.target for item in kept}
+    for item in part.items:
+        if item.target not in read:
+            key = data.classes.keys[item.target]
+            raise InputError(
+                f"{item.path}: expected whole images of {key}, every one in the {part.name} part is broken"
+            )
 
 
-def _read_cache(file: Path, listed: Sequence[ImageFile], size: int) -> _Decoded | None:
-    """What `_write_cache` wrote, None where it is missing or damaged."""
-    if not file.is_file():
-        return None
+def _read_look(file: Path) -> _Look | None:
+    """What `_write_look` wrote, None where it is missing or damaged."""
     try:
-        with safe_open(file, framework="pt") as opened:
-            record = stored.decode(_Record, opened.metadata()["record"], str(file), "")
-            images = opened.get_tensor("images")
-    except (SafetensorError, OSError, KeyError, TypeError, InputError):
+        return stored.read(_Look, file.with_suffix(".json"), "")
+    except InputError:
         return None
-    names = [image.name for image in _kept(listed, record.skipped)]
-    if images.dtype != torch.uint8 or images.shape != (len(names), 3, size, size):
-        return None
-    # The checksum also finds a file whose length is right and whose content is not.
-    whole = _digest(names, images.numpy()) == record.digest
-    return _Decoded(images, record.skipped, record.digest) if whole else None
 
 
-def _write_cache(file: Path, decoded: _Decoded) -> None:
-    # One entry: safetensors writes several in no fixed order.
-    record = {"record": json.dumps({"skipped": decoded.skipped, "digest": decoded.digest})}
-    unfinished = None
+def _write_look(file: Path, look: _Look) -> None:
+    with _replacing(file.with_suffix(".json")) as unfinished:
+        Path(unfinished).write_text(json.dumps(asdict(look)))
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[str]:
+    """The name of a file to write, which then takes the other one's place at once."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(dir=file.parent, suffix=".part.npy")
+    os.close(handle)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(dir=file.parent, suffix=".part")
-        os.close(handle)
-        save_file({"images": decoded.images}, unfinished, record)
+        yield unfinished
         os.replace(unfinished, file)
-    except (OSError, SafetensorError) as error:
-        why = reason(error) if isinstance(error, OSError) else f"({error})"
-        raise InputError(f"{file.parent}: expected room for the decoded images, cannot write there {why}") from None
     finally:
-        if unfinished is not None:
-            Path(unfinished).unlink(missing_ok=True)
+        Path(unfinished).unlink(missing_ok=True)
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected room for the decoded images, cannot write there {reason(error)}"
+        ) from None
+
+
+def _least(sizes: Sequence[Size]) -> Size:
+    return min(sizes, key=lambda size: size[0] * size[1])
+
+
+def _most(sizes: Sequence[Size]) -> Size:
+    return max(sizes, key=lambda size: size[0] * size[1])

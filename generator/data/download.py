@@ -98,7 +98,7 @@ def fetch_file(
 
 def _complete(destination: Path, classes: Classes) -> bool:
     """Folders appear at once and whole, so those of the classes tell."""
-    return all((destination / "train" / wnid).is_dir() for wnid in classes.wnids)
+    return all((destination / "train" / wnid).is_dir() for wnid in classes.keys)
 
 
 @contextmanager
@@ -235,7 +235,7 @@ def _unpack(archive: Path, destination: Path, classes: Classes) -> None:
     try:
         fresh = work / destination.name
         with zipfile.ZipFile(archive) as contents:
-            _extract(contents, fresh, classes.wnids, _held(destination))
+            _extract(contents, fresh, classes.keys, _held(destination))
         if destination.exists():
             os.replace(destination, work / "old")
         os.replace(fresh, destination)

@@ -6,8 +6,10 @@ Image files in, `Photo` records out. Nothing here needs torch.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.base.errors import InputError
-from generator.base.names import slugs
+from generator.base.names import slug, slugs
 from generator.config.schema import SamplePhoto
-from generator.data.classes import Classes
+from generator.data.dataset import Box, DataSet, Part
+from generator.data.decoded import pixels as pixels_of
 from generator.data.image_files import digest, read_photo, shrink
-from generator.data.tiny_imagenet import list_images
 from generator.records.images import Credit, Photo
 
 if sys.version_info >= (3, 11):
@@ -83,33 +85,61 @@ def own(entries: Iterable[SamplePhoto], class_names: Sequence[str]) -> tuple[Pho
     return tuple(photos)
 
 
-def from_test(root: Path, classes: Classes, files: Sequence[str]) -> tuple[Photo, ...]:
-    """Test images of the data set by their file names, with their boxes, in the order of `files`.
+def from_data(data: DataSet, part: Part, names: Sequence[str]) -> tuple[Photo, ...]:
+    """Images of a part of the data set by their names, with their boxes, in the order of `names`; large ones smaller.
 
     Raises:
-        InputError: if one of them is not among the data set's test images, or is broken.
+        InputError: if one of them is not in that part, or is broken.
     """
-    listed = {image.name: image for image in list_images(root, classes, "test")}
+    listed = {item.name: item for item in part.items}
+    addresses = _addresses(part)
     photos = []
-    for file, address in zip(files, slugs([Path(file).stem for file in files], "photo"), strict=True):
-        if file not in listed:
-            raise InputError(f"{root}: expected the test image {file}, it is not in this data set")
-        image = listed[file]
-        pixels = read_photo(image.path)
-        name = classes.names[image.target]
+    for name in names:
+        if name not in listed:
+            raise InputError(f"{data.root}: expected the {part.name} image {name}, it is not in this data set")
+        item = listed[name]
+        whole = pixels_of(data, item)
+        pixels = shrink(whole, SHORTER_SIDE)
+        shows = data.classes.names[item.target]
         photos.append(
             Photo(
-                id=f"test-{address}",
-                title=f"{name}, test image {image.path.stem}",
+                id=addresses[name],
+                title=f"{shows}, {part.name} image {item.path.stem}",
                 pixels=pixels,
                 origin="test",
-                label=image.target,
-                shows=name,
-                box=image.box,
+                label=item.target,
+                shows=shows,
+                box=item.box and scaled(item.box, whole.shape, pixels.shape),
                 digest=digest(pixels),
             )
         )
     return tuple(photos)
+
+
+def scaled(box: Box, before: Sequence[int], after: Sequence[int]) -> Box:
+    """A box (x0, y0, x1, y1), inclusive, on an image that was brought from one shape (H, W, ...) to another."""
+    x0, y0, x1, y1 = box
+    down, across = after[0] / before[0], after[1] / before[1]
+    return (
+        min(int(x0 * across), after[1] - 1),
+        min(int(y0 * down), after[0] - 1),
+        min(max(round((x1 + 1) * across) - 1, 0), after[1] - 1),
+        min(max(round((y1 + 1) * down) - 1, 0), after[0] - 1),
+    )
+
+
+def _addresses(part: Part) -> dict[str, str]:
+    """Name of an image -> its part of addresses; those that would be alike are told apart by their names' hashes."""
+    plain = {item.name: slug(str(Path(item.name).with_suffix("")), "photo") for item in part.items}
+    often = Counter(plain.values())
+    return {
+        name: f"{part.name}-{address}" + (f"-{_short(name)}" if often[address] > 1 else "")
+        for name, address in plain.items()
+    }
+
+
+def _short(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -1,50 +1,54 @@
-"""Tiny ImageNet on disk: where it is, which files and boxes each split has. No image is opened, nothing needs torch.
-
-In goes a folder in the official layout (or any folder of class folders), out come lists of `ImageFile`. Nothing is ever
-written into that folder.
-"""
+"""Tiny ImageNet on disk, in its official layout: which images and boxes each part has. No image is opened here."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from generator.base.errors import InputError
-from generator.data.classes import Classes
-from generator.data.dataset import Box, ImageFile, Split
+from generator.data.classes import PRESET, Classes, resolve_classes
+from generator.data.dataset import PARTS, TEST, VALIDATION, Box, DataSet, Item, parts_of
 from generator.data.folder import image_names, split_names
+from generator.records.report import DataWords
 
+NAME = "Tiny ImageNet"
 SIDE = 64  # every image of Tiny ImageNet is 64 x 64
-LAYOUT = ("train", "val/images", "val/val_annotations.txt", "wnids.txt", "words.txt")
-VARIABLE = "TINY_IMAGENET"
+LISTS = ("val/val_annotations.txt", "wnids.txt", "words.txt")
+LAYOUT = ("train", "val/images", *LISTS)
+WORDS = DataWords(
+    source=NAME,
+    split="Of each class's training images a tenth, chosen by a hash of the file name, is kept for validation; the "
+    "official validation images are the test images.",
+    licence="Its images are of ImageNet, whose terms allow non-commercial research and education.",
+    sizes=((SIDE, SIDE), (SIDE, SIDE)),
+)
 
 _BOX = r"\t(\d+)\t(\d+)\t(\d+)\t(\d+)"
 TRAIN_LINE = re.compile(r"([^\t]+)()" + _BOX)  # of train/<wnid>/<wnid>_boxes.txt
 VAL_LINE = re.compile(r"([^\t]+)\t(n\d{8})" + _BOX)  # of val/val_annotations.txt
 
 
-def find(argument: Path | None, configured: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The data set's folder: `--data`, else the variable TINY_IMAGENET, else `[data] root`; None where none is set.
+def read(root: Path, wanted: str | Sequence[str] | None) -> DataSet:
+    """The data set in the official layout.
 
+    Args:
+        wanted: the classes, see `resolve_classes`.
     Raises:
-        InputError: if the one that is set is not a Tiny ImageNet folder.
+        InputError: for a missing folder or file, an unreadable line of annotations, or a class without images.
     """
-    variable = environ.get(VARIABLE, "")
-    wanted = (
-        ("--data", argument),
-        (f"the variable {VARIABLE}", Path(variable) if variable else None),
-        ("[data] root", configured),
-    )
-    for source, root in wanted:
-        if root is not None:
-            _refuse_other_layouts(source, root)
-            return root
-    return None
+    classes = resolve_classes(wanted, root)
+    listed = {part: list_images(root, classes, part) for part in PARTS}
+    return DataSet(root, name(wanted), classes, parts_of(listed), WORDS, side=SIDE)
 
 
-def list_images(root: Path, classes: Classes, split: Split) -> list[ImageFile]:
-    """One split of a data set in the official layout, ordered by class and then by file name.
+def name(wanted: str | Sequence[str] | None) -> str:
+    """What some of its classes are called together."""
+    return PRESET if wanted in (None, PRESET) else NAME
+
+
+def list_images(root: Path, classes: Classes, part: str) -> list[Item]:
+    """One part of a data set in the official layout, ordered by class and then by file name.
 
     Of each class's train images the tenth with the smallest sha256 of the file name is the validation split, the rest
     the train split (50 and 450 of 500); the test split is the official val images that are on disk.
@@ -52,63 +56,41 @@ def list_images(root: Path, classes: Classes, split: Split) -> list[ImageFile]:
     Raises:
         InputError: for a missing folder or file, an unreadable line of annotations, or a class without images.
     """
-    if split == "test":
+    if part == TEST:
         return _test_images(root, classes)
-    return [image for target in range(len(classes)) for image in _train_images(root, classes, target, split)]
+    return [image for target in range(len(classes)) for image in _train_images(root, classes, target, part)]
 
 
-def image_path(root: Path, classes: Classes, file_name: str) -> Path:
-    """Where the image lies that `ImageFile.name` names.
-
-    Raises:
-        InputError: if the data set does not hold it.
-    """
-    wnid = file_name.rpartition("_")[0]
-    if re.fullmatch(r"val_\d+\.\w+", file_name):
-        path = root / "val" / "images" / file_name
-    elif wnid in classes.wnids and "/" not in wnid:
-        path = root / "train" / wnid / "images" / file_name
-    else:
-        path = root / file_name
-    if ".." in path.relative_to(root).parts or not path.is_file():
-        raise InputError(f"{root}: expected the image {file_name}, it is not in this data set")
-    return path
+def lacks(root: Path) -> list[str]:
+    """What of the official layout is not in a folder."""
+    return [part for part in LAYOUT if not (root / part).exists()]
 
 
-def _refuse_other_layouts(source: str, root: Path) -> None:
-    if not root.is_dir():
-        raise InputError(f"{source}: expected a Tiny ImageNet folder, {root} is not a folder; check the path")
-    if missing := [part for part in LAYOUT if not (root / part).exists()]:
-        inner = root / "tiny-imagenet-200"
-        hint = f"did you mean {inner}?" if inner.is_dir() else "give the unpacked folder tiny-imagenet-200"
-        raise InputError(f"{source}: expected a Tiny ImageNet folder, {root} lacks {', '.join(missing)}; {hint}")
-
-
-def _train_images(root: Path, classes: Classes, target: int, split: Split) -> list[ImageFile]:
-    wnid = classes.wnids[target]
+def _train_images(root: Path, classes: Classes, target: int, part: str) -> list[Item]:
+    wnid = classes.keys[target]
     folder = root / "train" / wnid / "images"
     train, validation = split_names(image_names(folder))
-    chosen = validation if split == "validation" else train
+    chosen = validation if part == VALIDATION else train
     if not chosen:
         raise InputError(f"{folder}: expected at least 2 images, one of them for validation, found 1")
     file = folder.parent / f"{wnid}_boxes.txt"
     boxes = {name: box for name, _, box in _annotations(file, TRAIN_LINE)}
     if unboxed := [name for name in chosen if name not in boxes]:
         raise InputError(f"{file}: expected a line for each image, found none for {unboxed[0]}")
-    return [ImageFile(name, folder / name, target, boxes[name]) for name in chosen]
+    return [Item(name, folder / name, target, boxes[name]) for name in chosen]
 
 
-def _test_images(root: Path, classes: Classes) -> list[ImageFile]:
+def _test_images(root: Path, classes: Classes) -> list[Item]:
     folder = root / "val" / "images"
     present = set(image_names(folder))
-    targets = {wnid: target for target, wnid in enumerate(classes.wnids)}
+    targets = {wnid: target for target, wnid in enumerate(classes.keys)}
     images = [
-        ImageFile(name, folder / name, targets[wnid], box)
+        Item(name, folder / name, targets[wnid], box)
         for name, wnid, box in _annotations(root / "val" / "val_annotations.txt", VAL_LINE)
         if wnid in targets and name in present
     ]
     if empty := sorted(set(range(len(classes))) - {image.target for image in images}):
-        raise InputError(f"{folder}: expected test images of each class, found none of {classes.wnids[empty[0]]}")
+        raise InputError(f"{folder}: expected test images of each class, found none of {classes.keys[empty[0]]}")
     return sorted(images, key=lambda image: (image.target, image.name))
 
 

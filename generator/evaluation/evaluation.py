@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from generator.base import environment, terminal
 from generator.base.errors import InputError
 from generator.data.classes import Classes
-from generator.data.dataset import SPLITS, Split
-from generator.data.decoded import ImageSet, joint_digest
-from generator.data.decoded import load as load_images
+from generator.data.dataset import DataSet, Part, joint_digest
+from generator.data.decoded import Pictures
 from generator.evaluation import scores as evaluation_scores
 from generator.evaluation import trust
-from generator.evaluation.answers import logits_of
+from generator.evaluation.answers import of_part
 from generator.evaluation.scores import Answers
 from generator.explain import methods
 from generator.networks import card
@@ -28,54 +28,54 @@ from generator.records.trust import Faithfulness
 from generator.training import parallel
 
 
-def evaluate_model(
-    loaded: Loaded, root: Path, classes: Classes, cache: Path, splits: Sequence[Split] = SPLITS
-) -> Evaluation:
-    """The scores of a network on the splits of a data set, kept in `loaded.evaluated`, all of them at once."""
+def evaluate_model(loaded: Loaded, data: DataSet, only: str = "") -> Evaluation:
+    """The scores of a network on the parts of a data set, kept in `loaded.evaluated`, all of them at once.
+
+    Args:
+        data: looked through, see `decoded.whole`.
+        only: the part that is scored; "": all of them. Of one alone nothing is kept.
+    Raises:
+        InputError: for a class of the data set that the network has no output for.
+    """
+    chosen = _columns(loaded, data.classes)
+    parts = [part for part in data.parts if only in ("", part.name)]
     before = measured(loaded)
     if loaded.folder is not None:
         require_records(loaded.folder)
     answers: dict[str, Answers] = {}
-    with parallel.one_first():
-        sets = {split: load_images(root, classes, split, cache) for split in splits}
-    for split, images in sets.items():
-        rows = images.images[parallel.share(len(images))]
-        with terminal.bar(f"{loaded.title}, {split}", 2 * len(rows), "images") as bar:
-            plain, mirrored = (
-                parallel.gathered(
-                    logits_of(
-                        loaded.network,
-                        rows,
-                        loaded.input,
-                        mirrored=flip,
-                        device=parallel.device(),
-                        on_batch=bar.advance,
-                    )
-                )
-                for flip in (False, True)
-            )
-        chosen = _columns(loaded, classes)
-        answers[split] = (plain[:, chosen], mirrored[:, chosen], images.targets.numpy(), images.files)
+    for part in parts:
+        items = part.items[parallel.share(len(part))]
+        with terminal.bar(f"{loaded.title}, {part.name}", 2 * len(items), "images") as bar:
+            found = of_part(loaded, data, items, device=parallel.device(), on_batch=bar.advance)
+        plain, mirrored = (parallel.gathered(rows)[:, chosen] for rows in found)
+        targets = np.array([item.target for item in part.items], np.int64)
+        answers[part.name] = (plain, mirrored, targets, [item.name for item in part.items])
     loaded.network.cpu()
     known = before is not None and before.weights_digest == loaded.digest
-    scores, temperature = evaluation_scores.scores(answers, before.temperature if before and known else None)
+    scores, temperature = evaluation_scores.scores(
+        answers,
+        before.temperature if before and known else None,
+        chosen=data.chosen.name if data.chosen and data.judged else "",
+        judged=data.judged.name if data.judged else "",
+    )
     looks = (before.test_looks if before else 0) + (not known)
-    found = Evaluation(
+    evaluation = Evaluation(
         model=loaded.id,
-        class_names=classes.names,
+        class_names=data.classes.names,
         splits=scores,
         temperature=temperature,
         weights_digest=loaded.digest,
-        data_digest=joint_digest(sets.values()),
+        data_digest=joint_digest(parts),
         environment=environment.record(Path(__file__).parents[1]),
         test_looks=looks,
     )
-    if loaded.evaluated is not None and set(splits) == set(SPLITS) and parallel.rank() == 0:
-        found = replace(found, faithfulness=_faithfulness(loaded, sets["test"], chosen))
-        save_evaluation(loaded.evaluated, found)
+    if loaded.evaluated is not None and not only and parallel.rank() == 0:
+        if data.judged:
+            evaluation = replace(evaluation, faithfulness=_faithfulness(loaded, data, data.judged, chosen))
+        save_evaluation(loaded.evaluated, evaluation)
         if loaded.folder == loaded.evaluated:
-            save_card(loaded.evaluated, card_of(loaded, found))
-    return found
+            save_card(loaded.evaluated, card_of(loaded, evaluation, data))
+    return evaluation
 
 
 def measured(loaded: Loaded) -> Evaluation | None:
@@ -86,33 +86,34 @@ def measured(loaded: Loaded) -> Evaluation | None:
     return None
 
 
-def _faithfulness(loaded: Loaded, images: ImageSet, columns: Sequence[int]) -> Faithfulness:
-    """How far the network's heat maps can be trusted, measured on the boxes of `images`.
+def _faithfulness(loaded: Loaded, data: DataSet, part: Part, columns: Sequence[int]) -> Faithfulness:
+    """How far the network's heat maps can be trusted, measured on the images that judge, and on their boxes if any.
 
     Args:
         columns: the network's output for each of the data set's classes.
     """
     network, layer = loaded.network, loaded.layer
-    candidates = [*dict.fromkeys([*loaded.stages, layer])]
+    candidates = [*dict.fromkeys([*loaded.stages, layer])] if data.boxes else []
     total = trust.parts(network, methods.METHODS, candidates)
     with terminal.bar(f"{loaded.title}, how far to trust its maps", total, "parts") as bar:
         return trust.measure(
             network,
-            images.images,
-            torch.tensor(columns)[images.targets],
-            images.boxes,
+            Pictures(data, part.items),
+            torch.tensor([columns[item.target] for item in part.items]),
+            [item.box for item in part.items if item.box] if data.boxes else None,
             loaded.input,
             methods.METHODS,
             layer,
-            split=images.split,
+            split=part.name,
             layers=candidates,
             classes=columns,
             exceptions=trust.COSTLY,
+            alike=bool(data.side),
             on_part=bar.advance,
         )
 
 
-def card_of(loaded: Loaded, evaluation: Evaluation) -> str:
+def card_of(loaded: Loaded, evaluation: Evaluation, data: DataSet) -> str:
     """The model card of a network that was trained into its folder."""
     assert loaded.folder is not None
     parameters = sum(parameter.numel() for parameter in loaded.network.parameters())
@@ -120,7 +121,15 @@ def card_of(loaded: Loaded, evaluation: Evaluation) -> str:
     runs = load_runs(loaded.folder)
     small = (loaded.folder / SMALL).exists()
     return card.card(
-        loaded.id, loaded.architecture, parameters, convolutions, loaded.input, runs, evaluation, compressed=small
+        loaded.id,
+        loaded.architecture,
+        parameters,
+        convolutions,
+        loaded.input,
+        runs,
+        evaluation,
+        data.words,
+        compressed=small,
     )
 
 

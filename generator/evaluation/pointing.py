@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generator.data.dataset import Box
 from generator.evaluation.bootstrap import Values, compared, estimates
 from generator.evaluation.task import BATCH, Task, maps_of
 from generator.explain.methods import Method
@@ -24,26 +25,26 @@ TIE = 1e-6
 # Boxes
 
 
-def box_masks(boxes: Tensor, image: tuple[int, int], way: Input) -> Tensor:
+def box_mask(box: Box, image: tuple[int, ...], way: Input) -> Tensor:
     """Which pixels of a network's input lie in the box.
 
     Args:
-        boxes: (N, 4) x0, y0, x1, y1 in pixels of the images, inclusive.
-        image: (H, W) of the images.
-        way: how the network takes them.
+        box: x0, y0, x1, y1 in pixels of the image, inclusive.
+        image: (H, W) of the image.
+        way: how the network takes it.
     Returns:
-        (N, h, w) bool: the pixels whose centre is in the scaled box.
+        (h, w) bool: the pixels whose centre is in the scaled box.
     """
-    resized = way.resized(*image)
+    resized = way.resized(image[0], image[1])
     starts = way.cut(*resized)
     down, across = (
         (torch.arange(way.size[axis], dtype=torch.float64) + starts[axis] + 0.5) * image[axis] / resized[axis]
         for axis in (0, 1)
     )
-    x0, y0, x1, y1 = (boxes[:, index, None].cpu().double() for index in range(4))
-    columns = (across >= x0) & (across < x1 + 1)  # (N, w)
+    x0, y0, x1, y1 = box
+    columns = (across >= x0) & (across < x1 + 1)  # (w,)
     rows = (down >= y0) & (down < y1 + 1)
-    return rows[:, :, None] & columns[:, None, :]
+    return rows[:, None] & columns
 
 
 def upsampled(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.records.images import Counts, Floats
-from generator.records.scores import Calibration, Confusion, Mistake, SplitScores
+from generator.records.scores import FEWEST_FOR_FIVE, Calibration, Confusion, Mistake, SplitScores
 
 # Of the reliability diagram: ten, as in Naeini et al. 2015 (doi:10.1609/aaai.v29i1.9602). In the 15 of Guo et al. 2017
 # there are fewer images each, and chance alone makes the error larger: 0.037 instead of 0.031 for 750 images.
@@ -18,33 +18,48 @@ RESAMPLES = 10_000
 MISTAKES = 60  # kept in the record, the most confident first
 TEST_MISTAKES = 2000  # of the test images all, unless they are very many: the report shows each confusion's images
 PAIRS = 20
-BATCH = 250
-
 Answers = tuple[
     Floats, Floats, NDArray[np.int64], Sequence[str]
 ]  # logits, logits of the mirror images, targets, file names
 
 
-def scores(splits: Mapping[str, Answers], known: float | None = None) -> tuple[dict[str, SplitScores], float]:
-    """The scores of each split, and the temperature that was fitted on the one named "validation".
+def scores(
+    splits: Mapping[str, Answers], known: float | None = None, *, chosen: str = "validation", judged: str = "test"
+) -> tuple[dict[str, SplitScores], float]:
+    """The scores of each part, and the temperature that was fitted on the part `chosen`.
 
-    Without such a split the temperature is the one that is `known`, from an earlier evaluation, else 1.
+    Without such a part the temperature is the one that is `known`, from an earlier evaluation, else 1.
+
+    Args:
+        chosen: the part that weights are chosen on, "" where there is none beside the one that judges.
+        judged: the part that judges, of which all mistakes are kept.
     """
-    validation = splits.get("validation")
-    temperature = fit_temperature(validation[0], validation[2]) if validation else known or 1.0
-    return {name: split_scores(name, *split, temperature) for name, split in splits.items()}, temperature
+    fitted = splits.get(chosen)
+    temperature = fit_temperature(fitted[0], fitted[2]) if fitted else known or 1.0
+    found = {
+        name: split_scores(name, *split, temperature, TEST_MISTAKES if name == judged else MISTAKES)
+        for name, split in splits.items()
+    }
+    return found, temperature
 
 
 def split_scores(
-    name: str, logits: Floats, mirrored: Floats, targets: Counts, files: Sequence[str], temperature: float
+    name: str,
+    logits: Floats,
+    mirrored: Floats,
+    targets: Counts,
+    files: Sequence[str],
+    temperature: float,
+    most: int = MISTAKES,
 ) -> SplitScores:
-    """Everything that is said of one split.
+    """Everything that is said of one part; of fewer than ten classes nothing of the first five answers.
 
     Args:
         logits, mirrored: (N, K) float32 of the images and of their mirror images.
         targets: (N,) int64.
         files: the names of the N images.
         temperature: of the second calibration.
+        most: mistakes that are kept.
     """
     classes = logits.shape[1]
     probabilities = softmax(logits)
@@ -53,7 +68,7 @@ def split_scores(
     # The place of the true class in the ranking; of equal logits the lower index comes first, as in argmax.
     own = logits[np.arange(len(targets)), targets][:, None]
     ahead = (logits > own) | ((logits == own) & (np.arange(classes) < targets[:, None]))
-    in_five = ahead.sum(1) < 5
+    in_five = ahead.sum(1) < 5 if classes >= FEWEST_FOR_FIVE else None
     confusion = confusion_matrix(targets, predicted, classes)
     precision, recall, f1 = rates(confusion)
     return SplitScores(
@@ -61,9 +76,9 @@ def split_scores(
         count=len(targets),
         loss=float(-log_softmax(logits)[np.arange(len(targets)), targets].mean()),
         top1=float(right.mean()),
-        top5=float(in_five.mean()),
+        top5=None if in_five is None else float(in_five.mean()),
         top1_interval=interval(right),
-        top5_interval=interval(in_five),
+        top5_interval=None if in_five is None else interval(in_five),
         top1_flipped=float(((probabilities + softmax(mirrored)).argmax(1) == targets).mean()),
         confusion=confusion,
         precision=precision,
@@ -72,7 +87,7 @@ def split_scores(
         pairs=most_confused(confusion),
         calibration=calibration(probabilities, targets),
         calibration_scaled=calibration(softmax(logits / temperature), targets),
-        mistakes=confident_mistakes(probabilities, targets, files, TEST_MISTAKES if name == "test" else MISTAKES),
+        mistakes=confident_mistakes(probabilities, targets, files, most),
     )
 
 

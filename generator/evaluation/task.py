@@ -32,7 +32,7 @@ class Task:
     input: Input
     targets: Tensor  # (N,)
     wrong: Tensor  # (N,) another class for each image
-    masks: Tensor  # (N, H, W) bool
+    masks: Tensor  # (N, H, W) bool, (N, 0, 0) without boxes
     layer: str | None
     steps: int
     seed: int

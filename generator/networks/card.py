@@ -10,6 +10,7 @@ from typing import Any
 
 from generator.networks.architecture import Architecture
 from generator.records.input import Input
+from generator.records.report import DataWords
 from generator.records.scores import Evaluation, SplitScores
 from generator.records.training import Run
 
@@ -46,6 +47,7 @@ def card(
     way: Input,
     runs: Sequence[Run],
     evaluation: Evaluation,
+    words: DataWords,
     *,
     compressed: bool = False,
 ) -> str:
@@ -56,6 +58,7 @@ def card(
         parameters: their number.
         convolutions: the number of convolutional layers.
         way: how it takes images.
+        words: of the data that it was trained and evaluated on.
         compressed: whether the weights lie in the small form that `compress` makes.
     """
     classes = ", ".join(evaluation.class_names)
@@ -75,8 +78,7 @@ def card(
         "",
         "## Data",
         "",
-        f"Tiny ImageNet, the classes {classes}. Of each class's training images a tenth, chosen by a hash of the file",
-        "name, is kept for validation; the official validation images are the test images.",
+        f"{words.source}, the classes {classes}. {' '.join((words.split, *words.notes))}",
         (
             f"Images: {', '.join(f'{scores.split} {scores.count:,}' for scores in evaluation.splits.values())}. "
             f"Digest of the data: {evaluation.data_digest[:16]}."
@@ -88,21 +90,16 @@ def card(
         "",
         "## Evaluation",
         "",
-        "| images | number | top-1 | 95 % interval | top-5 | with the mirror image | loss | ECE, scaled |",
-        "|---|---|---|---|---|---|---|---|",
-        *(_row(scores) for scores in evaluation.splits.values()),
+        *_table(evaluation),
         "",
-        (
-            f"The temperature, fitted on the validation images, is {evaluation.temperature:.3f}. "
-            f"The weights' digest is {evaluation.weights_digest[:16]}."
-        ),
+        f"{_temperature(evaluation)} The weights' digest is {evaluation.weights_digest[:16]}.",
         f"Made by `python -m generator evaluate {name}`. {_looks(evaluation)}",
         "",
-        *_limits(evaluation),
+        *_limits(evaluation, words),
         "",
         "## Licence",
         "",
-        "The weights were won from images of ImageNet, whose terms allow non-commercial research and education.",
+        f"The weights were won from these images. {words.licence or 'Their licence was not recorded.'}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -123,9 +120,10 @@ def _training(
     machine = run.environment
     where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
     where += f"torch {machine.get('torch', '?')}"
+    chosen = "last" if run.kept_epoch.validation_accuracy is None else "best by validation accuracy"
     lines = [
         f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the",
-        f"weights of epoch {run.kept}, the best by validation accuracy, were kept.",
+        f"weights of epoch {run.kept}, the {chosen}, were kept.",
         *_told(architecture, settings),
     ]
     if compressed:
@@ -186,26 +184,48 @@ def _settings(architecture: Architecture, settings: Mapping[str, Any]) -> list[s
     return lines
 
 
+def _table(evaluation: Evaluation) -> list[str]:
+    """A row for each part; the first five answers only where they say anything."""
+    five = any(scores.top5 is not None for scores in evaluation.splits.values())
+    head = ("images", "number", "top-1", "95 % interval", *(("top-5",) if five else ()))
+    head = (*head, "with the mirror image", "loss", "ECE, scaled" if evaluation.fitted_temperature else "ECE")
+    return [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(map(_row, evaluation.splits.values()))]
+
+
 def _row(scores: SplitScores) -> str:
     low, high = scores.top1_interval
+    five = "" if scores.top5 is None else f"{scores.top5:.1%} | "
     return (
-        f"| {scores.split} | {scores.count:,} | {scores.top1:.1%} | {low:.1%} to {high:.1%} | {scores.top5:.1%} | "
+        f"| {scores.split} | {scores.count:,} | {scores.top1:.1%} | {low:.1%} to {high:.1%} | {five}"
         f"{scores.top1_flipped:.1%} | {scores.loss:.3f} | {scores.calibration_scaled.error:.3f} |"
     )
 
 
+def _temperature(evaluation: Evaluation) -> str:
+    if not evaluation.fitted_temperature:
+        return "No temperature was fitted, for there are no images for it beside those that judge."
+    return f"The temperature, fitted on the {evaluation.fitted_temperature} images, is {evaluation.temperature:.3f}."
+
+
 def _looks(evaluation: Evaluation) -> str:
+    judged = evaluation.judged
+    chosen = "everything was chosen on the validation images"
+    if judged != "test":
+        chosen = "they may have been chosen on these very images"
+    elif "validation" not in evaluation.splits:
+        chosen = "nothing was chosen on other images"
     if evaluation.test_looks == 1:
-        return "The test images have been scored once; everything was chosen on the validation images."
+        return f"The {judged} images have been scored once; {chosen}."
     return (
-        f"The test images have scored {evaluation.test_looks} networks of this folder, each once it was final; "
-        "everything was chosen on the validation images."
+        f"The {judged} images have scored {evaluation.test_looks} networks of this folder, each once it was final; "
+        f"{chosen}."
     )
 
 
-def _limits(evaluation: Evaluation) -> list[str]:
-    split = evaluation.splits.get("test") or next(iter(evaluation.splits.values()))
-    weakest = sorted(range(len(evaluation.class_names)), key=lambda index: float(split.recall[index]))[:3]
+def _limits(evaluation: Evaluation, words: DataWords) -> list[str]:
+    split = evaluation.splits[evaluation.judged]
+    seen = [index for index in range(len(evaluation.class_names)) if split.confusion[index].any()]
+    weakest = sorted(seen, key=lambda index: float(split.recall[index]))[:3]
     named = ", ".join(f"{evaluation.class_names[index]} ({split.recall[index]:.0%} found)" for index in weakest)
     lines = ["## Limits", "", f"Weakest on the {split.split} images: {named}."]
     if split.pairs:
@@ -214,4 +234,5 @@ def _limits(evaluation: Evaluation) -> list[str]:
             f"It takes {pair.share:.0%} of {evaluation.class_names[pair.true]} for "
             f"{evaluation.class_names[pair.predicted]}."
         )
-    return [*lines, "Photos unlike Tiny ImageNet's, such as cut-outs on a plain ground, are often misread."]
+    unlike = f"Photos unlike those of {words.source}"
+    return [*lines, f"{unlike}, such as cut-outs on a plain ground, are often misread."]

@@ -353,11 +353,8 @@ def _faults_of_split(scores: SplitScores, name: str, classes: int) -> Iterator[F
             yield each, f"{classes} values, one for each class", len(values)
             return
     yield from _faults_of_counts(scores)
-    for each in ("top1", "top5"):
-        low, high = getattr(scores, f"{each}_interval")
-        yield from _faults_of_interval(getattr(scores, each), low, high, f"{each}_interval")
-    if scores.top5 < scores.top1:
-        yield "top5", f"no less than the {scores.top1:g} of top1", f"{scores.top5:g}"
+    yield from _faults_of_interval(scores.top1, *scores.top1_interval, "top1_interval")
+    yield from _faults_of_top5(scores)
     for index, mistake in enumerate(scores.mistakes):
         yield from _faults_of_pair(mistake.true, mistake.predicted, classes, f"mistakes[{index}]")
     for each in ("calibration", "calibration_scaled"):
@@ -366,6 +363,15 @@ def _faults_of_split(scores: SplitScores, name: str, classes: int) -> Iterator[F
     bins, scaled = len(scores.calibration.counts), len(scores.calibration_scaled.counts)
     if bins != scaled:
         yield "calibration_scaled.counts", f"{bins} bins, as before the scaling", scaled
+
+
+def _faults_of_top5(scores: SplitScores) -> Iterator[Fault]:
+    if (scores.top5 is None) != (scores.top5_interval is None):
+        yield "top5_interval", "an interval beside a number, and none without one", _listed([str(scores.top5_interval)])
+    elif scores.top5 is not None and scores.top5_interval is not None:
+        yield from _faults_of_interval(scores.top5, *scores.top5_interval, "top5_interval")
+        if scores.top5 < scores.top1:
+            yield "top5", f"no less than the {scores.top1:g} of top1", f"{scores.top5:g}"
 
 
 def _faults_of_counts(scores: SplitScores) -> Iterator[Fault]:
@@ -428,7 +434,7 @@ def _faults_of_calibration(found: Calibration, count: int) -> Iterator[Fault]:
 def _faults_of_faithfulness(found: Faithfulness) -> Iterator[Fault]:
     if max(found.small, found.correct) > found.count:
         yield "count", f"at least {max(found.small, found.correct)} images, as many as small or correct", found.count
-    if all(each.small for each in found.localisation):
+    if found.boxes and all(each.small for each in found.localisation):
         yield "localisation", "measurements on all boxes", "none"
     for index, located in enumerate(found.localisation):
         place = f"localisation[{index}]"

@@ -77,15 +77,21 @@ class Faithfulness:
     """How far a network's heat maps can be trusted, as measured on one split."""
 
     split: Part
-    count: Number  # images with a box that the network is shown
+    count: Number  # images that were looked at, each with a box that the network is shown where there are boxes
     small: Count  # of them with a box under a quarter of the image
     correct: Count  # of them named correctly
     layer: str  # that the class activation maps are of; "": each method's own choice
     steps: Number  # of deletion and insertion
     blur: Measured  # standard deviation of the blurred image that insertion begins with, as a share of the image's side
     seed: Count
-    localisation: tuple[Localisation, ...]  # all boxes and, where they are not too few, small ones, method by method
+    # All boxes and, where they are not too few, small ones, method by method; (): the images came without boxes.
+    localisation: tuple[Localisation, ...]
     perturbation: tuple[Perturbation, ...]
     randomisation: tuple[Randomisation, ...]
     sweep_method: str = ""  # of `sweep`
     sweep: tuple[LayerScore, ...] = ()
+
+    @property
+    def boxes(self) -> bool:
+        """Whether the images came with boxes; without them nothing can be said of where the maps point."""
+        return bool(self.localisation)

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from generator.base.errors import InputError
-from generator.data.decoded import ImageSet
 from generator.networks.folder import Weights
 from generator.networks.inputs import OTHERS, as_channels, fitted, memory_explained, normalise
 from generator.records.input import Input, square
@@ -58,6 +57,17 @@ class TrainingState:
 
 
 @dataclass(frozen=True)
+class Images:
+    """What is learnt from, ordered by class."""
+
+    images: Tensor  # (N, 3, S, S) uint8
+    targets: Tensor  # (N,) int64
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
 class Teacher:
     """A trained network whose answers another one learns from."""
 
@@ -77,8 +87,8 @@ class Step:
 
 def fit(
     network: nn.Module,
-    train: ImageSet,
-    validation: ImageSet | None,
+    train: Images,
+    validation: Images | None,
     recipe: Recipe,
     *,
     way: Input = COLOUR,
@@ -116,8 +126,8 @@ class _Training:
     def __init__(
         self,
         network: nn.Module,
-        train: ImageSet,
-        validation: ImageSet | None,
+        train: Images,
+        validation: Images | None,
         recipe: Recipe,
         way: Input,
         teachers: Sequence[Teacher],
@@ -319,7 +329,7 @@ def _brought(inputs: Tensor, size: tuple[int, int]) -> Tensor:
     return resized.contiguous(memory_format=torch.channels_last)
 
 
-def _limited(train: ImageSet, limit: int) -> tuple[Tensor, Tensor]:
+def _limited(train: Images, limit: int) -> tuple[Tensor, Tensor]:
     """Images and targets, only so many where there is a limit: evenly over the set, which is ordered by class."""
     if not limit:
         return train.images, train.targets

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from generator.base import environment, terminal
 from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
+from generator.data import decoded
 from generator.data.classes import Classes
-from generator.data.decoded import ImageSet
-from generator.data.decoded import load as load_images
+from generator.data.dataset import DataSet, Part
 from generator.networks.architecture import Architecture, initialise
 from generator.networks.card import ONE_A_BATCH
 from generator.networks.catalogue import Loaded, from_folder
@@ -36,7 +36,7 @@ from generator.records.input import Input
 from generator.records.recipe import Recipe
 from generator.records.training import Run
 from generator.training import parallel
-from generator.training.fit import Step, Teacher, TrainingState, fit
+from generator.training.fit import Images, Step, Teacher, TrainingState, fit
 from generator.training.resume import drop_state, load_state, save_state
 
 # The course's first two runs, recorded for the training page; only the third, augmented, gives weights.
@@ -47,8 +47,7 @@ def train_model(
     wanted: ModelConfig,
     architecture: Architecture,
     preset: str,
-    root: Path,
-    classes: Classes,
+    data: DataSet,
     folder: Path,
     cache: Path,
     *,
@@ -63,6 +62,7 @@ def train_model(
 
     Args:
         wanted: what report.toml says of it; `architecture` is what that names.
+        data: looked through, see `decoded.whole`.
         folder: models/<id>.
         cache: where decoded images are kept.
         resume: go on from the run that was interrupted there.
@@ -82,17 +82,20 @@ def train_model(
         )
     if parallel.rank() == 0:
         require_usable(folder)
+    classes = data.classes
     learnt_from = [_trained_in(teacher, classes) for teacher in teachers]
+    if data.fitted is None:
+        raise InputError(f"{data.root}: expected images to train on, in a folder train, found none")
     with parallel.one_first():
-        train, validation = (load_images(root, classes, split, cache) for split in ("train", "validation"))
-    _say_skipped(train, validation)
+        train = _squares(data, data.fitted, recipe, cache)
+        validation = _squares(data, data.choosing, recipe, cache) if data.choosing else None
     origin: dict[str, object] = {"teachers": [teacher.digest for teacher in learnt_from]} if teachers else {}
     if teachers:
         origin["asked"] = ONE_A_BATCH
     if start:
         origin["started_from"] = _trained_in(start, classes).digest
     network = new_network(architecture, len(classes), recipe, wanted.arguments, start)
-    key = {"preset": preset, "data": train.digest, **asdict(recipe), **origin}
+    key = {"preset": preset, "data": data.fitted.digest, **asdict(recipe), **origin}
     side_run = preset if preset in RUNS else ""
     state = load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
     state = parallel.agreed(state)
@@ -120,7 +123,7 @@ def train_model(
         )
     record = {
         **environment.record(Path(__file__).parents[1]),
-        "data": train.digest,
+        "data": data.fitted.digest,
         "device": str(parallel.device()),
         "processes": str(parallel.world()),
     }
@@ -280,8 +283,8 @@ def _keeps_epoch(
     return keep
 
 
-def _say_skipped(*sets: ImageSet) -> None:
-    for images in sets:
-        if images.skipped:
-            names = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
-            terminal.say(f"{images.split}: {len(images.skipped)} broken images are left out: {names}")
+def _squares(data: DataSet, part: Part, recipe: Recipe, cache: Path) -> Images:
+    """The images of a part as large as a recipe ever shows them."""
+    side = max(recipe.shown[1], *(size for _, size in recipe.sizes))
+    images = torch.from_numpy(decoded.squares(data, part, side, cache))
+    return Images(images, torch.tensor([item.target for item in part.items]))
