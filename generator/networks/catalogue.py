@@ -181,7 +181,9 @@ def from_folder(
     file = str(weights_file(folder))
     stored = said.shape(architecture.stored)
     shape = {name: value for name, value in stored.items() if name not in architecture.trained_only}
-    way = replace(architecture.input, size=(said.input_size, said.input_size), resize=said.resize, **said.input)
+    way = replace(
+        architecture.input, **{**said.input, "size": (said.input_size, said.input_size), "resize": said.resize}
+    )
     way = _as_asked(way, wanted)
     _require_possible(architecture, len(said.class_names), stored, way, model.weights, file)
     weights = architecture.converted(model.weights, stored)
