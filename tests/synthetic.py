@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from generator.data.preprocessing import TALL_FIRST
+from generator.data.tiny_imagenet import WORDS
 from generator.records.figure import Figure, Table
 from generator.records.images import Credit, Floats, Photo, Pixels
 from generator.records.live import Live, LiveStep
@@ -409,9 +410,11 @@ def data_summary(class_names: Sequence[str] = CLASSES, present: bool = True) -> 
     return DataSummary(
         name="TinyImageNet30",
         class_names=tuple(class_names),
-        wnids=tuple(f"n{index:08d}" for index in range(count)),
+        keys=tuple(f"n{index:08d}" for index in range(count)),
         counts={"train": 450 * count, "validation": 50 * count, "test": 50 * count},
         per_class={"train": 450, "validation": 50, "test": 50},
+        roles={"train": "fitted on", "validation": "chosen on", "test": "judged on"},
+        words=WORDS,
         examples={i: (pixels(16, i), pixels(16, i + 1)) for i in range(count)} if present else {},
         augmented=(("original", pixels()), ("crop and flip", pixels(shift=1))) if present else (),
         present=present,

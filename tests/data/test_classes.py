@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from generator.base.errors import InputError
-from generator.data.classes import IMAGENET_INDEX, TINY_IMAGENET_30, Classes, read_words, resolve_classes
+from generator.data.classes import (
+    IMAGENET_INDEX,
+    TINY_IMAGENET_30,
+    Classes,
+    of_tiny_imagenet,
+    read_words,
+    resolve_classes,
+    without_data,
+)
 
 
 def make_root(folder: Path, held: dict[str, str], elsewhere: dict[str, str] | None = None) -> Path:
@@ -22,8 +30,8 @@ def test_the_preset_is_the_thirty_in_alphabetical_order() -> None:
     assert len(classes) == 30
     assert classes.names[:3] == ("baboon", "banana", "bee")
     assert classes.names == tuple(sorted(classes.names))
-    assert classes.wnids[classes.names.index("koala")] == "n01882714"
-    assert len(set(classes.wnids)) == 30
+    assert classes.keys[classes.names.index("koala")] == "n01882714"
+    assert len(set(classes.keys)) == 30
 
 
 def test_imagenet_index_points_at_torchvisions_categories() -> None:
@@ -73,12 +81,12 @@ def test_wnids_and_names_mix_in_the_order_given(tmp_path: Path) -> None:
 
 def test_any_synonym_of_the_data_set_names_a_class(tmp_path: Path) -> None:
     root = make_root(tmp_path, {"n10000001": "sea star, starfish", "n01443537": "goldfish"})
-    assert resolve_classes(["Starfish", "goldfish"], root).wnids == ("n10000001", "n01443537")
+    assert resolve_classes(["Starfish", "goldfish"], root).keys == ("n10000001", "n01443537")
 
 
 def test_a_word_shared_with_a_synset_outside_the_data_set_is_not_ambiguous(tmp_path: Path) -> None:
     root = make_root(tmp_path, {"n10000001": "crane", "n01443537": "goldfish"}, {"n10000002": "crane, hoist"})
-    assert resolve_classes(["crane", "goldfish"], root).wnids[0] == "n10000001"
+    assert resolve_classes(["crane", "goldfish"], root).keys[0] == "n10000001"
 
 
 def test_a_word_shared_within_the_data_set_is_refused_and_its_wnids_are_told_apart(tmp_path: Path) -> None:
@@ -101,7 +109,8 @@ def test_without_the_data_set_a_wnid_is_its_own_name() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("Imagenet", 'expected "TinyImageNet30" or a list of wnids or names, got "Imagenet"'),
+        ("Imagenet", 'expected "TinyImageNet30", "all" or a list of wnids or names, got "Imagenet"'),
+        ("all", '"all" needs the data set, there is none here; give it with --data DIR'),
         (["koala"], "expected at least 2 classes, got 1"),
         ([], "expected at least 2 classes, got 0"),
         (["koala", "lion", "koala"], '"koala" stands there twice; name each class once'),
@@ -135,3 +144,22 @@ def test_missing_words_or_train_folder_are_named(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     with pytest.raises(InputError, match=r"words\.txt: expected the data set's list of words, is missing"):
         resolve_classes(["starfish", "goldfish"], tmp_path)
+
+
+def test_all_the_classes_of_the_data_set_can_be_asked_for(tmp_path: Path) -> None:
+    root = make_root(tmp_path, {"n02165456": "ladybug", "n10000001": "sea star, starfish", "n01443537": "goldfish"})
+    (root / "train" / "notes").mkdir()
+    classes = resolve_classes("all", root)
+    assert classes == Classes(("goldfish", "ladybug", "sea star"), ("n01443537", "n02165456", "n10000001"))
+    assert of_tiny_imagenet(classes)
+
+
+def test_without_data_names_of_one_s_own_are_taken_and_misspelt_ones_are_not() -> None:
+    own = without_data(["cups", "spoons"])
+    assert own == Classes(("cups", "spoons"), ("cups", "spoons"))
+    assert not of_tiny_imagenet(own)
+    assert without_data(None) == without_data("TinyImageNet30") == resolve_classes(None, None)
+    with pytest.raises(InputError, match=r'"kola"; did you mean "koala"\?'):
+        without_data(["kola", "lion"])
+    with pytest.raises(InputError, match='"cups" stands there twice'):
+        without_data(["cups", "spoons", "cups"])

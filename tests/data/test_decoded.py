@@ -4,18 +4,18 @@ import errno
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from generator.base.errors import InputError
-from generator.data import decoded
-from generator.data.classes import Classes, resolve_classes
-from generator.data.dataset import SPLITS
-from generator.data.tiny_imagenet import image_path
+from generator.config.schema import DataConfig
+from generator.data import decoded, layouts
+from generator.data.dataset import DataSet, Part, joint_digest
 from tests.conftest import SHAPES, SmallDataSet
 
 
@@ -24,93 +24,101 @@ def copied(small_data_set: SmallDataSet, tmp_path: Path) -> Path:
     return Path(shutil.copytree(small_data_set.root, tmp_path / "data"))
 
 
-@pytest.fixture
-def classes(small_data_set: SmallDataSet) -> Classes:
-    return Classes(small_data_set.names, small_data_set.wnids)
+def opened(root: Path) -> DataSet:
+    return layouts.opened(root, DataConfig(classes=tuple(SHAPES)))
 
 
-def same(one: decoded.ImageSet, other: decoded.ImageSet) -> bool:
-    return (
-        torch.equal(one.images, other.images)
-        and torch.equal(one.targets, other.targets)
-        and torch.equal(one.boxes, other.boxes)
-        and (one.files, one.skipped, one.digest) == (other.files, other.skipped, other.digest)
-    )
+def loaded(root: Path, name: str, cache: Path) -> tuple[DataSet, Part, NDArray[np.uint8]]:
+    """The data set looked through, one of its parts, and that part's squares."""
+    data = decoded.whole(opened(root), cache)
+    part = data.part(name)
+    assert part is not None
+    return data, part, decoded.squares(data, part, 0, cache)
 
 
-def test_images_are_uint8_rgb_with_their_class_and_box(
-    small_data_set: SmallDataSet, classes: Classes, tmp_path: Path
-) -> None:
-    test = decoded.load(small_data_set.root, classes, "test", tmp_path)
-    assert test.images.dtype == torch.uint8
-    assert test.images.shape == (18, 3, 64, 64)
-    assert test.targets.tolist() == [0] * 6 + [1] * 6 + [2] * 6
-    for image, target, (x0, y0, x1, y1), file in zip(
-        test.images, test.targets.tolist(), test.boxes.tolist(), test.files, strict=True
-    ):
-        assert small_data_set.boxes[file] == (x0, y0, x1, y1)
+def red(folder: Path, *sizes: tuple[int, int]) -> None:
+    folder.mkdir(parents=True)
+    for number, size in enumerate(sizes):
+        Image.new("RGB", size, "red").save(folder / f"{number}.png")
+
+
+def test_squares_are_uint8_rgb_in_the_order_of_the_items(small_data_set: SmallDataSet, tmp_path: Path) -> None:
+    data, test, squares = loaded(small_data_set.root, "test", tmp_path)
+    assert (squares.dtype, squares.shape) == (np.uint8, (18, 3, 64, 64))
+    assert [item.target for item in test.items] == [0] * 6 + [1] * 6 + [2] * 6
+    for image, item in zip(squares, test.items, strict=True):
+        assert small_data_set.boxes[item.name] == item.box
+        x0, y0, x1, y1 = small_data_set.boxes[item.name]
+        wnid = data.classes.keys[item.target]
         # Where each drawn shape is sure to be, some pixels away from its edge.
-        y = y0 + 1 if SHAPES[classes.wnids[target]][2] == "stripes" else (y0 + y1) // 2 + 4
-        colour = image[:, y, (x0 + x1) // 2].to(torch.int64)
-        wanted = torch.tensor(SHAPES[classes.wnids[target]][1])
-        assert (colour - wanted).abs().max() < 40, (file, colour, wanted)
+        y = y0 + 1 if SHAPES[wnid][2] == "stripes" else (y0 + y1) // 2 + 4
+        colour = image[:, y, (x0 + x1) // 2].astype(int)
+        assert np.abs(colour - SHAPES[wnid][1]).max() < 40, (item.name, colour)
 
 
-def test_grey_files_have_three_equal_channels(small_data_set: SmallDataSet, classes: Classes, tmp_path: Path) -> None:
+def test_grey_files_have_three_equal_channels(small_data_set: SmallDataSet, tmp_path: Path) -> None:
     """The data set draws the images 9 and 19 of each class in grey."""
-    sets = [decoded.load(small_data_set.root, classes, split, tmp_path) for split in ("train", "validation")]
-    grey = {
-        file
-        for images in sets
-        for file, image in zip(images.files, images.images, strict=True)
-        if torch.equal(image[0], image[1]) and torch.equal(image[1], image[2])
-    }
-    assert grey == {f"{wnid}_{number}.JPEG" for wnid in classes.wnids for number in (9, 19)}
+    grey = set()
+    for name in ("train", "validation"):
+        _, part, squares = loaded(small_data_set.root, name, tmp_path)
+        same = (squares == squares[:, :1]).all((1, 2, 3))
+        grey |= {item.name for item, alike in zip(part.items, same, strict=True) if alike}
+    assert grey == {f"{wnid}_{number}.JPEG" for wnid in small_data_set.wnids for number in (9, 19)}
 
 
-def test_the_digest_is_of_names_and_pixels(small_data_set: SmallDataSet, classes: Classes, tmp_path: Path) -> None:
-    test = decoded.load(small_data_set.root, classes, "test", tmp_path)
-    told = "\n".join(test.files).encode() + test.images.numpy().tobytes()
+def test_the_digest_is_of_names_and_pixels(small_data_set: SmallDataSet, tmp_path: Path) -> None:
+    data, test, squares = loaded(small_data_set.root, "test", tmp_path)
+    told = "\n".join(item.name for item in test.items).encode() + squares.tobytes()
     assert test.digest == hashlib.sha256(told).hexdigest()
+    assert data.digest == hashlib.sha256(" ".join(part.digest for part in data.parts).encode()).hexdigest()
+    assert joint_digest([test]) == hashlib.sha256(test.digest.encode()).hexdigest()
 
 
-def test_a_second_load_reads_the_cache_and_gives_the_same(copied: Path, classes: Classes, tmp_path: Path) -> None:
+def test_the_squares_lie_in_a_file_and_what_is_written_into_them_does_not(
+    small_data_set: SmallDataSet, tmp_path: Path
+) -> None:
+    _, _, squares = loaded(small_data_set.root, "test", tmp_path)
+    assert isinstance(squares, np.memmap)
+    before = squares.copy()
+    squares[:] = 0
+    np.testing.assert_array_equal(loaded(small_data_set.root, "test", tmp_path)[2], before)
+
+
+def test_one_image_is_the_square_that_is_kept(small_data_set: SmallDataSet, tmp_path: Path) -> None:
+    data, test, squares = loaded(small_data_set.root, "test", tmp_path)
+    pictures = decoded.Pictures(data, test.items)
+    assert len(pictures) == 18
+    np.testing.assert_array_equal(pictures[7], squares[7].transpose(1, 2, 0))
+    np.testing.assert_array_equal(pictures[3:5][1], squares[4].transpose(1, 2, 0))
+
+
+def test_a_second_look_reads_the_cache_and_finds_the_same(copied: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first = decoded.load(copied, classes, "test", cache)
+    first = decoded.whole(opened(copied), cache)
     # The same number of bytes, other content: only the cache can still know the image.
     image = copied / "val" / "images" / "val_0.JPEG"
     image.write_bytes(bytes(image.stat().st_size))
-    assert same(decoded.load(copied, classes, "test", cache), first)
-    assert decoded.load(copied, classes, "test", tmp_path / "other").skipped == ("val_0.JPEG",)
+    assert decoded.whole(opened(copied), cache) == first
+    assert decoded.whole(opened(copied), tmp_path / "other").skipped == ("val_0.JPEG",)
 
 
-def test_a_changed_data_set_misses_the_cache(copied: Path, classes: Classes, tmp_path: Path) -> None:
+def test_a_changed_data_set_misses_the_cache(copied: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first = decoded.load(copied, classes, "test", cache)
-    Image.new("RGB", (64, 64), "white").save(copied / "val" / "images" / first.files[0])
-    second = decoded.load(copied, classes, "test", cache)
-    assert second.images[0].min() == 255
+    _, first, _ = loaded(copied, "test", cache)
+    Image.new("RGB", (64, 64), "white").save(first.items[0].path)
+    _, second, squares = loaded(copied, "test", cache)
+    assert squares[0].min() == 255
     assert second.digest != first.digest
 
 
-def test_classes_in_another_order_miss_the_cache(
-    small_data_set: SmallDataSet, classes: Classes, tmp_path: Path
-) -> None:
-    first = decoded.load(small_data_set.root, classes, "test", tmp_path)
-    turned = Classes(classes.names[::-1], classes.wnids[::-1])
-    second = decoded.load(small_data_set.root, turned, "test", tmp_path)
-    assert second.files[-6:] == first.files[:6]
-    assert torch.equal(second.images[-6:], first.images[:6])
-
-
 @pytest.mark.parametrize("damage", ["truncated", "scrambled", "emptied", "headless"])
-def test_a_damaged_cache_is_made_again(
-    small_data_set: SmallDataSet, classes: Classes, tmp_path: Path, damage: str
-) -> None:
-    first = decoded.load(small_data_set.root, classes, "validation", tmp_path)
-    (file,) = tmp_path.iterdir()
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+def test_a_damaged_cache_is_made_again(small_data_set: SmallDataSet, tmp_path: Path, damage: str, suffix: str) -> None:
+    data, part, squares = loaded(small_data_set.root, "validation", tmp_path)
+    before = squares.copy()
+    del squares
+    (file,) = tmp_path.glob(f"validation-*{suffix}")
     whole = file.read_bytes()
-    first = decoded.ImageSet(**{**vars(first), "images": first.images.clone()})
     file.unlink()
     file.write_bytes(
         {
@@ -120,87 +128,111 @@ def test_a_damaged_cache_is_made_again(
             "headless": b"\xff" * 8 + whole[8:],
         }[damage]
     )
-    assert same(decoded.load(small_data_set.root, classes, "validation", tmp_path), first)
+    again, same, found = loaded(small_data_set.root, "validation", tmp_path)
+    assert (again, same) == (data, part)
+    np.testing.assert_array_equal(found, before)
     assert file.read_bytes() == whole
 
 
-def test_broken_files_are_skipped_and_named_and_move_no_other(copied: Path, classes: Classes, tmp_path: Path) -> None:
-    before = {split: decoded.load(copied, classes, split, tmp_path / "before") for split in SPLITS}
-    name = before["train"].files[5]
-    file = image_path(copied, classes, name)
-    file.write_bytes(file.read_bytes()[:200])
-    after = {split: decoded.load(copied, classes, split, tmp_path / "after") for split in SPLITS}
-    assert after["train"].skipped == (name,)
-    assert len(after["train"]) == len(before["train"]) - 1
-    kept = [index for index in range(len(before["train"])) if index != 5]
-    assert torch.equal(after["train"].images, before["train"].images[kept])
-    assert torch.equal(after["train"].targets, before["train"].targets[kept])
-    assert torch.equal(after["train"].boxes, before["train"].boxes[kept])
-    assert same(decoded.load(copied, classes, "train", tmp_path / "after"), after["train"])
-    for split in ("validation", "test"):
-        assert same(after[split], before[split])
+def test_broken_files_are_left_out_and_named_and_move_no_other(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, before, squares = loaded(copied, "train", tmp_path / "before")
+    broken = before.items[5]
+    broken.path.write_bytes(broken.path.read_bytes()[:200])
+    data, after, kept = loaded(copied, "train", tmp_path / "after")
+    assert data.skipped == (broken.name,)
+    assert f"train: 1 broken images are left out: {broken.name}" in capsys.readouterr().err
+    assert after.items == (*before.items[:5], *before.items[6:])
+    np.testing.assert_array_equal(kept, np.delete(squares, 5, axis=0))
+    assert loaded(copied, "train", tmp_path / "after")[0] == data
+    told = "\n".join(item.name for item in after.items).encode() + kept.tobytes()
+    assert after.digest == hashlib.sha256(told).hexdigest()
 
 
-def test_a_class_of_broken_files_is_refused(copied: Path, classes: Classes, tmp_path: Path) -> None:
+def test_a_class_of_broken_files_is_refused(copied: Path, tmp_path: Path) -> None:
     for number in range(6):
         (copied / "val" / "images" / f"val_{number}.JPEG").write_text("broken")
-    with pytest.raises(InputError, match=r"expected whole images of n01443537, every one in the test split is broken"):
-        decoded.load(copied, classes, "test", tmp_path / "cache")
+    with pytest.raises(InputError, match=r"expected whole images of n01443537, every one in the test part is broken"):
+        decoded.whole(opened(copied), tmp_path / "cache")
 
 
-def test_a_cache_that_cannot_be_written_is_refused_in_one_line(
-    small_data_set: SmallDataSet, classes: Classes, tmp_path: Path
-) -> None:
+def test_a_cache_that_cannot_be_written_is_refused_in_one_line(small_data_set: SmallDataSet, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="expected room for the decoded images, cannot write there") as caught:
-        decoded.load(small_data_set.root, classes, "test", tmp_path / "file" / "cache")
+        decoded.whole(opened(small_data_set.root), tmp_path / "file" / "cache")
     assert "\n" not in str(caught.value)
 
 
 def test_nothing_is_left_of_a_cache_that_could_not_be_written(
-    small_data_set: SmallDataSet, classes: Classes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_data_set: SmallDataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(source: str, target: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(InputError, match="No space left on device"):
-        decoded.load(small_data_set.root, classes, "test", tmp_path / "cache")
+        decoded.whole(opened(small_data_set.root), tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_nothing_is_written_into_the_data_set(copied: Path, classes: Classes, tmp_path: Path) -> None:
+def test_nothing_is_written_into_the_data_set(copied: Path, tmp_path: Path) -> None:
     def state() -> dict[str, tuple[int, int]]:
         return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in [copied, *copied.rglob("*")]}
 
     before = state()
-    for split in SPLITS:
-        decoded.load(copied, classes, split, tmp_path / "cache")
+    loaded(copied, "train", tmp_path / "cache")
     assert state() == before
 
 
-def test_any_folder_of_class_folders_is_cut_square(tmp_path: Path) -> None:
-    for name, colour in (("cups", (255, 0, 0)), ("spoons", (0, 0, 255))):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(10):
-            Image.new("RGB", (40 + number, 30), colour).save(tmp_path / "photos" / name / f"{number}.png")
-    sets = {split: decoded.image_folder(tmp_path / "photos", split, tmp_path / "cache", 16) for split in SPLITS}
-    assert [len(sets[split]) for split in SPLITS] == [16, 2, 2]
-    assert sets["test"].classes == Classes(("cups", "spoons"), ("cups", "spoons"))
-    assert sets["test"].targets.tolist() == [0, 1]
-    wanted = np.zeros((2, 3, 16, 16), dtype=np.uint8)
-    wanted[0, 0] = wanted[1, 2] = 255
-    np.testing.assert_array_equal(sets["test"].images.numpy(), wanted)
-    assert sets["test"].boxes.tolist() == [[0, 0, 15, 15]] * 2
+def test_images_of_any_size_keep_it_until_squares_are_asked_for(tmp_path: Path) -> None:
+    red(tmp_path / "photos" / "cups", *[(40 + number, 30) for number in range(10)])
+    red(tmp_path / "photos" / "spoons", *[(30, 50)] * 10)
+    data = decoded.whole(layouts.opened(tmp_path / "photos", DataConfig()), tmp_path / "cache")
+    assert (data.side, data.words.sizes) == (0, ((30, 40), (50, 30)))
+    assert data.words.size == "from 40 × 30 to 30 × 50"
+    (test,) = (part for part in data.parts if part.name == "test")
+    assert decoded.pixels(data, test.items[1]).shape == (50, 30, 3)
+    squares = decoded.squares(data, test, 16, tmp_path / "cache")
+    assert squares.shape == (2, 3, 16, 16)
+    assert squares[:, 0].min() == 255
+    assert squares[:, 1:].max() == 0
+
+
+def test_the_digest_of_images_of_any_size_is_of_their_files(tmp_path: Path) -> None:
+    red(tmp_path / "photos" / "cups", *[(8, 8)] * 3)
+    red(tmp_path / "photos" / "spoons", *[(8, 8)] * 3)
+
+    def digest(cache: str) -> str:
+        return decoded.whole(layouts.opened(tmp_path / "photos", DataConfig()), tmp_path / cache).digest
+
+    before = digest("one")
+    assert digest("two") == before
+    file = tmp_path / "photos" / "cups" / "0.png"
+    content = file.read_bytes()
+    Image.new("RGB", (8, 8), "blue").save(file)
+    assert digest("three") != before
+    file.write_bytes(content)
+    assert digest("four") == before
+
+
+def test_an_image_that_breaks_after_it_was_looked_at_is_refused(tmp_path: Path) -> None:
+    red(tmp_path / "photos" / "cups", *[(8, 8)] * 3)
+    red(tmp_path / "photos" / "spoons", *[(8, 8)] * 3)
+    data = decoded.whole(layouts.opened(tmp_path / "photos", DataConfig()), tmp_path / "cache")
+    assert data.fitted is not None
+    data.fitted.items[0].path.write_bytes(b"no image")
+    with pytest.raises(InputError, match="expected the image that was read before, it is broken"):
+        decoded.squares(replace(data), data.fitted, 8, tmp_path / "cache")
 
 
 def test_the_real_data_set_decodes_without_a_broken_file(tiny_imagenet: Path, tmp_path: Path) -> None:
-    classes = resolve_classes("TinyImageNet30", tiny_imagenet)
-    validation = decoded.load(tiny_imagenet, classes, "validation", tmp_path)
-    assert validation.images.shape == (1500, 3, 64, 64)
-    assert validation.skipped == ()
-    assert validation.targets.bincount().tolist() == [50] * 30
-    with Image.open(image_path(tiny_imagenet, classes, validation.files[77])) as image:
-        np.testing.assert_array_equal(
-            validation.images[77].numpy().transpose(1, 2, 0), np.asarray(image.convert("RGB"))
-        )
+    data = decoded.whole(layouts.opened(tiny_imagenet, DataConfig()), tmp_path)
+    # As the models' evaluations have it on record.
+    assert data.digest == "bdae589872e39d930bd7b67f9f350ef84c9e61817998d6af04c56ba10286569d"
+    assert (data.name, data.skipped) == ("TinyImageNet30", ())
+    assert data.chosen is not None
+    squares = decoded.squares(data, data.chosen, 0, tmp_path)
+    assert squares.shape == (1500, 3, 64, 64)
+    with Image.open(data.chosen.items[77].path) as image:
+        np.testing.assert_array_equal(squares[77].transpose(1, 2, 0), np.asarray(image.convert("RGB")))

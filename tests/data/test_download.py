@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 
 from generator.base.errors import InputError
+from generator.config.schema import DataConfig
 from generator.data.classes import Classes
-from generator.data.dataset import SPLITS
+from generator.data.dataset import PARTS
 from generator.data.download import fetch
-from generator.data.tiny_imagenet import find, list_images
+from generator.data.layouts import opened
+from generator.data.tiny_imagenet import list_images
 from tests.conftest import SmallDataSet
 
 TWO = Classes(("goldfish", "banana"), ("n01443537", "n07753592"))
@@ -114,9 +116,9 @@ def get(archive: Archive, destination: Path, classes: Classes = TWO) -> str:
 
 def assert_is_the_data_set(destination: Path, small: SmallDataSet) -> None:
     """The two classes are there, byte for byte, and no other."""
-    assert find(destination, None, {}) == destination
-    assert {folder.name for folder in (destination / "train").iterdir()} == set(TWO.wnids)
-    listed = [image for split in SPLITS for image in list_images(destination, TWO, split)]
+    assert opened(destination, DataConfig(classes=TWO.keys)).root == destination
+    assert {folder.name for folder in (destination / "train").iterdir()} == set(TWO.keys)
+    listed = [image for part in PARTS for image in list_images(destination, TWO, part)]
     assert len(listed) == 2 * (small.train + small.test)
     assert len(list((destination / "val" / "images").iterdir())) == 2 * small.test
     for image in listed:

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 from PIL import Image
 
 from generator.base.errors import InputError
-from generator.config.schema import SamplePhoto
-from generator.data.classes import TINY_IMAGENET_30, Classes, resolve_classes
+from generator.config.schema import DataConfig, SamplePhoto
+from generator.data.classes import TINY_IMAGENET_30
 from generator.data.image_files import digest
-from generator.data.samples import box_of, bundled, from_test, licence_texts, own
+from generator.data.layouts import opened
+from generator.data.samples import box_of, bundled, from_data, licence_texts, own
 from generator.records.images import Credit, Photo
 from tests.conftest import SmallDataSet
+from tests.data_sets import kitchen
 
 FOLDER = Path(__file__).parents[2] / "content" / "samples"
 NAMES = tuple(TINY_IMAGENET_30)
@@ -214,8 +217,9 @@ def test_photos_that_are_called_alike_have_ids_of_their_own(tmp_path: Path) -> N
 
 
 def test_test_images_carry_class_and_box(small_data_set: SmallDataSet) -> None:
-    classes = Classes(small_data_set.names, small_data_set.wnids)
-    second, first = from_test(small_data_set.root, classes, ["val_13.JPEG", "val_0.JPEG"])
+    data = opened(small_data_set.root, DataConfig(classes=small_data_set.wnids))
+    assert data.judged is not None
+    second, first = from_data(data, data.judged, ["val_13.JPEG", "val_0.JPEG"])
     assert (first.id, first.title, first.shows, first.label) == (
         "test-val-0",
         "goldfish, test image val_0",
@@ -226,12 +230,36 @@ def test_test_images_carry_class_and_box(small_data_set: SmallDataSet) -> None:
     with Image.open(small_data_set.root / "val" / "images" / "val_13.JPEG") as image:
         np.testing.assert_array_equal(second.pixels, np.asarray(image))
     with pytest.raises(InputError, match=r"expected the test image n01443537_0\.JPEG"):
-        from_test(small_data_set.root, classes, ["n01443537_0.JPEG"])
+        from_data(data, data.judged, ["n01443537_0.JPEG"])
+
+
+def test_images_of_the_same_name_have_addresses_of_their_own(tmp_path: Path) -> None:
+    data = opened(kitchen(tmp_path, {"val": 2, "train": 1}, ("Cups", "cups", "a-b", "a b")), DataConfig())
+    assert data.judged is not None
+    found = from_data(data, data.judged, [item.name for item in data.judged.items])
+    ids = [photo.id for photo in found]
+    assert len(set(ids)) == len(ids) == 8
+    assert all(address.startswith("validation-val-") for address in ids)
+    # The same whichever others are shown beside it.
+    assert from_data(data, data.judged, [data.judged.items[3].name])[0].id == ids[3]
+    assert found[0].title == "Cups, validation image 0"
+    assert [photo.box for photo in found] == [None] * 8
+
+
+def test_large_images_are_made_smaller_and_their_boxes_with_them(tmp_path: Path) -> None:
+    data = opened(kitchen(tmp_path, {"test": 1}), DataConfig())
+    assert data.judged is not None
+    Image.new("RGB", (2000, 1536), "red").save(data.judged.items[0].path)
+    part = replace(data.judged, items=(replace(data.judged.items[0], box=(0, 2, 999, 1535)),))
+    (photo,) = from_data(data, part, [part.items[0].name])
+    assert photo.pixels.shape == (768, 1000, 3)
+    assert photo.box == (0, 1, 499, 767)
 
 
 def test_real_test_images_fit_their_boxes(tiny_imagenet: Path) -> None:
-    classes = resolve_classes("TinyImageNet30", tiny_imagenet)
-    (photo,) = from_test(tiny_imagenet, classes, ["val_11.JPEG"])
+    data = opened(tiny_imagenet, DataConfig())
+    assert data.judged is not None
+    (photo,) = from_data(data, data.judged, ["val_11.JPEG"])
     assert (photo.title, photo.box) == ("banana, test image val_11", (0, 1, 63, 47))
     assert photo.pixels.shape == (64, 64, 3)
 

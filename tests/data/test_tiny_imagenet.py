@@ -7,9 +7,9 @@ import pytest
 
 from generator.base.errors import InputError
 from generator.data.classes import Classes, resolve_classes
-from generator.data.dataset import SPLITS, fingerprint
-from generator.data.folder import list_folder, split_names
-from generator.data.tiny_imagenet import find, image_path, list_images
+from generator.data.dataset import PARTS, fingerprint
+from generator.data.folder import split_names
+from generator.data.tiny_imagenet import list_images, read
 from tests.conftest import SmallDataSet
 
 LETTERS = "abcdefghijklmnopqrst"
@@ -46,13 +46,13 @@ def test_a_tenth_is_held_out(count: int, validation: int) -> None:
 
 
 def test_lists_hold_every_image_once_with_its_box(small_data_set: SmallDataSet, classes: Classes) -> None:
-    listed = {split: list_images(small_data_set.root, classes, split) for split in SPLITS}
-    assert [len(listed[split]) for split in SPLITS] == [3 * 18, 3 * 2, 3 * 6]
-    every = [image for split in SPLITS for image in listed[split]]
+    listed = {part: list_images(small_data_set.root, classes, part) for part in PARTS}
+    assert [len(listed[part]) for part in PARTS] == [3 * 18, 3 * 2, 3 * 6]
+    every = [image for part in PARTS for image in listed[part]]
     assert {image.name: image.box for image in every} == small_data_set.boxes
     assert len(every) == len(small_data_set.boxes)
     for image in listed["train"]:
-        assert image.name.startswith(classes.wnids[image.target])
+        assert image.name.startswith(classes.keys[image.target])
         assert image.path.is_file()
     # The fixture writes the val images class by class, six each.
     assert {image.name: image.target for image in listed["test"]} == {f"val_{i}.JPEG": i // 6 for i in range(18)}
@@ -72,7 +72,7 @@ def test_annotated_images_that_are_not_on_disk_are_left_out(copied: Path, classe
 
 def test_the_real_data_set_is_split_450_to_50(tiny_imagenet: Path) -> None:
     classes = resolve_classes("TinyImageNet30", tiny_imagenet)
-    train, validation, test = (list_images(tiny_imagenet, classes, split) for split in SPLITS)
+    train, validation, test = (list_images(tiny_imagenet, classes, part) for part in PARTS)
     assert (len(train), len(validation)) == (13500, 1500)
     assert [sum(image.target == k for image in validation) for k in range(30)] == [50] * 30
     assert not {image.name for image in train} & {image.name for image in validation}
@@ -80,28 +80,18 @@ def test_the_real_data_set_is_split_450_to_50(tiny_imagenet: Path) -> None:
     assert all(0 <= x0 <= x1 < 64 and 0 <= y0 <= y1 < 64 for x0, y0, x1, y1 in (image.box for image in train + test))
 
 
-def test_find_prefers_the_argument_then_the_variable_then_the_file(
-    small_data_set: SmallDataSet, tmp_path: Path
+def test_the_data_set_says_what_it_is_and_what_its_parts_are_for(
+    small_data_set: SmallDataSet, classes: Classes
 ) -> None:
-    one = small_data_set.root
-    other = Path(shutil.copytree(one, tmp_path / "other"))
-    assert find(one, other, {"TINY_IMAGENET": str(other)}) == one
-    assert find(None, other, {"TINY_IMAGENET": str(one)}) == one
-    assert find(None, one, {"TINY_IMAGENET": ""}) == one
-    assert find(None, None, {}) is None
-
-
-def test_find_says_where_a_wrong_folder_was_named_and_what_is_missing(copied: Path) -> None:
-    with pytest.raises(InputError, match=r"^--data: .* nowhere is not a folder"):
-        find(Path("nowhere"), None, {})
-    shutil.rmtree(copied / "val")
-    with pytest.raises(
-        InputError, match=r"^the variable TINY_IMAGENET: .* lacks val/images, val/val_annotations\.txt; give"
-    ):
-        find(None, None, {"TINY_IMAGENET": str(copied)})
-    (copied.parent / "tiny-imagenet-200").mkdir()
-    with pytest.raises(InputError, match=r"^\[data\] root: .*did you mean .*tiny-imagenet-200\?"):
-        find(None, copied.parent, {})
+    data = read(small_data_set.root, small_data_set.names)
+    assert (data.name, data.classes, data.side, data.boxes) == ("Tiny ImageNet", classes, 64, True)
+    assert [(part.name, part.role, len(part)) for part in data.parts] == [
+        ("train", "fitted on", 54), ("validation", "chosen on", 6), ("test", "judged on", 18),
+    ]  # fmt: skip
+    assert data.words.size == "64 × 64"
+    assert "the official validation images are the test images" in data.words.split
+    assert data.choosing is data.chosen
+    assert data.words.notes == ()
 
 
 @pytest.mark.parametrize("line", ["garbage", "a.JPEG\t1\t2\t3", "a.JPEG\t1\t2\t3\tx", "a.JPEG\t-1\t2\t3\t4", "\x00"])
@@ -150,16 +140,6 @@ def test_missing_and_empty_classes_are_named(copied: Path, classes: Classes) -> 
         list_images(copied, classes, "train")
 
 
-def test_image_path_finds_what_was_listed_and_nothing_else(small_data_set: SmallDataSet, classes: Classes) -> None:
-    root = small_data_set.root
-    for split in SPLITS:
-        for image in list_images(root, classes, split):
-            assert image_path(root, classes, image.name) == image.path
-    for name in ("val_99.JPEG", "n01443537_99.JPEG", "../data/words.txt", "n01443537_../../../words.txt"):
-        with pytest.raises(InputError, match="it is not in this data set"):
-            image_path(root, classes, name)
-
-
 def test_a_fingerprint_is_of_the_content_and_not_of_the_place(
     small_data_set: SmallDataSet, copied: Path, classes: Classes
 ) -> None:
@@ -169,28 +149,3 @@ def test_a_fingerprint_is_of_the_content_and_not_of_the_place(
     with (copied / "val" / "images" / "val_0.JPEG").open("ab") as file:
         file.write(b"x")
     assert fingerprint(list_images(copied, classes, "test")) != before
-
-
-def test_a_folder_of_class_folders_is_split_in_three(tmp_path: Path) -> None:
-    for name in ("cups", "<b>spoons</b>".replace("/", "")):
-        (tmp_path / name).mkdir()
-        for letter in LETTERS:
-            (tmp_path / name / f"{letter}.JPEG").touch()
-    classes, validation = list_folder(tmp_path, "validation", 32)
-    assert classes.names == ("<b>spoons<b>", "cups")
-    assert [image.name for image in validation if image.target == 1] == [f"cups/{name}" for name in VALIDATION_NAMES]
-    every = [image.name for split in SPLITS for image in list_folder(tmp_path, split, 32)[1]]
-    assert len(every) == len(set(every)) == 40
-    assert validation[0].box == (0, 0, 31, 31)
-    assert image_path(tmp_path, classes, "cups/a.JPEG") == tmp_path / "cups" / "a.JPEG"
-
-
-def test_too_few_class_folders_or_images_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "cups").mkdir()
-    with pytest.raises(InputError, match="for each of at least 2 classes, found 1"):
-        list_folder(tmp_path, "train", 32)
-    (tmp_path / "spoons").mkdir()
-    for name in ("cups/a.png", "cups/b.png", "spoons/a.png"):
-        (tmp_path / name).touch()
-    with pytest.raises(InputError, match=r"cups: expected at least 3 images, one for each split, found 2"):
-        list_folder(tmp_path, "train", 32)
