@@ -13,6 +13,11 @@ from pathlib import Path
 
 from generator.base.errors import MENDS, SHORTAGES, InputError
 
+# What says that something else than the installed packages is at fault -> how to mend that.
+ELSEWHERE = {os.strerror(number): MENDS[number] for number in sorted(SHORTAGES)} | {
+    "failed to map segment": "free some memory, or raise the limit on it (ulimit -v)",
+    "No usable temporary directory": "set TMPDIR to a folder that can be written",
+}
 PAIR = ("torch", "torchvision")
 
 
@@ -27,8 +32,8 @@ def check_pair() -> None:
             importlib.import_module(name)
     except (ImportError, RuntimeError, AttributeError, OSError) as error:  # OSError: a shared library does not load
         reason = " ".join(str(error).split())
-        if short := next((number for number in SHORTAGES if os.strerror(number) in reason), None):
-            raise InputError(f"expected to load torch, got: {reason[:200]}; {MENDS[short]}") from error
+        if mend := next((mend for said, mend in ELSEWHERE.items() if said in reason), ""):
+            raise InputError(f"expected to load torch and torchvision, got: {reason[:200]}; {mend}") from error
         versions = [_version(name) for name in PAIR]
         found = " and ".join(
             f"{name} {number or '(not installed)'}" for name, number in zip(PAIR, versions, strict=True)

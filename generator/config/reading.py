@@ -17,6 +17,7 @@ from typing import Any
 
 from generator.base.errors import InputError
 from generator.config.addresses import is_link
+from generator.config.languages import LANGUAGE
 from generator.config.places import FILE_NAME, bundled
 from generator.config.schema import (
     Config,
@@ -29,7 +30,7 @@ from generator.config.schema import (
     SamplePhoto,
     SamplesConfig,
 )
-from generator.config.table import Source, Table
+from generator.config.table import LARGEST, Source, Table
 from generator.records.input import Crop, Interpolation
 
 if sys.version_info >= (3, 11):
@@ -46,8 +47,7 @@ BUNDLED = (
     ModelConfig("cnn", architecture="SmallCNN"),
     ModelConfig("alexnet", "auto", architecture="AlexNet"),
 )
-LARGEST = 2**20  # bytes of the file: a hundred times the one with every key explained
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag
+DOTS = 500  # of a line: the reader of TOML takes a time that grows with the square of a key's parts
 
 
 def load(path: Path | None = None) -> Config:
@@ -115,12 +115,20 @@ def text_of(file: Path, what: str, missing: str, largest: int) -> str:
 
 
 def _parsed(file: Path, text: str) -> Mapping[str, Any]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > DOTS:
+            raise InputError(f"{file}: expected at most {DOTS:,} dots in a line, got more (at line {number})")
     try:
         parsed: Mapping[str, Any] = tomllib.loads(text)
     except RecursionError:
         raise InputError(f"{file}: expected TOML, got arrays or tables nested too deeply") from None
     except ValueError as error:  # a TOMLDecodeError; a number of thousands of digits is a plain ValueError
-        raise InputError(f"{file}: expected TOML, got: {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).split())
+        if said.startswith("Cannot overwrite a value"):
+            said = Source(file, text).twice() or said
+        elif said.startswith("Exceeds the limit"):
+            said = "a number of thousands of digits"
+        raise InputError(f"{file}: expected TOML, got: {said}") from None
     return parsed
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from generator.config.languages import RIGHT_TO_LEFT, RIGHT_TO_LEFT_LANGUAGES
 from generator.records.input import Crop, Interpolation
 
 
@@ -33,6 +34,14 @@ class ReportConfig:
     languages: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     base_url: str = ""  # ASCII, as it is sent, without a slash at its end
+
+    @property
+    def direction(self) -> str:
+        """Which way the report's words run, by their script: "rtl" or "ltr"."""
+        language, *more = self.language.lower().split("-")
+        script = next((part for part in more if len(part) == 4 and part.isalpha()), "")
+        rtl = script in RIGHT_TO_LEFT if script else language in RIGHT_TO_LEFT_LANGUAGES
+        return "rtl" if rtl else "ltr"
 
 
 @dataclass(frozen=True)

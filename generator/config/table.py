@@ -18,10 +18,13 @@ from typing import Any, NoReturn, TypeVar, get_args
 from generator.base.errors import InputError
 from generator.config.addresses import base_address
 
+LARGEST = 2**18  # bytes of the file: fifty times the one with every key explained
+LONGEST = 1000  # letters of a text in it
+# fmt: on
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
-HEADER = re.compile(r"""\s*\[{1,2}\s*([\w\s."'-]+?)\s*\]{1,2}\s*(#.*)?""")
-KEY = re.compile(r"""\s*([\w\s."'-]+?)\s*=""")
+HEADER = re.compile(r"\[\[?([^\[\]=#]+)\]")
+KEY = re.compile(r"""[\w\s."'-]+""")
 
 T = TypeVar("T")
 
@@ -43,6 +46,15 @@ class Source:
             wanted = shorter if shorter != wanted else wanted.rpartition(".")[0]
         return f" (at line {lines[wanted]})" if wanted else ""
 
+    def twice(self) -> str:
+        """The first key that stands twice in one table, and its second line; "" where none was found."""
+        seen: dict[str, int] = {}
+        for name, line in self._keys():
+            if name in seen:
+                return f"{name} twice, in line {seen[name]} and again (at line {line})"
+            seen[name] = line
+        return ""
+
     def _keys(self) -> Iterator[tuple[str, int]]:
         """The full name of each key and table, and its line; those of an array of tables are numbered."""
         table, quoted = "", ""
@@ -51,15 +63,17 @@ class Source:
             inside, quoted = quoted, _still_quoted(line, quoted)
             if inside:
                 continue
-            if header := HEADER.fullmatch(line):
+            stated = line.strip()
+            name, equals, _ = stated.partition("=")
+            if header := HEADER.match(stated):
                 table = _plain(header[1])
                 yield table, number
-                if line.lstrip().startswith("[["):
+                if stated.startswith("[["):
                     counts[table] += 1
                     table = f"{table} {counts[table]}"
                     yield table, number
-            elif key := KEY.match(line):
-                yield f"{table}.{_plain(key[1])}".lstrip("."), number
+            elif equals and KEY.fullmatch(name):
+                yield f"{table}.{_plain(name)}".lstrip("."), number
 
 
 def _plain(name: str) -> str:
@@ -86,7 +100,7 @@ class Table:
         self.folder = folder
         self.known: list[str] = []
 
-    def text(self, key: str, default: str = "", *, empty: bool = True) -> str:
+    def text(self, key: str, default: str = "", *, empty: bool = True, longest: int = LONGEST) -> str:
         """A string; an empty one, or none at all where there is no default, only if `empty`."""
         value = self._take(key, default)
         if not isinstance(value, str):
@@ -95,6 +109,8 @@ class Table:
             self._refuse(key, "a string that is not empty", value)
         if UNPRINTABLE.search(value):
             self._refuse(key, "a string without control characters", value)
+        if len(value) > longest:
+            self._refuse(key, f"a string of at most {longest:,} letters", value, f"of {len(value):,}")
         return value
 
     def matching(
@@ -124,6 +140,8 @@ class Table:
         for number, value in enumerate(values, start=1):
             if not isinstance(value, str) or not value.strip() or UNPRINTABLE.search(value):
                 self._refuse(key, expected, value, f"as item {number}")
+            if len(value) > LONGEST:
+                self._refuse(key, f"strings of at most {LONGEST:,} letters", value, f"of {len(value):,}")
         return tuple(values)
 
     def classes(self, key: str) -> str | tuple[str, ...] | None:
@@ -137,7 +155,7 @@ class Table:
                 self._refuse(key, expected, value)
             return value
         named = self.texts(key)
-        repeated = sorted({name for name in named if named.count(name) > 1})
+        repeated = sorted(name for name, count in Counter(named).items() if count > 1)
         if repeated:
             self._refuse(key, "different classes", repeated[0], "more than once")
         if len(named) < 2:
@@ -265,12 +283,12 @@ class Table:
 
     def path(self, key: str) -> Path | None:
         """A path, made absolute; None where none is given."""
-        value = self.text(key, empty=key not in self.values)
+        value = self.text(key, empty=key not in self.values, longest=LARGEST)
         return self._absolute(value) if value else None
 
     def file(self, key: str) -> Path:
         """The path of a file that is there."""
-        value = self.text(key, empty=False)
+        value = self.text(key, empty=False, longest=LARGEST)
         file = self._absolute(value)
         if not _is_file(file):
             self._refuse(key, "a file", value, f"which is not one ({file})")
@@ -280,7 +298,7 @@ class Table:
         """One of the words, or the path of a file that is there."""
         if key not in self.values:
             return self._take(key, default)
-        value = self.text(key, empty=False)
+        value = self.text(key, empty=False, longest=LARGEST)
         if value in words:
             return value
         file = self._absolute(value)
@@ -333,7 +351,7 @@ class Table:
 
     def _place(self, key: str) -> str:
         table = f"[{self.name}] " if self.name else ""
-        return f"{self.source.file}: {table}{key if re.fullmatch(r'[A-Za-z0-9_-]+', key) else _came(key)}"
+        return f"{self.source.file}: {table}{key if re.fullmatch(r'[A-Za-z0-9_-]{1,60}', key) else _came(key)}"
 
     def _refuse(self, key: str, expected: str, value: Any, remark: str = "") -> NoReturn:
         came = "nothing" if key not in self.values else " ".join([_came(value), remark]).strip()
@@ -345,6 +363,8 @@ def _came(value: Any) -> str:
     if isinstance(value, (str, bool)):
         text = json.dumps(value, ensure_ascii=False)
         return text if len(text) <= 60 else f'{text[:57]}..."'
+    if isinstance(value, int) and abs(value) >= 10**60:
+        return "a number of more than 60 digits"
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, Sequence):

@@ -27,6 +27,8 @@ WIDTH = 420
 DASHES: tuple[tuple[float, ...], ...] = ((), (4, 2), (1, 1.2), (6, 2, 1, 2))  # in line widths: never colour alone
 MARKERS = (("o", 6.5), ("D", 5.0), ("s", 5.0), ("^", 6.0))  # and their sizes; the first filled, the others hollow
 
+LARGEST, SMALLEST = 1e300, 1e-300  # of what an axis shows
+
 _CHARACTER = 6.0  # width of one of system-ui at TEXT, generously
 _LEFT = 46.0  # margin for numbers like 0.0025
 _LINE = 12.0  # from one line of words to the next
@@ -90,8 +92,8 @@ def lines(
         right = 16 + _CHARACTER * longest
         figure, axes = _canvas(height, left=_LEFT, right=right, top=30, bottom=38)
         first, last = min(x), max(max(x), min(x) + 1)
-        ceiling = 1.0 if percent else _ceiling(series) * (1.3 if sections else 1.04)
-        _frame(axes, (first, last), (0, ceiling), percent=percent)
+        low, high = (0.0, 1.0) if percent else _range(series, 1.3 if sections else 1.04)
+        _frame(axes, (first, last), (low, high), percent=percent)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         _axis_words(axes, x_label, y_label, words)
         unit = (WIDTH - _LEFT - right) / (last - first)  # pixels
@@ -165,10 +167,11 @@ def dot_plot(figure_id: str, alt: str, names: Sequence[str], values: Sequence[tu
 def strip(figure_id: str, alt: str, values: Floats, *, x_label: str, y_label: str) -> Chart:
     """Numbers of at least 0 side by side as one filled outline."""
     words: list[str] = []
-    count, high = len(values), float(values.max()) or 1.0
+    values = np.nan_to_num(values, nan=0.0, posinf=LARGEST, neginf=0.0)
+    count, high = len(values), min(float(values.max(initial=0)), LARGEST) or 1.0
     with rc_context(_OPTIONS):
         figure, axes = _canvas(104, left=_LEFT, right=12, top=24, bottom=22)
-        _frame(axes, (0, count), (0, high), percent=False)
+        _frame(axes, (0, max(1, count)), (0, high), percent=False)
         axes.set_yticks([0, high], ["0", f"{high:.2g}"])
         axes.set_xticks([0.5, count - 0.5] if count > 1 else [0.5], ["1", str(count)] if count > 1 else ["1"])
         axes.stairs(values, np.arange(count + 1), fill=True, color="black", alpha=0.5)
@@ -252,21 +255,30 @@ def _mark_kept(axes: Axes, kept: tuple[float, str], words: list[str]) -> None:
 
 def _draw_line(axes: Axes, line: Series, kept: float | None) -> None:
     style = line.style % len(SERIES)
-    alone = np.isfinite(np.asarray(line.y, np.float64)).sum() == 1  # a line of one point would not be seen
-    (drawn,) = axes.plot(
-        line.x,
-        line.y,
-        color=SERIES[style],
-        linewidth=1 if line.faint else 2,
-        dashes=(1, 2) if line.faint else DASHES[style],
-        marker="o" if alone else "",
-        markersize=6,
-        clip_on=False,
-    )
-    drawn.set_gid(f"series-{style + 1}")
-    if kept is not None and kept in line.x and not alone:
-        y = line.y[list(line.x).index(kept)]
-        (dot,) = axes.plot([kept], [y], "o", color=SERIES[style], markersize=6, clip_on=False)
+    y = np.where(np.isfinite(np.asarray(line.y, np.float64)), line.y, math.nan)
+    known = np.concatenate([[False], ~np.isnan(y), [False]])
+    alone = known[1:-1] & ~known[:-2] & ~known[2:]  # a line of one point would not be seen
+    joined = np.where(alone, math.nan, y)
+    if not np.isnan(joined).all():
+        (drawn,) = axes.plot(
+            line.x,
+            joined,
+            color=SERIES[style],
+            linewidth=1 if line.faint else 2,
+            dashes=(1, 2) if line.faint else DASHES[style],
+            clip_on=False,
+        )
+        drawn.set_gid(f"series-{style + 1}")
+    dots = alone | (np.asarray(line.x) == kept) & known[1:-1]
+    if dots.any():
+        (dot,) = axes.plot(
+            np.asarray(line.x)[dots],
+            y[dots],
+            "o",
+            color=SERIES[style],
+            markersize=3 if line.faint else 6,
+            clip_on=False,
+        )
         dot.set_gid(f"series-{style + 1}")
 
 
@@ -317,9 +329,13 @@ def _marker(style: int) -> dict[str, Any]:
     return {**options, "markeredgewidth": 1.4, "clip_on": False}
 
 
-def _ceiling(series: Sequence[Series]) -> float:
-    """The highest finite value, 1 if there is none above 0."""
-    return max((value for line in series for value in line.y if math.isfinite(value)), default=0.0) or 1.0
+def _range(series: Sequence[Series], room: float) -> tuple[float, float]:
+    """The axis of the finite values: from 0, or the lowest below it, with some room up to `room` times the highest."""
+    known = [value for line in series for value in line.y if math.isfinite(value)]
+    low, high = min(0.0, *known, 0.0), max(0.0, *known, 0.0)
+    # Of less, and of almost as much as a float can hold, matplotlib makes no axis.
+    low, high = max(low, -LARGEST), min(high, LARGEST) * room
+    return low, high if high - low > SMALLEST else low + 1.0
 
 
 def _wrap(label: str) -> list[str]:

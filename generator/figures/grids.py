@@ -29,7 +29,7 @@ def matrix(figure_id: str, alt: str, names: Sequence[str], shares: Floats) -> Ch
 
     Args:
         names: of the K classes, in the order of `shares`.
-        shares: (K, K) in [0, 1], rows the true class, columns the predicted.
+        shares: (K, K) in [0, 1], rows the true class, columns the predicted; nan, of a class without images, is 0.
     """
     count = len(names)
     longest = max(len(shorten(name)) for name in names) if count <= MOST_NAMES else 0
@@ -43,7 +43,7 @@ def matrix(figure_id: str, alt: str, names: Sequence[str], shares: Floats) -> Ch
         # In units of a cell, each a short thick line: half of the bytes of squares in units of the chart.
         place = f"translate({gutter} {short(gutter + cell / 2)}) scale({short(cell)})"
         group = add_series(chart, style, transform=place, stroke="currentColor", stroke_width=INNER)
-        for share, rows, columns in _by_shade(np.where(mask, shares, 0)):
+        for share, rows, columns in _by_shade(np.where(mask, np.nan_to_num(shares), 0)):
             add(group, "path", d=_cells(rows, columns), stroke_opacity=opacity(share))
     if longest:
         _names(chart, names, gutter, cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def small_lines(
         key: words for styles 0, 1, ...
         x_label: what the numbers below count.
     """
-    least = min(0.0, *(value for _, lines in panels for line in lines for value in line.low))
+    least = min([0.0, *(value for _, lines in panels for line in lines for value in line.low if math.isfinite(value))])
     rows = (len(panels) + 1) // 2
     height = round(_KEY + rows * (_TITLE + _PANEL + _GAP))
     chart = root(figure_id, alt, WIDTH, height)
@@ -141,7 +142,10 @@ def _bar(chart: ET.Element, bar: Bar, left: float, scale: float, middle: float) 
     if not bar.thin:
         add(chart, "text", x=left - 6, y=middle + 4, text_anchor="end").text = shorten(bar.label)
     thickness = _THIN if bar.thin else _THICK
-    _block(chart, bar.style, bar.thin, left, middle - thickness / 2, scale * bar.mean, thickness)
+    if math.isfinite(bar.mean):
+        _block(chart, bar.style, bar.thin, left, middle - thickness / 2, scale * bar.mean, thickness)
+    if not (math.isfinite(bar.low) and math.isfinite(bar.high)):
+        return
     low, high = (short(left + scale * value) for value in (bar.low, bar.high))
     half = thickness / 2 - 1
     caps = "".join(f"M{place} {short(middle - half)}v{short(2 * half)}" for place in (low, high))
@@ -188,18 +192,23 @@ def _small(chart: ET.Element, title: str, lines: Sequence[Points], frame: _Frame
         whiskers = "".join(
             f"M{short(x)} {short(frame.y(high))}V{short(frame.y(low))}"
             for x, low, high in zip(places, line.low, line.high, strict=False)
+            if math.isfinite(low) and math.isfinite(high)
         )
         group = add_series(chart, line.style)
         add(group, "path", d=whiskers, fill="none", stroke="currentColor", stroke_width=1, stroke_opacity=0.6)
 
 
 def _line(chart: ET.Element, points: Sequence[tuple[float, float]], style: int) -> None:
-    """Points joined: circles and a full line for style 0, hollow squares and dashes for the others."""
+    """Points joined where they are finite: circles and a full line for style 0, else hollow squares and dashes."""
     group = add_series(chart, style)
-    data = "".join(f"M{short(x)} {short(y)}L{short(u)} {short(v)}" for (x, y), (u, v) in pairwise(points))
+    data = "".join(
+        f"M{short(x)} {short(y)}L{short(u)} {short(v)}" for (x, y), (u, v) in pairwise(points) if math.isfinite(y + v)
+    )
     dashes: dict[str, str | float] = {"stroke_dasharray": "4 3"} if style else {}
     add(group, "path", d=data, fill="none", stroke="currentColor", stroke_width=1.6, **dashes)
     for x, y in points:
+        if not math.isfinite(y):
+            continue
         if style:
             add(group, "rect", x=x - 2, y=y - 2, width=4, height=4, fill="none", stroke="currentColor")
         else:

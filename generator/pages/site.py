@@ -84,8 +84,7 @@ def _facts(
     """What every template and text can name."""
     return {
         "site": config.report,
-        # Captions, text alternatives and tables are the program's own words, whatever the report's language.
-        "english": Markup("" if config.report.language.split("-")[0].lower() == "en" else ' lang="en"'),
+        "english": Markup(_english(config)),
         "samples": config.samples,
         "data": report.data,
         "environment": report.environment,
@@ -103,6 +102,13 @@ def _facts(
         "dead": DEAD,
         "duplicate": DUPLICATE,
     }
+
+
+def _english(config: Config) -> str:
+    """How captions, text alternatives and tables, the program's own words, are marked in a report of other words."""
+    if config.report.language.split("-")[0].lower() == "en":
+        return ""
+    return ' lang="en" dir="ltr"' if config.report.direction == "rtl" else ' lang="en"'
 
 
 def _source(pages: Environment, name: str) -> str:

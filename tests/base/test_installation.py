@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,17 @@ def test_a_missing_package_is_told(tmp_path: Path) -> None:
     package(tmp_path, "torch", "2.9.0")
     found = "torch 2.9.0 and torchvision (not installed) (No module named 'torchvision')"
     assert said(tmp_path) == f"{EXPECTED}{found}; {MEND}"
+
+
+@pytest.mark.parametrize(
+    ("raised", "mend"),
+    [
+        ("ImportError('libtorch.so: failed to map segment from shared object')", r"free some memory, .*"),
+        ("OSError(24, 'Too many open files')", r"raise the limit on open files \(ulimit -n\)"),
+        ("FileNotFoundError(2, 'No usable temporary directory found in [a]')", "set TMPDIR to a folder .*"),
+    ],
+)
+def test_what_is_no_fault_of_the_pair_is_told_as_what_it_is(tmp_path: Path, raised: str, mend: str) -> None:
+    package(tmp_path, "torch", "2.9.0", f"raise {raised}")
+    package(tmp_path, "torchvision", "0.24.0")
+    assert re.fullmatch(f"expected to load torch and torchvision, got: .*; {mend}", said(tmp_path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -319,14 +320,73 @@ def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path, text: str, said: 
     assert refusal(tmp_path, text) == said
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5_000])
-def test_hostile_toml_is_refused_like_any_other(tmp_path: Path, text: str) -> None:
-    assert refusal(tmp_path, text).startswith("expected TOML, got")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = " + "[" * 100_000, "expected TOML, got arrays or tables nested too deeply"),
+        ("a = " + "9" * 5_000, "expected TOML, got: a number of thousands of digits"),
+        ("a" + ".a" * 100_000 + " = 1", "expected at most 500 dots in a line, got more"),
+        ("[report]\ntitle = '" + "x" * 10_000 + "'", "[report] title: expected a string of at most 1,000 letters, got"),
+        ("[report]\nlanguages = ['" + "x" * 10_000 + "']", "[report] languages: expected strings of at most 1,000"),
+        ("[report]\ntitle = 3\n#[" + " " * 200_000 + "x", "[report] title: expected a string, got 3"),
+        ("[report]\ntitle = 3\n" + " " * 200_000 + "\n", "[report] title: expected a string, got 3"),
+        ("[report]\ntitle = 0x" + "f" * 100_000, "[report] title: expected a string, got a number of more than 60"),
+        ("[data]\nclasses = " + str(["a"] * 40_000), '[data] classes: expected different classes, got "a" more than'),
+        ("x" * 100_000 + " = 1", '"' + "x" * 56 + '...": expected a known key'),
+        ("x" * 300_000, "expected at most 256 KiB in a report.toml, got more"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_hostile_toml_is_refused_like_any_other_and_soon(tmp_path: Path, text: str, said: str) -> None:
+    begun = time.process_time()
+    assert refusal(tmp_path, text).startswith(said)
+    assert time.process_time() - begun < 5
+
+
+def test_a_key_that_stands_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    text = "[report]\ntitle = 'a'\n[data]\n[models]\nfolder = 'a'\n\nfolder = 'b'\n"
+    assert refusal(tmp_path, text) == "expected TOML, got: models.folder twice, in line 5 and again"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_text_of_two_bytes_a_letter_is_told(tmp_path: Path, encoding: str) -> None:
+    said = refusal(tmp_path, "[report]\ntitle = 'a'".encode(encoding))
+    assert re.fullmatch(r"expected UTF-8 text, got (UTF-16|a NUL character) \(at line 1\); save it as UTF-8", said)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "report.toml")
+    with pytest.raises(InputError, match=r"expected a readable report\.toml, got what is no file"):
+        load(tmp_path / "report.toml")
+    with pytest.raises(InputError, match=r"expected a readable report\.toml, got what is no file"):
+        load(Path("/dev/zero"))
 
 
 def test_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
     said = refusal(tmp_path, "[report]\ntitle = 'Größe'".encode("latin-1"))
     assert said == "expected UTF-8 text, got another encoding (at line 2); save it as UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("language", "direction"),
+    [
+        ("he", "rtl"), ("HE-IL", "rtl"), ("ar", "rtl"), ("fa-IR", "rtl"), ("ur", "rtl"), ("ps", "rtl"), ("sd", "rtl"),
+        ("yi", "rtl"), ("dv", "rtl"), ("ckb", "rtl"), ("ug-CN", "rtl"), ("iw", "rtl"), ("az-Arab-IR", "rtl"),
+        ("pa-Arab", "rtl"), ("yi-Latn", "ltr"), ("ar-Latn", "ltr"), ("en", "ltr"), ("de-CH", "ltr"), ("ku", "ltr"),
+        ("zh-Hant-TW", "ltr"), ("sl-rozaj-biske", "ltr"), ("ff-adlm", "rtl"), ("en-u-ca-hebrew", "ltr"),
+    ],
+)  # fmt: skip
+def test_the_direction_of_the_words_follows_from_their_script(tmp_path: Path, language: str, direction: str) -> None:
+    assert load(written(tmp_path, f"[report]\nlanguage = '{language}'")).report.direction == direction
+
+
+@pytest.mark.parametrize(
+    "tag", ["english", "en_US", "en-", "-en", "e", "en-a", "en US", "he-Hebr-Arab", "en-US-GB", "ñ"]
+)
+def test_what_is_no_language_tag_is_told(tmp_path: Path, tag: str) -> None:
+    assert refusal(tmp_path, f"[report]\nlanguage = '{tag}'") == (
+        f'[report] language: expected a language tag such as "en" or "de-CH", got "{tag}"'
+    )
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -146,6 +146,24 @@ def test_figures_say_that_their_words_are_english_in_a_report_of_another_languag
     assert all(one["lang"] == "en" for one in figures)
 
 
+def test_a_report_that_runs_from_right_to_left_says_so_and_its_english_parts_do_not() -> None:
+    hebrew = pages(site(settings=schema.ReportConfig(title="דוח CNN", subtitle="abc", author="א", language="he")))
+    for path, page in hebrew.items():
+        assert page.every("html") == [{"lang": "he", "dir": "rtl"}], path
+        english = [one for tag in ("figure", "table") for one in page.every(tag) if tag == "figure"]
+        english += [one for one in page.every("section") if "scroll" in one.get("class", "")]
+        english += [one for one in page.every("p") if one.get("class") == "empty"]
+        assert all((one["lang"], one["dir"]) == ("en", "ltr") for one in english), path
+    assert len(hebrew["index.html"].every("bdi")) >= 4  # the title twice, the subtitle, the author
+
+
+def test_styles_mirror_with_the_direction(files: dict[str, bytes]) -> None:
+    for path, data in files.items():
+        if path.endswith(".css"):
+            sides = rb"(margin|padding|border)-(left|right)\b|text-align: *(left|right)|float: *(left|right)"
+            assert not re.search(sides, data), path
+
+
 def test_course_stands_beside_its_own_thirty_classes() -> None:
     from generator.data.classes import TINY_IMAGENET_30
 
