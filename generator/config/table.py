@@ -142,6 +142,10 @@ class Table:
             self._refuse(key, "at least 2 classes", list(named))
         return named
 
+    def is_list(self, key: str) -> bool:
+        """Whether an array stands there."""
+        return isinstance(self.values.get(key), list)
+
     @property
     def given(self) -> bool:
         """Whether the table stands in the file."""
@@ -230,7 +234,7 @@ class Table:
     def refuse_name(self, expected: str) -> NoReturn:
         """Refuse the name of the table itself."""
         raise InputError(
-            f"{self.source.file}: [{self.name}]: expected a name of {expected}{self.source.at(self.name, '')}"
+            f"{self.source.file}: {UNPRINTABLE.sub('?', f'[{self.name}]')}: expected a name of {expected}{self.source.at(self.name, '')}"
         )
 
     def flag(self, key: str, default: bool) -> bool:

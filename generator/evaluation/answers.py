@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ def folder(loaded: Loaded, path: Path) -> list[tuple[str, int]]:
     if not path.is_dir():
         raise InputError(f"{path}: expected a folder of images, found none")
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not is_clutter(file.name))
+    fitting = replace(loaded.input, resize=0)  # what `seen` gives is not cut again
     rows: list[tuple[str, int]] = []
     with terminal.bar(f"{loaded.title}: predicting", len(files), "images") as bar:
         for start in range(0, len(files), 250):
@@ -46,7 +48,7 @@ def folder(loaded: Loaded, path: Path) -> list[tuple[str, int]]:
                 bar.advance()
             if names:
                 images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
-                answers = logits_of(loaded.network, images, loaded.input).argmax(1)
+                answers = logits_of(loaded.network, images, fitting).argmax(1)
                 rows += zip(names, answers.tolist(), strict=True)
     if not rows:
         raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}), found none that can be read")
