@@ -233,9 +233,8 @@ class Table:
 
     def refuse_name(self, expected: str) -> NoReturn:
         """Refuse the name of the table itself."""
-        raise InputError(
-            f"{self.source.file}: {UNPRINTABLE.sub('?', f'[{self.name}]')}: expected a name of {expected}{self.source.at(self.name, '')}"
-        )
+        shown, at = re.sub(r"[^ -~]", "?", self.name), self.source.at(self.name, "")
+        raise InputError(f"{self.source.file}: [{shown}]: expected a name of {expected}{at}")
 
     def flag(self, key: str, default: bool) -> bool:
         """A boolean."""

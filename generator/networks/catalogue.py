@@ -131,8 +131,17 @@ def load(
     """One network of report.toml; None where its folder holds no weights yet.
 
     Raises:
-        InputError: where its weights are damaged, of another architecture or for other classes.
+        InputError: where its weights are damaged, of another architecture or for other classes; for a network that
+            cannot be made, or does not answer an image with a logit for each class.
     """
+    found = _sought(wanted, config, classes, offline, say)
+    return found and _tried(found)
+
+
+def _sought(
+    wanted: ModelConfig, config: Config, classes: Classes, offline: bool, say: Callable[[str], None]
+) -> Loaded | None:
+    """The network from wherever its weights are."""
     if isinstance(wanted.weights, Path):
         return _from_elsewhere(_from_file(wanted, wanted.weights, classes, config.folder), config)
     if wanted.weights == "random":
@@ -154,6 +163,23 @@ def load(
     if found and folder != config.models.folder / wanted.id:
         found = _from_elsewhere(found, config)
     return found and replace(found, notes=(*notes, *found.notes))
+
+
+def _tried(found: Loaded) -> Loaded:
+    """The same network; one of somebody else's code after it has answered an image."""
+    if found.architecture.name in KNOWN:
+        return found
+    shape, classes = found.input.shape, len(found.class_names)
+    what = f"[models.{found.id}] architecture {found.architecture.name!r}"
+    with named.told(f"{what}: given an image of {' x '.join(map(str, shape))}"), torch.no_grad():
+        logits = found.network(torch.zeros(1, *shape))
+    given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if given != (1, classes):
+        raise InputError(
+            f"{what}: expected logits of shape (1, {classes}) for an image, one for each class, got {given}; "
+            "classes of report.toml says what its outputs stand for"
+        )
+    return found
 
 
 def from_folder(

@@ -112,7 +112,7 @@ def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: di
     given: dict[str, Any] = {asked[0]: classes} if asked else {}
     if open_ended and not asked and "num_classes" not in arguments:
         given = {"num_classes": classes}
-    with _told(f"architecture {name!r}"):
+    with told(f"architecture {name!r}"):
         made = make(**(given | arguments))
     if not isinstance(made, nn.Module):
         raise InputError(f"architecture {name!r}: expected an nn.Module, it made {type(made).__name__}")
@@ -130,7 +130,7 @@ def _from_file(file: str, folder: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"architecture {file!r}: expected a Python file")
     module = importlib.util.module_from_spec(spec)
-    with _beside(path.parent), _told(f"architecture {file!r}"):
+    with _beside(path.parent), told(f"architecture {file!r}"):
         sys.modules[private] = module  # dataclasses and others look their own module up
         try:
             spec.loader.exec_module(module)
@@ -160,7 +160,7 @@ def _beside(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     """Whatever somebody else's code raises, as one line with its own file and line."""
     try:
         yield

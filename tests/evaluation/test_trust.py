@@ -375,7 +375,7 @@ METHODS: dict[str, Method] = {"Grad-CAM": grad_cam, "brightness": brightness, "m
 def measured(network: nn.Module | None = None, seed: int = 0, **options: object) -> Faithfulness:
     images, targets, boxes = squares()
     given: dict[str, object] = {"layer": "relu", "sizes": Sizes(None, 16, 8), "methods": METHODS} | options
-    return measure(network or Colours().eval(), images, targets, boxes, SIDE, SIDE, seed=seed, **given)  # type: ignore[arg-type]
+    return measure(network or Colours().eval(), images, targets, boxes, WHOLE, seed=seed, **given)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

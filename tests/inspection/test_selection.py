@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from generator.config import places, reading, schema
 from generator.data import decoded
@@ -12,8 +14,14 @@ from generator.data.classes import Classes
 from generator.data.tiny_imagenet import list_images
 from generator.evaluation import scores as evaluation_scores
 from generator.inspection import selection
+from generator.networks.folder import save_run
+from generator.networks.recipes import STRONGEST
+from generator.networks.small_cnn import SmallCNN
+from generator.records.recipe import Augmentation
 from generator.records.scores import Evaluation
+from tests import synthetic
 from tests.conftest import SmallDataSet
+from tests.loaded import loaded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -105,7 +113,8 @@ def test_the_summary_counts_what_lies_there(
     tmp_path: Path, small_data_set: SmallDataSet, classes: Classes, evaluation: Evaluation
 ) -> None:
     root = small_data_set.root
-    found = selection.summary("shapes", classes, root, tmp_path, evaluation, ())
+    found = selection.summary("shapes", classes, root, tmp_path, evaluation, (), ("SmallCNN", STRONGEST))
+    assert found.augmented_for == "SmallCNN"
     assert found.counts == {"train": 54, "validation": 6, "test": 18}
     assert found.per_class == {"train": 18, "validation": 2, "test": 6}
     assert found.present
@@ -123,7 +132,7 @@ def test_without_a_data_set_the_summary_is_the_evaluation_s(
     tmp_path: Path, small_data_set: SmallDataSet, classes: Classes, evaluation: Evaluation
 ) -> None:
     shown, _ = selection.photos(configured(tmp_path, 2), CONTENT, small_data_set.root, tmp_path, classes, {})
-    found = selection.summary("shapes", classes, None, tmp_path, evaluation, shown)
+    found = selection.summary("shapes", classes, None, tmp_path, evaluation, shown, ("SmallCNN", STRONGEST))
     assert (found.counts, found.per_class, found.present) == ({"test": 18}, {"test": 6}, False)
     assert (found.digest, found.examples) == ("d" * 64, {})
     np.testing.assert_array_equal(found.augmented[0][1], shown[0].pixels)
@@ -175,3 +184,17 @@ def test_without_a_data_set_the_report_s_photos_are_searched(tmp_path: Path, cla
     assert fewer is not None
     assert fewer.digest != found.digest
     assert selection.examined(None, classes, tmp_path, ()) is None
+
+
+def test_the_augmentation_shown_is_that_of_the_first_network_whose_training_is_on_record(tmp_path: Path) -> None:
+    """Not one preset's, whatever trained the network; of weights from elsewhere nobody knows it."""
+    network = SmallCNN(2, (4, 4))
+    own = Augmentation(area=0.5, rotation=3.0)
+    for name, said in (("none", {}), ("trained", {"augmentation": asdict(own)})):
+        save_run(tmp_path / name, replace(synthetic.run("augmented"), settings=said), {0: torch.ones(4, 3, 5, 5)})
+    elsewhere, unrecorded, trained = (
+        loaded(network, "ab", folder=folder) for folder in (None, tmp_path / "none", tmp_path / "trained")
+    )
+    assert selection.augmentation_of([elsewhere, unrecorded, trained]) == ("SmallCNN", own)
+    assert selection.augmentation_of([elsewhere, unrecorded]) is None
+    assert selection.augmentation_of([]) is None

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torchvision import models
 from torchvision.models import squeezenet1_1
 
 from generator.base.errors import InputError
@@ -28,7 +29,7 @@ from generator.networks.architecture import initialise
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import Description, fill, load_model, save_evaluation, save_model
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN
-from generator.records.input import Input
+from generator.records.input import Input, square
 from tests import synthetic
 from tests.data.test_download import Archive, served
 
@@ -362,7 +363,7 @@ def test_the_first_bundled_photo_is_one_that_the_shipped_networks_name_rightly(n
         ({"input_size": "64"}, "its description: input_size: expected a whole number, found text"),
         (
             {"input_size": 2},
-            "its description: expected sizes through which a photo of 2 pixels can pass, found some th",
+            "its description: expected sizes through which a photo of 2 x 2 pixels can pass, found some th",
         ),
         ({"input_size": None}, "its description: input_size: expected a whole number, found null"),
         ({"resize": 32}, "its description: resize: expected at least the input size, 64, found 32"),
@@ -416,7 +417,10 @@ def test_a_prefix_is_taken_off_and_told(tmp_path: Path) -> None:
     torch.save({f"module.{name}": tensor for name, tensor in network.state_dict().items()}, tmp_path / "own.pth")
     loaded = loaded_of(configured(tmp_path, "own.pth"))
     assert loaded is not None
-    assert loaded.notes == ("In the names of own.pth, module. was taken off.",)
+    assert loaded.notes == (
+        "The order of its outputs was not declared: they are taken to be the report's classes in its order.",
+        "In the names of own.pth, module. was taken off.",
+    )
     assert torch.equal(loaded.network.state_dict()["head.linear.weight"], network.state_dict()["head.linear.weight"])
 
 
@@ -446,7 +450,7 @@ def test_a_network_of_torchvision_is_made_and_no_other_code_is_imported(
     made = squeezenet1_1(num_classes=2)
     said = replace(DESCRIPTION, architecture="torchvision.models:squeezenet1_1")
     save_model(tmp_path / "cnn", made.state_dict(), said)
-    found = catalogue.from_folder("cnn", tmp_path / "cnn")
+    found = catalogue.from_folder(CNN, tmp_path / "cnn")
     assert found is not None
     assert type(found.network) is type(made)
 
@@ -454,5 +458,199 @@ def test_a_network_of_torchvision_is_made_and_no_other_code_is_imported(
     monkeypatch.syspath_prepend(str(tmp_path))
     save_model(tmp_path / "cnn", made.state_dict(), replace(said, architecture="hostile_nets:Net"))
     with pytest.raises(InputError, match="code that no file of weights has run"):
-        catalogue.from_folder("cnn", tmp_path / "cnn")
+        catalogue.from_folder(CNN, tmp_path / "cnn")
     assert not (tmp_path / "it ran").exists()
+
+
+# Any network
+
+
+NET = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, num_classes, channels=3):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4, 3)
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes))
+
+    def forward(self, x):
+        return self.head(self.conv(x).relu())
+"""
+
+
+def of(folder: Path, *lines: str) -> Loaded:
+    """The network of a report that says so of it."""
+    (folder / "net.py").write_text(NET)
+    (folder / "report.toml").write_text("\n".join(["[models.mine]", *lines]))
+    found = loaded_of(reading.load(folder / "report.toml"))
+    assert found is not None
+    return found
+
+
+NAMED = 'architecture = "net.py:Net"'
+RANDOM = f'weights = "random"\n{NAMED}'
+
+
+def test_random_weights_are_the_same_at_each_build_and_said_to_be_random(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    found, again = of(tmp_path, RANDOM), of(tmp_path, RANDOM)
+    state = again.network.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in found.network.state_dict().items())
+    assert found.digest == again.digest
+    assert (found.title, found.class_names, found.class_keys) == ("Net", CLASSES.names, CLASSES.keys)
+    assert found.source == "Its weights are random: it has learnt nothing."
+    assert (found.notes, found.folder, found.network.training) == ((), None, False)
+    assert found.evaluated is not None
+    assert found.evaluated.name == f"mine-{found.digest[:8]}"
+    torch.set_rng_state(before)
+
+
+def test_a_file_of_weights_is_loaded_into_any_architecture(tmp_path: Path) -> None:
+    network = models.resnet18(num_classes=2)
+    torch.save(network.state_dict(), tmp_path / "own.pth")
+    found = of(tmp_path, 'weights = "own.pth"', 'architecture = "torchvision.models:resnet18"', 'title = "Mine"')
+    images = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(found.network(images), network.eval()(images))
+    assert (found.title, found.input) == ("Mine", Input((224, 224), 256))
+    assert found.layer == "layer4"
+    assert len(found.stages) > 1
+
+
+def test_the_order_of_the_outputs_is_the_declared_one(tmp_path: Path) -> None:
+    """By name or by key; what the report does not know is a class of its own."""
+    found = of(tmp_path, RANDOM, 'classes = ["zebra", "banana", "n01443537"]')
+    assert found.class_names == ("zebra", "banana", "goldfish")
+    assert found.class_keys == ("zebra", "n07753592", "n01443537")
+    assert [found.output_of(key, (name,)) for key, name in zip(CLASSES.keys, CLASSES.names, strict=True)] == [2, 1]
+    with pytest.raises(InputError, match=r"\[models.mine\] classes: expected different classes, got 'n07753592' more"):
+        of(tmp_path, RANDOM, 'classes = ["banana", "n07753592"]')
+
+
+def test_an_order_that_nobody_declared_is_said_to_be_taken_for_the_report_s(tmp_path: Path) -> None:
+    torch.save(of(tmp_path, RANDOM).network.state_dict(), tmp_path / "own.pth")
+    weights = 'weights = "own.pth"'
+    (note,) = of(tmp_path, weights, NAMED).notes
+    assert note.startswith("The order of its outputs was not declared")
+    assert of(tmp_path, weights, NAMED, 'classes = ["banana", "goldfish"]').notes == ()
+
+
+def test_what_makes_another_network_gives_another_digest(tmp_path: Path) -> None:
+    """Else figures of one would be shown for the other."""
+    said: list[tuple[str, ...]] = [
+        (),
+        ("input = {size = 32}",),
+        ("input = {size = [32, 48]}",),
+        ("input = {std = 0.5}",),
+        ("input = {range = 255}",),
+        ('input = {crop = "none"}',),
+        ('input = {interpolation = "bicubic"}',),
+        ('classes = ["banana", "goldfish"]',),
+        ("arguments = {channels = 1}", "input = {channels = 1}"),
+    ]
+    digests = [of(tmp_path, RANDOM, *lines).digest for lines in said]
+    (tmp_path / "beside.py").write_text("WIDTH = 3")
+    digests.append(of(tmp_path, RANDOM).digest)
+    assert len(set(digests)) == len(digests)
+    # What only words or the choice of a layer say is no other network.
+    assert of(tmp_path, RANDOM, 'title = "Other"', 'layer = "conv"').digest == digests[-1]
+
+
+def test_a_trained_folder_s_input_is_the_record_s_with_what_report_toml_says_of_it(tmp_path: Path) -> None:
+    save(tmp_path / "models" / "cnn")
+    plain = loaded_of(configured(tmp_path))
+    other = loaded_of(configured(tmp_path, more="input = {resize = 72, mean = 0.5}\n"))
+    assert plain is not None
+    assert other is not None
+    assert plain.input == square(64)
+    assert other.input == replace(square(64, 72), mean=(0.5, 0.5, 0.5))
+    assert plain.digest != other.digest
+
+
+def test_a_new_size_takes_the_old_resize_with_it(tmp_path: Path) -> None:
+    resnet = 'weights = "random"\narchitecture = "torchvision.models:resnet18"'
+    assert of(tmp_path, resnet).input == Input((224, 224), 256)
+    assert of(tmp_path, resnet, "input = {size = 64}").input == Input((64, 64))
+    assert of(tmp_path, resnet, "input = {size = 64, resize = 72}").input == Input((64, 64), 72)
+    with pytest.raises(InputError, match="input: expected a resize of at least the shorter side of size, 224, got 64"):
+        of(tmp_path, resnet, "input = {resize = 64}")
+
+
+def test_mean_and_deviation_fit_the_channels(tmp_path: Path) -> None:
+    grey = of(tmp_path, RANDOM, "arguments = {channels = 1}", "input = {channels = 1}").input
+    # 0.299, 0.587 and 0.114 of those of red, green and blue: what a grey picture has of them.
+    assert [*grey.mean, *grey.std] == pytest.approx([0.4590, 0.2256], abs=1e-4)
+    assert of(tmp_path, RANDOM, "input = {mean = 0.5, std = 0.25}").input.mean == (0.5, 0.5, 0.5)
+    with pytest.raises(InputError, match=r"\[models.mine\] input: expected a mean of 4 numbers, one for each channel"):
+        of(tmp_path, RANDOM, "arguments = {channels = 4}", "input = {channels = 4}")
+
+
+def test_a_network_of_one_channel_and_of_no_square_answers(tmp_path: Path) -> None:
+    found = of(tmp_path, RANDOM, "arguments = {channels = 1}", "input = {channels = 1, size = [48, 192]}")
+    assert found.input.shape == (1, 48, 192)
+    logits = answers.logits_of(found.network, torch.zeros(2, 3, 64, 64, dtype=torch.uint8), found.input)
+    assert logits.shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        ("raise ValueError('mine')", "given an image of 3 x 64 x 64: it raised ValueError at net.py:11: mine"),
+        ("return self.conv(x)", r"expected logits of shape \(1, 2\) for an image, .* got \(1, 4, 62, 62\)"),
+        ("return {'logits': x}", r"expected logits of shape \(1, 2\) for an image, .* got dict"),
+        ("return self.head(x)", "it raised RuntimeError at net.py:11: "),
+    ],
+)
+def test_a_network_that_does_not_answer_an_image_is_told_before_anything_else_happens(
+    tmp_path: Path, forward: str, said: str
+) -> None:
+    of(tmp_path, RANDOM)
+    (tmp_path / "net.py").write_text(NET.replace("return self.head(self.conv(x).relu())", forward))
+    with pytest.raises(InputError, match=said) as error:
+        loaded_of(reading.load(tmp_path / "report.toml"))
+    assert "\n" not in str(error.value)
+
+
+def test_outputs_that_are_not_the_report_s_classes_are_told(tmp_path: Path) -> None:
+    of(tmp_path, RANDOM)
+    (tmp_path / "net.py").write_text(NET.replace("num_classes, ", "").replace("num_classes", "10"))
+    with pytest.raises(InputError, match=r"expected logits of shape \(1, 2\) .* got \(1, 10\); classes of report.toml"):
+        loaded_of(reading.load(tmp_path / "report.toml"))
+
+
+def test_report_toml_s_layer_is_the_network_s(tmp_path: Path) -> None:
+    assert of(tmp_path, RANDOM, 'layer = "conv"').layer == "conv"
+    save(tmp_path / "models" / "cnn")
+    for more, layer in (("", "features.relu7"), ('layer = "features.relu3"\n', "features.relu3")):
+        found = loaded_of(configured(tmp_path, more=more))
+        assert found is not None
+        assert found.layer == layer
+
+
+def test_no_architecture_and_no_weights_that_say_it_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'\[models.mine\] architecture: expected "SmallCNN", .* got none, and there'):
+        of(tmp_path, 'weights = "random"')
+
+
+def test_weights_that_nobody_published_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a file, there are no published weights of Net that the program"):
+        of(tmp_path, 'weights = "imagenet"', NAMED)
+    save(tmp_path / "models" / "cnn")
+    found = loaded_of(configured(tmp_path, "auto"))
+    assert found is not None
+    assert found.notes == ("ImageNet's weights were asked for first, but none of SmallCNN are published.",)
+
+
+def test_two_networks_of_one_architecture_are_two(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        torch.save(initialise(SmallCNN(2), seed).state_dict(), tmp_path / f"{name}.pth")
+    text = "".join(f'[models.{name}]\narchitecture = "SmallCNN"\nweights = "{name}.pth"\n' for name in "ab")
+    (tmp_path / "report.toml").write_text(text)
+    settings = reading.load(tmp_path / "report.toml")
+    first, second = (catalogue.load(wanted, settings, CLASSES) for wanted in settings.models.networks)
+    assert first is not None
+    assert second is not None
+    assert (first.id, second.id) == ("a", "b")
+    assert first.digest != second.digest
+    assert first.evaluated != second.evaluated

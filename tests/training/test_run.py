@@ -248,6 +248,16 @@ def test_only_a_whole_evaluation_is_written(
     ]
 
 
+def test_the_layer_that_report_toml_names_is_the_one_that_is_measured(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    """It reached the maps of the photos alone, and the page on trust spoke of another layer."""
+    one = replace(small(tmp_path, classes), wanted=ModelConfig("cnn", layer="features.relu3"))
+    trust = evaluate_model(one, small_data_set.root, classes, decoded).faithfulness
+    assert trust is not None
+    assert trust.layer == "features.relu3"
+
+
 def test_what_is_measured_of_weights_from_elsewhere_is_kept_beside_the_models(
     small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
 ) -> None:
