@@ -39,14 +39,17 @@ from generator.data.decoded import ImageSet, load  # noqa: E402
 from generator.data.tiny_imagenet import list_images  # noqa: E402
 from generator.evaluation import answers  # noqa: E402
 from generator.networks import folder  # noqa: E402
-from generator.networks.alexnet import alexnet  # noqa: E402
-from generator.networks.architecture import initialise  # noqa: E402
+from generator.networks.alexnet import ALEXNET  # noqa: E402
+from generator.networks.architecture import Architecture, initialise  # noqa: E402
+from generator.networks.small_cnn import SMALL_CNN  # noqa: E402
+from generator.records.input import square  # noqa: E402
 from generator.records.training import Benchmark  # noqa: E402
-from generator.training import presets, run  # noqa: E402
+from generator.training import run  # noqa: E402
 from generator.training.fit import TrainingState, fit  # noqa: E402
 
 GOAL = 0.46  # what the course's network reached
 COURSE_EPOCHS = 50
+NETWORKS = {"cnn": SMALL_CNN, "alexnet": ALEXNET}
 
 
 class CourseImages(Dataset[tuple[Tensor, int]]):
@@ -114,7 +117,7 @@ def quick(root: Path) -> tuple[float, float, float, float]:
         train = load(root, _classes(root), "train", Path(cache))
         decoded = time.perf_counter() - begun
         validation = load(root, _classes(root), "validation", Path(cache))
-    recipe = presets.PRESETS["cnn"]["quick"]
+    recipe = SMALL_CNN.presets["quick"]
     reached: list[float] = []
     begun = time.perf_counter()
 
@@ -124,25 +127,25 @@ def quick(root: Path) -> tuple[float, float, float, float]:
         if accuracy > GOAL and not reached:
             reached.append(time.perf_counter() - begun + decoded)
 
-    state = fit(run.new_network("cnn", 30, recipe), train, validation, recipe, on_epoch=note)
+    state = fit(run.new_network(SMALL_CNN, 30, recipe), train, validation, recipe, on_epoch=note)
     seconds = time.perf_counter() - begun + decoded
     best = state.epochs[state.kept - 1].validation_accuracy or 0.0
     return seconds, len(train) * len(state.epochs) / seconds, best, reached[0] if reached else float("nan")
 
 
-def throughput(name: str, train: ImageSet, validation: ImageSet) -> tuple[float, float]:
+def throughput(architecture: Architecture, train: ImageSet, validation: ImageSet) -> tuple[float, float]:
     """Images a second in training at the preset best's last size, and in evaluation."""
-    best = presets.PRESETS[name]["best"]
+    best = architecture.presets["best"]
     size = best.sizes[-1][1]
     recipe = replace(best, epochs=1, limit=1024, tail=1.0, sizes=((0.0, size),), prune=0.0)
-    network = run.new_network(name, 30, recipe)
+    network = run.new_network(architecture, 30, recipe)
     seconds: list[float] = []
     fit(network, train, None, recipe, on_step=lambda _: seconds.append(time.perf_counter()))
     steps = [later - earlier for earlier, later in itertools.pairwise(seconds)]
-    if name == "alexnet":
-        network = initialise(alexnet(30), 0)
+    if architecture.trained_only:  # it answers in another shape
+        network = initialise(architecture.construct(30), 0)
     begun = time.perf_counter()
-    answers.logits_of(network, validation.images[:750], size, size)
+    answers.logits_of(network, validation.images[:750], square(size))
     return recipe.batch / statistics.median(steps), 750 / (time.perf_counter() - begun)
 
 
@@ -166,7 +169,7 @@ def main() -> None:
     quick_seconds, quick_rate, quick_accuracy, to_goal = quick(root)
     with tempfile.TemporaryDirectory() as cache:
         sets = [load(root, _classes(root), split, Path(cache)) for split in ("train", "validation")]
-    rates = {name: throughput(name, *sets) for name in ("cnn", "alexnet")}
+    rates = {name: throughput(architecture, *sets) for name, architecture in NETWORKS.items()}
     found = Benchmark(
         course_seconds=course_seconds,
         course_rate=course_rate,

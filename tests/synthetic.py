@@ -16,6 +16,7 @@ from generator.data.preprocessing import TALL_FIRST
 from generator.data.tiny_imagenet import WORDS
 from generator.records.figure import Figure, Table
 from generator.records.images import Credit, Floats, Photo, Pixels
+from generator.records.input import square
 from generator.records.live import Live, LiveStep
 from generator.records.network import (
     ClassImages,
@@ -318,7 +319,7 @@ def network(
         class_names=tuple(class_names),
         parameters=1_234_567,
         macs=89_000_000,
-        input_size=16,
+        input=square(16),
         summary=(("features.conv1", "Conv2d 3 -> 4, 3x3", "4 x 16 x 16"), ("head.linear", "Linear 8 -> 4", "4")),
         weights_source=f"{title}'s weights were trained for this report.",
         weights_digest="ab" * 32,

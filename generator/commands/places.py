@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from generator.base import terminal
 from generator.base.errors import InputError
@@ -15,7 +16,9 @@ from generator.config.schema import Config, ModelConfig
 from generator.data import layouts
 from generator.data.classes import Classes, of_tiny_imagenet, without_data
 from generator.data.dataset import DataSet
-from generator.networks.catalogue import Loaded
+
+if TYPE_CHECKING:  # it loads torch, which an unchanged build does without
+    from generator.networks.catalogue import Loaded
 
 
 def tell_own_code(settings: Config) -> None:
@@ -59,6 +62,8 @@ def wanted_network(options: argparse.Namespace, settings: Config) -> ModelConfig
         return settings.models[options.model]
     except KeyError:
         file = settings.path or "the report that comes with the program"
+        if options.model is None:
+            raise InputError(f"{file}: expected a network, it names none; add one as [models.<id>]") from None
         known = ", ".join(settings.models.ids) or "none"
         raise InputError(
             f"{options.model}: expected a network of {file}, which has {known}; add it as [models.{options.model}]"
@@ -73,8 +78,8 @@ def loaded_network(options: argparse.Namespace, settings: Config, classes: Class
     loaded = catalogue.load(wanted, settings, classes, offline=options.offline, say=terminal.say)
     if loaded is None:
         raise InputError(
-            f"{settings.models.folder / options.model}: expected weights, found none; "
-            f"train them with: python -m generator train {options.model}"
+            f"{settings.models.folder / wanted.id}: expected weights, found none; "
+            f"train them with: python -m generator train {wanted.id}"
         )
     for note in loaded.notes:
         terminal.say(f"{loaded.title}: {note}")

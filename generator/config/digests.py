@@ -14,8 +14,8 @@ from pathlib import Path
 from generator.base import clutter
 from generator.base.digest import digest
 from generator.base.environment import versions
-from generator.config.places import RECORDS, bundled, published_weights
-from generator.config.schema import Config, ModelConfig
+from generator.config.places import RECORDS, bundled, code_files, published_weights
+from generator.config.schema import Config
 
 RUN = (".html", ".css", ".js")  # templates, styles and scripts
 
@@ -39,7 +39,7 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         file for network in networks for file in sorted(config.models.folder.glob(f"{network.id}-*/evaluation.json"))
     ]
     foreign = [network.weights for network in networks if isinstance(network.weights, Path)]
-    foreign += [file for network in networks for file in _code(config, network)]
+    foreign += [file for network in networks for file in code_files(network.architecture, config.folder)]
     foreign += [file for network in networks if network.logs for file in _listed(network.logs)]
     photos = [photo.file for photo in config.samples.photos]
     return digest(
@@ -55,12 +55,6 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         # Published weights are verified when they are loaded; here it is enough which are there.
         _published() if any(network.weights in ("auto", "imagenet") for network in networks) else (),
     )
-
-
-def _code(config: Config, network: ModelConfig) -> list[Path]:
-    """The user's Python files that make a network: the one that is named and those beside it, which it may import."""
-    file, _, _ = network.architecture.rpartition(":")
-    return sorted((config.folder / file).parent.glob("*.py")) if file.endswith(".py") else []
 
 
 def _listed(path: Path) -> list[Path]:

@@ -41,6 +41,21 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
+def code_files(architecture: str, folder: Path) -> list[Path]:
+    """The user's Python files that make a network: the one that its architecture names, and what that may import.
+
+    Args:
+        architecture: "file.py:Name" below `folder`; none is of the user's for any other.
+    """
+    where = architecture.rpartition(":")[0]
+    if not where.endswith(".py"):
+        return []
+    beside = (folder / where).parent
+    packages = {file.parent for file in beside.glob("*/*.py")}
+    found = [*beside.glob("*.py"), *(file for package in packages for file in package.rglob("*.py"))]
+    return sorted(file for file in found if file.is_file())
+
+
 def folders(config: Config) -> tuple[tuple[Path, ...], Path]:
     """Where the templates are, own before bundled, and the content: beside report.toml, else the bundled."""
     own = config.folder / "templates"

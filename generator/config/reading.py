@@ -173,10 +173,15 @@ def _models(table: Table) -> ModelsConfig:
     if not table.given:
         return default
     folder = table.path("folder")
+    networks = table.rest(_model, "a table: the network [models.{}]")
+    known: dict[str, str] = {}
+    for network in networks:
+        other = known.setdefault(network.id.lower(), network.id)
+        if other != network.id:
+            # Of their folders and pages one would be written over the other, where a system takes them for the same.
+            table.refuse(network.id, f"a name that differs from [models.{other}] by more than capital letters")
     return ModelsConfig(
-        folder=folder or default.folder,
-        fallback=None if folder else default.fallback,
-        networks=table.rest(_model, "a table: the network [models.{}]"),
+        folder=folder or default.folder, fallback=None if folder else default.fallback, networks=networks
     )
 
 
@@ -203,10 +208,12 @@ def _model(name: str, table: Table) -> ModelConfig:
 def _input(table: Table) -> InputConfig:
     channels = table.whole("channels", 1, 64)
     mean, std = table.numbers("mean"), table.numbers("std", above=0)
-    expected = channels or len(mean or std or ()) or 3
-    for key, values in (("mean", mean), ("std", std)):
-        if values is not None and len(values) != expected:
-            table.refuse(key, f"a number for each of the {expected} channels")
+    # A number alone is that of every channel.
+    listed = {key: values for key, values in (("mean", mean), ("std", std)) if values and table.is_list(key)}
+    channels = channels or next((len(values) for values in listed.values()), None)
+    for key, values in listed.items():
+        if len(values) != channels:
+            table.refuse(key, f"a number for each of the {channels} channels")
     size = table.sides("size", 4096)
     resize = table.whole("resize", 1, 8192)
     if size and resize and resize < min(size):
@@ -216,7 +223,7 @@ def _input(table: Table) -> InputConfig:
         resize=resize,
         crop=table.one_of("crop", Crop),
         interpolation=table.one_of("interpolation", Interpolation),
-        channels=channels or (expected if mean or std else None),
+        channels=channels,
         mean=mean,
         std=std,
         range=table.number("range", 1e-3, 65535),

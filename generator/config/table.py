@@ -162,6 +162,10 @@ class Table:
             self._refuse(key, "at least 2 classes", list(named))
         return named
 
+    def is_list(self, key: str) -> bool:
+        """Whether an array stands there."""
+        return isinstance(self.values.get(key), list)
+
     @property
     def given(self) -> bool:
         """Whether the table stands in the file."""
@@ -249,9 +253,8 @@ class Table:
 
     def refuse_name(self, expected: str) -> NoReturn:
         """Refuse the name of the table itself."""
-        raise InputError(
-            f"{self.source.file}: [{self.name}]: expected a name of {expected}{self.source.at(self.name, '')}"
-        )
+        shown, at = re.sub(r"[^ -~]", "?", self.name), self.source.at(self.name, "")
+        raise InputError(f"{self.source.file}: [{shown}]: expected a name of {expected}{at}")
 
     def flag(self, key: str, default: bool) -> bool:
         """A boolean."""

@@ -37,8 +37,9 @@ def seen(pixels: Pixels, way: Input) -> Pixels:
     new_height, new_width = way.resized(height, width)
     if (new_height, new_width) != (height, width):
         picture = picture.resize((new_width, new_height), RESAMPLING[way.interpolation])
-    top, left = way.cut(new_height, new_width)
     found = np.asarray(picture).reshape(new_height, new_width, way.channels)
+    found = np.pad(found, (*way.margins(new_height, new_width), (0, 0)))
+    top, left = (max(0, start) for start in way.cut(new_height, new_width))
     return np.ascontiguousarray(found[top : top + way.size[0], left : left + way.size[1]])
 
 

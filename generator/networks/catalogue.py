@@ -29,6 +29,7 @@ from generator.networks.folder import (
     require_fitting,
     weights_file,
 )
+from generator.networks.inputs import LUMA
 from generator.networks.small_cnn import SMALL_CNN
 from generator.records.input import Input
 
@@ -130,8 +131,17 @@ def load(
     """One network of report.toml; None where its folder holds no weights yet.
 
     Raises:
-        InputError: where its weights are damaged, of another architecture or for other classes.
+        InputError: where its weights are damaged, of another architecture or for other classes; for a network that
+            cannot be made, or does not answer an image with a logit for each class.
     """
+    found = _sought(wanted, config, classes, offline, say)
+    return found and _tried(found)
+
+
+def _sought(
+    wanted: ModelConfig, config: Config, classes: Classes, offline: bool, say: Callable[[str], None]
+) -> Loaded | None:
+    """The network from wherever its weights are."""
     if isinstance(wanted.weights, Path):
         return _from_elsewhere(_from_file(wanted, wanted.weights, classes, config.folder), config)
     if wanted.weights == "random":
@@ -153,6 +163,23 @@ def load(
     if found and folder != config.models.folder / wanted.id:
         found = _from_elsewhere(found, config)
     return found and replace(found, notes=(*notes, *found.notes))
+
+
+def _tried(found: Loaded) -> Loaded:
+    """The same network; one of somebody else's code after it has answered an image."""
+    if found.architecture.name in KNOWN:
+        return found
+    shape, classes = found.input.shape, len(found.class_names)
+    what = f"[models.{found.id}] architecture {found.architecture.name!r}"
+    with named.told(f"{what}: given an image of {' x '.join(map(str, shape))}"), torch.no_grad():
+        logits = found.network(torch.zeros(1, *shape))
+    given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if given != (1, classes):
+        raise InputError(
+            f"{what}: expected logits of shape (1, {classes}) for an image, one for each class, got {given}; "
+            "classes of report.toml says what its outputs stand for"
+        )
+    return found
 
 
 def from_folder(
@@ -184,7 +211,7 @@ def from_folder(
     way = replace(
         architecture.input, **{**said.input, "size": (said.input_size, said.input_size), "resize": said.resize}
     )
-    way = _as_asked(way, wanted)
+    way = as_asked(way, wanted)
     _require_possible(architecture, len(said.class_names), stored, way, model.weights, file)
     weights = architecture.converted(model.weights, stored)
     network = fill(architecture.construct(len(said.class_names), **shape), weights, file)
@@ -218,12 +245,35 @@ def layer_of(network: nn.Module, way: Input, architecture: Architecture | None =
     return explain.choose_layer(network, torch.zeros(1, *way.shape, device=device))
 
 
-def _as_asked(way: Input, wanted: ModelConfig) -> Input:
-    """The input with what report.toml says of it; a new size takes the old resize with it."""
+def as_asked(way: Input, wanted: ModelConfig) -> Input:
+    """The input with what report.toml says of it; a new size takes the old resize with it.
+
+    Raises:
+        InputError: where that does not fit together.
+    """
     given: dict[str, Any] = wanted.input.given
     if "size" in given and "resize" not in given:
         given = {"resize": 0, **given}
-    return replace(way, **given)
+    asked = replace(way, **given)
+    mean, std = (_of_channels(wanted, name, getattr(asked, name), asked.channels) for name in ("mean", "std"))
+    asked = replace(asked, mean=mean, std=std)
+    if asked.crop == "centre" and 0 < asked.resize < min(asked.size):
+        raise InputError(
+            f"[models.{wanted.id}] input: expected a resize of at least the shorter side of size, {min(asked.size)}, "
+            f"got {asked.resize}"
+        )
+    return asked
+
+
+def _of_channels(wanted: ModelConfig, name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """A number for each channel: of one for all, or of those of red, green and blue for grey."""
+    if len(values) == channels:
+        return values
+    if len(values) == 1:
+        return values * channels
+    if channels == 1 and len(values) == len(LUMA):
+        return (sum(share * value for share, value in zip(LUMA, values, strict=True)) / 2**16,)
+    raise InputError(f"[models.{wanted.id}] input: expected a {name} of {channels} numbers, one for each channel")
 
 
 def _digest(weights: str, way: Input, wanted: ModelConfig, architecture: Architecture) -> str:
@@ -257,7 +307,7 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, beside: Path) 
     """Weights in somebody's file, for the architecture that report.toml names."""
     architecture = architecture_of(wanted, beside)
     names, keys, notes = _outputs(wanted, classes)
-    way = _as_asked(architecture.input, wanted)
+    way = as_asked(architecture.input, wanted)
     with torch.device("meta"):
         sketch = architecture.construct(len(names), **wanted.arguments).eval()
     found = foreign.fitted(foreign.load(path), sketch.state_dict(), str(path))
@@ -282,7 +332,7 @@ def _untrained(wanted: ModelConfig, classes: Classes, beside: Path) -> Loaded:
     """A network as it starts."""
     architecture = architecture_of(wanted, beside)
     names, keys, _ = _outputs(wanted, classes)
-    way = _as_asked(architecture.input, wanted)
+    way = as_asked(architecture.input, wanted)
     network = initialise(architecture.construct(len(names), **wanted.arguments), SEED).eval()
     return Loaded(
         id=wanted.id,
@@ -348,7 +398,7 @@ def _published(wanted: ModelConfig, architecture: Architecture, offline: bool, s
     """A network with ImageNet's weights, from torch's cache or downloaded into it."""
     official = _official(wanted, architecture)
     path = published_file(official, architecture.title, offline, say)
-    way = _as_asked(official.input, wanted)
+    way = as_asked(official.input, wanted)
     network = architecture.construct(len(official.class_names), **wanted.arguments)
     fill(network, foreign.load(path).weights, str(path))
     return Loaded(
@@ -377,7 +427,9 @@ def _imagenet_keys(names: Sequence[str]) -> tuple[str, ...]:
 def _why_not(architecture: Architecture, offline: bool) -> str:
     """What the page says where ImageNet's weights could not be had; not where on this machine."""
     official = architecture.official()
-    if official and places.exists(places.published_weights() / official.url.rsplit("/", 1)[1]):
+    if official is None:
+        return f"ImageNet's weights were asked for first, but none of {architecture.title} are published."
+    if places.exists(places.published_weights() / official.url.rsplit("/", 1)[1]):
         why = "the file on this machine is not the official one"
     else:
         why = f"are not on this machine and {'the build was offline' if offline else 'could not be downloaded'}"

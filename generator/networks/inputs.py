@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from generator.base.errors import InputError
+from generator.data.preprocessing import seen
 from generator.records.input import Input
 
+# torch has no Lanczos, and where sizes do not divide another nearest pixel.
+PILLOW_S = ("nearest", "lanczos")
 LUMA = (19595, 38470, 7471)  # ITU-R 601 in 65536ths
 # How torch says that memory ran out: on GPUs, on the CPU of Linux and macOS, of Windows, in cuBLAS and in cuDNN.
 NO_MEMORY = (
@@ -45,18 +49,19 @@ def fitted(images: Tensor, way: Input) -> Tensor:
         (N, C, h, w) uint8. torch's antialiased uint8 resampling is Pillow's to the last bit for the doubling that
         AlexNet needs (64 to 128 and to 256 pixels), and within two levels elsewhere.
     """
-    images = as_channels(images, way)
     height, width = way.resized(*images.shape[-2:])
-    if (height, width) != tuple(images.shape[-2:]):
-        smooth = way.interpolation in ("bilinear", "bicubic")
+    moved = (height, width) != tuple(images.shape[-2:])
+    if moved and way.interpolation in PILLOW_S:
+        every = [seen(image.permute(1, 2, 0).cpu().numpy(), way) for image in images]
+        return torch.from_numpy(np.stack(every)).permute(0, 3, 1, 2).to(images.device)
+    images = as_channels(images, way)
+    if moved:
         images = F.interpolate(
-            images,
-            size=(height, width),
-            mode=way.interpolation if smooth else "nearest-exact",
-            align_corners=False if smooth else None,
-            antialias=smooth,
+            images, size=(height, width), mode=way.interpolation, align_corners=False, antialias=True
         )
-    top, left = way.cut(height, width)
+    above, beside = way.margins(height, width)
+    images = F.pad(images, (*beside, *above))
+    top, left = (max(0, start) for start in way.cut(height, width))
     return images[..., top : top + way.size[0], left : left + way.size[1]]
 
 

@@ -6,11 +6,13 @@ only meanwhile, so that a user's data.py or generator.py takes no other module's
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from torch import nn
 
 from generator.base.digest import digest
 from generator.base.errors import InputError
+from generator.config.places import code_files
 from generator.networks.architecture import GENERAL, Architecture
 from generator.records.input import Input, square
 
@@ -56,14 +59,14 @@ def architecture(name: str, folder: Path) -> Architecture:
 def _code(name: str, folder: Path) -> str:
     """Digest of what makes the networks of a name: the user's files beside it, or the version of its package."""
     where = name.rpartition(":")[0]
-    if not where.endswith(".py"):
-        package = where.partition(".")[0]
-        try:
-            return digest(package, version(package))
-        except PackageNotFoundError:
-            return digest(package)
-    files = sorted((folder / where).parent.glob("*.py"))
-    return digest([(file.name, file.read_bytes()) for file in files if file.is_file()])
+    if where.endswith(".py"):
+        beside = (folder / where).parent
+        return digest([(str(file.relative_to(beside)), file.read_bytes()) for file in code_files(name, folder)])
+    package = where.partition(".")[0]
+    try:
+        return digest(package, version(package))
+    except (PackageNotFoundError, ValueError):  # ValueError: of no name
+        return digest(package)
 
 
 def constructor(name: str, folder: Path) -> Callable[..., nn.Module]:
@@ -73,6 +76,8 @@ def constructor(name: str, folder: Path) -> Callable[..., nn.Module]:
         InputError: where the name leads nowhere, or what it names cannot be imported or called.
     """
     where, _, attribute = name.rpartition(":")
+    if not where or not attribute:
+        raise InputError(f"architecture {name!r}: expected the form package.module:name or file.py:Name")
     try:
         module = _from_file(where, folder) if where.endswith(".py") else importlib.import_module(where)
         found: Any = module
@@ -81,10 +86,9 @@ def constructor(name: str, folder: Path) -> Callable[..., nn.Module]:
     except InputError:
         raise
     except AttributeError as error:
-        known = [
-            each for each, value in vars(module).items() if inspect.isclass(value) and issubclass(value, nn.Module)
-        ]
-        hint = f"; it has {', '.join(known[:5])}" if known else ""
+        near = difflib.get_close_matches(attribute, [each for each, value in vars(module).items() if callable(value)])
+        own = [each for each, value in vars(module).items() if inspect.isclass(value) and issubclass(value, nn.Module)]
+        hint = f"; it has {', '.join(near or own[:5])}" if near or own else ""
         raise InputError(f"architecture {name!r}: expected {attribute} in {where}, found none{hint}") from error
     except (ImportError, TypeError, ValueError) as error:
         raise InputError(
@@ -108,7 +112,7 @@ def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: di
     given: dict[str, Any] = {asked[0]: classes} if asked else {}
     if open_ended and not asked and "num_classes" not in arguments:
         given = {"num_classes": classes}
-    with _told(f"architecture {name!r}"):
+    with told(f"architecture {name!r}"):
         made = make(**(given | arguments))
     if not isinstance(made, nn.Module):
         raise InputError(f"architecture {name!r}: expected an nn.Module, it made {type(made).__name__}")
@@ -126,7 +130,7 @@ def _from_file(file: str, folder: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"architecture {file!r}: expected a Python file")
     module = importlib.util.module_from_spec(spec)
-    with _beside(path.parent), _told(f"architecture {file!r}"):
+    with _beside(path.parent), told(f"architecture {file!r}"):
         sys.modules[private] = module  # dataclasses and others look their own module up
         try:
             spec.loader.exec_module(module)
@@ -156,15 +160,25 @@ def _beside(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     """Whatever somebody else's code raises, as one line with its own file and line."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if "site-packages" not in frame.filename and frame.filename != __file__]
-        at = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"{what}: it raised {type(error).__name__}{at}: {said}") from error
+        places = [(frame.filename, frame.lineno) for frame in frames if not _is_elsewhere(frame.filename)]
+        said = str(error)
+        if isinstance(error, SyntaxError):  # where it stands, not where it was imported
+            places, said = [(error.filename or "", error.lineno)], error.msg
+        at = f" at {Path(places[-1][0]).name}:{places[-1][1]}" if places else ""
+        raise InputError(
+            f"{what}: it raised {type(error).__name__}{at}: {' '.join(said.split())[:200]}".rstrip(": ")
+        ) from error
+
+
+def _is_elsewhere(file: str) -> bool:
+    """Whether a file of a traceback is none of the user's: this one, Python's own, or a package's."""
+    packaged = "site-packages" in file or "dist-packages" in file
+    return file == __file__ or packaged or file.startswith(("<frozen", sysconfig.get_paths()["stdlib"]))

@@ -22,9 +22,9 @@ class Input:
     """What happens to an image before a network sees it.
 
     First it gets `channels` (1: grey by ITU-R 601 luma, as Pillow's "L"), then its size. With `crop` "centre" it is
-    brought to `resize` and the middle of `size` is cut out, as torchvision's Resize and CenterCrop do; with "none" it
-    is brought to `size` at once, whatever its shape. Its values from 0 to 255 are brought to 0 to `range`; then the
-    mean is taken off and the rest divided by the standard deviation.
+    brought to `resize` and the middle of `size` is cut out, as torchvision's Resize and CenterCrop do, which lay black
+    around what is too small for that; with "none" it is brought to `size` at once, whatever its shape. Its values from
+    0 to 255 are brought to 0 to `range`; then the mean is taken off and the rest divided by the standard deviation.
     """
 
     size: tuple[int, int]  # (H, W) in pixels
@@ -67,8 +67,17 @@ class Input:
         return shorter, int(shorter * width / height)
 
     def cut(self, height: int, width: int) -> tuple[int, int]:
-        """(top, left) of the cut within an image of that size, as torchvision's CenterCrop."""
-        return round((height - self.size[0]) / 2), round((width - self.size[1]) / 2)
+        """(top, left) of the cut within an image of that size, as torchvision's CenterCrop; below 0: see `margins`."""
+        return _start(height, self.size[0]), _start(width, self.size[1])
+
+    def margins(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """((above, below), (left, right)): the black laid around an image of that size that is smaller than the cut."""
+        (above, left), (high, wide) = self.cut(height, width), self.size
+        return (max(0, -above), max(0, above + high - height)), (max(0, -left), max(0, left + wide - width))
+
+
+def _start(side: int, size: int) -> int:
+    return round((side - size) / 2) if side >= size else -((size - side) // 2)
 
 
 def square(side: int, resize: int = 0, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> Input:

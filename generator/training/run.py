@@ -18,7 +18,7 @@ from generator.data.classes import Classes
 from generator.data.dataset import DataSet, Part
 from generator.networks.architecture import Architecture, initialise
 from generator.networks.card import ONE_A_BATCH
-from generator.networks.catalogue import Loaded, from_folder
+from generator.networks.catalogue import Loaded, as_asked, from_folder
 from generator.networks.folder import (
     SMALL,
     WEIGHTS,
@@ -73,7 +73,7 @@ def train_model(
         InputError: for an unusable data set, a folder that cannot be written, a run that does not converge, a model to
             start or learn from that is missing or of other classes; for teachers without distillation and vice versa.
     """
-    way = replace(architecture.input, **wanted.input.given)  # type: ignore[arg-type]
+    way = as_asked(architecture.input, wanted)
     recipe = replace(recipe_for(architecture, preset, way), **dict(changes or {}))  # type: ignore[arg-type]
     if bool(teachers) != bool(recipe.distillation):
         raise InputError(

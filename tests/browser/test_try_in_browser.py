@@ -23,6 +23,7 @@ from generator.data.preprocessing import square
 from generator.pages import render
 from generator.publishing import writer
 from generator.records.images import Pixels
+from generator.records.input import square as square_input
 from generator.records.live import LiveStep
 from tests import sites, synthetic
 from tests.browser import devtools
@@ -63,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the centre 64 pixels of 72 cut out."""
     report, figures = sites.drawn()
-    network = replace(report.networks[0], input_size=64, resize=72, explanations={})
+    network = replace(report.networks[0], input=square_input(64, 72), explanations={})
     report = replace(report, networks=(network, *report.networks[1:]), live=synthetic.live())
     files = render(report, figures, sites.settings(), (sites.ROOT / "templates",), sites.ROOT / "content")
     folder = tmp_path_factory.mktemp("built") / "site"

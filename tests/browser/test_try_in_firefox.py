@@ -109,7 +109,7 @@ def test_the_shipped_network(firefox: Firefox, site: Path, images: str, request:
         judged = shipped.of_the_test_split(request.getfixturevalue("tiny_imagenet"))
     else:
         judged = shipped.bundled()
-    said: Any = SimpleNamespace(explanations={}, **vars(shipped.network()[0].description))
+    said: Any = SimpleNamespace(explanations={}, **vars(shipped.network()[0]))
     scripts = network_scripts(shipped.exported(), said)
     for path, content in scripts.items():
         (site / "shipped" / path).parent.mkdir(parents=True, exist_ok=True)

@@ -21,12 +21,19 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     project = tmp_path / "project"
-    for file in ("templates/page.html", "content/index.md", "models/cnn/weights.safetensors", "mine.safetensors"):
+    for file in (
+        "templates/page.html",
+        "content/index.md",
+        "models/cnn/weights.safetensors",
+        "mine.safetensors",
+        "nets/net.py",
+    ):
         (project / file).parent.mkdir(parents=True, exist_ok=True)
         (project / file).write_text(file)
     Image.new("RGB", (8, 8), "red").save(project / "photo.png")
     (project / "report.toml").write_text(
-        '[report]\ntitle = "One"\n[models.alexnet]\nweights = "mine.safetensors"\n[samples]\nphotos = ["photo.png"]\n'
+        '[report]\ntitle = "One"\n[models.cnn]\nweights = "auto"\narchitecture = "nets/net.py:Net"\n'
+        '[models.alexnet]\nweights = "mine.safetensors"\n[samples]\nphotos = ["photo.png"]\n'
     )
     return project
 
@@ -81,6 +88,9 @@ def other_photo(project: Path) -> None:
         pytest.param(write("models/cnn/evaluation.json"), id="evaluation"),
         pytest.param(write("models/cnn/README.md"), id="card"),
         pytest.param(write("mine.safetensors"), id="foreign weights"),
+        pytest.param(write("nets/net.py"), id="the user's network"),
+        pytest.param(write("nets/layers.py"), id="what that imports"),
+        pytest.param(write("nets/blocks/one.py"), id="what that imports from a folder"),
         pytest.param(write("../torch/hub/checkpoints/alexnet-owt-7be5be79.pth"), id="ImageNet's weights"),
         pytest.param(lambda project: shutil.rmtree(project / "templates"), id="templates gone"),
         pytest.param(lambda project: (project / "models/cnn/weights.safetensors").unlink(), id="weights gone"),
@@ -152,7 +162,8 @@ def test_imagenet_s_weights_are_where_torch_keeps_them(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert places.imagenet_file() == Path(folder) / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    """Whatever network they are of: the file's name is its architecture's."""
+    assert places.published_weights() == Path(folder) / "hub" / "checkpoints"
 
 
 def test_the_command_line_and_the_digest_need_no_torch() -> None:

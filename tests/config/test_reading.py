@@ -13,7 +13,7 @@ from generator.base.errors import InputError
 from generator.config.addresses import base_address
 from generator.config.places import bundled
 from generator.config.reading import load
-from generator.config.schema import Link, ModelConfig, SamplePhoto
+from generator.config.schema import InputConfig, Link, ModelConfig, SamplePhoto
 
 WHOLE = """
 [report]
@@ -92,8 +92,8 @@ def test_every_key_arrives_where_it_belongs(tmp_path: Path) -> None:
     assert config.data.root == tmp_path.parent / "tiny"
     assert config.data.classes == ("goldfish", "<i>n02165456</i>")
     assert config.models.folder == tmp_path / "nets"
-    assert config.models.cnn == ModelConfig(tmp_path / "cnn.pth", "features.conv7")
-    assert config.models.alexnet == ModelConfig("imagenet", "", "seashore")
+    assert config.models["cnn"] == ModelConfig("cnn", tmp_path / "cnn.pth", layer="features.conv7")
+    assert config.models["alexnet"] == ModelConfig("alexnet", "imagenet", other_class="seashore")
     assert (config.samples.bundled, config.samples.test_images) == (False, 3)
     photo = SamplePhoto(tmp_path / "a.jpg", "A bee", "bee", "Me", "my garden", "CC0", "https://example.org/a")
     assert config.samples.photos == (photo,)
@@ -103,8 +103,9 @@ def test_an_empty_file_is_the_default_report(tmp_path: Path) -> None:
     config = load(written(tmp_path, ""))
     assert config.report.title == "What a small network sees"
     assert config.data.classes == "TinyImageNet30"
-    assert config.models.cnn.weights == "bundled"
-    assert config.models.alexnet.weights == "auto"
+    assert config.models.ids == ("cnn", "alexnet")  # those that come with the program
+    assert (config.models["cnn"].weights, config.models["cnn"].architecture) == ("bundled", "SmallCNN")
+    assert (config.models["alexnet"].weights, config.models["alexnet"].architecture) == ("auto", "AlexNet")
     assert config.models.folder == tmp_path / "models"
     assert config.models.read("cnn") == bundled("models") / "cnn"
     assert (config.samples.bundled, config.samples.photos, config.samples.test_images) == (True, (), 4)
@@ -156,7 +157,12 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         ("[report]\ntitel = 'x'", "[report] titel: expected a known key, got this one; did you mean title?"),
         ("[modls]", "modls: expected a known key, got this one; did you mean models?"),
-        ("[models.resnet]", "[models] resnet: expected a known key, got this one; the keys are folder, cnn, alexnet"),
+        # Any name is one of a network; what is no table is none.
+        ("[models]\nresnet = 'x'", '[models] resnet: expected a table: the network [models.resnet], got "x"'),
+        (
+            "[models]\nfoldr = 'x'",
+            '[models] foldr: expected a table: the network [models.foldr] (or did you mean folder?), got "x"',
+        ),
         ("[models.cnn]\nlayers = 'x'", "[models.cnn] layers: expected a known key, got this one; did you mean layer?"),
         (
             "[samples]\n'test\\nimages' = 3",
@@ -241,7 +247,7 @@ def test_a_wrong_value_is_told_with_its_place(tmp_path: Path, text: str, said: s
         ("report.title = 3", 1),
         ("[report]\r\n'title' = 3\r\n", 2),
         ("[report] # mine\n\nautor = 'x'", 3),
-        ("[report]\n[models . vgg]", 2),
+        ("[report]\n[models . vgg]\nlayr = 1", 3),
         ("[[report]]\ntitle = 'x'", 1),
         ("[models.cnn]\nlayer = ''\n[models.alexnet]\nlayer = 3", 4),
         ('[report]\nsubtitle = """\n[data]\nauthor = 3\n"""\nauthor = 3', 6),
@@ -296,11 +302,11 @@ def test_a_missing_photo_is_told_with_the_path_that_was_meant(tmp_path: Path) ->
 
 
 def test_weights_are_a_word_or_a_file(tmp_path: Path) -> None:
-    said = refusal(tmp_path, "[models.cnn]\nweights = 'imagenet'")
-    meant = tmp_path / "imagenet"
+    said = refusal(tmp_path, "[models.cnn]\nweights = 'official'")
+    meant = tmp_path / "official"
     assert said == (
-        '[models.cnn] weights: expected "bundled" or a file of weights, '
-        f'got "imagenet" which is neither ({meant})'
+        '[models.cnn] weights: expected "auto" or "bundled" or "imagenet" or "random" or a file of weights, '
+        f'got "official" which is neither ({meant})'
     )  # fmt: skip
 
 
@@ -462,4 +468,129 @@ def test_a_base_url_that_no_site_can_have_is_refused_with_its_cause(tmp_path: Pa
     said = refusal(tmp_path, f"[report]\nbase_url = '{url}'")
     assert said.startswith(
         f"[report] base_url: expected a folder's address that begins with https:// or http://{cause}"
+    )
+
+
+# Networks
+
+
+def test_a_report_has_the_networks_that_it_names_in_their_order(tmp_path: Path) -> None:
+    """Not two that the program names, as before: none, one, or any number."""
+    for names in ((), ("alexnet",), ("zebra", "photo", "A-1"), tuple(f"net_{number}" for number in range(20, 0, -1))):
+        text = "[models]\n" + "".join(f"[models.{name}]\nweights = 'random'\n" for name in names)
+        models = load(written(tmp_path, text)).models
+        assert models.ids == names
+        assert [models[name].weights for name in names] == ["random"] * len(names)
+        with pytest.raises(KeyError):
+            models["cnn"]
+
+
+def test_all_that_is_said_of_a_network_arrives(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    network = load(
+        written(
+            tmp_path,
+            """
+[models.mine]
+title = "My <b>net</b>"
+architecture = "nets/net.py:Outer.Net"
+arguments = {width = 4, "odd name" = [1, 2], deep = {a = true}}
+classes = ["n01443537", "banana"]
+input = {size = [48, 192], resize = 60, crop = "none", interpolation = "lanczos", mean = [1, 2], std = 0.5, range = 255}
+layer = "conv"
+other_class = "banana"
+logs = "logs"
+""",
+        )
+    ).models["mine"]
+    assert network == ModelConfig(
+        "mine",
+        title="My <b>net</b>",
+        architecture="nets/net.py:Outer.Net",
+        arguments={"width": 4, "odd name": [1, 2], "deep": {"a": True}},
+        classes=("n01443537", "banana"),
+        input=InputConfig((48, 192), 60, "none", "lanczos", 2, (1.0, 2.0), (0.5,), 255.0),
+        layer="conv",
+        other_class="banana",
+        logs=tmp_path / "logs",
+    )
+    assert InputConfig().given == {}
+    assert InputConfig((8, 9), std=(0.5,)).given == {"size": (8, 9), "std": (0.5,)}
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet-18_b", "0", "photo", "folder2", "a" * 40])
+def test_a_network_may_have_any_short_name(tmp_path: Path, name: str) -> None:
+    assert load(written(tmp_path, f"[models.{name}]")).models.ids == (name,)
+
+
+@pytest.mark.parametrize("name", ["", "-a", "_a", "a b", "a/b", "..", "a.b", "é", "<b>", "a" * 41, "a\\n"])
+def test_a_name_that_could_be_no_file_s_is_refused(tmp_path: Path, name: str) -> None:
+    said = refusal(tmp_path, f'[models."{name}"]')
+    assert "expected a name of letters, digits, - and _, at most 40 of them, the first a letter or a digit" in said
+
+
+def test_two_names_that_differ_in_capital_letters_only_are_refused(tmp_path: Path) -> None:
+    """Some systems would keep both in one folder, and write one's pages over the other's."""
+    said = refusal(tmp_path, "[models.cnn]\n[models.other]\n[models.CNN]")
+    assert (
+        said == "[models] CNN: expected a name that differs from [models.cnn] by more than capital letters, got a table"
+    )
+
+
+@pytest.mark.parametrize("name", ["SmallCNN", "AlexNet", "torchvision.models:resnet18", "net.py:Net", "a/b.py:A.B"])
+def test_an_architecture_is_one_of_two_or_a_place_and_a_name(tmp_path: Path, name: str) -> None:
+    assert load(written(tmp_path, f"[models.a]\narchitecture = '{name}'")).models["a"].architecture == name
+
+
+@pytest.mark.parametrize("name", ["resnet18", "net.py", "net.py:", ":Net", "net.py:Net()", "net.py: Net", "smallcnn"])
+def test_another_architecture_is_refused(tmp_path: Path, name: str) -> None:
+    said = refusal(tmp_path, f"[models.a]\narchitecture = '{name}'")
+    assert said.startswith('[models.a] architecture: expected "SmallCNN", "AlexNet", "package.module:name" or "file.py')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("size = 0", "size: expected a side in pixels from 1 to 4096, or [height, width], got 0"),
+        ("size = [64]", "size: expected a side in pixels from 1 to 4096, or [height, width], got an array of one item"),
+        ("size = [64, true]", "size: expected a side in pixels from 1 to 4096, or [height, width], got an array of 2"),
+        ("size = 64\nresize = 32", "resize: expected at least the shorter side of size, 64, got 32"),
+        ("size = [48, 192]\nresize = 47", "resize: expected at least the shorter side of size, 48, got 47"),
+        ("resize = 0", "resize: expected a whole number from 1 to 8192, got 0"),
+        ("crop = 'center'", 'crop: expected "centre" or "none", got "center"'),
+        (
+            "interpolation = 'box'",
+            'interpolation: expected "nearest" or "bilinear" or "bicubic" or "lanczos", got "box"',
+        ),
+        ("channels = 0", "channels: expected a whole number from 1 to 64, got 0"),
+        ("channels = 1\nmean = [1, 2, 3]", "mean: expected a number for each of the 1 channels, got an array of 3"),
+        ("mean = [1, 2, 3]\nstd = [1, 2]", "std: expected a number for each of the 3 channels, got an array of 2"),
+        ("mean = []", "mean: expected numbers, one for each channel, got an array of 0"),
+        ("mean = nan", "mean: expected numbers, one for each channel, got nan"),
+        ("std = [1, 0, 1]", "std: expected numbers above 0, one for each channel, got an array of 3"),
+        ("range = 0", "range: expected a number from 0.001 to 65535, got 0"),
+        ("colour = 3", "colour: expected a known key, got this one; the keys are "),
+    ],
+)
+def test_a_wrong_input_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    assert refusal(tmp_path, f"[models.cnn.input]\n{text}").startswith(f"[models.cnn.input] {said}")
+
+
+def test_of_the_channels_the_longest_list_tells_how_many_there_are_and_a_number_alone_nothing(tmp_path: Path) -> None:
+    """0.5 is every channel's, as users write it; [0.5] is that of a grey image."""
+    for text, channels in (
+        ("mean = 0.5\nstd = 0.5", None),
+        ("mean = [0.5]", 1),
+        ("mean = 0.5\nstd = [1, 2, 3]", 3),
+        ("channels = 1\nmean = 0.5", 1),
+    ):
+        assert load(written(tmp_path, f"[models.cnn.input]\n{text}")).models["cnn"].input.channels == channels
+
+
+def test_arguments_classes_and_logs_are_read_by_their_kind(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "[models.a]\narguments = 3") == "[models.a] arguments: expected a table, got 3"
+    assert "classes: expected an array of strings" in refusal(tmp_path, "[models.a]\nclasses = 'a'")
+    said = refusal(tmp_path, "[models.a]\nlogs = 'runs'")
+    assert said == (
+        f'[models.a] logs: expected a file or a folder, got "runs" which is not there ({tmp_path / "runs"})'
     )

@@ -266,5 +266,6 @@ def test_real_test_images_fit_their_boxes(tiny_imagenet: Path) -> None:
 
 def test_samples_need_no_torch() -> None:
     """An unchanged build answers without loading torch, cv2 or matplotlib."""
-    check = "import generator.data.samples, sys; sys.exit(any(name in sys.modules for name in ('torch', 'cv2', 'matplotlib')))"
+    loaded = "any(name in sys.modules for name in ('torch', 'cv2', 'matplotlib'))"
+    check = f"import generator.data.samples, sys; sys.exit({loaded})"
     assert subprocess.run([sys.executable, "-c", check], cwd=FOLDER.parents[1], check=False).returncode == 0

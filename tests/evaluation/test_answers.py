@@ -14,10 +14,10 @@ from generator.data import decoded
 from generator.data.classes import Classes
 from generator.evaluation import answers as evaluation_answers
 from generator.networks.architecture import initialise
-from generator.networks.catalogue import Loaded
-from generator.networks.folder import Description
 from generator.networks.small_cnn import SmallCNN
+from generator.records.input import square
 from tests.conftest import SmallDataSet
+from tests.loaded import loaded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -29,7 +29,7 @@ class Strongest(nn.Module):
         return images.mean((2, 3))
 
 
-LOADED = Loaded("cnn", Strongest(), Description("Strongest", ("red", "green", "blue"), (), 64, 64), "", "")
+LOADED = loaded(Strongest(), ("red", "green", "blue"))
 
 
 def paint(file: Path, colour: str, size: tuple[int, int] = (70, 90)) -> None:
@@ -73,16 +73,16 @@ def test_answers_are_those_of_the_evaluation(
 ) -> None:
     """One way leads through Pillow, image by image, the other through torch, in batches."""
     network = initialise(SmallCNN(3, (4, 4, 4, 4)), 0).eval()
-    loaded = Loaded("cnn", network, Description("SmallCNN", ("a", "b", "c"), (), size, resize), "", "")
+    way = square(size, resize)
     classes = Classes(small_data_set.names, small_data_set.wnids)
     images = decoded.load(small_data_set.root, classes, "test", tmp_path)
     with torch.no_grad():
         network.get_parameter("head.linear.weight").normal_(generator=torch.Generator().manual_seed(0))
-        usual = evaluation_answers.logits_of(network, images.images, size, resize).mean(0)
+        usual = evaluation_answers.logits_of(network, images.images, way).mean(0)
         network.get_parameter("head.linear.bias").copy_(-torch.from_numpy(usual))  # so that no class wins always
-    answers = evaluation_answers.logits_of(network, images.images, size, resize).argmax(1).tolist()
+    answers = evaluation_answers.logits_of(network, images.images, way).argmax(1).tolist()
     assert len(set(answers)) == 3
-    assert evaluation_answers.folder(loaded, small_data_set.root / "val" / "images") == sorted(
+    assert evaluation_answers.folder(loaded(network, "abc", way), small_data_set.root / "val" / "images") == sorted(
         zip(images.files, answers, strict=True)
     )
 

@@ -30,6 +30,7 @@ from generator.evaluation.scores import (
 )
 from generator.networks.inputs import fitted, normalise
 from generator.records.images import Counts, Floats
+from generator.records.input import square
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -253,6 +254,9 @@ def test_a_split_by_hand() -> None:
     assert found.top5_interval == (1, 1)
 
 
+CUT = square(12, 16)
+
+
 class Patchwork(nn.Module):
     """A small network whose answer depends on mode, place and batch norm statistics."""
 
@@ -275,7 +279,7 @@ def pixels(count: int) -> Tensor:
 
 def direct(network: nn.Module, images: Tensor) -> NDArray[np.float32]:
     with torch.inference_mode():
-        found: NDArray[np.float32] = network.eval()(normalise(fitted(images, 12, 16))).numpy()
+        found: NDArray[np.float32] = network.eval()(normalise(fitted(images, CUT), CUT)).numpy()
     return found
 
 
@@ -285,7 +289,7 @@ def test_logits_are_the_networks_own_on_fitted_images(mirrored: bool) -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     counts: list[int] = []
 
-    found = logits_of(network, images, 12, 16, mirrored=mirrored, on_batch=counts.append)
+    found = logits_of(network, images, CUT, mirrored=mirrored, on_batch=counts.append)
 
     assert network.training
     assert network.norm.training
@@ -298,7 +302,7 @@ def test_the_mode_is_restored_also_after_an_error() -> None:
     network = Patchwork().train()
 
     with pytest.raises(RuntimeError):
-        logits_of(network, pixels(2), 8, 8)  # the linear layer wants 12 x 12
+        logits_of(network, pixels(2), square(8))  # the linear layer wants 12 x 12
 
     assert network.training
 
@@ -311,13 +315,13 @@ def test_memory_that_runs_out_is_told(words: str, monkeypatch: pytest.MonkeyPatc
     network = Patchwork()
     monkeypatch.setattr(network, "forward", full)
     with pytest.raises(InputError, match=r"^out of memory with batches of 250; close what else uses it"):
-        logits_of(network, pixels(2), 12, 16)
+        logits_of(network, pixels(2), CUT)
 
 
 def test_a_network_in_evaluation_mode_stays_in_it() -> None:
     network = Patchwork().eval()
 
-    logits_of(network, pixels(2), 12, 16)
+    logits_of(network, pixels(2), CUT)
 
     assert not network.training
     assert not network.drop.training

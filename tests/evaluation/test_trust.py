@@ -34,12 +34,15 @@ from generator.explain import grad_cam
 from generator.explain.methods import Method
 from generator.networks import folder
 from generator.networks.inputs import fitted
+from generator.records.input import square
 from generator.records.trust import Estimate, Faithfulness
 from tests import synthetic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIDE = 16
+WHOLE = square(SIDE)
+CUT = square(12, 16)
 
 
 def mask(*rows: str) -> Tensor:
@@ -57,11 +60,11 @@ def one(*rows: list[float]) -> Tensor:
 def test_a_box_is_inclusive_and_grows_with_the_image() -> None:
     boxes = torch.tensor([[1, 2, 2, 3]])  # columns 1 and 2, rows 2 and 3
 
-    assert torch.equal(box_masks(boxes, 4, 4, 4), mask("....", "....", ".##.", ".##."))
-    doubled = box_masks(boxes, 4, 8, 8)
+    assert torch.equal(box_masks(boxes, (4, 4), square(4)), mask("....", "....", ".##.", ".##."))
+    doubled = box_masks(boxes, (4, 4), square(8))
     assert torch.equal(doubled, mask(*["........"] * 4, *["..####.."] * 4))
     # Of the eight rows and columns the crop leaves those from 2 to 5.
-    assert torch.equal(box_masks(boxes, 4, 4, 8), mask("....", "....", "####", "####"))
+    assert torch.equal(box_masks(boxes, (4, 4), square(4, 8)), mask("....", "....", "####", "####"))
 
 
 @pytest.mark.parametrize(("size", "resize"), [(16, 16), (32, 32), (24, 32), (28, 32)])
@@ -71,9 +74,10 @@ def test_a_box_lies_where_the_network_sees_what_is_in_it(size: int, resize: int)
     for image, (x0, y0, x1, y1) in zip(images, boxes.tolist(), strict=True):
         image[:, y0 : y1 + 1, x0 : x1 + 1] = 255
 
-    seen = fitted(images, size, resize)[:, 0] > 127
+    way = square(size, resize)
+    seen = fitted(images, way)[:, 0] > 127
 
-    assert torch.equal(box_masks(boxes, SIDE, size, resize), seen)
+    assert torch.equal(box_masks(boxes, (SIDE, SIDE), way), seen)
 
 
 def test_pointing_by_hand() -> None:
@@ -104,16 +108,16 @@ def test_energy_by_hand() -> None:
 def test_a_corner_cell_points_at_all_the_pixels_that_show_it_unmixed() -> None:
     # Beyond a cell's centre an enlarged map goes on as it is: 2 x 2 of the 8 x 8 pixels share the maximum.
     cells = one([0, 0], [0, 0.3])
-    large = upsampled(cells, 8)
+    large = upsampled(cells, (8, 8))
 
     assert pointing_hits(large, mask(*["........"] * 6, *["......##"] * 2)).item() == 1
     assert pointing_hits(large, mask(*["........"] * 7, ".......#")).item() == 0.25
 
 
 def test_the_centre_is_one_pixel_of_an_odd_side_and_four_of_an_even_one() -> None:
-    assert centre_map(3).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
-    assert centre_map(4).tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
-    assert pointing_hits(centre_map(4)[None], mask("##..", "##..", "....", "....")).item() == 0.25
+    assert centre_map((3, 3)).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert centre_map((4, 4)).tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert pointing_hits(centre_map((4, 4))[None], mask("##..", "##..", "....", "....")).item() == 0.25
 
 
 def test_wrong_classes_are_other_ones_of_those_allowed() -> None:
@@ -358,7 +362,7 @@ def brightness(_model: nn.Module, images: Tensor, _targets: Tensor, _layer: str 
 
 
 def middle(_model: nn.Module, images: Tensor, _targets: Tensor, _layer: str | None) -> Tensor:
-    return centre_map(SIDE).expand(len(images), -1, -1)
+    return centre_map((SIDE, SIDE)).expand(len(images), -1, -1)
 
 
 def nothing(_model: nn.Module, images: Tensor, _targets: Tensor, _layer: str | None) -> Tensor:
@@ -371,7 +375,7 @@ METHODS: dict[str, Method] = {"Grad-CAM": grad_cam, "brightness": brightness, "m
 def measured(network: nn.Module | None = None, seed: int = 0, **options: object) -> Faithfulness:
     images, targets, boxes = squares()
     given: dict[str, object] = {"layer": "relu", "sizes": Sizes(None, 16, 8), "methods": METHODS} | options
-    return measure(network or Colours().eval(), images, targets, boxes, SIDE, SIDE, seed=seed, **given)  # type: ignore[arg-type]
+    return measure(network or Colours().eval(), images, targets, boxes, WHOLE, seed=seed, **given)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -515,18 +519,18 @@ def test_boxes_that_the_network_is_not_shown_are_left_out() -> None:
     boxes[0] = torch.tensor([0, 0, 1, 1])  # cut off with the margin of 2 pixels
     boxes[1] = torch.tensor([0, 0, 2, 2])
 
-    found = measure(Colours().eval(), images, targets, boxes, 12, 16, {"nothing": nothing}, sizes=Sizes(None, 0, 0))
+    found = measure(Colours().eval(), images, targets, boxes, CUT, {"nothing": nothing}, sizes=Sizes(None, 0, 0))
 
     assert found.count == 23
     assert (found.perturbation, found.randomisation, found.sweep) == ((), (), ())
     with pytest.raises(ValueError, match="margin that is cut off"):
-        measure(Colours().eval(), images[:1], targets[:1], boxes[:1], 12, 16, {"nothing": nothing})
+        measure(Colours().eval(), images[:1], targets[:1], boxes[:1], CUT, {"nothing": nothing})
 
 
 def test_without_small_boxes_there_is_no_row_for_them() -> None:
     images, targets, boxes = squares(8)
 
-    found = measure(Colours().eval(), images[6:], targets[6:], boxes[6:], SIDE, SIDE, METHODS, "relu", layers=("relu",))
+    found = measure(Colours().eval(), images[6:], targets[6:], boxes[6:], WHOLE, METHODS, "relu", layers=("relu",))
 
     assert found.small == 0
     assert not any(row.small for row in found.localisation)
@@ -538,9 +542,7 @@ def test_too_few_small_boxes_are_not_told_apart() -> None:
 
     def rows(count: int) -> Faithfulness:
         chosen = images[:count], targets[:count], boxes[:count]
-        return measure(
-            Colours().eval(), *chosen, SIDE, SIDE, {"middle": middle}, layers=("relu",), sizes=Sizes(None, 0, 0)
-        )
+        return measure(Colours().eval(), *chosen, WHOLE, {"middle": middle}, layers=("relu",), sizes=Sizes(None, 0, 0))
 
     enough, few = rows(FEWEST), rows(FEWEST - 1)
 
@@ -609,9 +611,9 @@ def test_lengths_are_checked() -> None:
     images, targets, boxes = squares()
     for wrong in ((images[:5], targets, boxes), (images, targets, boxes[:5]), (images[:0], targets[:0], boxes[:0])):
         with pytest.raises(ValueError, match="as many images as targets and boxes"):
-            measure(Colours(), *wrong, SIDE, SIDE, METHODS)
+            measure(Colours(), *wrong, WHOLE, METHODS)
     with pytest.raises(ValueError, match="at least one method"):
-        measure(Colours(), images, targets, boxes, SIDE, SIDE, {})
+        measure(Colours(), images, targets, boxes, WHOLE, {})
 
 
 # In evaluation.json

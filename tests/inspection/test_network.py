@@ -21,32 +21,35 @@ from generator.inspection import prototypes, selection
 from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, convolution_records, network_record
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import explanation, photo_arrays
-from generator.networks.architecture import initialise, require_finite, stages
+from generator.networks.architecture import initialise, require_finite
 from generator.networks.catalogue import Loaded
-from generator.networks.folder import Description, save_card, save_run
+from generator.networks.folder import save_card, save_run
 from generator.networks.inputs import normalise
+from generator.networks.recipes import STRONGEST
 from generator.networks.small_cnn import SmallCNN
 from generator.records.images import Photo, Pixels
+from generator.records.input import square as square_input
 from generator.records.training import Epoch, Run
+from tests import loaded as facts
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 WIDTHS = (4, 4, 4, 4)
+WAY = square_input(64)
 PHOTO = Photo("noise", "Noise", np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8), "own")
 
 
-def loaded(classes: int = 3, folder: Path | None = None) -> Loaded:
+def loaded(classes: int = 3, folder: Path | None = None, layer: str = "") -> Loaded:
     network = SmallCNN(classes, WIDTHS)
     initialise(network, 0)
     with torch.no_grad():
         network.get_parameter("head.linear.weight").normal_(generator=torch.Generator().manual_seed(1))
     names = tuple(f"class {number}" for number in range(classes))
-    description = Description("SmallCNN", names, names, 64, 64, WIDTHS)
-    return Loaded("cnn", network.eval(), description, "d" * 64, "Made here.", ("A note.",), folder)
+    return replace(facts.loaded(network, names, folder=folder, layer=layer), notes=("A note.",))
 
 
 def images_of(photo: Photo) -> torch.Tensor:
-    return normalise(torch.tensor(square(photo.pixels, 64)).permute(2, 0, 1)[None])
+    return normalise(torch.tensor(square(photo.pixels, 64)).permute(2, 0, 1)[None], WAY)
 
 
 def test_every_convolution_with_what_its_units_see() -> None:
@@ -65,7 +68,7 @@ def test_every_convolution_with_what_its_units_see() -> None:
 def test_an_explanation_agrees_with_direct_calls() -> None:
     one = loaded()
     images = images_of(PHOTO)
-    found = explanation("noise", 1, None, photo_arrays(one, PHOTO, 1, None, ""))
+    found = explanation("noise", 1, None, photo_arrays(one, PHOTO, 1, None))
     with torch.no_grad():
         logits = one.network(images)[0]
     assert found.layer == "features.relu7"
@@ -75,7 +78,7 @@ def test_an_explanation_agrees_with_direct_calls() -> None:
     assert (found.photo, found.label, found.targets) == ("noise", 1, (0, 1, 2))
     np.testing.assert_array_equal(found.cams, explain.grad_cam_all(one.network, images)[0].numpy())
     assert found.cams.max() > 0
-    wanted = explain.feature_maps(one.network, images, stages(one.network))
+    wanted = explain.feature_maps(one.network, images, one.stages)
     assert [(stage.layer, stage.title) for stage in found.stages] == [
         (name, f"stage {number}") for number, name in enumerate(wanted, start=1)
     ]
@@ -84,7 +87,7 @@ def test_an_explanation_agrees_with_direct_calls() -> None:
 
 
 def test_a_cached_explanation_is_the_same(tmp_path: Path) -> None:
-    arrays = photo_arrays(loaded(), PHOTO, None, None, "")
+    arrays = photo_arrays(loaded(), PHOTO, None, None)
     kept = Cache(tmp_path).arrays("key", lambda: arrays)
     kept = Cache(tmp_path).arrays("key", dict)  # the second time from the disk
     now, then = (explanation("noise", None, None, each) for each in (arrays, kept))
@@ -96,7 +99,7 @@ def test_a_cached_explanation_is_the_same(tmp_path: Path) -> None:
 def test_a_comparison_has_every_method_s_map_of_the_answer(tmp_path: Path) -> None:
     one = loaded()
     images = images_of(PHOTO)
-    arrays = Cache(tmp_path).arrays("key", lambda: photo_arrays(one, PHOTO, None, None, "", compared=True))
+    arrays = Cache(tmp_path).arrays("key", lambda: photo_arrays(one, PHOTO, None, None, compared=True))
     found = explanation("noise", None, None, arrays)
     assert found.comparison is not None
     assert list(found.comparison.maps) == list(methods.METHODS)
@@ -109,14 +112,14 @@ def test_a_comparison_has_every_method_s_map_of_the_answer(tmp_path: Path) -> No
     assert found.comparison.patch == 16
     assert found.comparison.hidden == found.predicted
     assert found.comparison.answers.shape == found.comparison.probability.shape == (16, 16)
-    assert explanation("noise", None, None, photo_arrays(one, PHOTO, None, None, "")).comparison is None
+    assert explanation("noise", None, None, photo_arrays(one, PHOTO, None, None)).comparison is None
 
 
 def test_of_a_misread_photo_the_true_class_is_hidden() -> None:
     one = loaded()
     predicted = int(one.network(images_of(PHOTO))[0].argmax())
     true = (predicted + 1) % 3
-    found = explanation("noise", true, None, photo_arrays(one, PHOTO, true, None, "", compared=True))
+    found = explanation("noise", true, None, photo_arrays(one, PHOTO, true, None, compared=True))
     assert found.comparison is not None
     assert found.comparison.hidden == true
     wanted = explain.occlude(one.network, images_of(PHOTO), [true], patch=16).probability[0]
@@ -126,8 +129,8 @@ def test_of_a_misread_photo_the_true_class_is_hidden() -> None:
 
 
 def test_a_named_layer_is_the_one_explained() -> None:
-    one = loaded()
-    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None, "features.relu3"))
+    one = loaded(layer="features.relu3")
+    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None))
     assert found.layer == "features.relu3"
     assert found.cams.shape == (3, 16, 16)
     wanted = explain.grad_cam_all(one.network, images_of(PHOTO), "features.relu3")[0]
@@ -138,18 +141,18 @@ def test_of_many_classes_only_the_named_are_explained() -> None:
     one = loaded(classes=101)
     images = images_of(PHOTO)
     first, second, third, fourth = one.network(images)[0].topk(4).indices.tolist()
-    found = explanation("noise", third, fourth, photo_arrays(one, PHOTO, third, fourth, ""))
+    found = explanation("noise", third, fourth, photo_arrays(one, PHOTO, third, fourth))
     assert found.targets == (first, second, third, fourth)
     assert (found.label, found.other) == (third, fourth)
     assert (found.predicted, found.runner_up) == (first, second)
-    assert photo_arrays(one, PHOTO, second, first, "")["targets"].tolist() == [first, second]
+    assert photo_arrays(one, PHOTO, second, first)["targets"].tolist() == [first, second]
     for target in found.targets:
         wanted = explain.grad_cam(one.network, images, [target])[0].numpy()
         np.testing.assert_allclose(found.cam(target), wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_a_hundred_classes_are_all_explained() -> None:
-    found = photo_arrays(loaded(classes=100), PHOTO, None, None, "")
+    found = photo_arrays(loaded(classes=100), PHOTO, None, None)
     assert found["targets"].tolist() == list(range(100))
 
 
@@ -193,9 +196,11 @@ def test_augmentation_begins_with_the_image_and_is_repeatable(seed: int) -> None
     image, partner = torch.randint(
         0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
-    steps = selection.augmented(image, partner, seed)
+    steps = selection.augmented(image, partner, STRONGEST, seed)
     np.testing.assert_array_equal(steps[0][1], image.permute(1, 2, 0).numpy())
-    for (name, step), (same_name, same_step) in zip(steps, selection.augmented(image, partner, seed), strict=True):
+    for (name, step), (same_name, same_step) in zip(
+        steps, selection.augmented(image, partner, STRONGEST, seed), strict=True
+    ):
         assert name == same_name
         np.testing.assert_array_equal(step, same_step)
     assert not np.array_equal(steps[-1][1], steps[0][1])
@@ -209,7 +214,7 @@ def test_patches_lie_where_the_channel_answers_most() -> None:
     one, images = loaded(), pictures(3)
     found = layer_patches(strongest_patches(one, images))
     assert [patches.layer for patches in found] == explain.convolutions(one.network)
-    batch = normalise(torch.tensor(np.stack(images)).permute(0, 3, 1, 2))
+    batch = normalise(torch.tensor(np.stack(images)).permute(0, 3, 1, 2), WAY)
     maps = explain.feature_maps(one.network, batch, [patches.layer for patches in found])
     for patches in found:
         field = explain.receptive_field(one.network, patches.layer, 64)
@@ -230,7 +235,7 @@ def test_a_box_of_the_first_layer_holds_what_the_filter_saw() -> None:
     (first, *_) = layer_patches(strongest_patches(one, images))
     weights = one.network.state_dict()["features.conv1.weight"]
     for channel in range(4):
-        seen = normalise(torch.tensor(images[first.pictures[channel, 0]]).permute(2, 0, 1)[None])[0]
+        seen = normalise(torch.tensor(images[first.pictures[channel, 0]]).permute(2, 0, 1)[None], WAY)[0]
         x0, y0, x1, y1 = first.boxes[channel, 0].tolist()
         side = x1 - x0 + 1
         assert (side, y1 - y0 + 1) == (weights.shape[3], weights.shape[2])
@@ -259,8 +264,8 @@ def test_cached_patches_are_the_same(tmp_path: Path) -> None:
 
 
 def test_contributions_add_up_to_the_answer_s_logit() -> None:
-    one = loaded()
-    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None, "features.relu7"))
+    one = loaded(layer="features.relu7")
+    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None))
     assert found.contributions is not None
     assert found.contributor_maps is not None
     bias = one.network.get_parameter("head.linear.bias")[found.predicted].item()
@@ -277,10 +282,10 @@ def test_an_image_for_each_class_and_what_it_is_called(monkeypatch: pytest.Monke
     found = prototypes.class_images_of(prototypes.made_for_classes(one))
     assert found is not None
     assert (found.images.shape, found.steps, found.seed) == ((3, 64, 64, 3), 2, 0)
-    seen = normalise(torch.tensor(found.images).permute(0, 3, 1, 2))
+    seen = normalise(torch.tensor(found.images).permute(0, 3, 1, 2), WAY)
     with torch.no_grad():
         np.testing.assert_allclose(found.logits, one.network(seen).numpy(), rtol=1e-4, atol=1e-5)
-    wanted = prototypes.maximise(one.network, range(3), 64, seed=0, steps=2)
+    wanted = prototypes.maximise(one.network, range(3), WAY, seed=0, steps=2)
     np.testing.assert_array_equal(found.images, wanted.permute(0, 2, 3, 1).numpy())
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from generator.config import places, reading, schema
 from generator.config.schema import DataConfig
@@ -13,11 +15,15 @@ from generator.data.classes import Classes
 from generator.data.dataset import DataSet
 from generator.evaluation import scores as evaluation_scores
 from generator.inspection import selection
+from generator.networks.folder import save_run
+from generator.networks.small_cnn import SmallCNN
 from generator.records.recipe import Augmentation
 from generator.records.report import DataWords
 from generator.records.scores import Evaluation
+from tests import synthetic
 from tests.conftest import SmallDataSet
 from tests.data_sets import kitchen, shapes
+from tests.loaded import loaded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -205,3 +211,17 @@ def test_without_a_data_set_the_report_s_photos_are_searched(tmp_path: Path, dat
     assert fewer is not None
     assert fewer.digest != found.digest
     assert selection.examined(None, ()) is None
+
+
+def test_the_augmentation_shown_is_that_of_the_first_network_whose_training_is_on_record(tmp_path: Path) -> None:
+    """Not one preset's, whatever trained the network; of weights from elsewhere nobody knows it."""
+    network = SmallCNN(2, (4, 4))
+    own = Augmentation(area=0.5, rotation=3.0)
+    for name, said in (("none", {}), ("trained", {"augmentation": asdict(own)})):
+        save_run(tmp_path / name, replace(synthetic.run("augmented"), settings=said), {0: torch.ones(4, 3, 5, 5)})
+    elsewhere, unrecorded, trained = (
+        loaded(network, "ab", folder=folder) for folder in (None, tmp_path / "none", tmp_path / "trained")
+    )
+    assert selection.augmentation_of([elsewhere, unrecorded, trained]) == ("SmallCNN", own)
+    assert selection.augmentation_of([elsewhere, unrecorded]) is None
+    assert selection.augmentation_of([]) is None

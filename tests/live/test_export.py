@@ -14,27 +14,32 @@ from generator import explain
 from generator.data.preprocessing import square
 from generator.live import bits, export, running
 from generator.live.trace import UnsuitedError
-from generator.networks.architecture import target_layer
+from generator.networks.catalogue import layer_of
 from generator.networks.inputs import normalise
+from generator.records.input import square as square_input
 from generator.records.live import Live, LiveStep
 from tests import live_nets
 from tests.live_nets import ARCHITECTURES, CLASSES, SIZE
+from tests.loaded import loaded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+WAY = square_input(SIZE)
+
+
 def images(count: int = 4, seed: int = 1) -> Tensor:
     seen = [square(photo.pixels, SIZE) for photo in live_nets.photos(count, seed)]
-    return normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2).contiguous())
+    return normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2).contiguous(), WAY)
 
 
 @pytest.mark.parametrize("build", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_the_steps_are_the_network(build: Callable[[], nn.Module]) -> None:
-    loaded = live_nets.made(build)
-    found = export.export(loaded, live_nets.photos())
+    net = live_nets.made(build)
+    found = export.export(net, live_nets.photos())
     others = images(8)
     with torch.no_grad():
-        wanted, steps = loaded.network(others), running.run(found, others)
+        wanted, steps = net.network(others), running.run(found, others)
     assert (steps - wanted).abs().max() <= bits.AGREEMENT[0] * wanted.abs().max()
     assert found.difference <= bits.SHARE * bits.AGREEMENT[0]
     assert found.maps <= bits.SHARE * bits.AGREEMENT[1]
@@ -43,11 +48,10 @@ def test_the_steps_are_the_network(build: Callable[[], nn.Module]) -> None:
 
 @pytest.mark.parametrize("build", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_the_layer_is_the_one_that_the_report_explains(build: Callable[[], nn.Module]) -> None:
-    loaded = live_nets.made(build)
-    found = export.export(loaded, live_nets.photos())
-    layer = target_layer(loaded.network) or explain.choose_layer(loaded.network, images(1))
-    assert found.layer == found.explained == layer
-    same_maps(loaded.network, found)
+    net = live_nets.made(build)
+    found = export.export(net, live_nets.photos())
+    assert found.layer == found.explained == net.layer == layer_of(net.network, WAY, net.architecture)
+    same_maps(net.network, found)
 
 
 def same_maps(network: nn.Module, found: Live) -> None:
@@ -62,18 +66,18 @@ def same_maps(network: nn.Module, found: Live) -> None:
 
 def test_a_layer_before_its_batch_norm_can_be_explained() -> None:
     """Folded, the convolution would give the norm's maps; and other heat maps, for they are not proportional."""
-    loaded = live_nets.made(live_nets.gap)
-    found = export.export(loaded, live_nets.photos(), "features.conv7")
+    net = live_nets.made(live_nets.gap, layer="features.conv7")
+    found = export.export(net, live_nets.photos())
     assert found.layer == found.explained == "features.conv7"
     assert [step.kind for step in found.steps[-6:]] == ["conv", "scale", "relu", "global", "flatten", "linear"]
-    same_maps(loaded.network, found)
+    same_maps(net.network, found)
 
 
 def test_where_another_layer_is_explained_the_record_says_so() -> None:
-    loaded = live_nets.made(live_nets.gap)
-    found = export.export(loaded, live_nets.photos(), "features.relu1")  # convolutions behind it
+    net = live_nets.made(live_nets.gap, layer="features.relu1")
+    found = export.export(net, live_nets.photos())  # convolutions behind it
     assert (found.layer, found.explained) == ("features.relu7", "features.relu1")
-    same_maps(loaded.network, found)
+    same_maps(net.network, found)
 
 
 def test_stages_begin_with_the_first_convolution() -> None:
@@ -90,20 +94,18 @@ def test_batch_norm_with_a_negative_factor_stays_behind_the_pooling() -> None:
     network = nn.Sequential(conv, nn.MaxPool2d(2), norm, nn.AdaptiveMaxPool2d(1), nn.Flatten(), linear)
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    loaded = replace(live_nets.made(lambda: network), description=live_nets.made(live_nets.gap).description)
     with torch.no_grad():
         conv.weight[:] = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
         norm.weight[:], norm.bias[:], norm.running_mean[:], norm.running_var[:] = -1, 0, 0, 1
         linear.weight[:], linear.bias[:] = 1, 0
-    loaded = replace(loaded, description=replace(loaded.description, class_names=("one",), input_size=2, resize=2))
-    found = export.export(loaded, ())
+    found = export.export(loaded(network, ("one",), square_input(2)), ())
     assert [step.kind for step in found.steps] == ["conv", "maxpool", "scale", "global", "flatten", "linear"]
     image = torch.zeros(1, 3, 2, 2)
     image[0, 0] = torch.tensor([[1.0, 2], [3, 4]])
     assert running.run(found, image).item() == pytest.approx(-4, abs=1e-3)
     with torch.no_grad():
         norm.weight[:] = 2
-    found = export.export(loaded, (), "2")
+    found = export.export(loaded(network, ("one",), square_input(2), layer="2"), ())
     assert [step.kind for step in found.steps] == ["conv", "maxpool", "global", "flatten", "linear"]
     assert running.run(found, image).item() == pytest.approx(8, abs=1e-3)
 
@@ -133,8 +135,8 @@ def test_large_steps_have_fewer_bits() -> None:
 
 
 def test_what_the_cache_holds_is_the_record() -> None:
-    loaded, photos = live_nets.made(live_nets.flattened), live_nets.photos()
-    found, kept = export.export(loaded, photos), export.recorded(export.tried(loaded, photos))
+    net, photos = live_nets.made(live_nets.flattened), live_nets.photos()
+    found, kept = export.export(net, photos), export.recorded(export.tried(net, photos))
     assert not isinstance(kept, str)
     assert replace(kept, steps=()) == replace(found, steps=())
     for one, other in zip(kept.steps, found.steps, strict=True):
@@ -212,10 +214,10 @@ def ending(*layers: nn.Module, channels: int = 4) -> Callable[[], nn.Module]:
     ],
 )
 def test_what_the_page_cannot_run_is_said(build: Callable[[], nn.Module], reason: str) -> None:
-    loaded = live_nets.made(build)
+    net = live_nets.made(build)
     with pytest.raises(UnsuitedError, match=reason):
-        export.export(loaded, live_nets.photos(2))
-    said = export.recorded(export.tried(loaded, live_nets.photos(2)))
+        export.export(net, live_nets.photos(2))
+    said = export.recorded(export.tried(net, live_nets.photos(2)))
     assert isinstance(said, str)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator.base.errors import InputError
 from generator.data.preprocessing import square
 from generator.live.trace import scale_and_shift
-from generator.networks.alexnet import alexnet, widen
-from generator.networks.architecture import construct, initialise, named, stages
-from generator.networks.inputs import MEAN, STD, fitted, normalise
-from generator.networks.small_cnn import SmallCNN, pass_on
+from generator.networks import named
+from generator.networks.alexnet import ALEXNET, alexnet, widen
+from generator.networks.architecture import initialise
+from generator.networks.catalogue import stages
+from generator.networks.inputs import fitted, normalise
+from generator.networks.small_cnn import SMALL_CNN, SmallCNN, pass_on
+from generator.records.input import MEAN, STD
+from generator.records.input import square as square_input
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+WAY = square_input(64)
 
 
 def pixels(*shape: int, seed: int = 0) -> Tensor:
@@ -40,7 +47,7 @@ def test_small_cnn_has_the_parameters_counted_by_hand() -> None:
 @pytest.mark.parametrize("pool", ["max", "average"])
 def test_small_cnn_sums_up_last_maps_of_8x8(pool: str) -> None:
     network = SmallCNN(classes=5, widths=(4, 4, 6, 8), pool=pool).eval()
-    images = normalise(pixels(2, 3, 64, 64))
+    images = normalise(pixels(2, 3, 64, 64), WAY)
 
     with torch.inference_mode():
         maps = network.features(images)
@@ -89,7 +96,7 @@ def test_widened_alexnet_is_the_same_function() -> None:
         small, full = alexnet(5, grid=3).eval(), alexnet(5).eval()
     initialise(small.to_empty(device="cpu"), seed=0)
     full.load_state_dict(widen(small.state_dict()), assign=True)
-    images = normalise(pixels(2, 3, 128, 128))
+    images = normalise(pixels(2, 3, 128, 128), WAY)
 
     with torch.inference_mode():
         expected, found = small(images), full(images)
@@ -134,7 +141,7 @@ def test_initialise_is_he_and_the_first_loss_is_that_of_guessing() -> None:
     kernels = network.state_dict()["features.conv3.weight"]
 
     with torch.no_grad():
-        logits = network(normalise(pixels(60, 3, 32, 32)))
+        logits = network(normalise(pixels(60, 3, 32, 32), WAY))
     loss = float(F.cross_entropy(logits, torch.arange(60) % 30))
 
     assert float(kernels.std()) == pytest.approx(math.sqrt(2 / (9 * 96)), rel=0.02)
@@ -177,7 +184,7 @@ def test_later_convolutions_start_by_passing_on_what_comes_in() -> None:
 def test_fitted_is_pillow_to_the_last_bit(size: int, resize: int | None) -> None:
     images = pixels(2, 3, 64, 64)
 
-    found = fitted(images, size, resize)
+    found = fitted(images, square_input(size, resize or 0))
 
     for image, one in zip(images, found, strict=True):
         expected = square(image.permute(1, 2, 0).numpy(), size, resize)
@@ -187,7 +194,7 @@ def test_fitted_is_pillow_to_the_last_bit(size: int, resize: int | None) -> None
 def test_fitted_is_within_two_levels_of_pillow_when_it_shrinks() -> None:
     image = pixels(1, 3, 64, 64)
 
-    found = fitted(image, 48)[0].permute(1, 2, 0).numpy().astype(int)
+    found = fitted(image, square_input(48))[0].permute(1, 2, 0).numpy().astype(int)
 
     assert np.abs(found - square(image[0].permute(1, 2, 0).numpy(), 48)).max() <= 2
 
@@ -195,7 +202,7 @@ def test_fitted_is_within_two_levels_of_pillow_when_it_shrinks() -> None:
 def test_normalise_by_hand() -> None:
     image = torch.tensor([0, 255, 51], dtype=torch.uint8).view(1, 3, 1, 1)
 
-    found = normalise(image).flatten().tolist()
+    found = normalise(image, WAY).flatten().tolist()
 
     assert found == pytest.approx([-0.485 / 0.229, (1 - 0.456) / 0.224, (0.2 - 0.406) / 0.225], abs=1e-6)
 
@@ -203,47 +210,19 @@ def test_normalise_by_hand() -> None:
 def test_normalise_sends_the_mean_to_zero_and_one_deviation_to_one() -> None:
     mean, deviation = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
 
-    found = normalise(255 * torch.cat([mean, mean + deviation]))
+    found = normalise(255 * torch.cat([mean, mean + deviation]), WAY)
 
     torch.testing.assert_close(found, torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1), atol=1e-5, rtol=0)
 
 
 def test_construct_makes_what_the_record_names() -> None:
-    small = construct("SmallCNN", 7, widths=(4, 6))
-    foreign = construct("torchvision.models:squeezenet1_1", 7)
+    small = SMALL_CNN.construct(7, widths=(4, 6))
+    foreign = named.architecture("torchvision.models:squeezenet1_1", Path()).construct(7)
 
     assert isinstance(small, SmallCNN)
     assert [tuple(p.shape) for p in small.head.parameters()] == [(7, 6), (7,)]
     assert type(foreign).__name__ == "SqueezeNet"
     assert foreign.state_dict()["classifier.1.weight"].shape[0] == 7
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "resnet18",
-        "no_such_package:Net",
-        "torchvision.models:resnet19",
-        ":Net",
-        ".near:Net",
-        "generator.networks.inputs:",
-    ],
-)
-def test_a_name_that_leads_nowhere_is_told_with_the_form_expected(path: str) -> None:
-    with pytest.raises(InputError, match=r"expected the form package\.module:name") as caught:
-        named(path)
-    assert repr(path) in str(caught.value)
-
-
-def test_a_name_of_no_class_or_function_is_told() -> None:
-    with pytest.raises(InputError, match=r"generator\.networks:MEAN.*expected a class or function"):
-        construct("generator.networks.inputs:MEAN", 3)
-
-
-@pytest.mark.parametrize("path", ["math:sqrt", "builtins:dict"])
-def test_a_constructor_of_something_else_is_told(path: str) -> None:
-    with pytest.raises(InputError, match=rf"{path}.*num_classes"):
-        construct(path, 3)
 
 
 def test_stages_end_where_the_resolution_changes() -> None:
@@ -254,9 +233,11 @@ def test_stages_end_where_the_resolution_changes() -> None:
         OrderedDict(stem=nn.Conv2d(3, 2, 3), relu=nn.ReLU(), body=nn.Conv2d(2, 2, 3), fc=nn.Linear(2, 2))
     )
 
-    assert stages(SmallCNN(2, (2, 2, 2, 2))) == [f"features.relu{number}" for number in (1, 3, 5, 7)]
-    assert stages(SmallCNN(2, (2, 2))) == ["features.relu1", "features.relu3"]
-    assert stages(SmallCNN(2, (2, 2, 2), depths=(2, 3, 1))) == [f"features.relu{number}" for number in (2, 5, 6)]
+    own = SMALL_CNN.stages
+    assert own is not None
+    assert own(SmallCNN(2, (2, 2, 2, 2))) == [f"features.relu{number}" for number in (1, 3, 5, 7)]
+    assert own(SmallCNN(2, (2, 2))) == ["features.relu1", "features.relu3"]
+    assert own(SmallCNN(2, (2, 2, 2), depths=(2, 3, 1))) == [f"features.relu{number}" for number in (2, 5, 6)]
     assert stages(other) == ["features.2", "features.4"]
     assert stages(blocks) == ["stem", "body"]
 
@@ -265,7 +246,9 @@ def test_stages_of_alexnet_are_activations_and_poolings_of_its_features() -> Non
     with torch.device("meta"):
         network = alexnet(2)
 
-    found = [type(network.get_submodule(name)).__name__ for name in stages(network)]
+    assert ALEXNET.stages is not None
+    own = ALEXNET.stages(network)
+    found = [type(network.get_submodule(name)).__name__ for name in own]
 
-    assert stages(network)[-1] == "features.12"
+    assert own[-1] == "features.12"
     assert found == ["MaxPool2d", "MaxPool2d", "ReLU", "ReLU", "MaxPool2d"]

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from generator.networks import named
+from generator.networks.alexnet import ALEXNET
 from generator.networks.card import ONE_A_BATCH, card
+from generator.networks.small_cnn import SMALL_CNN
+from generator.records.input import square
 from tests import synthetic
 
+OTHER = named.architecture("torchvision.models:resnet18", Path())
 NAMES = ("bee", "fly", "koala", "pig")
 
 
 def test_card_quotes_the_records() -> None:
     evaluation = synthetic.evaluation("cnn", NAMES)
     run = synthetic.run("augmented", epochs=3, kept=2)
-    text = card("cnn", "SmallCNN", 2_110_094, 7, 64, [synthetic.run("one batch"), run], evaluation)
+    text = card("cnn", SMALL_CNN, 2_110_094, 7, square(64), [synthetic.run("one batch"), run], evaluation)
     scores = evaluation.splits["test"]
     low, high = scores.top1_interval
     assert "a plain network of 7 convolutions with batch norm" in text
@@ -31,15 +37,17 @@ def test_card_quotes_the_records() -> None:
 
 
 def test_weights_without_a_record_of_training_say_so() -> None:
-    text = card("cnn", "Other", 10, 1, 64, [], synthetic.evaluation("cnn", NAMES))
+    text = card("cnn", OTHER, 10, 1, square(64), [], synthetic.evaluation("cnn", NAMES))
     assert "No record of the training came with the weights." in text
-    assert "a network of the architecture Other" in text
+    assert "a network of the architecture torchvision.models:resnet18" in text
 
 
 def test_card_counts_how_often_the_test_images_were_looked_at() -> None:
     once = synthetic.evaluation("cnn", NAMES)
-    assert "The test images have scored 2 networks" in card("cnn", "X", 1, 1, 64, [], replace(once, test_looks=2))
-    assert "The test images have been scored once" in card("cnn", "X", 1, 1, 64, [], once)
+    assert "The test images have scored 2 networks" in card(
+        "cnn", OTHER, 1, 1, square(64), [], replace(once, test_looks=2)
+    )
+    assert "The test images have been scored once" in card("cnn", OTHER, 1, 1, square(64), [], once)
 
 
 def test_card_tells_how_to_train_it_again() -> None:
@@ -47,7 +55,7 @@ def test_card_tells_how_to_train_it_again() -> None:
     origin = {"started_from": "a" * 64, "started_after": 3, "teachers": ["b" * 64, "c" * 64]}
     settings = {**run.settings, "preset": "distilled", "distillation": 0.8, "temperature": 2.0, **origin}
     evaluation = synthetic.evaluation("cnn", NAMES)
-    text = card("cnn", "X", 1, 1, 64, [replace(run, settings=settings)], evaluation, compressed=True)
+    text = card("cnn", OTHER, 1, 1, square(64), [replace(run, settings=settings)], evaluation, compressed=True)
     assert "`python -m generator train cnn --preset distilled --from DIR --teacher DIR --teacher DIR`" in text
     assert f"The first 3 epochs are those of the weights that it started from (digest {'a' * 16})." in text
     assert "80% of the loss asks for the mean answer of 2 networks trained here" in text
@@ -69,7 +77,7 @@ def test_card_tells_how_to_train_it_again() -> None:
 def test_card_tells_how_teachers_were_asked(teachers: int, told: str) -> None:
     run = synthetic.run("augmented", epochs=5, kept=4)
     origin = {"distillation": 0.8, "temperature": 2.0, "teachers": ["b" * 64] * teachers, "asked": ONE_A_BATCH}
-    text = card("cnn", "X", 1, 1, 64, [replace(run, settings=origin)], synthetic.evaluation("cnn", NAMES))
+    text = card("cnn", OTHER, 1, 1, square(64), [replace(run, settings=origin)], synthetic.evaluation("cnn", NAMES))
     assert told in text
 
 
@@ -79,7 +87,7 @@ def test_card_tells_both_parts_of_a_training_and_what_was_asked_for() -> None:
     first = {"preset": "best", "batch": 64, "dropout": 0.3, "tail": 0.15, "mild": {"area": 0.7}}
     settings = {"preset": "distilled", "changed": {"learning_rate": 0.01, "epochs": 2}, "batch": 128, "dropout": 0.3}
     whole = {**settings, **origin, "started_settings": first}
-    text = card("cnn", "SmallCNN", 1, 1, 64, [replace(run, settings=whole)], synthetic.evaluation("cnn", NAMES))
+    text = card("cnn", SMALL_CNN, 1, 1, square(64), [replace(run, settings=whole)], synthetic.evaluation("cnn", NAMES))
     assert "train cnn --preset distilled --lr 0.01 --epochs 2 --from DIR`" in text
     assert "trained by the preset best.\n\nSettings: batch 64, dropout 0.3.\n" in text
     assert "In the last 15% of the epochs: {'area': 0.7}.\n\nThen:\n" in text
@@ -91,11 +99,13 @@ def test_card_tells_both_parts_of_a_training_and_what_was_asked_for() -> None:
         "started_after": 9,
         "started_settings": whole,
     }
-    text = card("cnn", "SmallCNN", 1, 1, 64, [replace(run, settings=again)], synthetic.evaluation("cnn", NAMES))
+    text = card("cnn", SMALL_CNN, 1, 1, square(64), [replace(run, settings=again)], synthetic.evaluation("cnn", NAMES))
     parts = ("The first 9 epochs", "The first 3 epochs", "batch 64", "Then:", "batch 128", "Then:", "batch 32")
     assert re.search(".*".join(parts), text, re.DOTALL)
     assert text.count("Settings: ") == 3
     assert "\n\n\n" not in text
     # torchvision's AlexNet has a dropout of its own.
-    other = card("alexnet", "AlexNet", 1, 1, 128, [replace(run, settings=settings)], synthetic.evaluation("cnn", NAMES))
+    other = card(
+        "alexnet", ALEXNET, 1, 1, square(128), [replace(run, settings=settings)], synthetic.evaluation("cnn", NAMES)
+    )
     assert "Settings: batch 128.\n" in other

@@ -450,7 +450,8 @@ def test_a_real_hook_of_another_repositorys_worktree(tmp_path: Path, repository:
     program = tmp_path / "hook.py"
     program.write_text(
         f"import sys; sys.path[:0] = [{str(Path.cwd())!r}]\n"
-        "from pathlib import Path; from generator.publishing import published; from generator.publishing.deploy import deploy\n"
+        "from pathlib import Path; from generator.publishing import published\n"
+        "from generator.publishing.deploy import deploy\n"
         f"deploy(published.read(Path({str(made.folder)!r})), Path({str(repository)!r}))\n"
     )
     hook = other / ".git" / "hooks" / "post-commit"

@@ -67,7 +67,7 @@ def test_it_loads_and_is_the_bundled_report_by_another_title(tmp_path: Path) -> 
         reading.load(places.bundled("report.toml")),
     )
     assert mine.report == dataclasses.replace(theirs.report, title="My first report")
-    assert (mine.models.cnn, mine.models.alexnet) == (theirs.models.cnn, theirs.models.alexnet)
+    assert mine.models.networks == theirs.models.networks
     assert (mine.data, mine.samples) == (theirs.data, theirs.samples)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from generator.figures import raster
 from generator.records.figure import Figure
 from generator.records.images import Pixels
+from generator.records.input import square as square_input
 from generator.records.network import ConvLayer, Examined, LayerPatches, Network
 from generator.report.filters import prototypes, units
 from generator.report.filters.units import TILE
@@ -57,7 +58,7 @@ def searched(
     names = tuple("abcdefghij"[: len(pictures)])
     examined = Examined("photos", tuple(pictures), names, "12" * 32, True)
     network = synthetic.network("net", "Net", [])
-    return replace(network, layers=(layer,), input_size=side, examined=examined, patches=(found,))
+    return replace(network, layers=(layer,), input=square_input(side), examined=examined, patches=(found,))
 
 
 def drawn(network: Network) -> dict[str, Figure]:
@@ -144,7 +145,7 @@ class TestUnits:
         pixels = decoded(drawn(network)["net-conv1-patches-0"])
         assert pixels[1:3, 1:3, 0].tolist() == [[16 * 6 + 5, 16 * 6 + 6], [16 * 7 + 5, 16 * 7 + 6]]
         # Given at twice the size, the same box holds the middle of the picture's upper left quarter.
-        larger = replace(searched([numbered(8)], [[0]], [[(5, 6, 6, 7)]]), input_size=16)
+        larger = replace(searched([numbered(8)], [[0]], [[(5, 6, 6, 7)]]), input=square_input(16))
         from generator.data.preprocessing import square
 
         wanted = square(numbered(8), 16)[6:8, 5:7]

@@ -21,6 +21,7 @@ from generator.evaluation.answers import logits_of
 from generator.networks.architecture import initialise
 from generator.networks.folder import Weights
 from generator.networks.inputs import fitted, normalise
+from generator.records.input import square
 from generator.records.recipe import Augmentation, Recipe
 from generator.training.fit import FLOOR, Step, Teacher, TrainingState, fit, learning_rate
 from generator.training.resume import load_state, save_state
@@ -28,6 +29,7 @@ from generator.training.resume import load_state, save_state
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIDE = 8
+WAY = square(SIDE)
 PLAIN = Recipe(
     epochs=6, sizes=((0.0, SIDE),), batch=16, learning_rate=0.02, smoothing=0.0, average=0.0, precision="float32"
 )
@@ -107,7 +109,7 @@ def same(first: Weights, second: Weights) -> bool:
 
 
 def accuracy(network: nn.Module, data: ImageSet) -> float:
-    answers = logits_of(network, data.images, SIDE, SIDE).argmax(1)
+    answers = logits_of(network, data.images, WAY).argmax(1)
     return float((torch.from_numpy(answers) == data.targets).float().mean())
 
 
@@ -219,7 +221,7 @@ def test_images_larger_than_any_size_of_the_recipe_are_shrunk_as_they_are_shown_
             return logits
 
     fit(Watched(), data, None, replace(PLAIN, epochs=1, sizes=((0.0, SIDE // 2),)))
-    wanted = normalise(fitted(data.images, SIDE // 2))
+    wanted = normalise(fitted(data.images, square(SIDE // 2)), WAY)
     (found,) = seen
     gaps = (found[:, None] - wanted[None]).abs().amax((2, 3, 4))  # the order is drawn
     torch.testing.assert_close(gaps.amin(1), torch.zeros(8), rtol=0, atol=1e-4)
@@ -365,7 +367,7 @@ def test_validation_is_of_the_average_and_leaves_the_training_as_it_is() -> None
     assert not same(watched.average, watched.weights)
     network = small()
     network.load_state_dict(watched.average)
-    logits = torch.from_numpy(logits_of(network, validation.images, SIDE, SIDE))
+    logits = torch.from_numpy(logits_of(network, validation.images, WAY))
     loss = float(nn.functional.cross_entropy(logits, validation.targets))
     assert watched.epochs[-1].validation_loss == pytest.approx(loss, rel=1e-5)
 
@@ -541,7 +543,7 @@ def test_distillation_by_hand() -> None:
     images[..., :4] = 0  # else mirror images would be like the images
     data = replace(coloured(16), images=images)
     teachers = [sided(seed).eval() for seed in (1, 2)]
-    inputs = normalise(images)
+    inputs = normalise(images, WAY)
     with torch.no_grad():
         logits = small().train()(inputs)
         asked = [teacher(shown) for teacher in teachers for shown in (inputs, inputs.flip(3))]
@@ -553,7 +555,7 @@ def test_distillation_by_hand() -> None:
     found = []
     for seed in range(24):
         recipe = replace(PLAIN, epochs=1, distillation=0.75, temperature=3.0, seed=seed)
-        state = fit(small(), data, None, recipe, teachers=[Teacher(teacher, SIDE) for teacher in teachers])
+        state = fit(small(), data, None, recipe, teachers=[Teacher(teacher, WAY) for teacher in teachers])
         found.append(state.epochs[0].train_loss)
 
     nearest = [min((abs(loss - seen), loss) for loss in by_hand)[1] for seen in found]
@@ -568,7 +570,7 @@ def test_a_network_learns_what_its_teacher_says_and_not_the_labels() -> None:
     fit(teacher, swapped(data), None, replace(PLAIN, epochs=12))
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     pupil = small()
-    fit(pupil, data, None, replace(PLAIN, epochs=12, distillation=1.0), teachers=[Teacher(teacher, SIDE)])
+    fit(pupil, data, None, replace(PLAIN, epochs=12, distillation=1.0), teachers=[Teacher(teacher, WAY)])
     assert accuracy(teacher, data) == 0
     assert accuracy(pupil, data) == 0
     assert same(before, dict(teacher.state_dict()))  # it only answers
@@ -583,7 +585,7 @@ def test_each_teacher_is_shown_images_of_its_size() -> None:
             return images.mean((2, 3))[:, :2]
 
     recipe = replace(PLAIN, epochs=1, sizes=((0.0, SIDE),), distillation=0.5)
-    teachers = [Teacher(Watched(), SIDE), Teacher(Watched(), 2 * SIDE)]
+    teachers = [Teacher(Watched(), WAY), Teacher(Watched(), square(2 * SIDE))]
     fit(small(), coloured(16), None, replace(recipe, batch=1), teachers=teachers)
     assert set(sides) == {SIDE, 2 * SIDE}
     assert len(sides) == 16

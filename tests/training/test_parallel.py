@@ -18,6 +18,7 @@ from generator.base.errors import InputError
 from generator.networks.architecture import initialise
 from generator.networks.folder import Weights, load_evaluation, load_runs
 from generator.networks.small_cnn import SmallCNN
+from generator.records.input import square
 from generator.records.recipe import Augmentation, Recipe
 from generator.training import parallel
 from generator.training.fit import Teacher, fit
@@ -50,7 +51,7 @@ def network_to_train() -> nn.Module:
 def taught() -> tuple[nn.Module, Recipe, list[Teacher]]:
     """A network, its recipe, and the two teachers of whom each batch is answered by one."""
     network = initialise(SmallCNN(2, (4, 6), kernel=3, dropout=0.3), 0)
-    teachers = [Teacher(initialise(SmallCNN(2, (3, 3)), seed), 8) for seed in (1, 2)]
+    teachers = [Teacher(initialise(SmallCNN(2, (3, 3)), seed), square(8)) for seed in (1, 2)]
     return network, replace(RECIPE, prune=0.0, distillation=0.8, epochs=2), teachers
 
 

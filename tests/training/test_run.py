@@ -15,11 +15,12 @@ import torch
 
 from generator.base.errors import InputError
 from generator.config import places
+from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
 from generator.data.tiny_imagenet import list_images
 from generator.evaluation.evaluation import card_of, evaluate_model
 from generator.explain import methods
-from generator.networks import catalogue
+from generator.networks import alexnet, catalogue, small_cnn
 from generator.networks.architecture import initialise
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import (
@@ -30,18 +31,21 @@ from generator.networks.folder import (
     load_snapshots,
     plain_evaluation,
 )
-from generator.networks.small_cnn import SmallCNN
+from generator.networks.small_cnn import SMALL_CNN, SmallCNN
 from generator.records.recipe import Augmentation, Recipe
 from generator.records.training import Run
-from generator.training import fit, presets
+from generator.training import fit
 from generator.training import run as training_run
 from generator.training.run import compress_model, train_model
 from tests.conftest import SmallDataSet
+from tests.loaded import loaded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 # float32, since "auto" measures which arithmetic is faster: two runs might differ in it. Four steps an epoch, since the
 # average, which is what is kept, takes in the weights every fourth step.
+CNN = ModelConfig("cnn")
+PRESETS = {"cnn": small_cnn.PRESETS, "alexnet": alexnet.PRESETS}
 SHORT = {"epochs": 1, "precision": "float32", "limit": 16, "batch": 4, "sizes": ((0.0, 32),)}
 
 
@@ -61,7 +65,7 @@ def trained(
 ) -> tuple[Path, Run]:
     """A model's folder after one epoch, and its run; tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("models") / "cnn"
-    run = train_model("cnn", "quick", small_data_set.root, classes, folder, decoded, changes=SHORT)
+    run = train_model(CNN, SMALL_CNN, "quick", small_data_set.root, classes, folder, decoded, changes=SHORT)
     return folder, run
 
 
@@ -72,8 +76,7 @@ def small(folder: Path | None, classes: Classes, order: tuple[int, ...] = (0, 1,
     rows = 5 * torch.randn(len(classes), 4, generator=torch.Generator().manual_seed(0))
     network.get_parameter("head.linear.weight").data = rows[list(order)]
     wnids = tuple(classes.wnids[index] for index in order)
-    description = Description("SmallCNN", wnids, wnids, 64, 64, (4, 4, 4, 4))
-    return Loaded("cnn", network.eval(), description, "w" * 64, "", folder=folder, evaluated=folder)
+    return loaded(network, wnids, digest="w" * 64, folder=folder)
 
 
 def test_training_leaves_weights_and_records_and_nothing_to_resume(trained: tuple[Path, Run], classes: Classes) -> None:
@@ -100,7 +103,7 @@ def test_a_run_for_the_record_leaves_the_weights_as_they_are(
 ) -> None:
     folder = Path(shutil.copytree(trained[0], tmp_path / "cnn"))
     before = (folder / "weights.safetensors").read_bytes()
-    train_model("cnn", "one batch", small_data_set.root, classes, folder, decoded, changes=SHORT)
+    train_model(CNN, SMALL_CNN, "one batch", small_data_set.root, classes, folder, decoded, changes=SHORT)
     assert (folder / "weights.safetensors").read_bytes() == before
     assert [run.name for run in load_runs(folder)] == ["augmented", "one batch"]
     assert not (folder / "resume.safetensors").exists()
@@ -112,7 +115,7 @@ def test_a_broken_image_is_named_and_left_out(
     root = Path(shutil.copytree(small_data_set.root, tmp_path / "data"))
     broken = list_images(root, classes, "train")[3]
     broken.path.write_bytes(broken.path.read_bytes()[:200])
-    run = train_model("cnn", "one batch", root, classes, tmp_path / "cnn", tmp_path, changes=SHORT)
+    run = train_model(CNN, SMALL_CNN, "one batch", root, classes, tmp_path / "cnn", tmp_path, changes=SHORT)
     assert f"train: 1 broken images are left out: {broken.name}" in capsys.readouterr().err.splitlines()
     assert len(run.epochs) == 1
 
@@ -140,7 +143,8 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
 
     def train(folder: Path, *, resume: bool = False, epochs: int = 2) -> Run:
         return train_model(
-            "cnn",
+            CNN,
+            SMALL_CNN,
             preset,
             small_data_set.root,
             classes,
@@ -176,7 +180,8 @@ def test_a_network_goes_on_from_another_and_learns_from_teachers(
 
     def train(folder: str, *teachers: Path, start: Path | None = teacher, preset: str = "distilled") -> Run:
         return train_model(
-            "cnn",
+            CNN,
+            SMALL_CNN,
             preset,
             small_data_set.root,
             classes,
@@ -209,7 +214,7 @@ def test_a_network_goes_on_from_another_and_learns_from_teachers(
 def test_nothing_to_resume_is_said(
     small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train_model("cnn", "quick", small_data_set.root, classes, tmp_path, decoded, resume=True, changes=SHORT)
+    train_model(CNN, SMALL_CNN, "quick", small_data_set.root, classes, tmp_path, decoded, resume=True, changes=SHORT)
     assert f"SmallCNN, quick: {tmp_path} holds no interrupted run, so this one begins" in capsys.readouterr().err
 
 
@@ -241,6 +246,16 @@ def test_only_a_whole_evaluation_is_written(
         "features.relu5",
         "features.relu7",
     ]
+
+
+def test_the_layer_that_report_toml_names_is_the_one_that_is_measured(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    """It reached the maps of the photos alone, and the page on trust spoke of another layer."""
+    one = replace(small(tmp_path, classes), wanted=ModelConfig("cnn", layer="features.relu3"))
+    trust = evaluate_model(one, small_data_set.root, classes, decoded).faithfulness
+    assert trust is not None
+    assert trust.layer == "features.relu3"
 
 
 def test_what_is_measured_of_weights_from_elsewhere_is_kept_beside_the_models(
@@ -286,15 +301,15 @@ def test_compressed_weights_are_smaller_and_load(trained: tuple[Path, Run], clas
     assert after == (folder / "weights.safetensors.xz").stat().st_size
     assert after < 0.55 * before  # 8 bits a weight instead of 16
     assert not (folder / "weights.safetensors").exists()
-    assert training_run.trained("cnn", folder, classes).digest != whole.digest
+    assert training_run.trained(CNN, folder, classes).digest != whole.digest
     with pytest.raises(InputError, match=r"expected weights to compress, found none; train them with: train cnn"):
         training_run.compress_model("cnn", folder)
 
 
 def test_a_folder_without_weights_was_not_trained(tmp_path: Path, classes: Classes) -> None:
-    assert catalogue.from_folder("cnn", tmp_path, classes) is None
+    assert catalogue.from_folder(CNN, tmp_path, classes) is None
     with pytest.raises(InputError, match="expected the weights that were just trained"):
-        training_run.trained("cnn", tmp_path, classes)
+        training_run.trained(CNN, tmp_path, classes)
 
 
 @pytest.mark.parametrize("damage", ["a file in its place", "a damaged record"])
@@ -311,14 +326,14 @@ def test_a_folder_that_could_not_keep_a_run_is_told_before_it_begins(
     with pytest.raises(
         InputError, match="could not be written" if folder.is_file() else r"history\.json: expected JSON"
     ):
-        training_run.train_model("cnn", "quick", small_data_set.root, classes, folder, tmp_path / "cache")
+        training_run.train_model(CNN, SMALL_CNN, "quick", small_data_set.root, classes, folder, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("name", ["cnn", "alexnet"])
 def test_what_comes_with_the_program_belongs_together(name: str) -> None:
     """Weights, what was measured of them, and the card made of that."""
     folder = places.bundled("models") / name
-    loaded = catalogue.from_folder(name, folder)
+    loaded = catalogue.from_folder(ModelConfig(name), folder)
     evaluation = load_evaluation(folder)
     assert loaded is not None
     assert evaluation is not None
@@ -340,7 +355,7 @@ def test_what_comes_with_the_program_belongs_together(name: str) -> None:
     assert evaluation.splits["validation"].top1 > kept - 0.01  # what making the weights small may cost
     assert evaluation.splits["test"].top1 >= {"cnn": 0.78, "alexnet": 0.62}[name]
     for side in (side for side in load_runs(folder) if side.name in training_run.RUNS):
-        recipe = json.loads(json.dumps(asdict(presets.PRESETS[name][side.name])))
+        recipe = json.loads(json.dumps(asdict(PRESETS[name][side.name])))
         del recipe["precision"]  # recorded as measured
         assert {key: side.settings[key] for key in recipe} == recipe
 
@@ -351,7 +366,7 @@ def test_the_presets_are_those_that_trained_the_shipped_networks(name: str) -> N
     (run,) = (run for run in runs if run.name == "augmented")
     for settings, preset in ((run.settings, "distilled"), (run.settings["started_settings"], "best")):
         assert settings["preset"] == preset
-        recipe = json.loads(json.dumps(asdict(presets.PRESETS[name][preset])))
+        recipe = json.loads(json.dumps(asdict(PRESETS[name][preset])))
         # A record may be older than a field of the recipe, whose default then is what it did.
         older = json.loads(json.dumps(asdict(Recipe(epochs=0))))
         if name == "alexnet":

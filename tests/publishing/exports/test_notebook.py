@@ -28,7 +28,10 @@ from tests import sites
 from tests.publishing.exports.conftest import HOSTILE
 
 REPORT = """
+[models.cnn]
+architecture = "SmallCNN"
 [models.alexnet]
+architecture = "AlexNet"
 weights = "bundled"
 [samples]
 bundled = false
