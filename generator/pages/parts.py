@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment
@@ -13,43 +14,56 @@ from generator.pages import words
 from generator.pages.sources import source_path
 from generator.records.images import Photo
 from generator.report.portrait import Portrait
-from generator.report.story import LAYER, MISTAKES, SAMPLED, Page
+from generator.report.story import Page
+
+Variables = Mapping[str, Any]
 
 
-def story_pages(
-    pages: Environment, page: Page, story: tuple[Page, ...], spoken: words.Words, photos: tuple[Photo, ...]
+def page_files(
+    pages: Environment,
+    page: Page,
+    story: tuple[Page, ...],
+    spoken: words.Words,
+    networks: tuple[Portrait, ...],
+    photos: tuple[Photo, ...],
 ) -> dict[str, bytes]:
-    """The page, and the pages of its photos if it shows one at a time; itself it shows the first."""
-    shown: dict[str, Photo | None] = {page.href: None}
-    if page.name in SAMPLED and photos:
-        shown = {page.href: photos[0], **{f"{page.name}-{photo.id}.html": photo for photo in photos}}
+    """The page and those below it."""
     place = story.index(page)
-    around = {
+    about: Variables = {
+        "page": page,
+        "words": spoken,
+        "scripts": page.kind.scripts,
+        "styles": page.kind.styles,
+    }
+    around: Variables = {
         "previous": story[place - 1] if place else None,
         "next": story[place + 1] if place + 1 < len(story) else None,
     }
-    # The page without a photo in its name shows the first one: two addresses of one page.
+    parts = page.kind.parts
+    if parts is None:
+        return {page.href: filled(pages, page.href, page.href, **about, **around, sample=None)}
+    if parts.each == "photo":
+        return _photo_pages(pages, page, {**about, **around}, photos)
+    files = {page.href: filled(pages, page.href, page.href, **about, **around, sample=None)}
+    below = _layer_pages if parts.each == "convolution" else _mistake_pages
+    return files | below(pages, parts.template, {**about, "scripts": parts.scripts}, networks)
+
+
+def _photo_pages(pages: Environment, page: Page, about: Variables, photos: tuple[Photo, ...]) -> dict[str, bytes]:
+    """The page shows the first of its photos itself, which has an address of its own besides."""
     first = photos[0] if photos else None
+    shown = {page.href: first, **{f"{page.name}-{photo.id}.html": photo for photo in photos}}
     return {
-        path: filled(
-            pages,
-            page.href,
-            path,
-            canonical=page.href if photo is first else path,
-            page=page,
-            words=spoken,
-            sample=photo,
-            **around,
-        )
+        path: filled(pages, page.href, path, **about, canonical=page.href if photo is first else path, sample=photo)
         for path, photo in shown.items()
     }
 
 
-def layer_pages(
-    pages: Environment, page: Page, spoken: words.Words, portraits: tuple[Portrait, ...]
+def _layer_pages(
+    pages: Environment, template: str, about: Variables, networks: tuple[Portrait, ...]
 ) -> dict[str, bytes]:
     """A page for each convolution of each network; the one before and the one after it are a link away."""
-    shown = [(network, layer) for network in portraits for layer in network.convolutions]
+    shown = [(network, layer) for network in networks for layer in network.convolutions]
     files = {}
     for place, (network, layer) in enumerate(shown):
         variables = {
@@ -58,24 +72,25 @@ def layer_pages(
             "previous": shown[place - 1] if place else None,
             "next": shown[place + 1] if place + 1 < len(shown) else None,
         }
-        files[layer.href] = filled(pages, LAYER, layer.href, page=page, words=spoken, **variables)
+        files[layer.href] = filled(pages, template, layer.href, **about, **variables)
     return files
 
 
-def mistake_pages(
-    pages: Environment, page: Page, spoken: words.Words, portraits: tuple[Portrait, ...]
+def _mistake_pages(
+    pages: Environment, template: str, about: Variables, networks: tuple[Portrait, ...]
 ) -> dict[str, bytes]:
     """A page for each network that got test images wrong."""
     return {
-        one.confusions_href: filled(pages, MISTAKES, one.confusions_href, page=page, words=spoken, network=one)
-        for one in portraits
+        one.confusions_href: filled(pages, template, one.confusions_href, **about, network=one)
+        for one in networks
         if one.confusions
     }
 
 
 def filled(pages: Environment, name: str, path: str, **variables: Any) -> bytes:
     """The page at `path` from the template `name`."""
-    variables = {"root": "", "address": path, "canonical": path, "source_path": source_path(path), **variables}
+    usual = {"root": "", "scripts": (), "styles": (), "address": path, "canonical": path}
+    variables = {**usual, "source_path": source_path(path), **variables}
     with words.located([*pages.globals, *variables]):
         html = _compact(pages.get_template(name).render(**variables))
     spoken = variables.get("words")

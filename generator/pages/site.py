@@ -12,24 +12,19 @@ from markupsafe import Markup
 from generator.config.schema import Config
 from generator.pages import words
 from generator.pages.network_script import Shipped, shipped
-from generator.pages.parts import filled, layer_pages, mistake_pages, story_pages
+from generator.pages.parts import filled, page_files
 from generator.pages.results import results
 from generator.pages.sources import data_files
 from generator.pages.static import licence_path, robots, sitemap, static_files
 from generator.records.figure import Figure
 from generator.records.report import Report
+from generator.report.data.facts import material
+from generator.report.grad_cam.facts import Look
 from generator.report.overview.tile import hero
 from generator.report.plates.numbers import DEAD, DUPLICATE
 from generator.report.portrait import Portrait, portrait
-from generator.report.story import JUDGED, LAYER, LAYERED, LIVE, LIVE_FILES, MISTAKES, Page
-from generator.report.training.facts import course
-
-# In the order of the story. Each has templates/<name>.html and content/<name>.md.
-PAGES = (
-    "index", "data", "training", "evaluation", "filters", "feature-maps", "grad-cam", "failures", "trust", "try",
-    "about",
-)  # fmt: skip
-
+from generator.report.story import Page, left_out, story, unused
+from generator.report.training.facts import benchmark, course
 
 def render(
     report: Report, figures: Mapping[str, Figure], config: Config, templates: Sequence[Path], content: Path
@@ -45,32 +40,30 @@ def render(
     Raises:
         InputError: for a mistake in a template or a content file, with file and line.
     """
-    portraits = tuple(portrait(network, report.photos) for network in report.networks)
+    networks = tuple(portrait(network, report.photos) for network in report.networks)
     live = _shipped(report)
-    pages, texts = words.environments(templates, {**_facts(report, portraits, figures, config), "live": live})
-    shown = [name for name in PAGES if name != LIVE or live]
-    sources = {name: _source(pages, f"{name}.html") for name in shown}
-    sources[LAYERED] += _source(pages, LAYER)
-    sources[JUDGED] += _source(pages, MISTAKES)
-    spoken = {name: words.read(content / f"{name}.md", texts, sources[name]) for name in shown}
-    story = tuple(Page(name, *(spoken[name].text(key) for key in words.FRONT_MATTER)) for name in shown)
-    pages.globals["pages"] = story
+    pages, texts = words.environments(templates, {**_facts(report, networks, figures, config), "live": live})
+    shown = story(report, networks)
+    spoken = {}
+    for kind in shown:
+        below = _source(pages, kind.parts.template) if kind.parts and kind.parts.template else ""
+        source = _source(pages, f"{kind.name}.html") + below
+        spoken[kind.name] = words.read(content / f"{kind.name}.md", texts, source)
+    told = tuple(Page(kind, *(spoken[kind.name].text(key) for key in words.FRONT_MATTER)) for kind in shown)
+    pages.globals["pages"] = told
     files = {path: data for figure in figures.values() for path, data in figure.files.items()}
-    files |= static_files(templates, () if live else LIVE_FILES)
+    files |= static_files(templates, unused(shown))
     files |= live.files if live else {}
     files |= {licence_path(name): text.encode() for name, text in report.licences.items()}
-    for page in story:
-        files |= story_pages(pages, page, story, spoken[page.name], report.photos)
-    named = {page.name: page for page in story}
-    files |= layer_pages(pages, named[LAYERED], spoken[LAYERED], portraits)
-    files |= mistake_pages(pages, named[JUDGED], spoken[JUDGED], portraits)
+    for page in told:
+        files |= page_files(pages, page, told, spoken[page.name], networks, report.photos)
     # Served at any depth, so that only an absolute address would be right everywhere.
     files["404.html"] = filled(
         pages, "404.html", "404.html", root=f"{config.report.base_url}/" if config.report.base_url else ""
     )
     files |= {one.path: one.data for page in spoken.values() for one in page.pictures.values()}
     files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures)
-    files["results.json"] = results(report, portraits, figures["teaser"].alt if "teaser" in figures else "")
+    files["results.json"] = results(report, networks, figures["teaser"].alt if "teaser" in figures else "")
     files["robots.txt"] = robots(config.report.base_url)
     files[".nojekyll"] = b""
     if config.report.base_url:
@@ -79,7 +72,7 @@ def render(
 
 
 def _facts(
-    report: Report, portraits: tuple[Portrait, ...], figures: Mapping[str, Figure], config: Config
+    report: Report, networks: tuple[Portrait, ...], figures: Mapping[str, Figure], config: Config
 ) -> Mapping[str, Any]:
     """What every template and text can name."""
     return {
@@ -90,14 +83,18 @@ def _facts(
         "environment": report.environment,
         "notes": report.notes,
         "licences": {name: licence_path(name) for name in report.licences},
+        "material": material(report.data),
+        "augmented_id": next((one.id for one in networks if one.title == report.data.augmented_for), ""),
         "photos": report.photos,
-        "hero": hero(report),
-        "networks": portraits,
-        "first": portraits[0],
-        "second": portraits[1] if len(portraits) > 1 else None,
-        "chance": 1 / len(report.data.class_names),
+        "hero": _hero(report, networks),
+        "networks": networks,
+        "first": networks[0] if networks else None,  # the network that is shown first
+        "running": next((one for one in networks if report.live and one.id == report.live.network), None),
+        "story": [kind.name for kind in story(report, networks)],  # pages to which a link may lead
+        "chance": 1 / len(report.data.class_names) if report.data.class_names else None,
+        "left_out": left_out(report, networks),
         "course": course(report),
-        "benchmark": next((network.benchmark for network in report.networks if network.benchmark), None),
+        "benchmark": benchmark(report),
         "figures": figures,
         "dead": DEAD,
         "duplicate": DUPLICATE,
@@ -109,6 +106,15 @@ def _english(config: Config) -> str:
     if config.report.language.split("-")[0].lower() == "en":
         return ""
     return ' lang="en" dir="ltr"' if config.report.direction == "rtl" else ' lang="en"'
+
+
+def _hero(report: Report, networks: tuple[Portrait, ...]) -> Look | None:
+    """The photo of the header's tile as its network sees it."""
+    found = hero(report)
+    if found is None:
+        return None
+    photo, network = found
+    return next(one.look(photo) for one in networks if one.record is network)
 
 
 def _source(pages: Environment, name: str) -> str:

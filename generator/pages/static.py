@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape, unescape
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def licence_path(name: str) -> str:
     return f"assets/licences/{slug(name)}.txt"
 
 
-def static_files(templates: Sequence[Path], without: Sequence[str]) -> dict[str, bytes]:
+def static_files(templates: Sequence[Path], without: Collection[str]) -> dict[str, bytes]:
     """Styles and scripts by their path in the site."""
     found: dict[str, bytes] = {}
     for folder in reversed(templates):

@@ -28,7 +28,7 @@ class ConvLayer:
     weights: Floats  # (O, I, kh, kw)
     stride: int
     padding: int
-    receptive_field: int
+    receptive_field: int | None  # None: of no regular size, it sees the whole image
     jump: int  # distance on the input between neighbouring units
 
 
@@ -141,7 +141,7 @@ class Explanation:
 class Network:
     """Everything that the report tells of one network."""
 
-    id: str  # "cnn", "alexnet": folder, address and file-name part
+    id: str  # "cnn", "alexnet": its folder, and its name on the command line
     title: str  # "SmallCNN"
     class_names: tuple[str, ...]
     parameters: int
@@ -164,3 +164,9 @@ class Network:
     examined: Examined | None = None
     patches: tuple[LayerPatches, ...] = ()  # one for each of `layers`
     class_images: ClassImages | None = None
+    apart: str = ""  # see `anchor`; "": the id
+
+    @property
+    def anchor(self) -> str:
+        """Its part of addresses and file names: the id, but where something else has that name (`report.anchors`)."""
+        return self.apart or self.id

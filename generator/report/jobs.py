@@ -32,7 +32,7 @@ def common_jobs(report: Report) -> Iterator[Job]:
 def network_jobs(report: Report, network: Network) -> Iterator[Job]:
     """The groups of figures of one network."""
     scale = weights.first_layer_scale([network])
-    said = (network.id, network.title, network.class_names)
+    said = (network.id, network.anchor, network.title, network.class_names)
     photos = {photo.id: photo for photo in report.photos}
     wrong = [(photos[photo], network.explanations[photo]) for photo in network.failures]
     yield ("training", *said, network.runs, network.snapshots), partial(curves.training_figures, network)

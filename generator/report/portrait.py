@@ -12,10 +12,11 @@ from functools import cached_property
 from generator.base.names import slugs
 from generator.records.images import Photo
 from generator.records.network import Network
-from generator.report.evaluation.facts import SPLITS, Scores
+from generator.report.evaluation.facts import MANY, SPLITS, Scores
 from generator.report.evaluation.mistakes import Mixed, confusions
 from generator.report.filters.facts import Layer, Made, layers, made
 from generator.report.grad_cam.facts import Look, look_at
+from generator.report.plates.wording import colour_of_nothing
 from generator.report.training.facts import Training
 from generator.report.trust.sentences import Verdict, verdict
 
@@ -29,8 +30,13 @@ class Portrait:
 
     @property
     def id(self) -> str:
-        """Its part of addresses and file names."""
+        """What it is called in report.toml and on the command line."""
         return self.record.id
+
+    @property
+    def anchor(self) -> str:
+        """Its part of addresses and file names."""
+        return self.record.anchor
 
     @property
     def title(self) -> str:
@@ -50,9 +56,19 @@ class Portrait:
         return str(high) if high == wide else self.size
 
     @property
+    def nothing(self) -> str:
+        """The colour that stands for "nothing" in its input, in a word."""
+        return colour_of_nothing(self.record)
+
+    @property
     def classes(self) -> int:
         """How many classes it tells apart."""
         return len(self.record.class_names)
+
+    @property
+    def many(self) -> bool:
+        """Whether they are enough for five answers to be a choice."""
+        return self.classes >= MANY
 
     @property
     def chance(self) -> float:
@@ -73,6 +89,16 @@ class Portrait:
     def scores(self) -> Scores | None:
         """The scores to quote: of the test images where there are any."""
         return self.splits[0] if self.splits else None
+
+    @property
+    def top5(self) -> float | None:
+        """How often the right name is among its first five; None where it has too few classes for that to say much."""
+        return self.scores.top5 if self.scores else None
+
+    @property
+    def fitted_temperature(self) -> bool:
+        """Whether the temperature was fitted, on images other than those that judge."""
+        return any(split.record.split == "validation" for split in self.splits[1:])
 
     @cached_property
     def addresses(self) -> Mapping[str, str]:
@@ -96,9 +122,14 @@ class Portrait:
         return sum(len(one.images) for one in self.confusions)
 
     @property
+    def every_mistake(self) -> bool:
+        """Whether they are all that it got wrong."""
+        return self.scores is not None and self.wrong_images == self.scores.wrong
+
+    @property
     def confusions_href(self) -> str:
         """The page that shows them."""
-        return f"evaluation-{self.id}-mistakes.html"
+        return f"evaluation-{self.anchor}-mistakes.html"
 
     @cached_property
     def trust(self) -> Verdict | None:
@@ -109,6 +140,16 @@ class Portrait:
     def convolutions(self) -> tuple[Layer, ...]:
         """Its convolutions with their units."""
         return layers(self.record)
+
+    @property
+    def coloured(self) -> bool:
+        """Whether the filters of its first layer are pictures in red, green and blue."""
+        return bool(self.convolutions) and self.convolutions[0].in_colour
+
+    @property
+    def from_noise(self) -> bool:
+        """Whether the weights that its training began with are on record."""
+        return 0 in self.record.snapshots
 
     @cached_property
     def made(self) -> tuple[Made, ...]:
@@ -149,6 +190,16 @@ class Portrait:
         """All photos whose class it knows and gets wrong, most confident first."""
         missed = [look for look in self.looks if look.right is False]
         return tuple(sorted(missed, key=lambda look: -look.predicted.probability))
+
+    @property
+    def staged(self) -> bool:
+        """Whether feature maps of its stages were taken."""
+        return any(look.stages for look in self.looks)
+
+    @property
+    def signed(self) -> bool:
+        """Whether some of its feature maps hold negative activations, so that their colours have a middle."""
+        return any(stage.signed for look in self.looks for stage in look.stages)
 
     @property
     def failures(self) -> tuple[Look, ...]:

@@ -11,6 +11,7 @@ from generator.figures import raster
 from generator.records.figure import Figure, Table
 from generator.records.images import Photo, Pixels
 from generator.records.report import DataSummary, Report
+from generator.report.data.facts import material
 from generator.report.plates.frames import FOLDER, PHOTO, SMALL, framed
 from generator.report.plates.wording import counted, sentence
 
@@ -23,7 +24,7 @@ def data_figures(report: Report) -> tuple[Figure, ...]:
     data = report.data
     figures: list[Figure] = []
     if data.present:
-        for index, address in enumerate(slugs(data.class_names)):
+        for index, address in enumerate(slugs(data.class_names)[: material(data).shown]):
             if data.examples.get(index):
                 figures.append(_examples(data, index, address))
     if data.augmented:
@@ -43,12 +44,12 @@ def _examples(data: DataSummary, index: int, address: str) -> Figure:
         f"data-examples-{address}",
         pixels,
         alt=f"Row of {counted(len(images), 'photo')} of the class {name}, {images[0].shape[1]} pixels wide each.",
-        caption=f"{sentence(name)}: {counted(len(images), 'training image')} of {data.name}.",
+        caption=f"{sentence(name)}: {counted(len(images), 'training image' if 'train' in data.counts else 'image')} of {data.name}.",
         quality=PHOTO,
         pixelated=True,
         data=Table(
-            ("class", "WordNet number", *(f"{part} images" for part in data.per_class)),
-            ((name, data.wnids[index], *data.per_class.values()),),
+            ("class", *(["WordNet number"] if data.wnids else []), *(f"{part} images" for part in data.per_class)),
+            ((name, *data.wnids[index : index + 1], *data.per_class.values()),),
         ),
     )
 

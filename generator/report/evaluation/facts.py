@@ -18,6 +18,8 @@ SPLITS: Mapping[str, str] = {
     "validation": "validation images",
     "train": "training images",
 }
+MANY = 10  # classes, of which five are no longer half
+JUDGING = ("test", "validation")  # the parts that may judge, the better first
 LISTED = 12  # rows of a short table
 
 
@@ -63,6 +65,26 @@ class Scores:
     def images(self) -> str:
         """ "test images", "validation images", ..."""
         return SPLITS.get(self.record.split, f"images of {self.record.split}")
+
+    @property
+    def seen(self) -> str:
+        """What the images were for the network, besides: "" for test images, else "chosen on" or "fitted on"."""
+        return {"train": "fitted on", "validation": "chosen on"}.get(self.record.split, "")
+
+    @property
+    def top5(self) -> float | None:
+        """How often the right name is among the first five answers, from `MANY` classes on."""
+        return self.record.top5 if len(self.class_names) >= MANY else None
+
+    @property
+    def image(self) -> str:
+        """One of them."""
+        return self.images.replace("images", "image", 1)
+
+    @property
+    def wrong(self) -> int:
+        """How many images it got wrong."""
+        return int(self.record.confusion.sum() - np.trace(self.record.confusion))
 
     @cached_property
     def classes(self) -> tuple[ClassScore, ...]:

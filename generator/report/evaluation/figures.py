@@ -17,6 +17,7 @@ from generator.report.evaluation.facts import seriation
 from generator.report.plates.frames import charted
 from generator.report.plates.wording import SPLITS, counted, listed, number, percent, percent_cell, sentence
 
+MOST_CELLS = 60  # classes up to which a page has room for the whole matrix in numbers
 NAMED_PAIRS = 3  # confusions that text alternative and caption name, and a row of a class
 
 
@@ -34,7 +35,7 @@ def evaluation_figures(network: Network) -> tuple[Figure, ...]:
 
 def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[np.int64], cells: bool) -> Figure:
     """One split's matrix; its table has all `cells`, or a row a class with its most frequent mistakes."""
-    figure_id = f"{network.id}-confusion-{split}"
+    figure_id = f"{network.anchor}-confusion-{split}"
     scores = found.splits[split]
     images = _images(scores)
     totals = np.maximum(scores.confusion.sum(axis=1, keepdims=True), 1)
@@ -59,7 +60,7 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
     )
     whole = Table(("true \\ predicted, %", *names), rows)
     chart = grids.matrix(figure_id, alt, names, shares)
-    table = whole if cells else _mistaken(names, shares)
+    table = whole if cells and len(names) <= MOST_CELLS else _mistaken(names, shares)
     return charted(figure_id, chart, alt=alt, caption=caption, table=table, data=whole)
 
 
@@ -74,7 +75,7 @@ def _mistaken(names: Sequence[str], shares: Floats) -> Table:
 
 
 def _reliability(network: Network, scores: SplitScores, temperature: float) -> Figure:
-    figure_id = f"{network.id}-reliability"
+    figure_id = f"{network.anchor}-reliability"
     before, after = scores.calibration, scores.calibration_scaled
     bins = [
         Bins("as trained", before.confidence, before.accuracy, before.counts),
@@ -105,7 +106,7 @@ def _reliability(network: Network, scores: SplitScores, temperature: float) -> F
 
 
 def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figure:
-    figure_id = f"{network.id}-per-class"
+    figure_id = f"{network.anchor}-per-class"
     order = np.argsort(-np.nan_to_num(scores.f1, nan=-1.0), kind="stable")
     names = [found.class_names[index] for index in order]
     images = _images(scores)

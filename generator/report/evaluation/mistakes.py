@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from generator.base.names import slugs
@@ -10,10 +10,14 @@ from generator.figures import raster
 from generator.records.figure import Figure
 from generator.records.network import Network
 from generator.records.scores import Mistake
+from generator.report.evaluation.facts import JUDGING, SPLITS
 from generator.report.plates.sheets import place, sheet_id, sheets
+from generator.report.plates.wording import sentence
 
-SIDE = 64  # stored pixels of an image, Tiny ImageNet's own
+SIDE = 64  # stored pixels of an image
 QUALITY = 60
+# Bytes of a page, of which it may have 300 KiB, and what the head of a confusion and an image take of them, about.
+ROOM, GROUP, IMAGE = 230_000, 330, 270
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,8 @@ def mistake_figures(network: Network) -> tuple[Figure, ...]:
     ]
     if not pictures:
         return ()
-    alt = f"Test images that {network.title} got wrong, numbers"
-    return sheets(f"{network.id}-mistakes", pictures, alt, quality=QUALITY, pixelated=True)
+    alt = f"{sentence(SPLITS[_judged(network)])} that {network.title} got wrong, numbers"
+    return sheets(f"{network.anchor}-mistakes", pictures, alt, quality=QUALITY, pixelated=True)
 
 
 def confusions(network: Network) -> tuple[Mixed, ...]:
@@ -59,7 +63,7 @@ def confusions(network: Network) -> tuple[Mixed, ...]:
     shown = 0
     for one in _ordered(network):
         pictured = one.image in network.mistaken
-        sheet, cell = (sheet_id(f"{network.id}-mistakes", shown), place(shown)[1]) if pictured else ("", 0)
+        sheet, cell = (sheet_id(f"{network.anchor}-mistakes", shown), place(shown)[1]) if pictured else ("", 0)
         groups[one.true, one.predicted].append(Taken(one.image, one.confidence, sheet, cell))
         shown += pictured
     # "sea", "lion-fish" and "sea-lion", "fish" are joined to the same words.
@@ -72,13 +76,23 @@ def confusions(network: Network) -> tuple[Mixed, ...]:
     )
 
 
+def _judged(network: Network) -> str:
+    """The part whose mistakes are shown; "" where none judged."""
+    splits = network.evaluation.splits if network.evaluation else {}
+    return next((part for part in JUDGING if part in splits), "")
+
+
 def _ordered(network: Network) -> list[Mistake]:
-    """Those of the test images, one confusion after the other, the most frequent first; within it the surest first."""
-    evaluation = network.evaluation
-    if evaluation is None or "test" not in evaluation.splits:
+    """Those that the page has room for, one confusion after the other, the most frequent first; within it the surest."""
+    if network.evaluation is None or not (part := _judged(network)):
         return []
-    found = evaluation.splits["test"].mistakes
-    counts: dict[tuple[int, int], int] = defaultdict(int)
-    for one in found:
-        counts[one.true, one.predicted] += 1
-    return sorted(found, key=lambda one: (-counts[one.true, one.predicted], one.true, one.predicted, -one.confidence))
+    found = network.evaluation.splits[part].mistakes
+    counts = Counter((one.true, one.predicted) for one in found)
+    ordered = sorted(found, key=lambda one: (-counts[one.true, one.predicted], one.true, one.predicted, -one.confidence))
+    groups, kept = set[tuple[int, int]](), list[Mistake]()
+    for one in ordered:
+        groups.add((one.true, one.predicted))
+        kept.append(one)
+        if len(groups) * GROUP + len(kept) * IMAGE > ROOM:
+            return kept[:-1]
+    return kept

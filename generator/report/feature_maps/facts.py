@@ -24,6 +24,7 @@ class Stage:
     active: float
     scale: float  # of its maps' colours
     mean: float  # of the map with the largest, which has the longest bar
+    signed: bool  # whether some are negative
 
 
 def stage_of(stage: StageMaps) -> Stage:
@@ -41,4 +42,5 @@ def stage_of(stage: StageMaps) -> Stage:
         active=float((stage.maps > 0).mean()),
         scale=scale_of(stage.maps),
         mean=float(np.abs(stage.maps.mean(axis=(1, 2), dtype=np.float64)).max(initial=0)),
+        signed=bool((stage.maps < 0).any()),
     )

@@ -23,7 +23,7 @@ MOST_CELLS = (
 WIDTH = 480  # stored pixels that a mosaic of small maps is enlarged to about
 LOW = 8  # stored pixels: height of the mark of a silent map at the end of a stage
 BAR = 3  # stored pixels: height of the bar below a map that is as long as its mean activation is large
-FIRST = 16  # maps of the course's page, in the order of their channels
+FIRST = 16  # maps in the order of their channels
 FIRST_SIDE = 60  # stored pixels of one of them, about
 LISTED = 16  # maps whose numbers are listed
 
@@ -79,7 +79,7 @@ def _stage(network: Network, photo: Photo, stage: StageMaps) -> Figure:
         tuple((int(i), cell(float(means[i]), 4), cell(float(stage.maps[i].max()), 4)) for i in order[:LISTED]),
     )
     return framed(
-        f"{network.id}-maps-{photo.id}-{slug(stage.layer)}",
+        f"{network.anchor}-maps-{photo.id}-{slug(stage.layer)}",
         pixels,
         alt=alt,
         caption=caption,
@@ -119,7 +119,7 @@ def _barred(
 
 
 def _first(network: Network, photo: Photo, stage: StageMaps) -> Figure:
-    """The first `FIRST` maps in the order of their channels, as the course asks for them."""
+    """The first `FIRST` maps in the order of their channels, not sorted."""
     maps = stage.maps[:FIRST]
     count, high, wide = maps.shape
     most = float(np.abs(maps).max())
@@ -135,7 +135,7 @@ def _first(network: Network, photo: Photo, stage: StageMaps) -> Figure:
     )
     caption = (
         f"After {stage.layer}: channels 0 to {count - 1} in reading order, {wide} × {high} units each; one scale from "
-        f"0 to {number(most)}, their largest activation; the bar below a map is its mean, the longest "
+        f"{f'−{number(most)}, blue, to {number(most)}, red' if maps.min() < 0 else f'0 to {number(most)}'}, their largest activation; the bar below a map is its mean, the longest "
         f"{number(strongest)}; {finding}."
     )
     table = Table(
@@ -143,7 +143,7 @@ def _first(network: Network, photo: Photo, stage: StageMaps) -> Figure:
         tuple((i, cell(float(means[i]), 4), cell(float(maps[i].max()), 4)) for i in range(count)),
     )
     return framed(
-        f"{network.id}-first-{photo.id}-{slug(stage.layer)}",
+        f"{network.anchor}-first-{photo.id}-{slug(stage.layer)}",
         pixels,
         alt=alt,
         caption=caption,

@@ -9,7 +9,7 @@ import numpy as np
 
 from generator.base.names import slugs
 from generator.records.network import ConvLayer, LayerPatches, Network
-from generator.report.plates.numbers import dead, duplicates, norms, probabilities
+from generator.report.plates.numbers import dead, duplicates, in_colour, listed_channels, norms, probabilities
 from generator.report.plates.patches import shows, unit_prefix
 from generator.report.plates.sheets import place, sheet_id
 
@@ -31,6 +31,7 @@ class Unit:
     weights: str
     patches: str
     cell: int
+    listed: bool  # whether the layer's page has room for it
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,34 @@ class Layer:
     index: int  # among the network's convolutions, from 0
     units: tuple[Unit, ...]
     patched: bool  # whether patches of real images are known
+    in_colour: bool  # whether its filters are pictures in red, green and blue
+    beyond: bool  # whether a unit sees more than there is
 
     @property
     def href(self) -> str:
         """The page of this layer."""
         return f"filters-{self.id}.html"
+
+    @property
+    def listed(self) -> tuple[Unit, ...]:
+        """The units that its page shows: all, or those with the largest norms."""
+        return tuple(unit for unit in self.units if unit.listed)
+
+    @property
+    def whole(self) -> bool:
+        """Whether a filter is one picture: in colour, or of a single channel."""
+        return self.in_colour or self.record.weights.shape[1] == 1
+
+    @property
+    def field(self) -> str:
+        """The side of its receptive field in pixels, or what takes its place."""
+        return str(self.record.receptive_field or "the whole image")
+
+    @property
+    def sees(self) -> str:
+        """How much of the input one of its units sees, in words."""
+        size = self.record.receptive_field
+        return f"{size} × {size} pixels" if size else "the whole image"
 
     def marked(self, mark: str) -> int:
         """How many units are "dead", "silent", or repeat another ("repeats")."""
@@ -79,7 +103,7 @@ def made(network: Network) -> tuple[Made, ...]:
     addresses = slugs(network.class_names)
     return tuple(
         Made(
-            id=f"{network.id}-class-{addresses[index]}",
+            id=f"{network.anchor}-class-{addresses[index]}",
             name=name,
             answer=network.class_names[answers[index]],
             probability=float(shares[index, answers[index]]),
@@ -93,6 +117,8 @@ def _layer(network: Network, index: int, layer: ConvLayer, patches: LayerPatches
     prefix = unit_prefix(network, layer)
     sizes = norms(layer.weights)
     lost, repeated = set(dead(sizes).tolist()), duplicates(layer.weights)
+    shown = {channel: cell for cell, channel in enumerate(listed_channels(layer.weights))}
+    sees = layer.receptive_field
     units = []
     for channel, size in enumerate(sizes):
         active = None if patches is None else _number(patches.active[channel])
@@ -106,12 +132,21 @@ def _layer(network: Network, index: int, layer: ConvLayer, patches: LayerPatches
                 answer=None if patches is None else _number(patches.answers[channel, 0]),
                 active=active,
                 shows="" if patches is None else shows(network, patches, channel),
-                weights=sheet_id(f"{prefix}-weights", channel),
-                patches="" if patches is None else sheet_id(f"{prefix}-patches", channel),
-                cell=place(channel)[1],
+                weights=sheet_id(f"{prefix}-weights", shown[channel]) if channel in shown else "",
+                patches=sheet_id(f"{prefix}-patches", shown[channel]) if patches and channel in shown else "",
+                cell=place(shown.get(channel, 0))[1],
+                listed=channel in shown,
             )
         )
-    return Layer(layer, prefix, index, tuple(units), patches is not None)
+    return Layer(
+        layer,
+        prefix,
+        index,
+        tuple(units),
+        patched=patches is not None,
+        in_colour=in_colour(network, layer),
+        beyond=sees is not None and sees > max(network.input.size),
+    )
 
 
 def _number(value: np.float32) -> float | None:

@@ -30,7 +30,7 @@ def _class(network: Network, made: ClassImages, index: int, address: str) -> Fig
     small = made.images.shape[1] < LARGE
     caption = f"{name}: an image made to raise this class’s logit, which is {number(float(made.logits[index, index]))}"
     return framed(
-        f"{network.id}-class-{address}",
+        f"{network.anchor}-class-{address}",
         made.images[index],
         alt=f"Image made to look like {name} to {network.title}: {said}.",
         caption=f"{caption}; {said}.",

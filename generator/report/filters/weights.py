@@ -13,7 +13,18 @@ from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Pixels
 from generator.records.network import ConvLayer, Network
 from generator.report.plates.frames import charted, framed
-from generator.report.plates.numbers import BULK, DEAD, columns, dead, duplicates, nearest, norms, slice_scale
+from generator.report.plates.numbers import (
+    BULK,
+    DEAD,
+    columns,
+    dead,
+    duplicates,
+    in_colour,
+    listed_channels,
+    nearest,
+    norms,
+    slice_scale,
+)
 from generator.report.plates.wording import cell, counted, number, percent, sentence
 
 FILTERS = 16  # rows of a deeper layer's mosaic
@@ -38,49 +49,63 @@ def filter_figures(network: Network, scale: float | None = None) -> tuple[Figure
     """
     found: list[Figure] = []
     for layer in network.layers:
-        if layer is network.layers[0] and layer.weights.shape[1] == 3:
-            found.append(_in_colour(network, layer, first_layer_scale([network]) if scale is None else scale))
+        if in_colour(network, layer):
+            found.append(_whole(network, layer, first_layer_scale([network]) if scale is None else scale))
+        elif layer.weights.shape[1] == 1:
+            found.append(_whole(network, layer, slice_scale(layer)))
         else:
             found.append(_slices(network, layer))
         found.append(_norm_strip(network, layer))
     return tuple(found)
 
 
-def colours(layer: ConvLayer, scale: float, tile: int = TILE, gap: int = 5, across: int = 0) -> Pixels:
-    """The first layer's filters as one colour mosaic; RGBA, dead filters struck through, duplicates framed."""
-    painted = raster.paint_colour(layer.weights, scale)
-    factor = max(1, tile // painted.shape[2])
-    struck = [int(index) for index in dead(norms(layer.weights))]
+def whole(weights: Floats, scale: float, tile: int = TILE, gap: int = 5, across: int = 0) -> Pixels:
+    """Filters of one input channel, signed, or of three, in colour, as a mosaic.
+
+    Args:
+        weights: (O, 1 or 3, kh, kw).
+    Returns:
+        RGBA, dead filters struck through, duplicates framed.
+    """
+    painted = raster.paint_colour(weights, scale) if weights.shape[1] == 3 else raster.paint_signed(weights[:, 0], scale)
+    factor = max(1, tile // max(painted.shape[1:3]))
+    struck = [int(index) for index in dead(norms(weights))]
     wide = across or columns(len(painted))
     sheet = raster.mosaic(painted, wide, factor, gap, struck)
     high, broad = painted.shape[1] * factor, painted.shape[2] * factor
-    for index in duplicates(layer.weights):
+    for index in duplicates(weights):
         _frame(sheet, index // wide * (high + gap), index % wide * (broad + gap), high, broad)
     return sheet
 
 
-def _in_colour(network: Network, layer: ConvLayer, scale: float) -> Figure:
-    sizes = norms(layer.weights)
-    high, wide = layer.weights.shape[2:]
-    own = float(np.abs(layer.weights).max())
-    finding = f"{_grey(layer.weights)}; {_are(len(dead(sizes)))} dead; {_repeating(layer.weights)}"
+def _whole(network: Network, layer: ConvLayer, scale: float) -> Figure:
+    """All filters of a layer whose filters are pictures: in colour, or signed where there is one channel to look at."""
+    chosen = listed_channels(layer.weights)
+    weights = layer.weights[chosen]
+    sizes = norms(weights)
+    high, wide = weights.shape[2:]
+    own = float(np.abs(weights).max())
+    colour = in_colour(network, layer)
+    finding = f"{_are(len(dead(sizes)))} dead; {_repeating(weights)}"
+    finding = f"{_grey(weights)}; {finding}" if colour else finding
+    of = f"all {len(sizes)}" if len(sizes) == len(layer.weights) else f"the {len(sizes)} largest of {len(layer.weights)}"
+    zero = "zero is mid-grey" if colour else "blue is negative, white zero, red positive"
     alt = (
-        f"Colour mosaic of the {len(sizes)} filters of {network.title}'s {layer.title}, {wide} by {high} pixels each: "
-        f"{finding}."
+        f"{'Colour mosaic' if colour else 'Mosaic'} of the {len(sizes)} filters of {network.title}'s {layer.title}, "
+        f"{wide} by {high} pixels each: {finding}."
     )
     caption = (
-        f"{network.title}, {layer.title} ({layer.name}): all {len(sizes)} filters in the order of their channels, "
-        f"{wide} × {high} weights for red, green and blue, pixel for pixel. One scale for all: −{number(scale)} to "
-        f"{number(scale)}, within which {percent(float((np.abs(layer.weights) <= scale).mean()), 0)} of the weights "
-        f"lie; zero is mid-grey, this network's largest weight is {number(own)}. "
-        f"What to notice: {finding}."
+        f"{network.title}, {layer.title} ({layer.name}): {of} filters in the order of their channels, "
+        f"{wide} × {high} weights{' for red, green and blue' if colour else ''}, pixel for pixel. One scale for all: "
+        f"−{number(scale)} to {number(scale)}, within which {percent(float((np.abs(weights) <= scale).mean()), 0)} of "
+        f"the weights lie; {zero}, this network's largest weight is {number(own)}. What to notice: {finding}."
         + (" A dead filter is left empty and struck through." if len(dead(sizes)) else "")
-        + (" A filter that repeats another is framed." if duplicates(layer.weights) else "")
+        + (" A filter that repeats another is framed." if duplicates(weights) else "")
     )
-    table = _filters_table(layer.weights, range(len(sizes)))
+    table = _filters_table(layer.weights, chosen)
     return framed(
-        f"{network.id}-filters-{slug(layer.name)}",
-        colours(layer, scale),
+        f"{network.anchor}-filters-{slug(layer.name)}",
+        whole(weights, scale),
         alt=alt,
         caption=caption,
         pixelated=True,
@@ -101,7 +126,7 @@ def _slices(network: Network, layer: ConvLayer) -> Figure:
     tiles = raster.paint_signed(shown.reshape(-1, high, wide), scale)
     lost = np.isin(chosen, dead(sizes)).repeat(len(channels))
     struck = np.flatnonzero(lost).tolist()
-    sheet = raster.mosaic(tiles, len(channels), max(1, SLICE // wide), SLICE_GAP, struck, raster.JOINT)
+    sheet = raster.mosaic(tiles, len(channels), max(1, SLICE // max(high, wide)), SLICE_GAP, struck, raster.JOINT)
     pixels = _with_bars(sheet, sizes[chosen] / max(sizes.max(), 1e-12))
     finding = f"norms from {number(float(sizes[chosen].max()))} to {number(float(sizes[chosen].min()))}"
     alt = (
@@ -122,12 +147,12 @@ def _slices(network: Network, layer: ConvLayer) -> Figure:
     )
     table = _filters_table(weights, chosen)
     return framed(
-        f"{network.id}-filters-{slug(layer.name)}", pixels, alt=alt, caption=caption, pixelated=True, table=table
+        f"{network.anchor}-filters-{slug(layer.name)}", pixels, alt=alt, caption=caption, pixelated=True, table=table
     )
 
 
 def _norm_strip(network: Network, layer: ConvLayer) -> Figure:
-    figure_id = f"{network.id}-norms-{slug(layer.name)}"
+    figure_id = f"{network.anchor}-norms-{slug(layer.name)}"
     sizes = norms(layer.weights)
     ranked = np.sort(sizes)[::-1]
     lost = len(dead(sizes))

@@ -12,15 +12,15 @@ from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Photo, Pixels
 from generator.records.network import Comparison, Explanation, Network
 from generator.report.plates.frames import framed
+from generator.report.plates.painting import fitted, squared
 from generator.report.plates.sheets import sheet
-from generator.report.plates.wording import cell, layer_title, listed, number, percent, place
+from generator.report.plates.wording import cell, colour_of_nothing, layer_title, listed, number, percent, place
 
 TILE = 128  # stored pixels of one picture
 QUALITY = 70
 VEIL = (0.5, 0.85)  # opacity of a map over the grey photo, where it is lowest and highest
 # Percentile of a map of single pixels that is painted brightest: a few outliers would leave the rest dark.
 BRIGHT = 99.5
-GREY = (124, 116, 104)  # the mean colour of ImageNet's photos, which the square has
 KINDS = 6  # answers that have a shade of their own
 LEAST = 0.005  # share of the square's places from which on an answer is named
 PLACES = {  # what each method asks
@@ -28,9 +28,9 @@ PLACES = {  # what each method asks
     "Grad-CAM++": "gradients, weighed by their powers",
     "LayerCAM": "gradients, place by place",
     "Score-CAM": "no gradients: each map as a mask",
-    "occlusion": "no gradients: a grey square",
+    "occlusion": "no gradients: a {} square",
     "guided backprop": "pixels: positive gradients only",
-    "integrated gradients": "pixels: gradients on the way from grey",
+    "integrated gradients": "pixels: gradients on the way from {}",
 }
 
 
@@ -52,14 +52,15 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
     found = explanation.comparison
     shown = ways(network, explanation)
     pictures = [_laid(explanation, cam) for cam in (*found.maps.values(), *found.layers.values())]
-    pictures += [_covered(explanation, found), _probability(found), _answers(found)]
+    pictures += [_covered(network, explanation, found), _probability(explanation, found), _answers(explanation, found)]
+    pictures = [squared(picture, TILE) for picture in pictures]
     answer = network.class_names[explanation.predicted]
     told = "; ".join(f"{way.name} {way.shows}" for way in shown)
     alt = f"{network.title}’s answer {answer} on the photo {photo.title}, explained in several ways: {told}."
     caption = (
         f"{network.title}, the answer {answer}. Maps of layers at {layer_title(network, explanation.layer)}, each over "
         "its own range, black to pale yellow; of a map of single pixels the brightest in two hundred look alike. "
-        f"The grey square is {found.patch} pixels wide; its two maps show, at the square’s centre, what is left of "
+        f"The {colour_of_nothing(network)} square is {found.patch} pixels wide; its two maps show, at the square’s centre, what is left of "
         f"{network.class_names[found.hidden]}’s probability "
         f"{percent(float(explanation.probabilities[found.hidden]))}, from 0, dark, to 1, yellow, and which answer is "
         f"then the most probable: yellow is {network.class_names[found.hidden]}."
@@ -70,7 +71,7 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
     )
     head = ("method or layer", "raw maximum", "strongest", "map")
     return framed(
-        f"{network.id}-ways-{photo.id}",
+        f"{network.anchor}-ways-{photo.id}",
         sheet(pictures),
         alt=alt,
         caption=caption,
@@ -88,7 +89,7 @@ def ways(network: Network, explanation: Explanation) -> tuple[Way, ...]:
 def _ways(network: Network, found: Comparison) -> Iterator[Way]:
     picture = 0
     for name, cam in found.maps.items():
-        yield Way(picture, name, PLACES.get(name, ""), _strongest(cam))
+        yield Way(picture, name, PLACES.get(name, "").format(colour_of_nothing(network)), _strongest(cam))
         picture += 1
     first = next(iter(found.maps), "")
     for name, cam in found.layers.items():
@@ -117,6 +118,13 @@ def _cells(cam: Floats) -> str:
     return f"{cam.shape[0]} × {cam.shape[1]} cells"
 
 
+def shown_neutral(network: Network) -> tuple[int, int, int]:
+    """The colour that stands for "nothing", as a picture shows it."""
+    told = network.input.neutral
+    red, green, blue = told if len(told) == 3 else (told[0],) * 3
+    return red, green, blue
+
+
 def _worst(found: Comparison) -> tuple[int, int]:
     row, column = np.unravel_index(int(found.probability.argmin()), found.probability.shape)
     return int(row), int(column)
@@ -124,35 +132,37 @@ def _worst(found: Comparison) -> tuple[int, int]:
 
 def _laid(explanation: Explanation, cam: Floats) -> Pixels:
     """A map over the photo without its colours; a map of single pixels alone."""
+    high, wide = fitted(explanation.seen, TILE)
     if cam.shape == explanation.seen.shape[:2]:
         values = np.clip(cam / max(float(np.percentile(cam, BRIGHT)), 1e-12), 0, 1)
-        return raster.paint(raster.resize(values.astype(np.float32), TILE, TILE).clip(0, 1), "inferno")
-    values = raster.min_max(raster.resize(cam, TILE, TILE))
-    ground = raster.grey(raster.cover(explanation.seen, TILE, TILE))
+        return raster.paint(raster.resize(values.astype(np.float32), high, wide).clip(0, 1), "inferno")
+    values = raster.min_max(raster.resize(cam, high, wide))
+    ground = raster.grey(raster.cover(explanation.seen, high, wide))
     return raster.laid_over(ground, values, VEIL)
 
 
-def _covered(explanation: Explanation, found: Comparison) -> Pixels:
+def _covered(network: Network, explanation: Explanation, found: Comparison) -> Pixels:
     """The photo with the square where the probability is least."""
     seen = explanation.seen.copy()
     row, column = _worst(found)
     rows, columns = found.probability.shape
     top = round((row + 0.5) * seen.shape[0] / rows - found.patch / 2)
     left = round((column + 0.5) * seen.shape[1] / columns - found.patch / 2)
-    seen[max(0, top) : top + found.patch, max(0, left) : left + found.patch] = GREY
-    return raster.cover(raster.enlarge(seen, max(1, TILE // seen.shape[1])), TILE, TILE)
+    seen[max(0, top) : top + found.patch, max(0, left) : left + found.patch] = shown_neutral(network)
+    return raster.cover(raster.enlarge(seen, max(1, TILE // max(seen.shape[:2]))), *fitted(seen, TILE))
 
 
-def _probability(found: Comparison) -> Pixels:
-    return raster.paint(raster.resize(found.probability, TILE, TILE).clip(0, 1), "viridis")
+def _probability(explanation: Explanation, found: Comparison) -> Pixels:
+    return raster.paint(raster.resize(found.probability, *fitted(explanation.seen, TILE)).clip(0, 1), "viridis")
 
 
-def _answers(found: Comparison) -> Pixels:
+def _answers(explanation: Explanation, found: Comparison) -> Pixels:
     """Which class is the most probable: the one asked about yellow, the others darker the rarer they are."""
     classes, counts = np.unique(found.answers, return_counts=True)
     others = [int(each) for each in classes[np.argsort(-counts, kind="stable")] if each != found.hidden]
     shades = {found.hidden: 1.0}
     shades |= {each: max(0.0, 0.7 - 0.7 * place / KINDS) for place, each in enumerate(others)}
     values = np.vectorize(shades.__getitem__, otypes=[np.float64])(found.answers)
-    rows, columns = (np.arange(TILE) * side // TILE for side in values.shape)
+    shown = zip(fitted(explanation.seen, TILE), values.shape, strict=True)
+    rows, columns = (np.arange(length) * side // length for length, side in shown)
     return raster.paint(values[rows][:, columns], "viridis")

@@ -11,7 +11,9 @@ from generator.records.figure import Figure, Table
 from generator.records.images import Photo, Pixels
 from generator.records.network import Explanation, LayerPatches, Network
 from generator.report.plates.frames import framed
+from generator.report.plates.painting import fitted, squared
 from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, shows, unit_prefix
+from generator.report.plates.numbers import listed_channels
 from generator.report.plates.sheets import sheet
 from generator.report.plates.wording import cell, counted, layer_title, listed, number
 
@@ -73,7 +75,7 @@ def contribution_figure(network: Network, photo: Photo) -> Figure | None:
         for index, channel in enumerate(channels)
     )
     return framed(
-        f"{network.id}-contributions-{photo.id}",
+        f"{network.anchor}-contributions-{photo.id}",
         sheet(cells),
         alt=alt,
         caption=caption,
@@ -87,10 +89,12 @@ def _pair(patch: Pixels | None, explanation: Explanation, activations: np.ndarra
     if patch is None:
         left = raster.mosaic(np.zeros((1, PART, PART, 3), np.uint8), 1, struck=[0])
     else:
-        left = raster.cover(raster.enlarge(patch, max(1, PART // patch.shape[1])), PART, PART)
-    values = raster.resize(activations, PART, PART) / most if most > 0 else np.zeros((PART, PART))
-    ground = raster.grey(raster.cover(explanation.seen, PART, PART))
-    right = raster.laid_over(ground, values, VEIL)
+        enlarged = raster.enlarge(patch, max(1, PART // max(patch.shape[:2])))
+        left = squared(raster.cover(enlarged, *fitted(patch, PART)), PART)
+    high, wide = fitted(explanation.seen, PART)
+    values = raster.resize(activations, high, wide) / most if most > 0 else np.zeros((high, wide))
+    ground = raster.grey(raster.cover(explanation.seen, high, wide))
+    right = squared(raster.laid_over(ground, values, VEIL), PART)
     return raster.compose(PART, 2 * PART + PART_GAP, [(left, 0, 0), (right, 0, PART + PART_GAP)])
 
 
@@ -105,13 +109,14 @@ def contributors(network: Network, explanation: Explanation) -> tuple[Contributo
     layer = next((one for one in network.layers if one.name == explanation.contributor_layer), None)
     patches = next((one for one in network.patches if one.layer == explanation.contributor_layer), None)
     prefix = unit_prefix(network, layer) if layer else ""
+    told = set(listed_channels(layer.weights)) if layer else set()
     given = [channel for channel in explanation.contributors if explanation.contributions[channel] > 0]
     return tuple(
         Contributor(
             channel=channel,
             value=float(explanation.contributions[channel]),
             shows=shows(network, patches, channel) if patches and network.examined is not None else "",
-            href=f"filters-{prefix}.html#{prefix}-{channel}" if prefix else None,
+            href=f"filters-{prefix}.html#{prefix}-{channel}" if layer and channel in told else None,
             cell=cell,
         )
         for cell, channel in enumerate(given)

@@ -44,9 +44,9 @@ class Look:
         return self.top[0]
 
     @property
-    def runner_up(self) -> Answer:
-        """The second most probable class."""
-        return self.top[1]
+    def runner_up(self) -> Answer | None:
+        """The second most probable class; None where the network knows one."""
+        return self.top[1] if len(self.top) > 1 else None
 
     @property
     def right(self) -> bool | None:

@@ -52,7 +52,7 @@ def grad_cam_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
     explanation = network.explanations.get(photo.id)
     if explanation is None:
         return ()
-    prefix = f"{network.id}-cam-{photo.id}"
+    prefix = f"{network.anchor}-cam-{photo.id}"
     figures = [_seen(network, photo, explanation, prefix)]
     for role, target in roles_of(explanation):
         figures += [
@@ -74,7 +74,7 @@ def failure_figures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, 
         if explanation is None or identifier not in known:
             continue
         # The same pictures as on the Grad-CAM page, and so the same files.
-        prefix, files = f"{network.id}-failure-{identifier}", f"{network.id}-cam-{identifier}"
+        prefix, files = f"{network.anchor}-failure-{identifier}", f"{network.anchor}-cam-{identifier}"
         figures.append(_seen(network, known[identifier], explanation, prefix, files))
         for role, target in roles_of(explanation):
             if role in ("predicted", "true"):
@@ -181,7 +181,8 @@ def _every_class(network: Network, photo: Photo, explanation: Explanation, prefi
     order = [explanation.targets.index(index) for index in range(len(network.class_names))]
     cams = explanation.cams[order]
     most, peaks = float(cams.max()), cams.max(axis=(1, 2))
-    smooth = raster.resize(cams, TILE, TILE)
+    high, wide = explanation.seen.shape[:2]
+    smooth = raster.resize(cams, max(1, round(TILE * high / wide)), TILE)
     heat = raster.paint(smooth / most if most > 0 else smooth, "inferno")
     first = [network.class_names[index] for index in np.argsort(-peaks, kind="stable")[:3] if peaks[index] > 0]
     silent = int((peaks == 0).sum())

@@ -10,7 +10,7 @@ from generator.records.figure import Figure
 from generator.records.images import Pixels
 from generator.records.network import ConvLayer
 from generator.report.plates.frames import FOLDER, framed
-from generator.report.story import PAGES
+from generator.report.story import STORY
 
 ICONS = (32, 180)  # browser tab, Apple's home screen
 
@@ -56,14 +56,14 @@ def section_marks(layer: ConvLayer) -> list[Figure]:
     order = _liveliest(layer)
     return [
         Figure(
-            f"mark-{page}",
+            f"mark-{page.name}",
             "",
             "",
             layer.weights.shape[3],
             layer.weights.shape[2],
             svg=grids.icon(_icon_pixels(layer, int(order[number % len(order)]))[0]),
         )
-        for number, page in enumerate(PAGES)
+        for number, page in enumerate(STORY)
     ]
 
 

@@ -1,6 +1,6 @@
 """The report's face, made of its own figures: header tile, social card, teaser, icon, section marks, colour bars.
 
-Four columns: a photo, the first layer's filters, feature maps, Grad-CAM over the photo.
+Four columns: a photo, the first layer's filters, feature maps, Grad-CAM over the photo; those that there are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from generator.report.overview.marks import as_pictures, colour_bars, favicon, n
 from generator.report.plates.frames import FOLDER, framed
 from generator.report.plates.numbers import norms
 from generator.report.plates.painting import by_mean, overlay, painted, scale_of
-from generator.report.plates.wording import listed, percent
+from generator.report.plates.wording import counted, listed, percent, sentence
 
 SQUARE = 480
 SOCIAL = (630, 1200)  # what Open Graph readers ask for
@@ -37,8 +37,21 @@ class _Row:
     photo: Photo
     explanation: Explanation
     network: Network
-    filters: Network
+    filters: Network | None
     stage: int
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those for which there is something."""
+        there = {"filters": self.filters, "maps": self.explanation.stages, "cam": self.explanation.cams.size}
+        return tuple(column for column in COLUMNS if column == "photo" or there[column])
+
+    @property
+    def ground(self) -> Pixels:
+        """The photo whose middle the cells show: as it came, or as the network saw it where that is no middle."""
+        given = self.network.input
+        middle = given.size[0] == given.size[1] and given.crop == "centre"
+        return self.photo.pixels if middle else self.explanation.seen
 
 
 def header_tile(report: Report) -> tuple[Figure, ...]:
@@ -47,15 +60,16 @@ def header_tile(report: Report) -> tuple[Figure, ...]:
     rows = _rows(report)
     if rows:
         figures += [*_squares(rows[0]), _social(rows), _teaser(rows)]
-    if report.networks and report.networks[0].layers:
-        figures += [favicon(report.networks[0].layers[0]), *section_marks(report.networks[0].layers[0])]
+    first = next((network.layers[0] for network in report.networks if network.layers), None)
+    if first is not None:
+        figures += [favicon(first), *section_marks(first)]
     return tuple(figures)
 
 
-def hero(report: Report) -> Photo | None:
-    """The photo of the tile's first row."""
+def hero(report: Report) -> tuple[Photo, Network] | None:
+    """The photo of the tile's first row, and the network that sees it."""
     rows = _rows(report)
-    return rows[0].photo if rows else None
+    return (rows[0].photo, rows[0].network) if rows else None
 
 
 def compose(cells: Sequence[Sequence[Pixels]], size: tuple[int, int], margin: int) -> Pixels:
@@ -78,18 +92,23 @@ def compose(cells: Sequence[Sequence[Pixels]], size: tuple[int, int], margin: in
 
 def _tile(rows: Sequence[_Row], size: tuple[int, int], margin: int) -> Pixels:
     high = (size[0] - 2 * margin - (len(rows) - 1) * GAP) // len(rows)
-    wide = (size[1] - 2 * margin - 3 * GAP) // 4
+    columns = [column for column in COLUMNS if all(column in row.columns for row in rows)]
+    wide = (size[1] - 2 * margin - (len(columns) - 1) * GAP) // len(columns)
     high = min(high, round(1.3 * wide))  # a single row stays near a square
-    cells = [[_cell(row, column, high, wide) for column in COLUMNS] for row in rows]
+    cells = [[_cell(row, column, high, wide) for column in columns] for row in rows]
     return compose(cells, size, margin)
 
 
 def _rows(report: Report) -> list[_Row]:
-    """Two photos of two classes that the first network is surest of; bundled ones first, for they may be published."""
-    if not report.networks:
+    """Two photos of two classes that one network is surest of; bundled ones first, for they may be published.
+
+    It is the network shown first of those that saw a photo; the filters beside are each network's in turn.
+    """
+    network = next((one for one in report.networks if one.explanations), None)
+    if network is None:
         return []
-    network = report.networks[0]
     shown = [(photo, network.explanations[photo.id]) for photo in report.photos if photo.id in network.explanations]
+    drawn = [one for one in report.networks if one.layers]
 
     def rank(entry: tuple[Photo, Explanation]) -> tuple[bool, bool, float]:
         photo, explanation = entry
@@ -100,10 +119,9 @@ def _rows(report: Report) -> list[_Row]:
     for photo, explanation in sorted(shown, key=rank):
         if any(explanation.predicted == row.explanation.predicted for row in chosen):
             continue
-        beside = report.networks[min(len(chosen), len(report.networks) - 1)]
-        if explanation.stages and beside.layers:
-            stage = min(len(chosen), len(explanation.stages) - 1)
-            chosen.append(_Row(photo, explanation, network, beside, stage))
+        place = len(chosen)
+        beside = drawn[place % len(drawn)] if drawn else None
+        chosen.append(_Row(photo, explanation, network, beside, min(place, max(0, len(explanation.stages) - 1))))
     return chosen[:2]
 
 
@@ -112,17 +130,21 @@ def _cell(row: _Row, column: str, high: int, wide: int) -> Pixels:
     across = ACROSS.get(column, 1)
     down = max(1, round(across * high / wide))
     side = max(high, wide)
-    if column == "filters":
+    if column == "filters" and row.filters is not None:
         tiles = _best_filters(row.filters.layers[0], across * down)
         return _spread(tiles, down, across, high, wide)
     if column == "maps":
         maps = row.explanation.stages[row.stage].maps
         best = maps[by_mean(maps)[: across * down]]
         return _spread(painted(best, scale_of(best)), down, across, high, wide)
-    photo = raster.cover(row.photo.pixels, side, side)
+    photo = row.ground
     if column == "cam":
         cam = row.explanation.cam(row.explanation.predicted)
-        photo = overlay(photo, cam)
+        if photo is row.explanation.seen:  # the map lies over all of it, not over its middle
+            photo = overlay(raster.enlarge(photo, -(-side // min(photo.shape[:2]))), cam)
+        else:
+            photo = overlay(raster.cover(photo, side, side), cam)
+    photo = raster.cover(photo, side, side)
     top, left = (side - high) // 2, (side - wide) // 2
     return photo[top : top + high, left : left + wide]
 
@@ -145,12 +167,11 @@ def _spread(tiles: Pixels, down: int, across: int, high: int, wide: int) -> Pixe
 
 
 def _squares(row: _Row) -> list[Figure]:
-    words = dict(zip(COLUMNS, _parts(row), strict=True))
     figures: list[Figure] = []
-    for column in COLUMNS:
+    for column in row.columns:
         pixels = _cell(row, column, SQUARE, SQUARE)
         flat = column in ACROSS
-        text = words[column][:1].upper() + words[column][1:]
+        text = sentence(_part(row, column))
         figures.append(
             framed(
                 f"hero-{column}",
@@ -176,19 +197,21 @@ def _teaser(rows: Sequence[_Row]) -> Figure:
 
 
 def _tile_alt(rows: Sequence[_Row]) -> str:
-    return f"The report in four columns: {'; below, '.join(listed(_parts(row)) for row in rows)}."
+    count = {1: "one column", 2: "two columns", 3: "three columns", 4: "four columns"}[len(rows[0].columns)]
+    told = "; below, ".join(listed([_part(row, column) for column in row.columns]) for row in rows)
+    return f"The report in {count}: {told}."
 
 
-def _parts(row: _Row) -> list[str]:
-    """What each of the four columns shows, in words."""
-    explanation, stage = row.explanation, row.explanation.stages[row.stage]
-    answer = explanation.predicted
-    confidence = percent(float(explanation.probabilities[answer]), 0)
-    filters = min(ACROSS["filters"] ** 2, len(row.filters.layers[0].weights))
-    maps = min(ACROSS["maps"] ** 2, len(stage.maps))
-    return [
-        f"the photo {row.photo.title}",
-        f"{filters} first-layer filters of {row.filters.title}",
-        f"{maps} feature maps after {stage.title}",
-        f"the Grad-CAM map for {row.network.class_names[answer]} ({confidence})",
-    ]
+def _part(row: _Row, column: str) -> str:
+    """What a column shows, in words."""
+    if column == "photo":
+        return f"the photo {row.photo.title}"
+    if column == "filters" and row.filters is not None:
+        filters = min(ACROSS["filters"] ** 2, len(row.filters.layers[0].weights))
+        return f"{counted(filters, 'first-layer filter')} of {row.filters.title}"
+    if column == "maps":
+        stage = row.explanation.stages[row.stage]
+        return f"{counted(min(ACROSS['maps'] ** 2, len(stage.maps)), 'feature map')} after {stage.title}"
+    answer = row.explanation.predicted
+    confidence = percent(float(row.explanation.probabilities[answer]), 0)
+    return f"the Grad-CAM map for {row.network.class_names[answer]} ({confidence})"

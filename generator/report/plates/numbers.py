@@ -1,4 +1,4 @@
-"""What is found in a layer's weights: norms, dead channels, duplicates, scales."""
+"""What is found in a layer's weights: norms, dead channels, duplicates, scales, and which channels are shown."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.records.images import Floats
-from generator.records.network import ConvLayer
+from generator.records.network import ConvLayer, Network
 
 DEAD = 0.01  # a filter whose norm is below this share of its layer's largest does nothing that can be seen
 DUPLICATE = 0.9  # cosine similarity of two filters from which on the one with the smaller norm repeats the other
+LISTED = 512  # channels on a layer's page, which has 300 KiB
 BULK = 0.99  # of a layer's weights lie within its scale; the others are painted in its end colours
 
 
@@ -26,6 +27,17 @@ def norms(weights: Floats) -> NDArray[np.float64]:
     """(O, I, kh, kw) -> (O,) Euclidean norms of the filters."""
     found: NDArray[np.float64] = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=(1, 2, 3)))
     return found
+
+
+def listed_channels(weights: Floats) -> list[int]:
+    """The channels that a layer's page shows, in their order: all, or the `LISTED` with the largest norms."""
+    order = np.argsort(-norms(weights), kind="stable")[:LISTED]
+    return sorted(order.tolist())
+
+
+def in_colour(network: Network, layer: ConvLayer) -> bool:
+    """Whether a layer's filters are little pictures in red, green and blue: of the first, where those go in."""
+    return layer is network.layers[0] and layer.weights.shape[1] == network.input.channels == 3
 
 
 def dead(sizes: NDArray[np.float64]) -> NDArray[np.intp]:

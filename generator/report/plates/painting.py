@@ -32,6 +32,20 @@ def painted(maps: Floats, scale: float) -> Pixels:
     return raster.paint(maps / scale if scale > 0 else maps, "viridis", raster.LEVELS)
 
 
+def fitted(seen: Pixels, side: int) -> tuple[int, int]:
+    """(height, width) of the largest picture with the proportions of what a network saw in a square of `side`."""
+    high, wide = seen.shape[:2]
+    return max(1, round(side * high / max(high, wide))), max(1, round(side * wide / max(high, wide)))
+
+
+def squared(pixels: Pixels, side: int) -> Pixels:
+    """A picture in the middle of a transparent square; one that fills it as it is."""
+    high, wide = pixels.shape[:2]
+    if high == wide == side:
+        return pixels
+    return raster.compose(side, side, [(pixels, (side - high) // 2, (side - wide) // 2)])
+
+
 def overlay(photo: Pixels, cam: Floats) -> Pixels:
     """The photo under its smooth heat map, which is the more opaque the higher the map."""
     values = raster.min_max(raster.resize(cam, *photo.shape[:2]))

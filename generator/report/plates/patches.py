@@ -16,7 +16,7 @@ PART_QUALITY = 70
 
 def unit_prefix(network: Network, layer: ConvLayer) -> str:
     """The first part of the addresses of a layer's units: "cnn-conv3" for the third convolution."""
-    return f"{network.id}-conv{[one.name for one in network.layers].index(layer.name) + 1}"
+    return f"{network.anchor}-conv{[one.name for one in network.layers].index(layer.name) + 1}"
 
 
 def crop(seen: Pixels, box: tuple[int, int, int, int]) -> Pixels:
@@ -37,20 +37,21 @@ def crop(seen: Pixels, box: tuple[int, int, int, int]) -> Pixels:
 
 
 def shrunk(patch: Pixels, side: int) -> Pixels:
-    """A patch with its image made smaller so that the whole is `side` wide; as it is where it is no wider.
+    """A patch with its image made smaller so that its longer side is `side`; as it is where it is no longer.
 
     The image's edges stay sharp on whole pixels: soft ones would be half of the bytes.
     """
     height, width = patch.shape[:2]
-    if width <= side:
+    longest = max(height, width)
+    if longest <= side:
         return patch
     inside = patch[..., 3] == 255
     rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
-    small = np.empty((max(1, round(height * side / width)), side, 4), np.uint8)
+    small = np.empty((max(1, round(height * side / longest)), max(1, round(width * side / longest)), 4), np.uint8)
     small[:] = PADDING
     if len(rows):
         top, below, left, right = (
-            round(edge * side / width) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
+            round(edge * side / longest) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
         )
         if top < below and left < right:
             image = patch[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
@@ -65,6 +66,11 @@ def shows(network: Network, patches: LayerPatches, channel: int, most: int = 2) 
     names = [network.examined.names[place] for place in patches.pictures[channel] if place >= 0]
     counts = {name: names.count(name) for name in dict.fromkeys(names)}
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1])[:most])
+
+
+def patch_size(network: Network, layer: ConvLayer) -> int:
+    """The longer side of a layer's patches, in pixels of the input: what one of its units sees, or all there is."""
+    return layer.receptive_field or max(network.input.size)
 
 
 class Seen:

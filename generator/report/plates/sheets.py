@@ -31,18 +31,26 @@ def sheet_id(prefix: str, index: int) -> str:
 
 
 def sheets(
-    prefix: str, pictures: Sequence[Pixels], alt: str, *, quality: int | None = None, pixelated: bool = False
+    prefix: str,
+    pictures: Sequence[Pixels],
+    alt: str,
+    *,
+    quality: int | None = None,
+    pixelated: bool = False,
+    numbers: Sequence[int] | None = None,
 ) -> tuple[Figure, ...]:
     """The pictures, all of one size, on as many sheets as they need.
 
     Args:
         alt: of what the pictures are; their numbers are added.
+        numbers: of the pictures, rising; None: from 0 on.
     """
+    named = range(len(pictures)) if numbers is None else numbers
     return tuple(
         framed(
             sheet_id(prefix, start),
             sheet(pictures[start : start + CELLS]),
-            alt=f"{alt} {start} to {min(start + CELLS, len(pictures)) - 1}.",
+            alt=f"{alt} {named[start]} to {named[min(start + CELLS, len(pictures)) - 1]}.",
             caption="",
             quality=quality,
             pixelated=pixelated,

@@ -67,6 +67,12 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def colour_of_nothing(network: Network) -> str:
+    """The colour that stands for "nothing" in a network's input, in a word."""
+    neutral = network.input.neutral
+    return "black" if max(neutral) < 40 else "white" if min(neutral) > 215 else "grey"
+
+
 def layer_title(network: Network, name: str) -> str:
     """What a layer is called on the page, "convolution 3 (features.conv3)", else its dotted name."""
     known = {layer.name: layer.title for layer in network.layers}

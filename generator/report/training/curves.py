@@ -30,7 +30,7 @@ def training_figures(network: Network) -> tuple[Figure, ...]:
 
 
 def _accuracy(network: Network, run: Run, address: str) -> Figure:
-    figure_id = f"{network.id}-curves-{address}"
+    figure_id = f"{network.anchor}-curves-{address}"
     first, kept, last = run.epochs[0], run.kept_epoch, run.epochs[-1]
     if kept.validation_accuracy is None:
         finding = f"training accuracy goes from {percent(first.train_accuracy)} to {percent(last.train_accuracy)}"
@@ -68,7 +68,7 @@ def _accuracy(network: Network, run: Run, address: str) -> Figure:
 
 
 def _loss(network: Network, run: Run, address: str) -> Figure:
-    figure_id = f"{network.id}-loss-{address}"
+    figure_id = f"{network.anchor}-loss-{address}"
     first, kept, last = run.epochs[0], run.kept_epoch, run.epochs[-1]
     if kept.validation_loss is None:
         finding = f"training loss goes from {first.train_loss:.2f} to {last.train_loss:.2f}"
@@ -101,7 +101,7 @@ def _loss(network: Network, run: Run, address: str) -> Figure:
 
 
 def _rate(network: Network, run: Run, address: str) -> Figure:
-    figure_id = f"{network.id}-rate-{address}"
+    figure_id = f"{network.anchor}-rate-{address}"
     peak = max(run.epochs, key=lambda epoch: epoch.learning_rate)
     sizes = _sizes(run)
     last = run.epochs[-1]
@@ -128,7 +128,7 @@ def _rate(network: Network, run: Run, address: str) -> Figure:
 
 
 def _together(network: Network, runs: list[Run]) -> Figure:
-    figure_id = f"{network.id}-runs"
+    figure_id = f"{network.anchor}-runs"
     series: list[Series] = []
     for style, run in enumerate(runs):
         epochs = [epoch.epoch for epoch in run.epochs]

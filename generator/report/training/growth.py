@@ -15,6 +15,7 @@ from generator.report.plates.wording import cell, listed, number, percent
 MOST_FILTERS = 16  # columns of the strip: as many as are still seen on a phone
 SIDE = 24  # stored pixels of a filter, about
 GAP = 2
+SIGNED = "blue is negative, white zero, red positive{}"
 
 
 def growth(network: Network) -> Figure:
@@ -23,11 +24,13 @@ def growth(network: Network) -> Figure:
     final = network.snapshots[epochs[-1]]
     order = np.argsort(-norms(final), kind="stable")[:MOST_FILTERS]
     scale = float(np.quantile(np.abs(final), BULK)) or 1.0
-    if final.shape[1] == 3:
+    colour = final.shape[1] == network.input.channels == 3
+    if colour:
         rows = [raster.paint_colour(network.snapshots[epoch][order], scale) for epoch in epochs]
     else:
         rows = [raster.paint_signed(network.snapshots[epoch][order, 0], scale) for epoch in epochs]
-    factor = max(1, round(SIDE / final.shape[-1]))
+    inputs = "" if final.shape[1] == 1 else ", of each filter the part for the first channel"
+    factor = max(1, round(SIDE / max(final.shape[2:])))
     pixels = raster.mosaic(np.concatenate(rows), len(order), factor, GAP)
     likeness = [_likeness(network.snapshots[epoch], final) for epoch in epochs]
     settled = next((e for e, since in zip(epochs, _least_after(likeness), strict=True) if since >= 0.9), epochs[-1])
@@ -39,8 +42,8 @@ def growth(network: Network) -> Figure:
     caption = (
         f"{network.title}, first layer: the {len(order)} of {len(final)} filters that end with the largest weights, "
         f"one a column; rows from top to bottom: after epoch {listed([str(epoch) for epoch in epochs])}. One scale for "
-        f"all: −{number(scale)} to {number(scale)}, within which {percent(BULK, 0)} of the last weights lie; zero is "
-        f"mid-grey. What to notice: {finding}."
+        f"all: −{number(scale)} to {number(scale)}, within which {percent(BULK, 0)} of the last weights lie; "
+        f"{'zero is mid-grey' if colour else SIGNED.format(inputs)}. What to notice: {finding}."
     )
     table = Table(
         ("epoch", "mean norm of a filter", "correlation with the last epoch"),
@@ -49,7 +52,7 @@ def growth(network: Network) -> Figure:
             for epoch, value in zip(epochs, likeness, strict=True)
         ),
     )
-    return framed(f"{network.id}-first-layer-epochs", pixels, alt=alt, caption=caption, pixelated=True, table=table)
+    return framed(f"{network.anchor}-first-layer-epochs", pixels, alt=alt, caption=caption, pixelated=True, table=table)
 
 
 def _likeness(weights: Floats, final: Floats) -> float:

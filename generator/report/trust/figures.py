@@ -27,7 +27,7 @@ def trust_figures(network: Network) -> tuple[Figure, ...]:
     found = measured(network)
     if found is None:
         return ()
-    figures = [_pointing(network, found)]
+    figures = [_pointing(network, found)] if found.localisation else []
     if found.randomisation:
         figures.append(_randomisation(network, found))
     return tuple(figures)
@@ -37,7 +37,7 @@ def trust_figures(network: Network) -> tuple[Figure, ...]:
 
 
 def _pointing(network: Network, found: Faithfulness) -> Figure:
-    figure_id = f"{network.id}-trust-pointing"
+    figure_id = f"{network.anchor}-trust-pointing"
     panels, findings = [], []
     for small in (False, True):
         rows = localisations(found, small)
@@ -120,7 +120,7 @@ def _bar(label: str, value: Estimate, style: int | None, *, thin: bool = False) 
 
 
 def _randomisation(network: Network, found: Faithfulness) -> Figure:
-    figure_id = f"{network.id}-trust-randomisation"
+    figure_id = f"{network.anchor}-trust-randomisation"
     ends = [f"{each.method} {signed(each.spearman[-1].mean)}" for each in found.randomisation]
     first = found.randomisation[0]
     alt = (

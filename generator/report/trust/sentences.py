@@ -65,6 +65,10 @@ def verdict(network: Network) -> Verdict | None:
 
 
 def _lead(network: Network, found: Faithfulness) -> str:
+    if not localisations(found, False):
+        return _perturbation(found, network) or (
+            f"The images came without boxes, so that where the heat maps of {network.title} point was not measured."
+        )
     row = localisations(found, False)[0]
     hits = row.pointing
     said = (
@@ -100,6 +104,8 @@ def _against_centre(found: Faithfulness) -> str:
 
 def _against_wrong_class(found: Faithfulness) -> str:
     rows = localisations(found, True) or localisations(found, False)
+    if not rows:
+        return ""
     boxes = "small boxes" if rows[0].small else "boxes"
     depend, same = [], []
     for row in rows:
@@ -124,7 +130,10 @@ def _against_wrong_class(found: Faithfulness) -> str:
 
 
 def _energy(found: Faithfulness) -> str:
-    row = (localisations(found, True) or localisations(found, False))[0]
+    rows = localisations(found, True) or localisations(found, False)
+    if not rows:
+        return ""
+    row = rows[0]
     values = row.energy
     uniform = values.baselines["uniform"].mean
     where = "the small boxes" if row.small else "the boxes"
@@ -148,7 +157,7 @@ def _energy(found: Faithfulness) -> str:
     return f"{told}. {judged}."
 
 
-def _perturbation(found: Faithfulness) -> str:
+def _perturbation(found: Faithfulness, network: Network | None = None) -> str:
     if not found.perturbation:
         return ""
     first = found.perturbation[0]
@@ -163,7 +172,7 @@ def _perturbation(found: Faithfulness) -> str:
             f"not shown to be better than {listed(unproven)}" if unproven else "better than each by more than chance"
         )
         parts.append(
-            f"With pixels {what} in the order of {first.method}, the true class has a probability of "
+            f"With pixels {what} in the order of {f'{network.title}’s ' if network else ''}{first.method}, the true class has a probability of "
             f"{percent(values.value.mean)} on average over {first.count:,} images and the whole way, {beside}; "
             f"{better} is better, so the map is {judged}."
         )
