@@ -33,6 +33,7 @@ from generator.records.live import Live
 from generator.records.network import ClassImages, Examined, Explanation, LayerPatches, Network
 from generator.records.report import Report
 from generator.records.scores import Evaluation
+from generator.report.anchors import anchored
 from generator.report.jobs import common_jobs, network_jobs
 from generator.training import run
 
@@ -88,7 +89,9 @@ def build(
     examined = selection.examined(data, photos)
     observed = [_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded]
     report = Report(
-        networks=tuple(replace(network, mistaken=selection.mistaken(data, network.evaluation)) for network in observed),
+        networks=anchored(
+            [replace(network, mistaken=selection.mistaken(data, network.evaluation)) for network in observed]
+        ),
         photos=photos,
         data=selection.summary(
             data or config.data,

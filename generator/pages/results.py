@@ -34,7 +34,9 @@ def results(report: Report, portraits: tuple[Portrait, ...], tile: str = "") -> 
 def _data(report: Report) -> Mapping[str, Any]:
     data = report.data
     kept = ("name", "class_names", "wnids", "counts", "per_class", "present", "digest", "skipped")
-    return {key: getattr(data, key) for key in kept} | {"chance": 1 / len(data.class_names) if data.class_names else None}
+    return {key: getattr(data, key) for key in kept} | {
+        "chance": 1 / len(data.class_names) if data.class_names else None
+    }
 
 
 def _photo(report: Report, photo: Any) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from generator.report.portrait import Portrait, portrait
 from generator.report.story import Page, left_out, story, unused
 from generator.report.training.facts import benchmark, course
 
+
 def render(
     report: Report, figures: Mapping[str, Figure], config: Config, templates: Sequence[Path], content: Path
 ) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""The report's pages in the order of the story: the one list of them, with when each is shown and what it is made of."""
+"""The report's pages in the order of the story, the one list of them: when each is shown, and what it is made of."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ STORY = (
     Kind("data", scripts=("lightbox.js",)),
     Kind(
         "training",
-        _some(lambda network: network.runs or network.record.snapshots),
+        _some(lambda network: network.runs),
         scripts=("tables.js", "curves.js", "lightbox.js"),
         without="No training was recorded, so that there are no curves to show.",
     ),
@@ -89,7 +89,7 @@ STORY = (
         scripts=("tables.js", "lightbox.js"),
         without="There is no page of failures: no photo was shown to a network, and none was evaluated.",
     ),
-    Kind("trust", _some(lambda network: network.trust or _maps(network)), scripts=("tables.js",)),
+    Kind("trust", _some(lambda network: network.trust or _maps(network) or not network.looks), scripts=("tables.js",)),
     Kind(
         "try",
         lambda report, networks: report.live is not None,
@@ -135,7 +135,9 @@ def left_out(report: Report, networks: Sequence[Portrait]) -> tuple[str, ...]:
 
 def unused(shown: Sequence[Kind]) -> frozenset[str]:
     """Scripts and styles that only pages ask for which are not shown."""
-    return frozenset(file for kind in STORY for file in _files(kind)) - {file for kind in shown for file in _files(kind)}
+    return frozenset(file for kind in STORY for file in _files(kind)) - {
+        file for kind in shown for file in _files(kind)
+    }
 
 
 def _files(kind: Kind) -> tuple[str, ...]:

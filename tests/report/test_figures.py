@@ -433,9 +433,10 @@ def test_slices_are_signed_about_zero() -> None:
     assert row[21].tolist() == list(raster.JOINT)
 
 
-def test_grey_input_is_drawn_as_slices() -> None:
+def test_filters_of_one_channel_are_pictures() -> None:
     figure = filter_figures(with_weights(np.ones((2, 1, 3, 3), np.float32)))[0]
-    assert "2 of 2 filters by 1 of 1 input channels" in figure.alt
+    assert figure.alt.startswith("Mosaic of the 2 filters")
+    assert "blue is negative, white zero, red positive" in figure.caption
 
 
 @pytest.mark.parametrize(("count", "wide"), [(1, 1), (2, 2), (7, 3), (48, 8), (64, 8), (96, 12), (320, 20), (37, 7)])

@@ -316,7 +316,8 @@ def test_the_page_without_measurements_says_how_to_get_them_and_shows_no_frame()
     networks = (with_measurements(None), with_measurements(None, title="AlexNet", identifier="alexnet"))
     found = page(synthetic.report(networks=networks, photos=()))
 
-    assert found.text.count("python -m generator evaluate cnn measures it") == 1
+    both = "python -m generator evaluate cnn and python -m generator evaluate alexnet measure it."
+    assert found.text.count(both) == 1
     assert not found.every("figure")
     assert not found.every("table")
     assert "HiResCAM" in found.text

@@ -39,12 +39,13 @@ def photo_figures(shown: Sequence[Photo]) -> tuple[Figure, ...]:
 
 def _examples(data: DataSummary, index: int, address: str) -> Figure:
     name, images = data.class_names[index], data.examples[index]
+    image = "training image" if "train" in data.counts else "image"
     pixels = raster.mosaic(np.stack(images), len(images), 1, GAP)
     return framed(
         f"data-examples-{address}",
         pixels,
         alt=f"Row of {counted(len(images), 'photo')} of the class {name}, {images[0].shape[1]} pixels wide each.",
-        caption=f"{sentence(name)}: {counted(len(images), 'training image' if 'train' in data.counts else 'image')} of {data.name}.",
+        caption=f"{sentence(name)}: {counted(len(images), image)} of {data.name}.",
         quality=PHOTO,
         pixelated=True,
         data=Table(

@@ -83,12 +83,14 @@ def _judged(network: Network) -> str:
 
 
 def _ordered(network: Network) -> list[Mistake]:
-    """Those that the page has room for, one confusion after the other, the most frequent first; within it the surest."""
+    """Those that the page has room for, the most frequent confusion first; within it the surest first."""
     if network.evaluation is None or not (part := _judged(network)):
         return []
     found = network.evaluation.splits[part].mistakes
     counts = Counter((one.true, one.predicted) for one in found)
-    ordered = sorted(found, key=lambda one: (-counts[one.true, one.predicted], one.true, one.predicted, -one.confidence))
+    ordered = sorted(
+        found, key=lambda one: (-counts[one.true, one.predicted], one.true, one.predicted, -one.confidence)
+    )
     groups, kept = set[tuple[int, int]](), list[Mistake]()
     for one in ordered:
         groups.add((one.true, one.predicted))

@@ -129,13 +129,14 @@ def _first(network: Network, photo: Photo, stage: StageMaps) -> Figure:
     factor = max(1, round(FIRST_SIDE / wide))
     pixels = _barred(painted(maps, most), np.abs(means) / (strongest or 1), 4, factor, struck)
     finding = f"{counted(len(struck), 'map')} of {count} {'is' if len(struck) < 2 else 'are'} silent"
+    ends = f"−{number(most)}, blue, to {number(most)}, red" if maps.min() < 0 else f"0 to {number(most)}"
     alt = (
         f"The first {count} feature maps of {network.title} after the max pooling {stage.layer} for the photo "
         f"{photo.title}, {wide} by {high} units each: {finding}, largest activation {number(most)}."
     )
     caption = (
         f"After {stage.layer}: channels 0 to {count - 1} in reading order, {wide} × {high} units each; one scale from "
-        f"{f'−{number(most)}, blue, to {number(most)}, red' if maps.min() < 0 else f'0 to {number(most)}'}, their largest activation; the bar below a map is its mean, the longest "
+        f"{ends}, their largest activation; the bar below a map is its mean, the longest "
         f"{number(strongest)}; {finding}."
     )
     table = Table(

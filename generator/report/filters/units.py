@@ -121,7 +121,11 @@ def _laid(tiles: Sequence[Pixels | None], side: int, across: int, gap: int) -> P
     """Tiles in squares of one side in rows, gaps between them; nothing where there is none."""
     step = side + gap
     panels = [
-        (tile, place // across * step + (side - tile.shape[0]) // 2, place % across * step + (side - tile.shape[1]) // 2)
+        (
+            tile,
+            place // across * step + (side - tile.shape[0]) // 2,
+            place % across * step + (side - tile.shape[1]) // 2,
+        )
         for place, tile in enumerate(tiles)
         if tile is not None
     ]

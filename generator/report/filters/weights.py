@@ -67,7 +67,9 @@ def whole(weights: Floats, scale: float, tile: int = TILE, gap: int = 5, across:
     Returns:
         RGBA, dead filters struck through, duplicates framed.
     """
-    painted = raster.paint_colour(weights, scale) if weights.shape[1] == 3 else raster.paint_signed(weights[:, 0], scale)
+    painted = (
+        raster.paint_colour(weights, scale) if weights.shape[1] == 3 else raster.paint_signed(weights[:, 0], scale)
+    )
     factor = max(1, tile // max(painted.shape[1:3]))
     struck = [int(index) for index in dead(norms(weights))]
     wide = across or columns(len(painted))
@@ -88,7 +90,9 @@ def _whole(network: Network, layer: ConvLayer, scale: float) -> Figure:
     colour = in_colour(network, layer)
     finding = f"{_are(len(dead(sizes)))} dead; {_repeating(weights)}"
     finding = f"{_grey(weights)}; {finding}" if colour else finding
-    of = f"all {len(sizes)}" if len(sizes) == len(layer.weights) else f"the {len(sizes)} largest of {len(layer.weights)}"
+    of = (
+        f"all {len(sizes)}" if len(sizes) == len(layer.weights) else f"the {len(sizes)} largest of {len(layer.weights)}"
+    )
     zero = "zero is mid-grey" if colour else "blue is negative, white zero, red positive"
     alt = (
         f"{'Colour mosaic' if colour else 'Mosaic'} of the {len(sizes)} filters of {network.title}'s {layer.title}, "

@@ -56,11 +56,12 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
     pictures = [squared(picture, TILE) for picture in pictures]
     answer = network.class_names[explanation.predicted]
     told = "; ".join(f"{way.name} {way.shows}" for way in shown)
+    colour = colour_of_nothing(network)
     alt = f"{network.title}’s answer {answer} on the photo {photo.title}, explained in several ways: {told}."
     caption = (
         f"{network.title}, the answer {answer}. Maps of layers at {layer_title(network, explanation.layer)}, each over "
         "its own range, black to pale yellow; of a map of single pixels the brightest in two hundred look alike. "
-        f"The {colour_of_nothing(network)} square is {found.patch} pixels wide; its two maps show, at the square’s centre, what is left of "
+        f"The {colour} square is {found.patch} pixels wide; its two maps show, at the square’s centre, what is left of "
         f"{network.class_names[found.hidden]}’s probability "
         f"{percent(float(explanation.probabilities[found.hidden]))}, from 0, dark, to 1, yellow, and which answer is "
         f"then the most probable: yellow is {network.class_names[found.hidden]}."

@@ -11,9 +11,9 @@ from generator.records.figure import Figure, Table
 from generator.records.images import Photo, Pixels
 from generator.records.network import Explanation, LayerPatches, Network
 from generator.report.plates.frames import framed
+from generator.report.plates.numbers import listed_channels
 from generator.report.plates.painting import fitted, squared
 from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, shows, unit_prefix
-from generator.report.plates.numbers import listed_channels
 from generator.report.plates.sheets import sheet
 from generator.report.plates.wording import cell, counted, layer_title, listed, number
 

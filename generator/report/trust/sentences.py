@@ -161,6 +161,7 @@ def _perturbation(found: Faithfulness, network: Network | None = None) -> str:
     if not found.perturbation:
         return ""
     first = found.perturbation[0]
+    method = f"{network.title}’s {first.method}" if network else first.method
     parts = []
     for what, better, values, sign in (
         ("taken away", "less", first.deletion, -1),
@@ -172,7 +173,7 @@ def _perturbation(found: Faithfulness, network: Network | None = None) -> str:
             f"not shown to be better than {listed(unproven)}" if unproven else "better than each by more than chance"
         )
         parts.append(
-            f"With pixels {what} in the order of {f'{network.title}’s ' if network else ''}{first.method}, the true class has a probability of "
+            f"With pixels {what} in the order of {method}, the true class has a probability of "
             f"{percent(values.value.mean)} on average over {first.count:,} images and the whole way, {beside}; "
             f"{better} is better, so the map is {judged}."
         )
