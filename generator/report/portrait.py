@@ -12,7 +12,8 @@ from functools import cached_property
 from generator.base.names import slugs
 from generator.records.images import Photo
 from generator.records.network import Network
-from generator.report.evaluation.facts import MANY, SPLITS, Scores
+from generator.records.scores import FEWEST_FOR_FIVE
+from generator.report.evaluation.facts import SPLITS, Scores
 from generator.report.evaluation.mistakes import Mixed, confusions
 from generator.report.filters.facts import Layer, Made, layers, made
 from generator.report.grad_cam.facts import Look, look_at
@@ -68,7 +69,7 @@ class Portrait:
     @property
     def many(self) -> bool:
         """Whether they are enough for five answers to be a choice."""
-        return self.classes >= MANY
+        return self.classes >= FEWEST_FOR_FIVE
 
     @property
     def chance(self) -> float:
@@ -77,11 +78,11 @@ class Portrait:
 
     @cached_property
     def splits(self) -> tuple[Scores, ...]:
-        """Test, validation, training, as far as it was evaluated."""
+        """Test, validation, training, as far as it was evaluated: first the part that judges."""
         evaluation = self.record.evaluation
         if evaluation is None:
             return ()
-        names = [*SPLITS, *(split for split in evaluation.splits if split not in SPLITS)]
+        names = dict.fromkeys([evaluation.judged, *SPLITS, *evaluation.splits])
         found = (evaluation.splits[name] for name in names if name in evaluation.splits)
         return tuple(Scores(split, evaluation.class_names) for split in found)
 
@@ -98,7 +99,7 @@ class Portrait:
     @property
     def fitted_temperature(self) -> bool:
         """Whether the temperature was fitted, on images other than those that judge."""
-        return any(split.record.split == "validation" for split in self.splits[1:])
+        return bool(self.record.evaluation and self.record.evaluation.fitted_temperature)
 
     @cached_property
     def addresses(self) -> Mapping[str, str]:

@@ -23,6 +23,7 @@ from PIL import Image
 
 from generator.base.errors import InputError
 from generator.config import addresses, reading, schema
+from generator.data.classes import TINY_IMAGENET_30
 from generator.pages import formats, network_script, prose, render
 from generator.publishing import check
 from generator.records.figure import Figure, Table
@@ -164,8 +165,6 @@ def test_styles_mirror_with_the_direction(files: dict[str, bytes]) -> None:
 
 
 def test_course_stands_beside_its_own_thirty_classes() -> None:
-    from generator.data.classes import TINY_IMAGENET_30
-
     names = tuple(TINY_IMAGENET_30)
     text = pages(site(synthetic.report(class_names=names)))["index.html"].text
     assert "named 46.0 % of 1,500 unseen images" in text

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.records.images import Counts
-from generator.records.scores import SplitScores
+from generator.records.scores import FEWEST_FOR_FIVE, SplitScores
 from generator.report.plates.wording import SHOWN
 
 SPLITS: Mapping[str, str] = {
@@ -18,8 +18,6 @@ SPLITS: Mapping[str, str] = {
     "validation": "validation images",
     "train": "training images",
 }
-MANY = 10  # classes, of which five are no longer half
-JUDGING = ("test", "validation")  # the parts that may judge, the better first
 LISTED = 12  # rows of a short table
 
 
@@ -73,8 +71,8 @@ class Scores:
 
     @property
     def top5(self) -> float | None:
-        """How often the right name is among the first five answers, from `MANY` classes on."""
-        return self.record.top5 if len(self.class_names) >= MANY else None
+        """How often the right name is among the first five answers; None where that says little."""
+        return self.record.top5 if len(self.class_names) >= FEWEST_FOR_FIVE else None
 
     @property
     def image(self) -> str:

@@ -26,11 +26,10 @@ def evaluation_figures(network: Network) -> tuple[Figure, ...]:
     found = network.evaluation
     if found is None or not found.splits:
         return ()
-    unseen = next((found.splits[split] for split in ("test", "validation") if split in found.splits), None)
-    scores = unseen or next(iter(found.splits.values()))
+    scores = found.splits[found.judged]
     order = seriation(scores.confusion)
     matrices = [_confusion(network, found, split, order, split == scores.split) for split in found.splits]
-    return (*matrices, _reliability(network, scores, found.temperature), _per_class(network, found, scores))
+    return (*matrices, _reliability(network, scores, found), _per_class(network, found, scores))
 
 
 def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[np.int64], cells: bool) -> Figure:
@@ -74,26 +73,25 @@ def _mistaken(names: Sequence[str], shares: Floats) -> Table:
     return Table(("true class", "right, %", "most often taken for, %"), tuple(rows))
 
 
-def _reliability(network: Network, scores: SplitScores, temperature: float) -> Figure:
+def _reliability(network: Network, scores: SplitScores, found: Evaluation) -> Figure:
     figure_id = f"{network.anchor}-reliability"
     before, after = scores.calibration, scores.calibration_scaled
-    bins = [
-        Bins("as trained", before.confidence, before.accuracy, before.counts),
-        Bins("after temperature scaling", after.confidence, after.accuracy, after.counts),
-    ]
+    bins = [Bins("as trained", before.confidence, before.accuracy, before.counts)]
+    if found.fitted_temperature:
+        bins.append(Bins("after temperature scaling", after.confidence, after.accuracy, after.counts))
     images = _images(scores)
     gap = float(np.nansum((before.confidence - before.accuracy) * before.counts) / max(1, before.counts.sum()))
+    scaled = f", {percent(after.error)} after temperature scaling" if found.fitted_temperature else ""
+    diamonds = f"; diamonds: logits divided by {number(found.temperature)}, {percent(after.error)}" if scaled else ""
     tendency = "more sure than right" if gap > 0 else "less sure than right"
     alt = (
         f"Reliability diagram of {network.title} on {images}: expected calibration error "
-        f"{percent(before.error)} as trained, {percent(after.error)} after temperature scaling; on average the network "
-        f"is {abs(gap) * 100:.1f} points {tendency}."
+        f"{percent(before.error)} as trained{scaled}; on average the network is {abs(gap) * 100:.1f} points {tendency}."
     )
     caption = (
         f"{network.title} on {images}: how often answers of a given confidence are right. On the dotted "
         f"diagonal confidence keeps its promise; below it the network is too sure. Circles: as trained, expected "
-        f"calibration error {percent(before.error)}; diamonds: logits divided by {number(temperature)}, "
-        f"{percent(after.error)}. Bars: images in each bin, as trained."
+        f"calibration error {percent(before.error)}{diamonds}. Bars: images in each bin, as trained."
     )
     rows: list[tuple[str | int | float, ...]] = []
     for group in bins:

@@ -9,8 +9,8 @@ from generator.base.names import slugs
 from generator.figures import raster
 from generator.records.figure import Figure
 from generator.records.network import Network
-from generator.records.scores import Mistake
-from generator.report.evaluation.facts import JUDGING, SPLITS
+from generator.records.scores import JUDGING, Mistake
+from generator.report.evaluation.facts import SPLITS
 from generator.report.plates.sheets import place, sheet_id, sheets
 from generator.report.plates.wording import sentence
 
@@ -78,8 +78,8 @@ def confusions(network: Network) -> tuple[Mixed, ...]:
 
 def _judged(network: Network) -> str:
     """The part whose mistakes are shown; "" where none judged."""
-    splits = network.evaluation.splits if network.evaluation else {}
-    return next((part for part in JUDGING if part in splits), "")
+    judged = network.evaluation.judged if network.evaluation else ""
+    return judged if judged in JUDGING else ""
 
 
 def _ordered(network: Network) -> list[Mistake]:

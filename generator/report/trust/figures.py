@@ -27,7 +27,7 @@ def trust_figures(network: Network) -> tuple[Figure, ...]:
     found = measured(network)
     if found is None:
         return ()
-    figures = [_pointing(network, found)] if found.localisation else []
+    figures = [_pointing(network, found)] if found.boxes else []
     if found.randomisation:
         figures.append(_randomisation(network, found))
     return tuple(figures)
