@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
     Raises:
         UnsuitedError: where it has a step that the page does not know, would be too large, or answers otherwise.
     """
-    if loaded.input != square(loaded.input.size[0], loaded.input.resize, loaded.input.mean, loaded.input.std):
+    way = square(loaded.input.size[0], loaded.input.resize, loaded.input.mean, loaded.input.std)
+    if replace(loaded.input, resize=way.resize) != way:  # brought to no more than what is cut is as small as can be
         raise UnsuitedError("takes images in another way than the page can: as a square in colour, cut from the middle")
     with in_eval_mode(loaded.network), torch.no_grad():
         plain = steps_of(loaded.network)
