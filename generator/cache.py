@@ -13,8 +13,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
-import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from generator.base import files
 from generator.base.digest import Arrays, digest, written_arrays
 from generator.base.errors import InputError, reason
 from generator.records.figure import Figure, Table
@@ -30,8 +29,7 @@ from generator.records.figure import Figure, Table
 Json = Any
 
 DIGEST_BYTES = hashlib.sha256().digest_size
-SUFFIX, UNFINISHED = ".entry", ".part"
-ABANDONED = 3600.0  # seconds after which a file that nobody finished is swept away
+SUFFIX = ".entry"
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold: the same bytes every time
 
 
@@ -68,9 +66,7 @@ class Cache:
 
         Also sweeps away what killed processes left half written.
         """
-        for unfinished in self.folder.glob(f"*{UNFINISHED}"):
-            if time.time() - _stat(unfinished).st_mtime > ABANDONED:
-                _remove(unfinished)
+        files.sweep(self.folder.glob(f"*{files.UNFINISHED}"))
         entries = {path: _stat(path) for path in self.folder.glob(f"*{SUFFIX}")}
         total = sum(stat.st_size for stat in entries.values())
         for path in sorted(entries, key=lambda path: (entries[path].st_mtime, path.name)):
@@ -101,18 +97,10 @@ class Cache:
 
     def _write(self, path: Path, members: Mapping[str, bytes]) -> None:
         packed = _packed(members)
-        unfinished = path.with_name(f".{secrets.token_hex(8)}{UNFINISHED}")
         try:
-            with unfinished.open("xb") as file:
-                file.write(hashlib.sha256(packed).digest())
-                file.write(packed)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
+            files.write(path, hashlib.sha256(packed).digest(), packed, durable=True)
         except OSError as error:
             raise self._unwritable(error) from error
-        finally:
-            _remove(unfinished)
 
     def _unwritable(self, error: OSError) -> InputError:
         return InputError(f"{self.folder}: expected a folder to keep results in, could not write there {reason(error)}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from generator.base import terminal
 from generator.base.errors import InputError, reason
+from generator.base.files import UNFINISHED, replacing
 from generator.base.installation import check_pair
 from generator.commands.places import data_at_hand, loaded_network, print_json, with_data
 from generator.config import places, reading
@@ -73,22 +74,27 @@ def _write_csv(path: Path, rows: Sequence[tuple[str, int]] | None) -> None:
     """
     straight = places.exists(path) and not path.is_file()
     place = path if straight else Path(os.path.realpath(path))
-    written = place if straight else place.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with suppress(FileNotFoundError):
             place.lstat()  # a name that is too long is too long now, too
-        with written.open("w", newline="", encoding="utf-8") as file:
-            if rows is not None:
-                table = csv.writer(file, lineterminator="\n")
-                table.writerow(("Id", "Category"))
-                table.writerows((_cell(name), target) for name, target in rows)
-        if not straight and rows is not None:
-            os.replace(written, place)
+        if straight:
+            _write_rows(place, rows)
+        elif rows is None:
+            with NamedTemporaryFile(dir=place.parent, prefix=".", suffix=UNFINISHED):
+                pass
+        else:
+            with replacing(place) as aside:
+                _write_rows(aside, rows)
     except OSError as error:
         raise InputError(f"{path}: expected a file that can be written, got {reason(error)}") from error
-    finally:
-        if not straight:
-            written.unlink(missing_ok=True)
+
+
+def _write_rows(path: Path, rows: Sequence[tuple[str, int]] | None) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        if rows is not None:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(("Id", "Category"))
+            table.writerows((_cell(name), target) for name, target in rows)
 
 
 def _cell(name: str) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 from generator.base import terminal
 from generator.base.errors import InputError, reason
+from generator.base.files import replacing, write
 from generator.data.dataset import DataSet, Item, Part, fingerprint
 from generator.data.image_files import read_photo
 from generator.data.preprocessing import square
@@ -174,21 +173,23 @@ def _keep_squares(part: Part, side: int, file: Path) -> _Look:
                 bar.advance()
 
     with _written(file.parent):
-        with _replacing(file.with_suffix(".npy")) as unfinished:
+        with replacing(file.with_suffix(".npy")) as unfinished:
             count = _fill(unfinished, (len(part), 3, side, side), cuts())
             broken = set(skipped)
             kept = [item for item in part.items if item.name not in broken]
             held = np.load(unfinished, mmap_mode="r")[:count]
             digest = _digest(kept, held)
             if skipped:  # the file ends where its images do
-                np.save(unfinished, np.array(held))
+                whole = np.array(held)
+                with unfinished.open("wb") as ending:
+                    np.save(ending, whole)
             del held
         look = _Look(digest, tuple(skipped))
         _write_look(file, look)
     return look
 
 
-def _fill(file: str, shape: tuple[int, ...], rows: Iterator[NDArray[np.uint8]]) -> int:
+def _fill(file: Path, shape: tuple[int, ...], rows: Iterator[NDArray[np.uint8]]) -> int:
     """Write rows into a new .npy file of that shape; how many there were."""
     held = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
     count = 0
@@ -236,26 +237,13 @@ def _read_look(file: Path) -> _Look | None:
 
 
 def _write_look(file: Path, look: _Look) -> None:
-    with _replacing(file.with_suffix(".json")) as unfinished:
-        Path(unfinished).write_text(json.dumps(asdict(look)))
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[str]:
-    """The name of a file to write, which then takes the other one's place at once."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=file.parent, suffix=".part.npy")
-    os.close(handle)
-    try:
-        yield unfinished
-        os.replace(unfinished, file)
-    finally:
-        Path(unfinished).unlink(missing_ok=True)
+    write(file.with_suffix(".json"), json.dumps(asdict(look)).encode())
 
 
 @contextmanager
 def _written(folder: Path) -> Iterator[None]:
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
         raise InputError(

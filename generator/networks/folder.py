@@ -4,14 +4,10 @@ resume.safetensors of a run that is not finished. The one door to models/; every
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import lzma
-import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from generator.base import files
 from generator.base.errors import InputError, reason
 from generator.networks import compress, foreign
 from generator.records import stored
@@ -35,7 +32,6 @@ RESUME, SNAPSHOTS = "resume.safetensors", "snapshots.safetensors"
 HISTORY, EVALUATION, CARD = "history.json", "evaluation.json", "README.md"
 BENCHMARK = "benchmark.json"
 OTHERWISE = "train it again, or name somebody else's file as the weights of [models.<name>] in report.toml"
-STALE = 3600.0  # seconds after which a temporary file is nobody's
 
 Weights = dict[str, Tensor]
 
@@ -348,25 +344,11 @@ def _damaged(path: Path, error: Exception) -> InputError:
     )
 
 
-def unfinished(path: Path) -> Iterator[Path]:
-    """The temporary files of `_write` beside `path`: a process that writes still, or one that was killed."""
-    return path.parent.glob(f".{glob.escape(path.name)}.*")
-
-
 def write(path: Path, content: bytes) -> None:
-    """Whole or not at all: a temporary file beside it, flushed to the disk, then renamed over it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Whole or not at all, whatever ends the process or the machine; the folder is made where it is missing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in unfinished(path):
-            if time.time() - left.stat().st_mtime > STALE:
-                left.unlink(missing_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        files.sweep(files.unfinished(path))
+        files.write(path, content, durable=True)
     except OSError as error:
-        with suppress(OSError):  # such as a folder that is a file
-            temporary.unlink()
         raise InputError(f"{path}: could not be written {reason(error)}; what was there before is untouched") from error

@@ -11,8 +11,9 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
+from generator.base import files
 from generator.base.errors import InputError
-from generator.networks.folder import RESUME, Numbers, flat, read_tensors, unfinished, write
+from generator.networks.folder import RESUME, Numbers, flat, read_tensors, write
 from generator.records import stored
 from generator.records.recipe import Recipe
 from generator.training.fit import TrainingState
@@ -76,7 +77,7 @@ def drop_state(folder: Path, side_run: str = "") -> None:
     """Remove the resume file of a run that has ended, and what processes killed while writing it left behind."""
     path = _resume_file(folder, side_run)
     path.unlink(missing_ok=True)
-    for left in unfinished(path):
+    for left in files.unfinished(path):
         left.unlink(missing_ok=True)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.base.errors import InputError
+from generator.base.files import write
 
 RECORD = ".cnn-report.json"
 
@@ -168,14 +168,8 @@ def _digest(path: Path) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write(path, content)
 
 
 def _remove(folder: Path, path: str) -> None:
