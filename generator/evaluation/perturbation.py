@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from generator.evaluation.bootstrap import Values, compared
 from generator.evaluation.pointing import upsampled
 from generator.evaluation.task import BATCH, Task, device_of, gaussian
+from generator.explain.passes import logits_of, probabilities
 from generator.records.trust import Perturbation
 
 STEPS = 10  # in which all pixels are exchanged
@@ -59,7 +60,7 @@ def exchanged_probabilities(
     with torch.no_grad():
         for step in range(steps + 1):
             mixed = torch.where((places < step * total / steps)[:, None], after, before)
-            found.append(network(mixed).softmax(1).gather(1, targets[:, None])[:, 0].cpu().double())
+            found.append(probabilities(logits_of(network, mixed)).gather(1, targets[:, None])[:, 0].cpu().double())
     return torch.stack(found, 1)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from generator.explain import passes
 from generator.explain.methods import Method
 from generator.networks.inputs import normalise
 from generator.records.input import Input
@@ -80,8 +81,8 @@ def logits_of(network: nn.Module, pixels: Tensor, way: Input) -> Tensor:
     """(N, K) logits of (N, C, H, W) uint8 pixels, on the network's own device."""
     device = device_of(network)
     with torch.no_grad():
-        found = [network(normalise(part.to(device), way)).float().cpu() for part in torch.split(pixels, BATCH)]
-    return torch.cat(found)
+        inputs = (normalise(part.to(device), way) for part in torch.split(pixels, BATCH))
+        return torch.cat([passes.logits_of(network, part).float().cpu() for part in inputs])
 
 
 def device_of(network: nn.Module) -> torch.device:

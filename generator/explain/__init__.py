@@ -4,7 +4,8 @@ Any nn.Module and a batch of images go in, tensors and small records come out. N
 train/eval modes are as before afterwards, after an exception too. Layers are named as in `model.named_modules()`.
 
 `layers` and `receptive_fields` describe the architecture, `passes` runs it; `cam` makes class activation maps,
-`occlusion` and `gradients` what they are compared with.
+`occlusion` and `gradients` what they are compared with. Below them `fields` follows the image's cells through every
+operation, `flops` counts what torch does not, and `obstacles` finds why there is no gradient.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from generator.explain.cam import (
     layer_cam,
     score_cam,
 )
+from generator.explain.fields import Axis
 from generator.explain.gradients import guided_backprop, integrated_gradients
 from generator.explain.layers import choose_layer, convolutions, macs, summary
 from generator.explain.occlusion import Occlusion, occlude
 from generator.explain.passes import feature_maps
-from generator.explain.receptive_fields import Axis, ReceptiveField, receptive_field
+from generator.explain.receptive_fields import ReceptiveField, receptive_field
 
 __all__ = [
     "Axis",

@@ -13,10 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator.base.errors import InputError
-from generator.explain.checks import Targets, check_images, check_logits, check_positive, check_targets, classes_of
-from generator.explain.layers import IDENTITIES, POOLINGS, choose_layer
-from generator.explain.passes import BATCH, Run, evaluating, logits_of, maps_and_output, watching
+from generator.explain.checks import (
+    Targets,
+    check_finite,
+    check_images,
+    check_logits,
+    check_positive,
+    check_targets,
+    classes_of,
+)
+from generator.explain.layers import choose_layer
+from generator.explain.obstacles import Obstacles, blockers
+from generator.explain.passes import BATCH, IDENTITIES, POOLINGS, Run, evaluating, logits_of, maps_and_output, watching
 
 # Gradients of so many activations are held at once: 128 MiB in float32.
 _GRADIENTS_AT_ONCE = 2**25
@@ -32,17 +40,19 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: s
 
     Args:
         images: (N, C, H, W) float, as the model takes them.
-        targets: (N,) class indices; without them the class that the model predicts for each image.
+        targets: (N,) class indices; without them the class that the model predicts for each image. Of a model with
+            one logit that is always 0, what the logit speaks for.
         layer: dotted name; without it `choose_layer` decides, at the price of one more forward pass of one image. Of
             a layer that runs more than once, the last run.
     Returns:
         (N, h, w) float32, unnormalised and >= 0; all zero where nothing speaks for the class.
     Raises:
         ValueError: if targets and images differ in length, or a target is no class of the model.
-        InputError: if the layer does not exist, does not run, gives no (N, C, h, w) or does not reach the logits.
+        InputError: if the layer does not exist, does not run, gives neither (N, C, h, w) nor (N, h, w, C) or does not
+            reach the logits; or if these are nan or inf.
     """
     with _run(model, images, targets, layer) as (run, classes):
-        return _cam(run.activations, _grad_cam_weights(run, classes))[:, 0]
+        return _cam(run, _grad_cam_weights(run, classes))[:, 0]
 
 
 def grad_cam_all(model: nn.Module, images: Tensor, layer: str | None = None) -> Tensor:
@@ -54,7 +64,7 @@ def grad_cam_all(model: nn.Module, images: Tensor, layer: str | None = None) -> 
         (N, K, h, w) float32, unnormalised and >= 0.
     """
     with _run(model, images, None, layer) as (run, _):
-        return _cam(run.activations, _grad_cam_weights(run, None))
+        return _cam(run, _grad_cam_weights(run, None))
 
 
 def grad_cam_plus_plus(model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None) -> Tensor:
@@ -75,7 +85,7 @@ def grad_cam_plus_plus(model: nn.Module, images: Tensor, targets: Targets = None
     # alpha g with g^2 cancelled: small gradients do not underflow, and a gradient of zero gives no 0 / 0.
     denominator = 2 + gradients * activations.sum((2, 3), keepdim=True)
     shares = torch.where(denominator != 0, gradients.relu() / denominator, 0)  # (N, C, h, w)
-    return _cam(activations, shares.sum((2, 3))[:, None])[:, 0]
+    return _cam(run, shares.sum((2, 3))[:, None])[:, 0]
 
 
 def layer_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None) -> Tensor:
@@ -91,7 +101,7 @@ def layer_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: 
     """
     with _run(model, images, targets, layer, each_cell=True) as (run, classes):
         activations, gradients = _activations_and_gradients(run, classes)
-    return (gradients.relu() * activations).sum(1).relu().float()
+    return check_finite((gradients.relu() * activations).sum(1).relu().float(), run.layer)
 
 
 def channel_contributions(
@@ -109,7 +119,7 @@ def channel_contributions(
     """
     with _run(model, images, targets, layer, each_cell=True) as (run, classes):
         activations, gradients = _activations_and_gradients(run, classes)
-    return (gradients * activations).sum((2, 3)).float()
+    return check_finite((gradients * activations).sum((2, 3)).float(), run.layer)
 
 
 @contextmanager
@@ -123,8 +133,13 @@ def _run(
         yield run, classes_of(wanted, run.logits)
 
 
-def _cam(activations: Tensor, weights: Tensor) -> Tensor:
-    """ReLU(sum over channels of weight times map): (N, C, h, w) and (N, K, C) -> (N, K, h, w)."""
+def _cam(run: Run, weights: Tensor) -> Tensor:
+    """ReLU(sum over channels of weight times map), with (N, K, C) weights: (N, K, h, w)."""
+    return check_finite(_weighted(run.activations, weights), run.layer)
+
+
+def _weighted(activations: Tensor, weights: Tensor) -> Tensor:
+    """(N, C, h, w) and (N, K, C) -> (N, K, h, w)."""
     precision = torch.promote_types(torch.promote_types(weights.dtype, activations.dtype), torch.float32)
     cams = torch.bmm(weights.to(precision), activations.to(precision).flatten(2)).relu().float()
     return cams.view(*weights.shape[:2], *activations.shape[2:])
@@ -170,9 +185,9 @@ def _tail_steps(run: Run) -> list[Tensor]:
     """The tail as (out, in) matrices, the first (out, C) with the pooling in it, and (N, in) masks; else empty."""
     channels, height, width = run.activations.shape[1:]
     steps: list[Tensor] = []
-    for module, output in run.tail or ():
-        if type(module) is nn.Linear and output.dim() == 2:
-            weight = module.weight.detach()
+    for module, output, weight in run.tail or ():
+        if weight is not None and output.dim() == 2:
+            weight = weight.detach()
             steps.append(weight if steps else weight.reshape(len(weight), channels, -1).sum(2) / (height * width))
         elif type(module) is nn.ReLU and steps:
             steps.append(output.detach() > 0)
@@ -220,7 +235,7 @@ def _gradient(run: Run, seed: Tensor, batched: bool = False) -> Tensor:
         run.logits, run.nudge, seed, retain_graph=True, is_grads_batched=batched, allow_unused=True
     )
     if found is None:
-        raise InputError(run.unreached)
+        raise run.unreached(Obstacles().cause(blockers(run.logits, run.nudge)))
     return found
 
 
@@ -250,14 +265,14 @@ def score_cam(
     with evaluating(model):
         found, output = maps_and_output(model, images, [layer])
         activations = found[layer]
-        classes = classes_of(wanted, check_logits(output, len(images)))
+        classes = classes_of(wanted, check_logits(output, images))
         weights = torch.zeros_like(activations[:, :, 0, 0])
         for index, (image, maps) in enumerate(zip(images, activations, strict=True)):
             masking = maps.amax((1, 2)) > maps.amin((1, 2))
             if masking.any():
                 logits = _masked_logits(model, image, maps[masking], batch_size)
                 weights[index, masking] = logits[:, classes[index]].softmax(0)
-        return _cam(activations, weights[:, None])[:, 0]
+        return check_finite(_weighted(activations, weights[:, None]), layer)[:, 0]
 
 
 def _masked_logits(model: nn.Module, image: Tensor, maps: Tensor, batch_size: int) -> Tensor:

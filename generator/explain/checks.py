@@ -1,4 +1,4 @@
-"""What may be wrong with images, targets, layer names and a model's outputs, found once for all methods.
+"""What may be wrong with a model, images, targets, layer names and a model's outputs, found once for all methods.
 
 Mistakes of the calling code are a ValueError; what a user of the report can have named wrongly is an InputError.
 """
@@ -9,30 +9,46 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
 
-Targets = Tensor | Sequence[int] | None  # a class for each image; None: the class that the model predicts
+Targets = Tensor | Sequence[int] | NDArray[np.integer] | None  # a class for each image; None: the predicted one
 
 
-def check_images(images: Tensor) -> None:
+def check_model(model: Any) -> None:
+    """It is a module."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model: expected an nn.Module, got a {type(model).__name__}")
+
+
+def check_images(images: Any) -> None:
     """Images are (N, C, H, W) and floating point."""
-    if images.dim() != 4 or not images.is_floating_point():
-        raise ValueError(f"images: expected (N, C, H, W) float, normalised; got {shape_text(images)} {images.dtype}")
+    if not isinstance(images, Tensor) or images.dim() != 4 or not images.is_floating_point():
+        kind = f" {images.dtype}" if isinstance(images, Tensor) else ""
+        raise ValueError(f"images: expected (N, C, H, W) float, normalised; got {shape_text(images)}{kind}")
 
 
 def check_targets(targets: Targets, count: int) -> Tensor | None:
     """What can be seen of the targets before the model has run."""
     if targets is None:
         return None
-    wanted = targets if isinstance(targets, Tensor) or len(targets) else torch.empty(0, dtype=torch.int64)
-    wanted = torch.as_tensor(wanted)
-    if wanted.is_floating_point() or wanted.dtype == torch.bool or wanted.shape != (count,):
-        raise ValueError(
-            f"targets: expected one class index for each of {count} images, got {shape_text(wanted)} {wanted.dtype}"
-        )
+    expected, brief = f"targets: expected one class index for each of {count} images", repr(targets)[:60]
+    if not isinstance(targets, Tensor) and (np.isscalar(targets) or not hasattr(targets, "__len__")):
+        raise ValueError(f"{expected}, in a list or a tensor; got {brief}")
+    if isinstance(targets, np.ndarray):
+        targets = torch.from_numpy(targets.copy())  # torch warns of arrays that cannot be written
+    try:
+        wanted = targets if isinstance(targets, Tensor) else torch.as_tensor(targets)
+        wanted = wanted if wanted.numel() else wanted.long()  # an empty list is one of floats
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{expected}, got {brief}") from error
+    fits = wanted.shape == (count,) and not (wanted.is_floating_point() or wanted.is_complex())
+    if not fits or wanted.dtype == torch.bool:
+        raise ValueError(f"{expected}, got {shape_text(wanted)} {wanted.dtype}")
     return wanted
 
 
@@ -43,11 +59,26 @@ def check_positive(**numbers: int) -> None:
             raise ValueError(f"{name}: expected at least 1, got {number}")
 
 
-def check_logits(output: Any, count: int) -> Tensor:
-    """A model's output, if it is (N, K)."""
-    if isinstance(output, Tensor) and output.dim() == 2 and len(output) == count:
-        return output
-    raise InputError(f"model: expected logits (N, K) = ({count}, K), got {shape_text(output)}")
+def check_logits(output: Any, images: Tensor) -> Tensor:
+    """A model's output for the images, if it is (N, K) and finite."""
+    count = len(images)
+    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != count or not output.shape[1]:
+        raise InputError(f"model: expected logits (N, K) = ({count}, K), got {shape_text(output)}")
+    if not output.is_floating_point():
+        raise InputError(f"model: expected logits, floating-point numbers; got {output.dtype}")
+    if not output.detach().isfinite().all():
+        if not images.detach().isfinite().all():
+            raise InputError("images: expected finite numbers, got some that are nan or inf")
+        raise InputError("model: expected finite logits, got some that are nan or inf; look for nan among its weights")
+    return output
+
+
+def check_finite(maps: Tensor, layer: str = "") -> Tensor:
+    """Maps or gradients as they are, if they are finite, as they need not be where the logits are."""
+    if not maps.isfinite().all():
+        where = f"layer {layer!r}: its values or the gradients" if layer else "model: the gradients"
+        raise InputError(f"{where} of the logits by them are nan or inf, so that there is nothing to show")
+    return maps
 
 
 def classes_of(targets: Tensor | None, logits: Tensor) -> Tensor:
@@ -61,21 +92,53 @@ def classes_of(targets: Tensor | None, logits: Tensor) -> Tensor:
     return targets.to(logits.device, torch.int64)
 
 
-def check_maps(layer: str, output: Any, count: int) -> Tensor:
-    """A layer's output, if it is (N, C, h, w)."""
-    if isinstance(output, Tensor) and output.dim() == 4 and len(output) == count:
-        return output
-    raise InputError(f"layer {layer!r}: expected feature maps ({count}, C, h, w), got {shape_text(output)}")
+def check_maps(layer: str, output: Any, count: int, runs: int = 1) -> Tensor:
+    """A layer's output, if it is (N, C, h, w) or (N, h, w, C)."""
+    of = f" from the last of its {runs} runs" if runs > 1 else ""
+    if not isinstance(output, Tensor) or output.dim() != 4 or len(output) != count:
+        tokens = ": tokens, which have no rows and columns" if isinstance(output, Tensor) and output.dim() == 3 else ""
+        raise InputError(
+            f"layer {layer!r}: expected feature maps ({count}, C, h, w){of}, got {shape_text(output)}{tokens}"
+        )
+    if output.layout != torch.strided or not (output.is_floating_point() or output.is_quantized):
+        raise InputError(f"layer {layer!r}: expected feature maps of floating-point numbers{of}, got {output.dtype}")
+    return output
 
 
-def module_named(model: nn.Module, layer: str) -> nn.Module:
+def module_named(model: nn.Module, layer: Any) -> nn.Module:
     """The module of that dotted name, or an InputError with the nearest names."""
-    modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
-    if layer not in modules:
-        near = get_close_matches(layer, modules, n=3, cutoff=0.4)
+    if not isinstance(layer, str):
+        name = next((repr(name) for name, module in model.named_modules() if module is layer), "")
+        raise ValueError(
+            f"layer: expected a module's dotted name, got a {type(layer).__name__}{name and f', whose name is {name}'}"
+        )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise scripted("model")
+    try:
+        module = model.get_submodule(layer)
+    except AttributeError:
+        near = get_close_matches(layer, dict(model.named_modules(remove_duplicate=False)), n=3, cutoff=0.4)
         named = f"nearest: {', '.join(near)}" if near else f"the outermost: {', '.join(dict(model.named_children()))}"
-        raise InputError(f"layer: expected a module's dotted name, got {layer!r}; {named}")
-    return modules[layer]
+        raise InputError(f"layer: expected a module's dotted name, got {layer!r}; {named}") from None
+    if isinstance(module, torch.jit.ScriptModule):
+        raise scripted(f"layer {layer!r}")
+    return module
+
+
+def check_unscripted(model: nn.Module) -> None:
+    """No part of the model is TorchScript, which does not show what happens within it."""
+    check_model(model)
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise scripted(f"layer {name!r}" if name else "model")
+
+
+def scripted(what: str) -> InputError:
+    """The error for a module that torch.jit made."""
+    return InputError(
+        f"{what}: it is TorchScript (torch.jit), which has no hooks to look inside; take the nn.Module that it was "
+        "made from, or explain it with occlude or integrated_gradients, which need none"
+    )
 
 
 def idle(layer: str) -> InputError:

@@ -6,13 +6,25 @@ arXiv:1810.03292): it shows what the model can see, not why it decided.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from generator.base.errors import InputError
-from generator.explain.checks import Targets, check_images, check_positive, check_targets, classes_of
-from generator.explain.passes import BATCH, evaluating, logits_of
+from generator.explain.checks import (
+    Targets,
+    check_finite,
+    check_images,
+    check_positive,
+    check_targets,
+    check_unscripted,
+    classes_of,
+)
+from generator.explain.obstacles import Obstacles, blockers
+from generator.explain.passes import BATCH, differentiating, logits_of
 
 
 def guided_backprop(model: nn.Module, images: Tensor, targets: Targets = None) -> Tensor:
@@ -20,7 +32,7 @@ def guided_backprop(model: nn.Module, images: Tensor, targets: Targets = None) -
 
     Springenberg et al. 2015, arXiv:1412.6806: the gradient of the target's logit by the pixels, of which each ReLU on
     the way back lets only the positive part through. Every ReLU of the pass counts, modules, functions and in-place
-    ones; other activation functions keep their gradients.
+    ones; other activation functions keep their gradients. Without a ReLU it would be the plain gradient.
 
     Args:
         images: (N, C, H, W) float, as the model takes them.
@@ -29,15 +41,19 @@ def guided_backprop(model: nn.Module, images: Tensor, targets: Targets = None) -
         (N, C, H, W) float32, signed.
     Raises:
         ValueError: if targets and images differ in length, or a target is no class of the model.
-        InputError: if the model does not give logits (N, K), or they do not depend on the images.
+        InputError: if the model does not give logits (N, K), they do not depend on the images, or no ReLU lies
+            between, or one that the graph does not show (TorchScript, checkpointing).
     """
     check_images(images)
+    check_unscripted(model)
     wanted = check_targets(targets, len(images))
-    with evaluating(model), torch.enable_grad():
+    with differentiating(model), torch.enable_grad():
         points = images.detach().clone().requires_grad_()
-        logits = _reached(logits_of(model, points.clone()))  # a model may begin with an in-place operation
-        _guide(logits)
-        return _gradient(logits, classes_of(wanted, logits), points).float()
+        with _HiddenReLUs() as hidden:
+            logits = logits_of(model, points.clone())  # a model may begin with an in-place operation
+        _reached(model, logits, points)
+        _guide(logits, hidden.count)
+        return _gradient(model, logits, classes_of(wanted, logits), points).float()
 
 
 def integrated_gradients(
@@ -72,7 +88,7 @@ def integrated_gradients(
     check_positive(steps=steps, batch_size=batch_size)
     wanted = check_targets(targets, len(images))
     start = torch.zeros_like(images) if baseline is None else baseline.to(images).expand_as(images)
-    with evaluating(model):
+    with differentiating(model):
         classes = classes_of(wanted, logits_of(model, images.detach().clone()))
         way = images.detach() - start
         shares = (torch.arange(steps, device=images.device, dtype=images.dtype) + 0.5) / steps
@@ -81,41 +97,82 @@ def integrated_gradients(
             for part in torch.split(shares.view(-1, 1, 1, 1), batch_size):
                 with torch.enable_grad():
                     points = (start[image] + part * way[image]).detach().requires_grad_()
-                    logits = _reached(logits_of(model, points.clone()))
-                    sums[image] += _gradient(logits, classes[image].expand(len(part)), points).sum(0)
+                    logits = logits_of(model, points.clone())
+                    _reached(model, logits, points)
+                    sums[image] += _gradient(model, logits, classes[image].expand(len(part)), points).sum(0)
         return (way * sums / steps).float()
 
 
-def _gradient(logits: Tensor, classes: Tensor, points: Tensor) -> Tensor:
+def _gradient(model: nn.Module, logits: Tensor, classes: Tensor, points: Tensor) -> Tensor:
     """The gradient of each image's logit of its class by the image, in the images' shape."""
     seed = F.one_hot(classes, logits.shape[1]).to(logits.dtype)
     (found,) = torch.autograd.grad(logits, points, seed, allow_unused=True)
     if found is None:
-        raise _unreached()
-    return found
+        raise _unreached(model, logits, points)
+    return check_finite(found)
 
 
-def _reached(logits: Tensor) -> Tensor:
-    if not logits.requires_grad:
-        raise _unreached()
-    return logits
+def _reached(model: nn.Module, logits: Tensor, points: Tensor) -> None:
+    """The logits have a gradient by the points, as far as the graph tells."""
+    if not blockers(logits, points).reached:
+        raise _unreached(model, logits, points)
 
 
-def _unreached() -> InputError:
-    return InputError("model: its logits do not depend on the images by any differentiable way")
+def _unreached(model: nn.Module, logits: Tensor, points: Tensor) -> InputError:
+    obstacles, images = Obstacles(), points.detach().clone()
+    with obstacles:
+        model(images)  # once more, now watched
+    cause = obstacles.cause(blockers(logits, points))
+    return InputError(f"model: its logits do not depend on the images by any differentiable way{cause}")
 
 
-def _guide(logits: Tensor) -> None:
+class _HiddenReLUs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While active, counts the ReLUs that run without leaving their place in the graph, as functions of Python do."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in _RELUS and not torch.is_grad_enabled():
+            self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+_RELUS = (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
+
+
+def _guide(logits: Tensor, hidden: int) -> None:
     """Makes each ReLU of the graph behind the logits pass only positive gradients back.
 
     Hooks on the graph instead of the modules: functional ReLUs are there too, and they vanish with the graph.
+
+    Args:
+        hidden: how many ReLUs ran where gradients were off.
     """
-    waiting, seen = [logits.grad_fn], set()
+    waiting, seen, guided = [logits.grad_fn], set(), 0
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         if node.name() == "ReluBackward0":
-            node.register_prehook(lambda gradients: tuple(gradient.clamp_min(0) for gradient in gradients))
+            node.register_prehook(_positive)
+            guided += 1
+        elif (hidden and issubclass(type(node), torch.autograd.function.BackwardCFunction)) or "::Diff" in node.name():
+            raise InputError(
+                f"model: {node.name()} hides what lies within it, so that its ReLUs cannot be guided; take "
+                "checkpointing or torch.jit out of its forward, or use integrated_gradients"
+            )
         waiting += [earlier for earlier, _ in node.next_functions]
+    if not guided:
+        raise InputError(
+            "model: no ReLU lies between the images and the logits, so that guided backpropagation would be the plain "
+            "gradient; use integrated_gradients"
+        )
+
+
+def _positive(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(None if gradient is None else gradient.clamp_min(0) for gradient in gradients)

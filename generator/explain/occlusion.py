@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from generator.explain.checks import Targets, check_images, check_positive, check_targets, classes_of
-from generator.explain.passes import BATCH, evaluating, logits_of
+from generator.explain.passes import BATCH, evaluating, logits_of, probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +16,7 @@ class Occlusion:
     """Two maps of each image, one cell for each position of the square: cell (i, j) of h x w is centred under it."""
 
     probability: Tensor  # (N, h, w) float32 of the target class
-    predicted: Tensor  # (N, h, w) int64, the most probable class
+    predicted: Tensor  # (N, h, w) int64, the most probable class; of one logit -1 where its probability is below 1/2
     unoccluded: Tensor  # (N,) float32, the target's probability for the whole image
 
     @property
@@ -36,6 +36,8 @@ def occlude(
     batch_size: int = BATCH,
 ) -> Occlusion:
     """The target's probability and the most probable class for each position of a square that covers the image.
+
+    Probabilities are the softmax of the logits; of a model with one logit, its sigmoid.
 
     Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2: where the target's probability falls, the model needed what is
     covered. The positions spread evenly over the whole image, so the maps lie over it as a heat map does; at the edges
@@ -64,7 +66,7 @@ def occlude(
     with evaluating(model):
         logits = logits_of(model, images.detach().clone())
         classes = classes_of(wanted, logits)
-        unoccluded = logits.float().softmax(1).gather(1, classes[:, None])[:, 0]
+        unoccluded = probabilities(logits).float().gather(1, classes[:, None])[:, 0]
         probability = unoccluded.new_empty(len(images), shape[1] * shape[2])
         predicted = torch.empty_like(probability, dtype=torch.int64)
         every = torch.arange(shape[1] * shape[2], device=images.device)
@@ -72,8 +74,8 @@ def occlude(
             for positions in torch.split(every, batch_size):
                 square = rows[positions // shape[2], :, None] & columns[positions % shape[2], None, :]  # (P, H, W)
                 found = logits_of(model, torch.where(square[:, None], fill, images[image]))
-                probability[image, positions] = found.float().softmax(1)[:, classes[image]]
-                predicted[image, positions] = found.argmax(1)
+                probability[image, positions] = probabilities(found).float()[:, classes[image]]
+                predicted[image, positions] = found.argmax(1) if found.shape[1] > 1 else (found[:, 0] > 0).long() - 1
     return Occlusion(probability.view(shape), predicted.view(shape), unoccluded)
 
 

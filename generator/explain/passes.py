@@ -2,31 +2,103 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
+from torch.utils._pytree import tree_map
 
 from generator.base.errors import InputError
-from generator.explain.checks import check_images, check_logits, check_maps, idle, module_named
+from generator.explain.checks import check_images, check_logits, check_maps, check_model, idle, module_named, shape_text
+from generator.explain.fields import Following
+from generator.explain.obstacles import Obstacles, blockers, explained
 
 # Images in one pass where a method runs many for each image: enough to use a processor well.
 BATCH = 32
 
+# In eval mode these return what they get.
+IDENTITIES = (
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+)
+POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
+
+_SET_UP = nn.Module().__dict__.keys()  # what every module has
+_PLAIN = frozenset((int, float, bool, str, type(None)))  # what most of their other attributes are
+
+_VIEWS = ("ViewBackward", "UnsafeViewBackward", "ReshapeAliasBackward", "SqueezeBackward", "SelectBackward")
+
+_MAKERS = "parametrizations"  # as torch.nn.utils.parametrize calls them
+# What these give is (N, C, h, w) by contract.
+_GRIDS = (*POOLINGS, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.InstanceNorm2d)
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients, also under an outer inference mode; afterwards each module's own mode again."""
-    with in_eval_mode(model), torch.inference_mode(False), torch.no_grad():
+    """Eval mode and no gradients, also under an outer inference mode; afterwards each module's own mode again.
+
+    What torch.compile compiled runs as it was written: compiled, it has neither hooks nor single operations.
+    """
+    check_model(model)
+    with in_eval_mode(model), torch.inference_mode(False), torch.no_grad(), torch.compiler.set_stance("force_eager"):
         yield
+
+
+@contextmanager
+def differentiating(model: nn.Module) -> Iterator[None]:
+    """`evaluating`, where gradients may be asked for: what the model keeps of a pass, it keeps without its graph."""
+    modules = list(model.modules())
+    with evaluating(model), explained(model):
+        before = {id(value) for _, _, value in _kept(modules)}
+        try:
+            yield
+        finally:
+            for holder, name, value in _kept(modules):
+                if id(value) not in before:
+                    holder[name] = tree_map(lambda leaf: leaf.detach() if _has_graph(leaf) else leaf, value)
+
+
+def _kept(modules: Sequence[nn.Module]) -> list[tuple[dict[str, Any], str, Any]]:
+    """What modules hold that has a graph behind it: attributes and buffers, lists and mappings of them."""
+    found = []
+    for module in modules:
+        attributes = module.__dict__
+        for holder in (attributes, attributes.get("_buffers", {})):
+            for name, value in holder.items():
+                if type(value) not in _PLAIN and name not in _SET_UP and _has_graph(value):
+                    found.append((holder, name, value))
+    return found
+
+
+def _has_graph(value: Any) -> bool:
+    """Whether it is a tensor with a graph behind it, or holds one."""
+    if isinstance(value, Tensor):
+        return value.grad_fn is not None
+    if isinstance(value, (list, tuple, dict)):
+        held = value.values() if isinstance(value, dict) else value
+        return any(_has_graph(each) for each in held if type(each) not in _PLAIN)
+    return False
 
 
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """(N, K), checked; to be called within `evaluating`. The images are the model's to change."""
-    return check_logits(model(images), len(images))
+    return check_logits(model(images), images)
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """(N, K) float32 or wider: the softmax over the classes; of one logit, as of a binary head, the sigmoid."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return wide.softmax(1) if logits.shape[1] > 1 else wide.sigmoid()
 
 
 def feature_maps(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
@@ -35,36 +107,95 @@ def feature_maps(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dic
     Args:
         images: (N, C, H, W) float, as the model takes them.
     Returns:
-        Layer -> (N, C, h, w) float32. Of a layer that runs more than once, the last run.
+        Layer -> (N, C, h, w) float32, of layers that give (N, h, w, C) too; quantised ones as the numbers they stand
+        for. Of a layer that runs more than once, the last run.
     Raises:
-        InputError: if a layer does not exist, does not run, or gives no (N, C, h, w) tensor.
+        InputError: if a layer does not exist, does not run, or gives no such tensor.
     """
     check_images(images)
+    if isinstance(layers, str):
+        raise ValueError(f"layers: expected a list of dotted names, got the text {layers!r}")
     with evaluating(model):
         return maps_and_output(model, images, layers)[0]
 
 
 def maps_and_output(model: nn.Module, images: Tensor, layers: Sequence[str]) -> tuple[dict[str, Tensor], Any]:
     """What `feature_maps` returns, and what the model returns; to be called within `evaluating`."""
-    maps: dict[str, Tensor] = {}
+    runs: Counter[str] = Counter()
+    outputs: dict[str, Any] = {}
+    shapes: set[tuple[int, ...]] = set()
 
     def keeps(layer: str) -> Callable[[nn.Module, Any, Any], None]:
         def keep(_module: nn.Module, _args: Any, output: Any) -> None:
-            maps[layer] = check_maps(layer, output, len(images)).detach().clone().float()
+            runs[layer] += 1
+            outputs[layer] = output.detach().clone() if isinstance(output, Tensor) else output
 
         return keep
 
+    def note(_module: nn.Module, _args: Any, output: Any) -> None:
+        shapes.add(tuple(output.shape) if isinstance(output, Tensor) else ())
+
     with ExitStack() as hooks:
+        for module in runnable(model):
+            if isinstance(module, _GRIDS):
+                hooks.enter_context(module.register_forward_hook(note))
         for layer in layers:
             hooks.enter_context(module_named(model, layer).register_forward_hook(keeps(layer)))
         output = model(images.detach().clone())  # a model may begin with an in-place operation
+    maps = {}
     for layer in layers:
-        if layer not in maps:
+        if not runs[layer]:
             raise idle(layer)
-    return {layer: maps[layer] for layer in layers}, output
+        found = check_maps(layer, outputs[layer], len(images), runs[layer])
+        last = channels_last(model, images, layer, found, shapes)
+        found = found.dequantize() if found.is_quantized else found
+        maps[layer] = found.movedim(-1, 1).contiguous() if last else found
+    return {layer: found.float() for layer, found in maps.items()}, output
+
+
+def channels_last(model: nn.Module, images: Tensor, layer: str, maps: Tensor, shapes: set[tuple[int, ...]]) -> bool:
+    """Whether a layer's maps are (N, h, w, C), and not (N, C, h, w).
+
+    Where the shape alone leaves a doubt, one image is followed through the model, operation by operation.
+
+    Args:
+        shapes: what layers gave whose output is (N, C, h, w) by contract.
+    Raises:
+        InputError: if they are neither.
+    """
+    known = maps.is_quantized or tuple(maps.shape) in shapes  # quantised operations know no other order
+    (height, width), (rows, columns) = images.shape[2:], maps.shape[1:3]
+    if known and (maps.is_quantized or abs(rows * width - columns * height) > max(height, width)):
+        return False
+    outputs: list[Any] = []
+    one = images[:1].detach().clone() if len(images) else images.new_zeros(1, *images.shape[1:])
+    following = Following(one)
+    hook = module_named(model, layer).register_forward_hook(lambda _module, _args, output: outputs.append(output))
+    with torch.no_grad(), hook, following:
+        model(one)
+    seen = following.seen(outputs[-1]) if outputs else None
+    if seen is None:  # made from nothing of the image: as the others are
+        return False
+    if seen.at in ((-2, -1), (-3, -2)):
+        return seen.at == (-3, -2)
+    if known or not seen.cause:
+        return False
+    raise InputError(
+        f"layer {layer!r}: expected feature maps (N, C, h, w) or (N, h, w, C), got {shape_text(maps)}, of which "
+        f"no axes are the image's rows and columns, because of {seen.cause}; name another layer, or explain the model "
+        "with occlude or integrated_gradients, which need none"
+    )
 
 
 # One forward pass, watched from a layer on
+
+
+class Step(NamedTuple):
+    """A module that did just what its class does; `weight` is what a linear layer used."""
+
+    module: nn.Module
+    output: Tensor
+    weight: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -73,19 +204,18 @@ class Run:
 
     `nudge` are zeros that were added to the maps, so that the logits' gradient by them is the gradient by the maps: of
     the shape of the maps, or (N, C, 1, 1), which gives the gradient summed over the cells. `tail` lists the modules
-    between with their outputs; None where anything else happens between.
+    between; None where anything else happens between.
     """
 
     layer: str
     activations: Tensor  # (N, C, h, w)
     nudge: Tensor
     logits: Tensor  # (N, K)
-    tail: tuple[tuple[nn.Module, Tensor], ...] | None
+    tail: tuple[Step, ...] | None
 
-    @property
-    def unreached(self) -> str:
+    def unreached(self, cause: str) -> InputError:
         """The error where the logits have no gradient by the layer."""
-        return f"layer {self.layer!r}: the logits do not depend on it by any differentiable way; name another layer"
+        return InputError(f"layer {self.layer!r}: the logits do not depend on it by any differentiable way{cause}")
 
 
 @contextmanager
@@ -95,46 +225,116 @@ def watching(model: nn.Module, images: Tensor, layer: str, each_cell: bool = Fal
     Args:
         each_cell: whether gradients by each cell are wanted, or their sums over the cells of a channel.
     """
-    with evaluating(model):
-        yield _watched(model, images, layer, each_cell)
+    with differentiating(model):
+        watch = _Watch(model, layer, each_cell)
+        run = watch.run(images)
+        if channels_last(model, images, layer, watch.given, watch.chain.shapes):
+            watch.last = True
+            run = watch.run(images)
+        if run.tail is None and not blockers(run.logits, run.nudge).reached:
+            # The model may have turned gradients off before the layer: then they stay on if they were on before that.
+            obstacles = Obstacles()
+            with torch.enable_grad():
+                run = watch.run(images, obstacles)
+            if not (found := blockers(run.logits, run.nudge)).reached:
+                raise run.unreached(obstacles.cause(found))
+        yield run
 
 
-def _watched(model: nn.Module, images: Tensor, layer: str, each_cell: bool) -> Run:
-    module = module_named(model, layer)
-    chain = _Chain()
-    seen: list[tuple[Tensor, Tensor]] = []
+class _Watch:
+    """Runs a model with gradients by one layer's maps."""
 
-    def watch(_module: nn.Module, _args: Any, output: Any) -> Tensor:
-        maps = check_maps(layer, output, len(images))
+    def __init__(self, model: nn.Module, layer: str, each_cell: bool) -> None:
+        self.model, self.layer, self.each_cell = model, layer, each_cell
+        self.module = module_named(model, layer)
+        self.modules = runnable(model)
+        self.last = False  # whether the channels come last
+
+    def run(self, images: Tensor, obstacles: Obstacles | None = None) -> Run:
+        """One pass."""
+        self.count = len(images)
+        self.chain = _Chain()
+        self.runs = 0
+        self.given: Any = None  # by the last run
+        self.seen: tuple[Tensor, Tensor] = (torch.empty(0), torch.empty(0))  # that run's maps, and their nudge
+        given = images.detach().clone()
+        with ExitStack() as hooks:
+            for leaf in filter(is_leaf, self.modules):
+                if as_written(leaf):
+                    self.chain.own.add(leaf)
+                hooks.enter_context(leaf.register_forward_pre_hook(self.chain.enter))
+                # Before other hooks, which may replace the output: the chain then breaks.
+                hooks.enter_context(leaf.register_forward_hook(self.chain.leave, prepend=True))
+            hooks.enter_context(self.module.register_forward_pre_hook(self._begin))
+            hooks.enter_context(self.module.register_forward_hook(self._end))
+            if obstacles is not None:
+                # What comes before the layer does no harm.
+                hooks.enter_context(self.module.register_forward_hook(lambda *_: obstacles.met.clear()))
+                hooks.enter_context(obstacles)
+            output = self.model(given)
+        if not self.runs:
+            raise idle(self.layer)
+        check_maps(self.layer, self.given, self.count, self.runs)
+        logits = check_logits(output, images)
+        return Run(self.layer, *self.seen, logits, self.chain.tail(logits))
+
+    def _begin(self, _module: nn.Module, args: tuple[Any, ...]) -> None:
+        self.versions = [(arg, arg._version) for arg in args if isinstance(arg, Tensor) and not arg.is_inference()]
+
+    def _end(self, _module: nn.Module, _args: Any, output: Any) -> Tensor | None:
+        self.runs += 1
+        self.given = output
+        if not (isinstance(output, Tensor) and output.dim() == 4 and len(output) == self.count):
+            return None  # this need not be the last run
+        maps = check_maps(self.layer, output, self.count, self.runs)
+        if maps.is_quantized:
+            raise InputError(
+                f"layer {self.layer!r}: it gives quantised numbers, which have no gradients; explain the model as it "
+                "was before its conversion, or this one with score_cam or occlude"
+            )
         if maps.is_inference():
             raise InputError(
-                f"layer {layer!r}: the model runs it in inference mode, which keeps no gradients; take "
-                "torch.inference_mode out of its forward"
+                f"layer {self.layer!r}: the model runs it in inference mode, which keeps no gradients; take "
+                "torch.inference_mode out of its forward, or make the model outside of it"
             )
-        activations = maps.detach().clone()  # an in-place ReLU may follow
-        nudge = maps.new_zeros(maps.shape if each_cell else (*maps.shape[:2], 1, 1)).requires_grad_()
+        activations = maps.detach().movedim(-1, 1) if self.last else maps.detach()  # (N, C, h, w)
+        size = activations.shape if self.each_cell else (*activations.shape[:2], 1, 1)
+        activations = activations.clone()  # an in-place ReLU may follow
+        nudge = maps.new_zeros(size).requires_grad_()
         torch.set_grad_enabled(True)  # until `evaluating` ends
-        # In place, so that whatever else holds the maps takes part in the gradient; views made without one refuse that.
-        nudged = maps + nudge if maps._is_view() else maps.add_(nudge)
-        seen.append((activations, nudge))
-        chain.start(nudged)
+        added = nudge.movedim(1, -1) if self.last else nudge
+        nudged = maps.add_(added) if self._worked_in_place(maps) else maps + added
+        self.seen = activations, nudge
+        self.chain.start(nudged, followed=not self.last)
         return nudged
 
-    with ExitStack() as hooks:
-        for leaf in filter(is_leaf, model.modules()):
-            hooks.enter_context(leaf.register_forward_pre_hook(chain.enter))
-            # Before other hooks, which may replace the output: the chain then breaks.
-            hooks.enter_context(leaf.register_forward_hook(chain.leave, prepend=True))
-        hooks.enter_context(module.register_forward_hook(watch))
-        output = model(images.detach().clone())
-    if not seen:
-        raise idle(layer)
-    logits = check_logits(output, len(images))
-    tail = tuple(chain.calls) if chain.calls is not None and chain.ends_in(logits) else None
-    run = Run(layer, *seen[-1], logits, tail)
-    if not logits.requires_grad:
-        raise InputError(run.unreached)
-    return run
+    def _worked_in_place(self, maps: Tensor) -> bool:
+        """Whether the layer returns its input, changed: what else holds that takes part in the gradient then.
+
+        What the model keeps is not to be touched, and views that were made without gradients refuse it.
+        """
+        if maps._is_view() or not any(maps is arg and arg._version != version for arg, version in self.versions):
+            return False
+        memory = maps.untyped_storage().data_ptr()
+        kept = (held for module in self.modules for held in (*module._parameters.values(), *module._buffers.values()))
+        return all(tensor is None or tensor.untyped_storage().data_ptr() != memory for tensor in kept)
+
+
+# The classes of which it is known what they do, and how.
+_FORWARDS = {kind: kind.forward for kind in (nn.Linear, nn.ReLU, nn.Flatten, *POOLINGS, *IDENTITIES)}
+
+
+def as_written(module: nn.Module) -> bool:
+    """Whether a module does what its class is known to do: with nobody's hooks, nor with a forward of its own."""
+    kind = type(module)
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return (
+        kind in _FORWARDS
+        and kind.forward is _FORWARDS[kind]
+        and "forward" not in module.__dict__
+        and not any(hooks)
+        and not _has_any_global_hook()  # type: ignore[no-untyped-call]
+    )
 
 
 class _Chain:
@@ -145,61 +345,91 @@ class _Chain:
     """
 
     def __init__(self) -> None:
-        self.calls: list[tuple[nn.Module, Tensor]] | None = None
+        self.own: set[nn.Module] = set()  # the modules that are `as_written`
+        self.shapes: set[tuple[int, ...]] = set()  # of outputs that are (N, C, h, w) by contract
+        self.calls: list[tuple[Step, int]] | None = None  # each with its weight's version
         self.tensor: Tensor | None = None
         self.version = -1
 
-    def start(self, tensor: Tensor) -> None:
-        self.calls = []
+    def start(self, tensor: Tensor, followed: bool) -> None:
+        self.calls = [] if followed else None
         self._hold(tensor)
 
     def enter(self, _module: nn.Module, args: tuple[Any, ...]) -> None:
-        if not (len(args) == 1 and self.ends_in(args[0])):
+        if self.calls is not None and not (len(args) == 1 and self.ends_in(args[0])):
             self.calls = None
 
     def leave(self, module: nn.Module, _args: Any, output: Any) -> None:
+        if isinstance(module, _GRIDS) and isinstance(output, Tensor):
+            self.shapes.add(tuple(output.shape))
         if self.calls is None:
             return
-        if isinstance(output, Tensor):
-            self.calls.append((module, output))
+        weight = module.weight if type(module) is nn.Linear else None
+        plain = weight is None or type(weight) in (nn.Parameter, Tensor)
+        if module in self.own and not module.training and plain and isinstance(output, Tensor):
+            self.calls.append((Step(module, output, weight), -1 if weight is None else weight._version))
             self._hold(output)
         else:
             self.calls = None
+
+    def tail(self, logits: Tensor) -> tuple[Step, ...] | None:
+        """The modules from the start to the logits, if there is nothing else."""
+        if self.calls is None or not self.ends_in(logits):
+            return None
+        if any(step.weight is not None and step.weight._version != version for step, version in self.calls):
+            return None
+        return tuple(step for step, _ in self.calls)
 
     def ends_in(self, value: Any) -> bool:
         """Whether `value` is the tensor followed, as it was or flattened from the second axis on, unchanged since."""
         held = self.tensor
         if held is None or not isinstance(value, Tensor) or value._version != self.version or not value.requires_grad:
             return False  # without a gradient it was detached, although it is the same memory
-        flattened = (
-            value.data_ptr() == held.data_ptr()
-            and value.shape == (len(held), held.shape[1:].numel())
-            and value.is_contiguous()
-            and held.is_contiguous()
-        )
-        return value is held or flattened
+        if value._backward_hooks or held._backward_hooks:
+            return False  # which may change the gradient
+        flattened = value.shape == (len(held), held.shape[1:].numel()) and value.data_ptr() == held.data_ptr()
+        return value is held or (flattened and _is_view_of(value, held))
 
     def _hold(self, tensor: Tensor) -> None:
         self.tensor, self.version = tensor, tensor._version
 
 
+def _is_view_of(value: Tensor, held: Tensor) -> bool:
+    """Whether nothing but views lie between: a function with a gradient of its own may return the same memory."""
+    node, end = value.grad_fn, held.grad_fn
+    while node is not None and node is not end and node.name().startswith(_VIEWS):
+        node = node.next_functions[0][0]
+    return node is end and value.is_contiguous() and held.is_contiguous()
+
+
+def runnable(model: nn.Module) -> list[nn.Module]:
+    """The modules that hooks can be put on, without those that only make parameters."""
+    modules = list(model.modules())
+    if any(isinstance(module, nn.DataParallel) and len(module.device_ids) > 1 for module in modules):
+        raise InputError("model: nn.DataParallel splits each batch over devices; explain what it holds, its .module")
+    made = [module._modules[_MAKERS] for module in modules if _MAKERS in module._modules]
+    makers = {part for each in made if each is not None for part in each.modules()}
+    return [module for module in modules if not isinstance(module, torch.jit.ScriptModule) and module not in makers]
+
+
 def is_leaf(module: nn.Module) -> bool:
-    """Whether it has no modules of its own."""
-    return next(module.children(), None) is None
+    """Whether it has no modules of its own, but for those that make its parameters."""
+    return module._modules.keys() <= {_MAKERS}
 
 
 def blank(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
     """One image of zeros, where and in the precision in which the model's parameters are."""
     if len(input_shape) != 3:
         raise ValueError(f"input shape: expected (C, H, W) of one image, got {tuple(input_shape)}")
-    like = next(model.parameters(), torch.empty(0))
+    like = next((found for found in model.parameters() if found.is_floating_point()), torch.empty(0))
     return torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
 
 
 @contextmanager
 def in_eval_mode(network: nn.Module) -> Iterator[None]:
     """Eval mode; afterwards each module's own mode again, which may differ from its parent's."""
-    modes = [(module, module.training) for module in network.modules()]
+    # TorchScript that was frozen has no modes.
+    modes = [(module, module.training) for module in network.modules() if hasattr(module, "training")]
     try:
         for module, _ in modes:
             module.training = False

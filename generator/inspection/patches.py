@@ -6,7 +6,7 @@ image, so that the memory needed does not grow with the number of images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from generator import explain
 from generator.base.errors import InputError
 from generator.data.preprocessing import seen
-from generator.explain.passes import evaluating
+from generator.explain.checks import check_maps, idle, module_named
+from generator.explain.passes import evaluating, runnable
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
 from generator.records.images import Arrays, Pixels
@@ -48,13 +49,13 @@ class Strongest:
     answers: Tensor  # (C, P) float32
     images: Tensor  # (C, P) int64, in the order of the batches
     cells: Tensor  # (C, P, 2) int64, row and column in the layer's maps
-    active: Tensor  # (C,) float32, share of the images in which the rectified channel is above zero; nan: no ReLU
+    active: Tensor  # (C,) float32, share of the images in which the rectified channel is above zero; nan: no nn.ReLU
 
 
 def strongest(
     model: nn.Module, batches: Iterable[Tensor], layers: Sequence[str], count: int = COUNT
 ) -> dict[str, Strongest]:
-    """The strongest answers of each channel of the named layers.
+    """The strongest answers of each channel of the named layers; of one that runs more than once, in its last run.
 
     Args:
         batches: (B, C, H, W) float32 each, normalised.
@@ -64,26 +65,25 @@ def strongest(
         by layer; hooks and modes of the model are as before afterwards.
     Raises:
         ValueError: if there is no batch.
-        InputError: where an answer is not finite.
+        InputError: if a layer does not exist, does not run or gives no (N, C, h, w), or where an answer is not finite.
     """
-    found = {layer: _Best(count) for layer in layers}
+    found = {layer: _Best(layer, count) for layer in layers}
     seen = 0
 
-    def best_of(layer: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        # Not a copy of the maps: their maxima are taken before an in-place ReLU can change them.
-        return lambda _module, _args, output: found[layer].take(output.detach(), seen)
-
-    def firing_of(layer: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        return lambda _module, _args, output: found[layer].fire(output.detach())
+    def follow(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        for best in found.values():
+            best.follow(module, args, output)
 
     with evaluating(model), ExitStack() as hooks:
-        for layer in layers:
-            hooks.enter_context(model.get_submodule(layer).register_forward_hook(best_of(layer)))
-            rectifier = _rectifier(model, layer)
-            if rectifier is not None:
-                hooks.enter_context(rectifier.register_forward_hook(firing_of(layer)))
+        for layer, best in found.items():
+            hooks.enter_context(module_named(model, layer).register_forward_hook(best.look))
+        for module in runnable(model):
+            if isinstance(module, _CHANNELWISE):
+                hooks.enter_context(module.register_forward_hook(follow))
         for batch in batches:
             model(batch)
+            for best in found.values():
+                best.take(seen, len(batch))
             seen += len(batch)
     if not seen:
         raise ValueError("batches: expected at least one batch of images, got none")
@@ -115,21 +115,44 @@ def convolution_of(model: nn.Module, layer: str) -> str | None:
 class _Best:
     """The running best of one layer."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, layer: str, count: int) -> None:
+        self.layer, self.count = layer, count
         self.answers: Tensor | None = None  # (C, up to P)
         self.images = self.cells = torch.empty(0)
         self.least = self.fired = torch.empty(0)
         self.width = 1
         self.rectified = False
+        self.held: Any = None  # the layer's output in this pass, or what modules made of it, channel by channel
+        self.strongest: tuple[Tensor, Tensor] | None = None  # each image's, and its cell, both (B, C)
+        self.firing: Tensor | None = None  # (C,) in how many of this pass's images
 
-    def take(self, maps: Tensor, start: int) -> None:
-        """A batch of maps (B, C, h, w), whose first image has the number `start`."""
-        self.width = maps.shape[3]
-        answers, cells = maps.flatten(2).float().max(dim=2)  # of equal ones the first
+    def look(self, _module: nn.Module, _args: Any, output: Any) -> None:
+        """The layer's output in a pass: its maxima are taken before an in-place ReLU can change it."""
+        self.held, self.strongest, self.firing = output, None, None
+        if isinstance(output, Tensor) and output.dim() == 4:
+            self.width = output.shape[3]
+            answers, cells = output.detach().flatten(2).float().max(dim=2)  # of equal ones the first
+            self.strongest = answers, cells
+
+    def follow(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """A module that ran: a ReLU that got just what the layer gave tells which channels fire."""
+        if self.held is None or not args or args[0] is not self.held or not isinstance(output, Tensor):
+            return
+        self.held = output
+        if isinstance(module, nn.ReLU) and output.dim() == 4:
+            self.held, self.firing = None, (output.detach().flatten(2).amax(2) > 0).float().sum(0)
+
+    def take(self, start: int, count: int) -> None:
+        """What a pass of so many images, the first of which has the number `start`, showed."""
+        if self.held is None and self.strongest is None:
+            raise idle(self.layer)
+        if self.strongest is None:
+            check_maps(self.layer, self.held, count)
+        assert self.strongest is not None
+        answers, cells = self.strongest
         if not answers.isfinite().all():
             raise InputError("expected finite answers of each channel, found NaN or infinity; train the network again")
-        images = torch.arange(start, start + len(maps)).expand(maps.shape[1], -1)
+        images = torch.arange(start, start + len(answers)).expand(answers.shape[1], -1)
         answers, cells = answers.T, cells.T  # (C, B)
         least = answers.amin(1)
         if self.answers is None:
@@ -143,11 +166,9 @@ class _Best:
         order = answers.sort(dim=1, descending=True, stable=True).indices[:, : self.count]
         self.least = least
         self.answers, self.images, self.cells = (kept.gather(1, order) for kept in (answers, images, cells))
-
-    def fire(self, maps: Tensor) -> None:
-        """The same batch rectified."""
-        self.rectified = True
-        self.fired = self.fired + (maps.flatten(2).amax(2) > 0).float().sum(0)
+        if self.firing is not None:
+            self.rectified, self.fired = True, self.fired + self.firing
+        self.held = self.strongest = self.firing = None
 
     def result(self, seen: int) -> Strongest:
         assert self.answers is not None
@@ -161,14 +182,6 @@ class _Best:
         cells[told, :kept] = torch.stack([self.cells // self.width, self.cells % self.width], 2)[told]
         active = self.fired / seen if self.rectified else torch.full((channels,), torch.nan)
         return Strongest(answers, images, cells, active)
-
-
-def _rectifier(model: nn.Module, layer: str) -> nn.Module | None:
-    """The ReLU that a convolution's channels pass next, None where other things come first."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.ReLU) and layer == convolution_of(model, name):
-            return module
-    return None
 
 
 def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels]) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 from torchvision import models
 
 from generator import explain
@@ -109,3 +111,79 @@ def test_summary_tells_each_layer_in_words() -> None:
     )
     with pytest.raises(ValueError, match=r"expected \(C, H, W\) of one image, got \(1, 3, 19, 23\)"):
         explain.summary(net, (1, 3, 19, 23))
+
+
+class Tuples(nn.Module):
+    """Attention and an LSTM, which give tuples, and a normalised convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = parametrizations.weight_norm(nn.Conv2d(3, 16, 4, stride=4))
+        self.attention = nn.MultiheadAttention(16, 4, batch_first=True)
+        self.lstm = nn.LSTM(16, 8, batch_first=True)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        tokens = self.conv(batch).flatten(2).transpose(1, 2)
+        attended, _ = self.attention(tokens, tokens, tokens)
+        logits: Tensor = self.head(self.lstm(attended)[0].mean(1))
+        return logits
+
+
+def test_modules_that_give_tuples_have_rows_and_costs() -> None:
+    rows = explain.summary(Tuples(), (3, 32, 24))
+    assert [(name, shape) for name, _, shape in rows] == [
+        ("conv", "16 × 8 × 6"),
+        ("attention", "48 × 16"),
+        ("lstm", "48 × 8"),
+        ("head", "10"),
+    ]
+    convolution, tokens = 16 * 8 * 6 * 3 * 4 * 4, 48
+    attention = tokens * 16 * 16 * 4 + 2 * tokens * tokens * 16  # four projections; scores and weighted sums
+    lstm = tokens * 4 * 8 * (16 + 8)
+    assert explain.macs(Tuples(), (3, 32, 24)) == convolution + attention + lstm + 8 * 10
+    with torch.no_grad():  # the fast path is one operation
+        assert explain.macs(Tuples().requires_grad_(False), (3, 32, 24)) == convolution + attention + lstm + 8 * 10
+
+
+class Product(nn.Module):
+    """One product of tokens (1, 12, 4), made from an image of 4 channels and 12 pixels."""
+
+    def __init__(self, product: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.product = product
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return self.product(batch.flatten(2).transpose(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("product", "count"),
+    [
+        (lambda tokens: F.scaled_dot_product_attention(tokens, tokens, tokens), 2 * 12 * 12 * 4),
+        (lambda tokens: tokens @ tokens.transpose(1, 2), 12 * 12 * 4),
+        (lambda tokens: torch.einsum("ntd,kd->ntk", tokens, torch.ones(5, 4)), 12 * 4 * 5),
+        (lambda tokens: F.linear(tokens, torch.ones(5, 4)), 12 * 4 * 5),
+        (lambda tokens: F.conv1d(tokens, torch.ones(5, 12, 3)), 5 * 2 * 12 * 3),
+        (lambda tokens: tokens[0] @ torch.ones(4), 12 * 4),
+        (lambda tokens: torch.addmv(torch.ones(12), tokens[0], torch.ones(4)), 12 * 4),
+        (lambda tokens: tokens[0, 0] @ torch.ones(4), 4),
+        (lambda tokens: nn.Bilinear(4, 4, 3)(tokens, tokens), 12 * 3 * 4 * 4),
+        (lambda tokens: nn.GRU(4, 5, batch_first=True)(tokens)[0], 12 * 3 * 5 * (4 + 5)),
+        (lambda tokens: nn.LSTM(4, 5, 2, bidirectional=True)(tokens)[0], 2 * 12 * 4 * 5 * ((4 + 5) + (10 + 5))),
+        (
+            lambda tokens: nn.TransformerEncoderLayer(4, 2, 7, batch_first=True).eval()(tokens),
+            12 * 4 * 4 * 4 + 2 * 12 * 12 * 4 + 2 * 12 * 4 * 7,
+        ),
+    ],
+)
+def test_macs_of_products_by_hand(product: Callable[[Tensor], Tensor], count: int) -> None:
+    assert explain.macs(Product(product), (4, 3, 4)) == count
+
+
+@pytest.mark.parametrize("name", ["vit_b_16", "swin_t", "resnet18", "mobilenet_v3_small"])
+def test_macs_are_those_of_torchvisions_records(name: str) -> None:
+    recorded = models.get_model_weights(name).DEFAULT.meta["_ops"]  # in 10^9, with three digits
+    with torch.device("meta"):
+        network = models.get_model(name)
+    assert explain.macs(network, (3, 224, 224)) / 1e9 == pytest.approx(recorded, abs=1e-3)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -85,8 +88,7 @@ def test_receptive_fields_where_branches_meet() -> None:
     assert explain.receptive_field(net, "gated", 32) == square(3 + 8 * 2 + 15 * 2, 0, -9)  # all 16 units
     assert explain.receptive_field(models.resnet18(), "layer4", 64) == square(435, 32, -217)
     turned = nn.Sequential(nn.Conv2d(3, 4, 3), Permute([0, 2, 3, 1]), Permute([0, 3, 1, 2]))
-    with pytest.raises(InputError, match="no regular size, because of permute"):
-        explain.receptive_field(turned, "2", 64)
+    assert explain.receptive_field(turned, "2", 64) == square(3, 1, 0)
 
 
 @pytest.mark.parametrize("unit", [(0, 0), (3, 4), (6, 2)])
@@ -108,3 +110,140 @@ def test_receptive_fields_are_where_the_gradient_reaches(unit: tuple[int, int]) 
     bottom, right = reached.amax(0).tolist()
     x0, y0, x1, y1 = explain.receptive_field(net, "3", (44, 60)).box(*unit)
     assert (max(x0, 0), max(y0, 0), min(x1, 59), min(y1, 43)) == (left, top, right, bottom)
+
+
+def own(function: Callable[[Tensor], Tensor]) -> nn.Module:
+    class Own(nn.Module):
+        def forward(self, values: Tensor) -> Tensor:
+            return function(values)
+
+    return Own()
+
+
+def squeezed(maps: Tensor) -> Tensor:
+    return maps * maps.mean((2, 3)).view(len(maps), -1, 1, 1).sigmoid()
+
+
+# Between a 3x3 convolution of 3 channels to 4 without padding, and a 3x3 one behind it: what the second one sees.
+BETWEEN: dict[str, tuple[list[nn.Module], int, tuple[int, int, int]]] = {
+    "channel shuffle": ([nn.ChannelShuffle(2)], 4, (5, 1, 0)),
+    "shuffled by views": (
+        [own(lambda maps: maps.view(-1, 2, 2, 30, 30).transpose(1, 2).reshape(-1, 4, 30, 30))],
+        4,
+        (5, 1, 0),
+    ),
+    "rrelu": ([nn.RReLU()], 4, (5, 1, 0)),
+    "glu": ([nn.GLU(1)], 2, (5, 1, 0)),
+    "maxout": ([own(lambda maps: maps.view(-1, 2, 2, 30, 30).amax(2))], 2, (5, 1, 0)),
+    "softmax over channels": ([nn.Softmax(1)], 4, (5, 1, 0)),
+    "local response normalisation": ([nn.LocalResponseNorm(2)], 4, (5, 1, 0)),
+    "channels last and back": (
+        [Permute([0, 2, 3, 1]), nn.LayerNorm(4), nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 4), Permute([0, 3, 1, 2])],
+        4,
+        (5, 1, 0),
+    ),
+    "tokens and back": (
+        [
+            nn.Flatten(2),
+            own(lambda maps: maps.transpose(1, 2)),
+            nn.LayerNorm(4),
+            nn.Linear(4, 4),
+            own(lambda tokens: tokens.transpose(1, 2).reshape(-1, 4, 30, 30)),
+        ],
+        4,
+        (5, 1, 0),
+    ),
+    "cropped": ([own(lambda maps: maps[:, :, 2:-2, 2:])], 4, (5, 1, 2)),
+    "every second, side by side": (
+        [own(lambda maps: torch.cat([maps[..., ::2, ::2], maps[..., 1::2, 1::2]], 1))],
+        8,
+        (3 + 1 + 2 * 2, 2, 0),  # two neighbours see 4 pixels, and the step is 2
+    ),
+    "pixel unshuffle": ([nn.PixelUnshuffle(2)], 16, (3 + 1 + 2 * 2, 2, 0)),
+    "transposed, step 1": ([nn.ConvTranspose2d(4, 4, 3, padding=1)], 4, (7, 1, -1)),
+    "split": ([own(lambda maps: torch.add(*maps.chunk(2, 1)))], 2, (5, 1, 0)),
+    "stacked": ([own(lambda maps: torch.stack([maps, maps.relu()], -1).sum(-1))], 4, (5, 1, 0)),
+    "squeeze and excitation": ([own(squeezed)], 4, (32, 0, 0)),
+    "group normalisation": ([nn.GroupNorm(2, 4)], 4, (32, 0, 0)),
+    "instance normalisation": ([nn.InstanceNorm2d(4)], 4, (32, 0, 0)),
+    "batch normalisation by the batch": ([nn.BatchNorm2d(4, track_running_stats=False)], 4, (32, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_regular_steps_are_regular_and_reach_as_far_as_the_gradient(name: str) -> None:
+    steps, channels, (size, jump, offset) = BETWEEN[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(3, 4, 3), *steps, nn.Conv2d(channels, 3, 3)).eval()
+        image = torch.rand(1, 3, 32, 32, requires_grad=True)
+    field = explain.receptive_field(net, str(len(net) - 1), 32)
+    assert field == square(size, jump, offset)
+    (gradient,) = torch.autograd.grad(net(image)[0, :, 4, 5].square().sum(), image)
+    reached = gradient[0].abs().sum(0).nonzero()
+    (top, left), (bottom, right) = reached.amin(0).tolist(), reached.amax(0).tolist()
+    x0, y0, x1, y1 = field.box(4, 5)
+    assert (max(x0, 0), max(y0, 0), min(x1, 31), min(y1, 31)) == (left, top, right, bottom)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "circular", "reflect", "replicate"])
+def test_each_way_of_padding(mode: Any) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, (3, 5), padding=(1, 2), padding_mode=mode), nn.Conv2d(4, 2, 1))
+    assert explain.receptive_field(net, "1", 32) == ReceptiveField(Axis(3, 1, -1), Axis(5, 1, -2))
+
+
+@pytest.mark.parametrize(
+    ("step", "cause"),
+    [
+        (nn.Upsample(scale_factor=2), r"upsample_nearest2d \(cells are made from others\)"),
+        (own(lambda maps: maps.roll(1, 2)), r"roll \(cells change places\)"),
+        (nn.ConvTranspose2d(4, 4, 2, stride=2), r"convolution \(a transposed one, or not over rows and columns\)"),
+        (nn.Unfold(3), "im2col"),
+        (own(lambda maps: maps.flatten(2) @ maps.flatten(2).transpose(1, 2)), r"bmm \(a matrix product over cells\)"),
+        (own(lambda maps: torch.zeros_like(maps).index_copy(2, torch.arange(9), maps[:, :, :9])), "index_copy"),
+        (own(lambda maps: writes(maps)), r"copy_ \(only a part of a tensor is written\)"),
+    ],
+)
+def test_the_true_cause_of_no_regular_field_is_named(step: nn.Module, cause: str) -> None:
+    with pytest.raises(InputError, match=f"no regular size, because of {cause} on the way to it"):
+        explain.receptive_field(nn.Sequential(nn.Conv2d(3, 4, 3), step), "1", 32)
+
+
+def writes(maps: Tensor) -> Tensor:
+    shifted = torch.zeros_like(maps)
+    shifted[:, :, 1:] = maps[:, :, :-1]
+    return shifted + maps
+
+
+class Behind(nn.Module):
+    """The head is registered before the stem."""
+
+    def __init__(self, begin: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(16, 10, 1)
+        self.begin = begin
+        self.stem = nn.Conv2d(channels, 16, 3, padding=1)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.stem(self.begin(batch))).mean((2, 3))
+        return logits
+
+
+def test_the_input_is_that_of_the_model_and_not_of_what_was_registered_first() -> None:
+    assert explain.receptive_field(Behind(nn.Identity(), 5), "stem", 32) == square(3, 1, -1)
+    grey = Behind(own(lambda batch: batch.expand(-1, 3, -1, -1)), 3)
+    assert explain.receptive_field(grey, "stem", (1, 32, 32)) == square(3, 1, -1)
+    unshuffled = Behind(nn.PixelUnshuffle(2), 12)
+    assert explain.receptive_field(unshuffled, "stem", 32) == square(6, 2, -2)
+    with pytest.raises(
+        InputError, match=r"it does not run with an image of 32 x 32 pixels .*give the input's size as \(C, H, W\)"
+    ):
+        explain.receptive_field(Behind(nn.PixelUnshuffle(2), 28), "stem", 32)
+    assert explain.receptive_field(Behind(nn.PixelUnshuffle(2), 28), "stem", (7, 32, 32)) == square(6, 2, -2)
+
+
+def test_receptive_fields_of_networks_with_their_channels_last() -> None:
+    assert explain.receptive_field(models.shufflenet_v2_x0_5(), "conv5", 64) == square(527, 32, -263)
+    # The patches' 4; then 6 pixels of 4 around in each of 3 blocks, and 1 more by each step of 2.
+    field = explain.receptive_field(models.convnext_tiny(), "features.1", 64)
+    assert field == square(4 + 3 * 6 * 4, 4, -3 * 3 * 4)

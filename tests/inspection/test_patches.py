@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from generator import explain
+from generator.base.errors import InputError
 from generator.inspection.patches import convolution_of, strongest
 from generator.networks.alexnet import alexnet
 from generator.networks.architecture import initialise
@@ -135,3 +136,52 @@ def test_the_convolution_behind_a_layer() -> None:
     assert convolution_of(theirs, "features") == "features.10"
     assert convolution_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.PixelShuffle(2), nn.ReLU()), "2") is None
     assert convolution_of(nn.Sequential(nn.ReLU()), "0") is None
+
+
+class Reused(nn.Module):
+    """One ReLU, registered first, after the first convolution and on a vector; the second goes into a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.second = nn.Conv2d(2, 2, 1, bias=False)
+        self.first = nn.Conv2d(3, 2, 1, bias=False)
+        self.norm = nn.BatchNorm2d(2)
+        with torch.no_grad():
+            for convolution in (self.first, self.second):
+                convolution.weight.zero_()
+            self.first.weight[:, 0, 0, 0] = torch.tensor([1.0, -1])
+            self.second.weight[:, 0, 0, 0] = torch.tensor([1.0, 3])
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.second(self.relu(self.norm(self.first(images))))
+        return self.relu(maps.sigmoid().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def test_a_relu_counts_where_it_runs_and_not_where_it_is_registered() -> None:
+    images = images_of([[1, -2]], [[-3, -1]], [[0, 0]], [[0, 2]])
+    found = strongest(Reused(), torch.split(images, 3), ["first", "second"], count=1)
+    assert found["first"].active.tolist() == [0.5, 0.5]
+    assert found["second"].active.isnan().all()
+    assert found["second"].answers.flatten().tolist() == pytest.approx([2, 6], rel=1e-4)
+
+
+class Twice(nn.Module):
+    """One convolution that runs on the image and on half of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = one_pixel_net(1)[0]
+        self.idle = nn.Conv2d(3, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.convolution(images).mean() + self.convolution(images[..., :1]).mean()  # type: ignore[no-any-return]
+
+
+def test_of_a_convolution_that_runs_twice_the_last_run_counts() -> None:
+    images = images_of([[1, 9]], [[3, 2]])
+    found = strongest(Twice(), torch.split(images, 1), ["convolution"], count=2)["convolution"]
+    assert found.answers.tolist() == [[3, 1]]
+    assert found.images.tolist() == [[1, 0]]
+    with pytest.raises(InputError, match="layer 'idle' does not run"):
+        strongest(Twice(), [images], ["idle"])
