@@ -29,6 +29,7 @@ from generator.publishing import check
 from generator.records.figure import Figure, Table
 from generator.records.report import Report
 from generator.report.data.figures import photo_figures
+from generator.report.plates import wording
 from generator.report.training.facts import Training
 from tests import synthetic
 
@@ -990,9 +991,9 @@ def test_formats() -> None:
     assert formats.magnitude(9999) == "9,999"
     assert formats.magnitude(2_112_640) == "2.1\u00a0million"
     assert formats.magnitude(57_127_000) == "57\u00a0million"
-    assert formats.listing(()) == ""
-    assert formats.listing(("a",)) == "a"
-    assert formats.listing(("a", "b", "c")) == "a, b and c"
+    assert wording.listed(()) == ""
+    assert wording.listed(("a",)) == "a"
+    assert wording.listed(("a", "b", "c")) == "a, b and c"
     assert formats.counted(1, "class", "classes") == "1\u00a0class"
     assert formats.counted(3, "class", "classes") == "3\u00a0classes"
     assert formats.subject("Line chart of a loss: it falls.") == "Line chart of a loss"

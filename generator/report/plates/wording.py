@@ -57,9 +57,9 @@ def duration(seconds: float) -> str:
     return " ".join(shown) or "0\u00a0s"
 
 
-def listed(parts: Sequence[str]) -> str:
+def listed(parts: Sequence[str], last: str = "and") -> str:
     """("a", "b", "c") -> "a, b and c"."""
-    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
+    return f" {last} ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
 
 
 def sentence(text: str) -> str:
