@@ -69,6 +69,24 @@ class Architecture:
     code: str = ""  # digest of somebody else's code that makes it: another one makes another network
 
 
+def made(architecture: Architecture, classes: int, arguments: Mapping[str, Any], source: str) -> nn.Module:
+    """An untrained network of so many classes.
+
+    Args:
+        source: of the arguments, for a message.
+    Raises:
+        InputError: where its constructor does not take them.
+    """
+    try:
+        return architecture.construct(classes, **arguments)
+    except InputError:
+        raise
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(
+            f"{source}: expected arguments that {architecture.title} takes: {' '.join(str(error).split())[:200]}"
+        ) from error
+
+
 def initialise(network: nn.Module, seed: int) -> nn.Module:
     """He initialisation of all convolutions and linear layers (He et al. 2015, arXiv:1502.01852), in place, seeded.
 

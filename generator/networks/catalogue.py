@@ -20,7 +20,7 @@ from generator.data.classes import IMAGENET_INDEX, Classes
 from generator.data.download import fetch_file
 from generator.networks import foreign, named
 from generator.networks.alexnet import ALEXNET
-from generator.networks.architecture import Architecture, Official, initialise
+from generator.networks.architecture import Architecture, Official, initialise, made
 from generator.networks.folder import (
     fill,
     has_model,
@@ -31,7 +31,7 @@ from generator.networks.folder import (
 )
 from generator.networks.inputs import LUMA
 from generator.networks.small_cnn import SMALL_CNN
-from generator.records.input import Input
+from generator.records.input import Input, square
 
 KNOWN: Mapping[str, Architecture] = {known.name: known for known in (SMALL_CNN, ALEXNET)}
 LARGEST = 1 << 28  # numbers that a layer may give for one photo: 1 GiB; AlexNet's most are 2e5
@@ -208,13 +208,12 @@ def from_folder(
     file = str(weights_file(folder))
     stored = said.shape(architecture.stored)
     shape = {name: value for name, value in stored.items() if name not in architecture.trained_only}
-    way = replace(
-        architecture.input, **{**said.input, "size": (said.input_size, said.input_size), "resize": said.resize}
-    )
+    shown = square(said.input_size, said.resize)
+    way = replace(said.input or architecture.input, size=shown.size, resize=shown.resize)
     way = as_asked(way, wanted)
     _require_possible(architecture, len(said.class_names), stored, way, model.weights, file)
     weights = architecture.converted(model.weights, stored)
-    network = fill(architecture.construct(len(said.class_names), **shape), weights, file)
+    network = fill(made(architecture, len(said.class_names), shape, file), weights, file)
     names = ", ".join(said.class_names[:3])
     return Loaded(
         id=wanted.id,
@@ -309,10 +308,12 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, beside: Path) 
     names, keys, notes = _outputs(wanted, classes)
     way = as_asked(architecture.input, wanted)
     with torch.device("meta"):
-        sketch = architecture.construct(len(names), **wanted.arguments).eval()
+        sketch = made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments").eval()
     found = foreign.fitted(foreign.load(path), sketch.state_dict(), str(path))
     _require_possible(architecture, len(names), wanted.arguments, way, found.weights, str(path))
-    network = fill(architecture.construct(len(names), **wanted.arguments), found.weights, str(path))
+    network = fill(
+        made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), found.weights, str(path)
+    )
     return Loaded(
         id=wanted.id,
         title=wanted.title or architecture.title,
@@ -333,7 +334,9 @@ def _untrained(wanted: ModelConfig, classes: Classes, beside: Path) -> Loaded:
     architecture = architecture_of(wanted, beside)
     names, keys, _ = _outputs(wanted, classes)
     way = as_asked(architecture.input, wanted)
-    network = initialise(architecture.construct(len(names), **wanted.arguments), SEED).eval()
+    network = initialise(
+        made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), SEED
+    ).eval()
     return Loaded(
         id=wanted.id,
         title=wanted.title or architecture.title,
@@ -372,6 +375,10 @@ def _require_possible(
         for module in network.modules():
             module.register_forward_hook(lambda _module, _args, output: sizes.append(torch.as_tensor(output).numel()))
         network(torch.empty(1, *way.shape, device="meta"))
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{source}: its description: {' '.join(str(error).split())[:200]}") from error
     except (RuntimeError, OverflowError) as error:
         raise InputError(
             f"{source}: its description: expected sizes through which a photo of {size} pixels can pass, "
@@ -399,7 +406,7 @@ def _published(wanted: ModelConfig, architecture: Architecture, offline: bool, s
     official = _official(wanted, architecture)
     path = published_file(official, architecture.title, offline, say)
     way = as_asked(official.input, wanted)
-    network = architecture.construct(len(official.class_names), **wanted.arguments)
+    network = made(architecture, len(official.class_names), wanted.arguments, f"[models.{wanted.id}] arguments")
     fill(network, foreign.load(path).weights, str(path))
     return Loaded(
         id=wanted.id,

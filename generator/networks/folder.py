@@ -23,6 +23,7 @@ from generator.base.errors import InputError, reason
 from generator.networks import compress, foreign
 from generator.records import stored
 from generator.records.images import Floats
+from generator.records.input import Input
 from generator.records.ranges import Count, Name
 from generator.records.scores import Evaluation
 from generator.records.training import Benchmark, Epoch, Run
@@ -51,7 +52,7 @@ class Description:
     pool: Literal["max", "average"] = "max"
     grid: Literal[1, 2, 3, 6] = 6  # AlexNet's pooled features are grid x grid; see `networks.alexnet`
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of any other architecture's constructor
-    input: Mapping[str, Any] = field(default_factory=dict)  # where it is not the architecture's own, beside its size
+    input: Input | None = None  # where it is not the architecture's own; of its size what stands above
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -308,6 +309,8 @@ def _faults(said: Description) -> Iterator[stored.Fault]:
         yield "wnids", f"one for each of the {classes} classes", len(said.wnids)
     if said.resize < said.input_size:
         yield "resize", f"at least the input size, {said.input_size}", said.resize
+    if said.input and not len(said.input.mean) == len(said.input.std) == said.input.channels:
+        yield "input", f"a mean and a deviation for each of the {said.input.channels} channels", "others"
     if said.architecture != "SmallCNN":
         return
     if not 0 < len(said.widths) <= 100:

@@ -179,6 +179,6 @@ def told(what: str) -> Iterator[None]:
 
 
 def _is_elsewhere(file: str) -> bool:
-    """Whether a file of a traceback is none of the user's: this one, Python's own, or a package's."""
+    """Whether a file of a traceback is none of the user's: the program's, Python's own, or a package's."""
     packaged = "site-packages" in file or "dist-packages" in file
-    return file == __file__ or packaged or file.startswith(("<frozen", sysconfig.get_paths()["stdlib"]))
+    return packaged or file.startswith(("<frozen", str(Path(__file__).parents[1]), sysconfig.get_paths()["stdlib"]))

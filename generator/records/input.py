@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from generator.records.ranges import Channels, Deviation, Scale, Side
+
 Crop = Literal["centre", "none"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
@@ -27,14 +29,14 @@ class Input:
     0 to 255 are brought to 0 to `range`; then the mean is taken off and the rest divided by the standard deviation.
     """
 
-    size: tuple[int, int]  # (H, W) in pixels
+    size: tuple[Side, Side]  # (H, W) in pixels
     resize: int = 0  # the shorter side before the cut; 0: as small as `size` allows
     crop: Crop = "centre"
     interpolation: Interpolation = "bilinear"
-    channels: int = 3
+    channels: Channels = 3
     mean: tuple[float, ...] = MEAN
-    std: tuple[float, ...] = STD
-    range: float = 1.0  # of the values before mean and std: 1 or 255
+    std: tuple[Deviation, ...] = STD
+    range: Scale = 1.0  # of the values before mean and std: 1 or 255
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -15,5 +15,8 @@ Temperature = Annotated[float, Meta(ge=1e-3, le=1e3)]  # of a softmax
 Count = Annotated[int, Meta(ge=0, le=10**12)]
 Number = Annotated[int, Meta(ge=1, le=10**9)]  # counted from 1
 Side = Annotated[int, Meta(ge=1, le=100_000)]  # of an image or of maps
+Channels = Annotated[int, Meta(ge=1, le=64)]  # of an image
+Scale = Annotated[float, Meta(ge=1e-3, le=65535)]  # of its values
+Deviation = Annotated[float, Meta(gt=0, le=1e6)]
 Name = Annotated[str, Meta(min_length=1, max_length=1000)]
 Part = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]{0,99}\Z")]  # of a data set; stands in addresses

@@ -16,7 +16,7 @@ from generator.config.schema import ModelConfig
 from generator.data import decoded
 from generator.data.classes import Classes
 from generator.data.dataset import DataSet, Part
-from generator.networks.architecture import Architecture, initialise
+from generator.networks.architecture import Architecture, initialise, made
 from generator.networks.card import ONE_A_BATCH
 from generator.networks.catalogue import Loaded, as_asked, from_folder
 from generator.networks.folder import (
@@ -181,7 +181,7 @@ def new_network(
     start: Path | None = None,
 ) -> nn.Module:
     """The network that a recipe trains: untrained, or with the weights of the folder `start`."""
-    network = architecture.construct(classes, **{**architecture.shape(recipe), **(arguments or {})})
+    network = made(architecture, classes, {**architecture.shape(recipe), **(arguments or {})}, "arguments")
     initialise(network, recipe.seed)
     architecture.prepare(network)
     if start:
@@ -249,7 +249,7 @@ def _description(
         *recipe.shown,
         **named,
         arguments=shape,
-        input={} if way == architecture.input else asdict(replace(way, resize=0)),
+        input=None if way == architecture.input else way,
     )
 
 

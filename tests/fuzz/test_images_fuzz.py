@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from generator.base.errors import InputError
 from generator.data.image_files import read_photo
 from generator.evaluation import answers
-from generator.networks.catalogue import Loaded
-from generator.networks.folder import Description
+from generator.records.input import square
+from tests.loaded import loaded
 
 FORMS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "MPO", "PPM", "TGA", "ICO")
 MODES = ("RGB", "P", "L")
@@ -104,7 +104,7 @@ class Brightest(nn.Module):
         return images.mean((2, 3))
 
 
-LOADED = Loaded("cnn", Brightest(), Description("Brightest", ("red", "green", "blue"), (), 32, 32), "", "")
+LOADED = loaded(Brightest(), ("red", "green", "blue"), square(32))
 
 
 @given(st.lists(spoilt(), min_size=1, max_size=5))

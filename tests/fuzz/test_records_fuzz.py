@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from generator.base.errors import InputError
+from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
 from generator.networks import catalogue, foreign
 from generator.networks.folder import Description
@@ -87,7 +88,7 @@ def taken(read: Callable[[Path], Any], file: Path) -> Any:
         return read(file)
     except InputError as error:
         line = str(error)
-    assert line.startswith((str(file), str(file.parent), "architecture "))
+    assert line.startswith((str(file), str(file.parent), "architecture ", "[models.cnn] architecture: "))
     assert "\n" not in line
     return None
 
@@ -140,7 +141,7 @@ def test_a_value_of_what_weights_say_of_themselves(tmp_path: Path, way: Way, val
     said = changed(json.loads(json.dumps(asdict(DESCRIPTION))), way, value)
     file = tmp_path / "weights.safetensors"
     file.write_bytes(save(WEIGHTS, {"description": json.dumps(said)}))
-    taken(lambda file: catalogue.from_folder("cnn", file.parent, CLASSES), file)
+    taken(lambda file: catalogue.from_folder(ModelConfig("cnn"), file.parent, CLASSES), file)
 
 
 @pytest.mark.filterwarnings("ignore")  # torch warns of some damaged files before it refuses them

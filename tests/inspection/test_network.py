@@ -306,11 +306,11 @@ def overflowing() -> Loaded:
 @pytest.mark.parametrize(
     "look",
     [
-        lambda made: photo_arrays(made, PHOTO, None, None, ""),
+        lambda made: photo_arrays(made, PHOTO, None, None),
         lambda made: prototypes.made_for_classes(made),
         lambda made: strongest_patches(made, [PHOTO.pixels]),
         lambda made: answers.logits_of(
-            made.network, torch.tensor(square(PHOTO.pixels, 64)).permute(2, 0, 1)[None], 64, 64
+            made.network, torch.tensor(square(PHOTO.pixels, 64)).permute(2, 0, 1)[None], WAY
         ),
     ],
     ids=["observed", "class images", "patches", "evaluate"],
@@ -336,4 +336,4 @@ def test_gradients_that_are_not_finite_are_told() -> None:
             return (images.mean((1, 2, 3)) * 0).sqrt()[:, None].expand(-1, 3)
 
     with pytest.raises(InputError, match=r"^Steep: expected finite gradients of its logits, found NaN or infinity"):
-        prototypes.maximise(Steep(), range(3), 16, steps=1)
+        prototypes.maximise(Steep(), range(3), square_input(16), steps=1)

@@ -642,6 +642,14 @@ def test_weights_that_nobody_published_are_told(tmp_path: Path) -> None:
     assert found.notes == ("ImageNet's weights were asked for first, but none of SmallCNN are published.",)
 
 
+@pytest.mark.parametrize("arguments", ["{colour = 3}", "{widths = [-4]}", '{widths = "wide"}', "{depths = [1]}"])
+def test_arguments_that_an_architecture_does_not_take_are_told(tmp_path: Path, arguments: str) -> None:
+    save(tmp_path)
+    for weights in ("random", "weights.safetensors"):
+        with pytest.raises(InputError, match=r"^\[models.cnn\] arguments: expected arguments that SmallCNN takes: "):
+            loaded_of(configured(tmp_path, weights, more=f"arguments = {arguments}\n"))
+
+
 def test_two_networks_of_one_architecture_are_two(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 1)):
         torch.save(initialise(SmallCNN(2), seed).state_dict(), tmp_path / f"{name}.pth")

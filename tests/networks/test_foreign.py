@@ -189,7 +189,7 @@ def test_a_whole_model_is_told_with_what_it_needs(tmp_path: Path, zipped: bool) 
     torch.save(network(), tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
     told = refusal(tmp_path / "net.pth")
     assert told.startswith("expected a state dict, found a whole model (torch.save(model)), which needs code to be")
-    assert "generator.networks.SmallCNN" in told
+    assert "generator.networks.small_cnn.SmallCNN" in told
     assert told.endswith("save its weights alone: torch.save(model.state_dict(), 'weights.pth')")
 
 

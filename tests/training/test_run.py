@@ -15,7 +15,7 @@ import torch
 
 from generator.base.errors import InputError
 from generator.config import places
-from generator.config.schema import ModelConfig
+from generator.config.schema import InputConfig, ModelConfig
 from generator.data.classes import Classes
 from generator.data.tiny_imagenet import list_images
 from generator.evaluation.evaluation import card_of, evaluate_model
@@ -32,6 +32,7 @@ from generator.networks.folder import (
     plain_evaluation,
 )
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN
+from generator.records.input import Input
 from generator.records.recipe import Augmentation, Recipe
 from generator.records.training import Run
 from generator.training import fit
@@ -289,7 +290,9 @@ def test_weights_from_elsewhere_are_scored_and_nothing_is_written(
     for name, scores in one.splits.items():
         np.testing.assert_array_equal(scores.confusion, other.splits[name].confusion)
     fewer = small(None, classes, (0, 1))
-    with pytest.raises(InputError, match="SmallCNN: expected an output for the class 'n07753592', it has none"):
+    with pytest.raises(
+        InputError, match="SmallCNN: expected an output for each class of the data set, it has none for 'banana'"
+    ):
         evaluate_model(fewer, small_data_set.root, classes, decoded, ("test",))
 
 
@@ -382,3 +385,25 @@ def test_a_damaged_record_is_told_before_any_image_is_looked_at(tmp_path: Path, 
     (tmp_path / name).write_text("{}")
     with pytest.raises(InputError, match=rf"{name}: expected "):  # and not that there is no data set
         evaluate_model(small(tmp_path, classes), tmp_path / "no data set", classes, tmp_path)
+
+
+def test_a_network_trained_for_another_input_is_shown_images_in_that_way(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    way = InputConfig((32, 32), mean=(0.5, 0.4, 0.3), std=(0.25,), interpolation="bicubic")
+    wanted = ModelConfig("cnn", architecture="SmallCNN", input=way)
+    changes = {**SHORT, "widths": (4, 4), "depths": (1, 1)}
+    train_model(wanted, SMALL_CNN, "quick", small_data_set.root, classes, tmp_path, decoded, changes=changes)
+    expected = Input((32, 32), interpolation="bicubic", mean=(0.5, 0.4, 0.3), std=(0.25, 0.25, 0.25))
+    for asked in (wanted, CNN):  # the weights say it, whatever report.toml does
+        found = catalogue.from_folder(asked, tmp_path, classes)
+        assert found is not None
+        assert found.input == expected
+
+
+def test_arguments_that_no_network_takes_are_told_before_a_training_begins(
+    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+) -> None:
+    wanted = ModelConfig("cnn", arguments={"colour": 3})
+    with pytest.raises(InputError, match=r"arguments: expected arguments that SmallCNN takes: .* 'colour'"):
+        train_model(wanted, SMALL_CNN, "quick", small_data_set.root, classes, tmp_path, decoded, changes=SHORT)
