@@ -102,7 +102,7 @@ def test_every_key_arrives_where_it_belongs(tmp_path: Path) -> None:
 def test_an_empty_file_is_the_default_report(tmp_path: Path) -> None:
     config = load(written(tmp_path, ""))
     assert config.report.title == "What a small network sees"
-    assert config.data.classes == "TinyImageNet30"
+    assert config.data.classes is None  # those of Tiny ImageNet that the program names, all of any other data set
     assert config.models.ids == ("cnn", "alexnet")  # those that come with the program
     assert (config.models["cnn"].weights, config.models["cnn"].architecture) == ("bundled", "SmallCNN")
     assert (config.models["alexnet"].weights, config.models["alexnet"].architecture) == ("auto", "AlexNet")
@@ -218,7 +218,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("[data]\nroot = true", "[data] root: expected a string, got true"),
         (
             "[data]\nclasses = 30",
-            '[data] classes: expected "TinyImageNet30" or an array of class names or wnids, got 30',
+            '[data] classes: expected "TinyImageNet30", "all" or an array of class names or wnids, got 30',
         ),
         ("[data]\nclasses = ['bee']", '[data] classes: expected at least 2 classes, got an array of one item, "bee"'),
         ("[data]\nclasses = ['bee', 'bee']", '[data] classes: expected different classes, got "bee" more than once'),

@@ -55,7 +55,7 @@ EVALUATION: Any = json.loads(stored.encode(NETWORK.evaluation))
 HISTORY: Any = json.loads(stored.encode({"runs": [asdict(synthetic.run("augmented", 2))]}))
 
 CLASSES = Classes(("a", "b"), ("n01443537", "n07753592"))
-DESCRIPTION = Description("SmallCNN", CLASSES.names, CLASSES.wnids, 64, 64, (4, 4))
+DESCRIPTION = Description("SmallCNN", CLASSES.names, CLASSES.keys, 64, 64, (4, 4))
 WEIGHTS = SmallCNN(2, (4, 4)).state_dict()
 
 

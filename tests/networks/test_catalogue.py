@@ -28,6 +28,7 @@ from generator.networks import alexnet, catalogue
 from generator.networks.architecture import initialise
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import Description, fill, load_model, save_evaluation, save_model
+from generator.networks.inputs import fitted
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN
 from generator.records.input import Input, square
 from tests import synthetic
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[2]
 CLASSES = Classes(("goldfish", "banana"), ("n01443537", "n07753592"))
-DESCRIPTION = Description("SmallCNN", ("gold fish", "a banana"), CLASSES.wnids, 64, 64, (4, 4, 4, 4))
+DESCRIPTION = Description("SmallCNN", ("gold fish", "a banana"), CLASSES.keys, 64, 64, (4, 4, 4, 4))
 CNN = ModelConfig("cnn")
 CONTENT = bytes(range(256)) * 400
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -100,7 +101,7 @@ def test_a_folder_s_network_answers_as_the_saved_one(tmp_path: Path) -> None:
     [
         (Classes(("goldfish",), ("n01443537",)), "the 1 classes of the report, found one for 2 classes"),
         (Classes(("koala", "lion"), ("n01882714", "n02129165")), "the 2 classes of the report, found one for 2 others"),
-        (Classes(CLASSES.names[::-1], CLASSES.wnids[::-1]), "the 2 classes of the report, found one for 2 others"),
+        (Classes(CLASSES.names[::-1], CLASSES.keys[::-1]), "the 2 classes of the report, found one for 2 others"),
     ],
 )
 def test_weights_for_other_classes_are_refused(tmp_path: Path, classes: Classes, words: str) -> None:
@@ -231,7 +232,7 @@ def test_imagenet_s_weights_in_the_official_format(tmp_path: Path, monkeypatch: 
         assert torch.equal(found.network(images), network(images))
         assert found.input == Input((224, 224), 256)
         assert len(found.class_names) == 1000
-        assert [found.class_names[found.class_of[wnid]] for wnid in CLASSES.wnids] == ["goldfish", "banana"]
+        assert [found.class_names[found.class_of[wnid]] for wnid in CLASSES.keys] == ["goldfish", "banana"]
         assert found.evaluated == tmp_path / "models" / f"alexnet-{found.digest[:8]}"
         assert found.notes == ()
 
@@ -400,7 +401,7 @@ def test_sizes_that_cannot_be_meant_are_refused_before_memory_is_asked_for(
     said = {**asdict(DESCRIPTION), **change}
     save_file(load_file(file), file, {"description": json.dumps(said)})
     with pytest.raises(InputError) as error:
-        catalogue.from_folder(CNN, tmp_path, Classes(CLASSES.names, CLASSES.wnids))
+        catalogue.from_folder(CNN, tmp_path, Classes(CLASSES.names, CLASSES.keys))
     assert str(error.value).startswith(f"{file}: {words}")
     assert "\n" not in str(error.value)
 
@@ -589,7 +590,8 @@ def test_mean_and_deviation_fit_the_channels(tmp_path: Path) -> None:
 def test_a_network_of_one_channel_and_of_no_square_answers(tmp_path: Path) -> None:
     found = of(tmp_path, RANDOM, "arguments = {channels = 1}", "input = {channels = 1, size = [48, 192]}")
     assert found.input.shape == (1, 48, 192)
-    logits = answers.logits_of(found.network, torch.zeros(2, 3, 64, 64, dtype=torch.uint8), found.input)
+    images = fitted(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), found.input)
+    logits = answers.logits_of(found.network, images, found.input)
     assert logits.shape == (2, 2)
 
 
