@@ -17,7 +17,8 @@ MAP = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
 
 # From left to right; wings of one row do not import each other.
 FLOW = (
-    ("__init__", "base", "records", "figures"),
+    ("__init__", "base"),
+    ("records", "figures"),
     ("config", "cache", "explain"),
     ("data",),
     ("networks", "report"),
@@ -35,6 +36,7 @@ MORE = {
     "evaluation": "a room a measure of the heat maps, beside the scores",
     "explain": "a room a family of methods, and what they stand on",
     "networks": "a room an architecture",
+    "pages": "a room a kind of the site's files, and those that read words nobody vouches for",
     "records": "a file a subject",
     "report": "a folder a page",
 }
