@@ -22,6 +22,7 @@ from generator.records.network import ConvLayer, Network
 from generator.records.report import DataSummary, DataWords, Report
 from generator.records.scores import Evaluation
 from generator.report.anchors import TAKEN, anchored
+from generator.report.evaluation.figures import evaluation_figures
 from generator.report.filters.weights import filter_figures
 from generator.report.grad_cam.figures import grad_cam_figures
 from tests import sites, synthetic
@@ -322,6 +323,22 @@ class TestAnyClasses:
             files["evaluation-net-mistakes.html"]
         )
         assert "of the first 120 of 150" in text(files["data.html"])
+
+    def test_of_hundreds_a_page_still_has_room(self) -> None:
+        names = tuple(f"kind {number} of thing" for number in range(300))
+        dense = np.ones((300, 300), np.int64)
+        one = network("net", (), names)
+        assert one.evaluation is not None
+        splits = {part: replace(scores, confusion=dense) for part, scores in one.evaluation.splits.items()}
+        one = replace(one, evaluation=replace(one.evaluation, splits=splits), class_images=None)
+        drawn = evaluation_figures(one)
+        files = render(
+            report(one, classes=names), {figure.id: figure for figure in drawn}, settings(), (ROOT / "templates",),
+            ROOT / "content",
+        )  # fmt: skip
+        assert max(len(page) for path, page in files.items() if path.endswith(".html")) < 300 * 1024
+        assert [str(finding) for finding in check(files) if not finding.harmless] == []
+        assert "the best 50 and the last 50 of 300" in text(files["evaluation.html"])
 
     def test_of_any_text(self) -> None:
         names = ("<b>", "a/b", "Ünïcode 🐝", "a b")

@@ -220,7 +220,7 @@ def test_a_run_says_what_it_ran_on(told: dict[str, str], words: str) -> None:
 
 def test_training_quotes_the_measured_factor() -> None:
     """In a report about the classes that it was measured on."""
-    made = synthetic.report(class_names=TINY_IMAGENET_30)
+    made = synthetic.report(class_names=tuple(TINY_IMAGENET_30))
     text = pages(site(made))["training.html"].text.replace("\N{NO-BREAK SPACE}", " ")
     assert "SmallCNN at full size goes through 280, AlexNet through 270 (a processor, 2 cores)." in text
     assert "Its fifty epochs take 10 min and reach 46.0 % of the validation images" in text

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.figures import charts, grids
+from generator.figures import charts, grids, raster
 from generator.figures.charts import Bins
 from generator.records.figure import Figure, Table
 from generator.records.images import Floats
 from generator.records.network import Network
 from generator.records.scores import Evaluation, SplitScores
 from generator.report.evaluation.facts import seriation
-from generator.report.plates.frames import charted
+from generator.report.plates.frames import charted, framed
 from generator.report.plates.wording import SPLITS, counted, listed, number, percent, percent_cell, sentence
 
-MOST_CELLS = 60  # classes up to which a page has room for the whole matrix in numbers
+MOST_CELLS = 60  # classes up to which a page has room for the whole matrix as a chart and in numbers
+MOST_ROWS = 100  # classes that a chart or a table of them has room for
+MATRIX = 600  # stored pixels of a larger matrix, at least
 NAMED_PAIRS = 3  # confusions that text alternative and caption name, and a row of a class
 
 
@@ -58,15 +60,22 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
         (name, *(round(float(share) * 100, 1) or 0 for share in row)) for name, row in zip(names, shares, strict=True)
     )
     whole = Table(("true \\ predicted, %", *names), rows)
+    if len(names) > MOST_CELLS:
+        pixels = grids.matrix_pixels(shares)
+        pixels = raster.enlarge(pixels, -(-MATRIX // len(names)))
+        table = _mistaken(names, shares)
+        return framed(figure_id, pixels, alt=alt, caption=caption, pixelated=True, table=table, data=whole)
     chart = grids.matrix(figure_id, alt, names, shares)
-    table = whole if cells and len(names) <= MOST_CELLS else _mistaken(names, shares)
+    table = whole if cells else _mistaken(names, shares)
     return charted(figure_id, chart, alt=alt, caption=caption, table=table, data=whole)
 
 
 def _mistaken(names: Sequence[str], shares: Floats) -> Table:
-    """Of each class what is right, and what else it is most often taken for."""
+    """Of each class, or those least often right, what is right and what else it is most often taken for."""
+    least = sorted(np.argsort(np.diag(shares), kind="stable")[:MOST_ROWS].tolist())
     rows = []
-    for index, (name, row) in enumerate(zip(names, shares, strict=True)):
+    for index in least:
+        name, row = names[index], shares[index]
         others = [other for other in np.argsort(-row, kind="stable") if row[other] > 0 and other != index]
         taken = ", ".join(f"{names[other]} {row[other] * 100:.1f}" for other in others[:NAMED_PAIRS])
         rows.append((name, round(float(row[index]) * 100, 1), taken or "–"))
@@ -106,19 +115,25 @@ def _reliability(network: Network, scores: SplitScores, found: Evaluation) -> Fi
 def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figure:
     figure_id = f"{network.anchor}-per-class"
     order = np.argsort(-np.nan_to_num(scores.f1, nan=-1.0), kind="stable")
+    some = ""
+    if len(order) > MOST_ROWS:
+        half = MOST_ROWS // 2
+        some = f", the best {half} and the last {half} of {len(order)}"
+        order = np.concatenate([order[:half], order[-half:]])
     names = [found.class_names[index] for index in order]
     images = _images(scores)
     never = [found.class_names[index] for index in np.flatnonzero(np.isnan(scores.precision))]
     alt = (
-        f"Dot plot of {network.title}'s recall and precision for {counted(len(names), 'class', 'classes')} on "
+        f"Dot plot of {network.title}'s recall and precision for {counted(len(names), 'class', 'classes')}"
+        f"{some and f' of {len(found.class_names)}'} on "
         f"{images}: {_extremes(found.class_names, scores.recall, 'recall')}; "
         f"{_extremes(found.class_names, scores.precision, 'precision')}."
     )
     caption = (
-        f"{network.title} on {images}, classes by F1, best first. Filled circle: recall, the share of a "
+        f"{network.title} on {images}, classes by F1, best first{some}. Filled circle: recall, the share of a "
         "class's images that are found; diamond: precision, the share of answers with that name that are right. A "
         "circle left of its diamond: overlooked more often than wrongly called."
-        + (f" Never answered, so without a precision: {listed(never)}." if never else "")
+        + (f" Never answered, so without a precision: {listed(never[:MOST_ROWS])}." if never else "")
     )
     totals = scores.confusion.sum(axis=1)
     rows = tuple(

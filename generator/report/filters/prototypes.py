@@ -27,7 +27,7 @@ def _class(network: Network, made: ClassImages, index: int, address: str) -> Fig
     answer = int(made.logits[index].argmax())
     share = percent(float(probabilities(made.logits)[index, answer]))
     said = f"{network.title} calls it {network.class_names[answer]} with {share}"
-    small = made.images.shape[1] < LARGE
+    small = max(made.images.shape[1:3]) < LARGE
     caption = f"{name}: an image made to raise this class’s logit, which is {number(float(made.logits[index, index]))}"
     return framed(
         f"{network.anchor}-class-{address}",

@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 
 from generator.figures import raster
 from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Photo, Pixels
 from generator.records.network import Comparison, Explanation, Network
+from generator.report.grad_cam.ways import KINDS, cells_of, ways, worst
 from generator.report.plates.frames import framed
 from generator.report.plates.painting import fitted, squared
 from generator.report.plates.sheets import sheet
-from generator.report.plates.wording import cell, colour_of_nothing, layer_title, listed, number, percent, place
+from generator.report.plates.wording import cell, colour_of_nothing, layer_title, percent, place
 
 TILE = 128  # stored pixels of one picture
 QUALITY = 70
 VEIL = (0.5, 0.85)  # opacity of a map over the grey photo, where it is lowest and highest
 # Percentile of a map of single pixels that is painted brightest: a few outliers would leave the rest dark.
 BRIGHT = 99.5
-KINDS = 6  # answers that have a shade of their own
-LEAST = 0.005  # share of the square's places from which on an answer is named
-PLACES = {  # what each method asks
-    "Grad-CAM": "gradients, averaged over each map",
-    "Grad-CAM++": "gradients, weighed by their powers",
-    "LayerCAM": "gradients, place by place",
-    "Score-CAM": "no gradients: each map as a mask",
-    "occlusion": "no gradients: a {} square",
-    "guided backprop": "pixels: positive gradients only",
-    "integrated gradients": "pixels: gradients on the way from {}",
-}
-
-
-@dataclass(frozen=True)
-class Way:
-    """One picture of the comparison: the cell of the sheet where it is, its name and what it shows in words."""
-
-    cell: int
-    name: str
-    asks: str
-    shows: str
 
 
 def comparison(network: Network, photo: Photo) -> Figure | None:
-    """All pictures of one photo's comparison as a sheet, see `exhibits.sheets`; None where none was made."""
+    """All pictures of one photo's comparison as a sheet, see `plates.sheets`; None where none was made."""
     explanation = network.explanations.get(photo.id)
     if explanation is None or explanation.comparison is None:
         return None
@@ -67,7 +44,7 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
         f"then the most probable: yellow is {network.class_names[found.hidden]}."
     )
     rows = tuple(
-        (name, cell(float(cam.max()), 4), place(cam) if cam.max() > 0 else "nowhere", _cells(cam))
+        (name, cell(float(cam.max()), 4), place(cam) if cam.max() > 0 else "nowhere", cells_of(cam))
         for name, cam in (*found.maps.items(), *found.layers.items())
     )
     head = ("method or layer", "raw maximum", "strongest", "map")
@@ -81,54 +58,11 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
     )
 
 
-def ways(network: Network, explanation: Explanation) -> tuple[Way, ...]:
-    """What the pictures of the comparison show, in the order of the cells."""
-    found = explanation.comparison
-    return () if found is None else tuple(_ways(network, found))
-
-
-def _ways(network: Network, found: Comparison) -> Iterator[Way]:
-    picture = 0
-    for name, cam in found.maps.items():
-        yield Way(picture, name, PLACES.get(name, "").format(colour_of_nothing(network)), _strongest(cam))
-        picture += 1
-    first = next(iter(found.maps), "")
-    for name, cam in found.layers.items():
-        yield Way(picture, f"{first} at {layer_title(network, name)}", _cells(cam), _strongest(cam))
-        picture += 1
-    row, column = _worst(found)
-    least = float(found.probability[row, column])
-    answer = network.class_names[found.hidden]
-    yield Way(
-        picture, "the square where it harms most", "a part of the photo is hidden", f"leaves {answer} {percent(least)}"
-    )
-    rest = float(found.probability.mean())
-    yield Way(picture + 1, f"probability of {answer}", "wherever the square is", f"{percent(rest)} on average")
-    classes, counts = np.unique(found.answers, return_counts=True)
-    order = [each for each in np.argsort(-counts, kind="stable")[:KINDS] if counts[each] >= LEAST * found.answers.size]
-    told = [f"{network.class_names[classes[each]]} {percent(counts[each] / found.answers.size, 0)}" for each in order]
-    yield Way(picture + 2, "the answer", "wherever the square is", listed(told))
-
-
-def _strongest(cam: Floats) -> str:
-    peak = float(cam.max())
-    return f"strongest {place(cam)}, raw maximum {number(peak)}" if peak > 0 else "no positive evidence"
-
-
-def _cells(cam: Floats) -> str:
-    return f"{cam.shape[0]} × {cam.shape[1]} cells"
-
-
 def shown_neutral(network: Network) -> tuple[int, int, int]:
     """The colour that stands for "nothing", as a picture shows it."""
     told = network.input.neutral
     red, green, blue = told if len(told) == 3 else (told[0],) * 3
     return red, green, blue
-
-
-def _worst(found: Comparison) -> tuple[int, int]:
-    row, column = np.unravel_index(int(found.probability.argmin()), found.probability.shape)
-    return int(row), int(column)
 
 
 def _laid(explanation: Explanation, cam: Floats) -> Pixels:
@@ -145,7 +79,7 @@ def _laid(explanation: Explanation, cam: Floats) -> Pixels:
 def _covered(network: Network, explanation: Explanation, found: Comparison) -> Pixels:
     """The photo with the square where the probability is least."""
     seen = explanation.seen.copy()
-    row, column = _worst(found)
+    row, column = worst(found)
     rows, columns = found.probability.shape
     top = round((row + 0.5) * seen.shape[0] / rows - found.patch / 2)
     left = round((column + 0.5) * seen.shape[1] / columns - found.patch / 2)

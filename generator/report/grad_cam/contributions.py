@@ -1,8 +1,6 @@
-"""The channels that a prediction is made of."""
+"""The figure of the channels that a prediction is made of."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +9,8 @@ from generator.records.figure import Figure, Table
 from generator.records.images import Photo, Pixels
 from generator.records.network import Explanation, LayerPatches, Network
 from generator.report.plates.frames import framed
-from generator.report.plates.numbers import listed_channels
 from generator.report.plates.painting import fitted, squared
-from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, shows, unit_prefix
+from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, shows
 from generator.report.plates.sheets import sheet
 from generator.report.plates.wording import cell, counted, layer_title, listed, number
 
@@ -21,21 +18,10 @@ PART_GAP = 4
 VEIL = (0.6, 0.8)  # opacity of a map over the grey photo, where it is lowest and highest
 
 
-@dataclass(frozen=True)
-class Contributor:
-    """One channel among those that made up a prediction; `href` leads to its unit, None where it has none."""
-
-    channel: int
-    value: float
-    shows: str
-    href: str | None
-    cell: int
-
-
 def contribution_figure(network: Network, photo: Photo) -> Figure | None:
     """The channels that gave most to the answer, most first: the strongest patch of each, and where it fired here.
 
-    A sheet as in `exhibits.sheets`, one channel a cell; None where nothing is known of them or none spoke for it.
+    A sheet as in `plates.sheets`, one channel a cell; None where nothing is known of them or none spoke for it.
     """
     explanation = network.explanations.get(photo.id)
     if explanation is None or explanation.contributions is None or explanation.contributor_maps is None:
@@ -100,24 +86,3 @@ def _pair(patch: Pixels | None, explanation: Explanation, activations: np.ndarra
 
 def _where(network: Network, patches: LayerPatches | None, channel: int) -> str:
     return "unknown" if patches is None or network.examined is None else shows(network, patches, channel)
-
-
-def contributors(network: Network, explanation: Explanation) -> tuple[Contributor, ...]:
-    """The channels that spoke most for the answer, as the figure `contributions` shows them."""
-    if explanation.contributions is None:
-        return ()
-    layer = next((one for one in network.layers if one.name == explanation.contributor_layer), None)
-    patches = next((one for one in network.patches if one.layer == explanation.contributor_layer), None)
-    prefix = unit_prefix(network, layer) if layer else ""
-    told = set(listed_channels(layer.weights)) if layer else set()
-    given = [channel for channel in explanation.contributors if explanation.contributions[channel] > 0]
-    return tuple(
-        Contributor(
-            channel=channel,
-            value=float(explanation.contributions[channel]),
-            shows=shows(network, patches, channel) if patches and network.examined is not None else "",
-            href=f"filters-{prefix}.html#{prefix}-{channel}" if layer and channel in told else None,
-            cell=cell,
-        )
-        for cell, channel in enumerate(given)
-    )

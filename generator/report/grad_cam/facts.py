@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from generator.records.images import Photo
 from generator.records.network import Explanation, Network
 from generator.report.feature_maps.facts import Stage, stage_of
-from generator.report.grad_cam.comparisons import Way, ways
-from generator.report.grad_cam.contributions import Contributor, contributors
+from generator.report.grad_cam.contributors import Contributor, contributors
+from generator.report.grad_cam.ways import Way, ways
 from generator.report.plates.wording import SHOWN
 
 
