@@ -19,6 +19,11 @@ def shapes(root: Path, cache: Path, classes: Sequence[str] = tuple(SHAPES)) -> D
     return decoded.whole(layouts.opened(root, DataConfig(classes=tuple(classes))), cache)
 
 
+def opened(root: Path, cache: Path) -> DataSet:
+    """A folder in any layout, with all its classes, looked through."""
+    return decoded.whole(layouts.opened(root, DataConfig()), cache)
+
+
 def kitchen(root: Path, parts: Mapping[str, int], classes: Sequence[str] = ("cups", "spoons")) -> Path:
     """A folder of class folders below each part ("": none), with so many images of each class, of three sizes.
 

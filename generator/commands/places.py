@@ -14,7 +14,7 @@ from generator.base.errors import InputError
 from generator.config import addresses, digests, places, reading
 from generator.config.schema import Config, ModelConfig
 from generator.data import layouts
-from generator.data.classes import Classes, of_tiny_imagenet, without_data
+from generator.data.classes import ALL, Classes, of_tiny_imagenet, without_data
 from generator.data.dataset import DataSet
 
 if TYPE_CHECKING:  # it loads torch, which an unchanged build does without
@@ -106,7 +106,8 @@ def data_at_hand(options: argparse.Namespace, settings: Config) -> DataSet | Non
     root = layouts.find(options.data, settings.data.root, os.environ)
     if root is None:
         downloaded = cache_folder(settings) / places.DOWNLOADED
-        if not downloaded.is_dir() or not of_tiny_imagenet(without_data(settings.data.classes)):
+        wanted = settings.data.classes
+        if not downloaded.is_dir() or (wanted != ALL and not of_tiny_imagenet(without_data(wanted))):
             return None
         root = downloaded
     data = layouts.opened(root, settings.data)

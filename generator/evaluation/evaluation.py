@@ -23,6 +23,7 @@ from generator.explain import methods
 from generator.networks import card
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import SMALL, load_evaluation, load_runs, require_records, save_card, save_evaluation
+from generator.records.report import DataWords
 from generator.records.scores import Evaluation
 from generator.records.trust import Faithfulness
 from generator.training import parallel
@@ -37,11 +38,11 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "") -> Evaluation:
     Raises:
         InputError: for a class of the data set that the network has no output for.
     """
-    chosen = _columns(loaded, data.classes)
-    parts = [part for part in data.parts if only in ("", part.name)]
     before = measured(loaded)
     if loaded.folder is not None:
         require_records(loaded.folder)
+    chosen = _columns(loaded, data.classes)
+    parts = [part for part in data.parts if only in ("", part.name)]
     answers: dict[str, Answers] = {}
     for part in parts:
         items = part.items[parallel.share(len(part))]
@@ -74,7 +75,7 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "") -> Evaluation:
             evaluation = replace(evaluation, faithfulness=_faithfulness(loaded, data, data.judged, chosen))
         save_evaluation(loaded.evaluated, evaluation)
         if loaded.folder == loaded.evaluated:
-            save_card(loaded.evaluated, card_of(loaded, evaluation, data))
+            save_card(loaded.evaluated, card_of(loaded, evaluation, data.words))
     return evaluation
 
 
@@ -113,7 +114,7 @@ def _faithfulness(loaded: Loaded, data: DataSet, part: Part, columns: Sequence[i
         )
 
 
-def card_of(loaded: Loaded, evaluation: Evaluation, data: DataSet) -> str:
+def card_of(loaded: Loaded, evaluation: Evaluation, words: DataWords) -> str:
     """The model card of a network that was trained into its folder."""
     assert loaded.folder is not None
     parameters = sum(parameter.numel() for parameter in loaded.network.parameters())
@@ -128,7 +129,7 @@ def card_of(loaded: Loaded, evaluation: Evaluation, data: DataSet) -> str:
         loaded.input,
         runs,
         evaluation,
-        data.words,
+        words,
         compressed=small,
     )
 

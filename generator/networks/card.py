@@ -99,7 +99,7 @@ def card(
         "",
         "## Licence",
         "",
-        f"The weights were won from these images. {words.licence or 'Their licence was not recorded.'}",
+        words.of_weights,
     ]
     return "\n".join(lines) + "\n"
 
@@ -234,5 +234,4 @@ def _limits(evaluation: Evaluation, words: DataWords) -> list[str]:
             f"It takes {pair.share:.0%} of {evaluation.class_names[pair.true]} for "
             f"{evaluation.class_names[pair.predicted]}."
         )
-    unlike = f"Photos unlike those of {words.source}"
-    return [*lines, f"{unlike}, such as cut-outs on a plain ground, are often misread."]
+    return [*lines, f"Photos unlike {words.source}'s, such as cut-outs on a plain ground, are often misread."]

@@ -10,13 +10,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
-from generator.data import decoded
-from generator.data.classes import Classes
 from generator.evaluation import answers as evaluation_answers
 from generator.networks.architecture import initialise
 from generator.networks.small_cnn import SmallCNN
 from generator.records.input import square
 from tests.conftest import SmallDataSet
+from tests.data_sets import kitchen, opened, shapes
 from tests.loaded import loaded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -74,17 +73,42 @@ def test_answers_are_those_of_the_evaluation(
     """One way leads through Pillow, image by image, the other through torch, in batches."""
     network = initialise(SmallCNN(3, (4, 4, 4, 4)), 0).eval()
     way = square(size, resize)
-    classes = Classes(small_data_set.names, small_data_set.wnids)
-    images = decoded.load(small_data_set.root, classes, "test", tmp_path)
+    data = shapes(small_data_set.root, tmp_path)
+    assert data.judged is not None
+    items, one = data.judged.items, loaded(network, "abc", way)
     with torch.no_grad():
         network.get_parameter("head.linear.weight").normal_(generator=torch.Generator().manual_seed(0))
-        usual = evaluation_answers.logits_of(network, images.images, way).mean(0)
+        usual = evaluation_answers.of_part(one, data, items)[0].mean(0)
         network.get_parameter("head.linear.bias").copy_(-torch.from_numpy(usual))  # so that no class wins always
-    answers = evaluation_answers.logits_of(network, images.images, way).argmax(1).tolist()
+    answers = evaluation_answers.of_part(one, data, items)[0].argmax(1).tolist()
     assert len(set(answers)) == 3
-    assert evaluation_answers.folder(loaded(network, "abc", way), small_data_set.root / "val" / "images") == sorted(
-        zip(images.files, answers, strict=True)
+    assert evaluation_answers.folder(one, small_data_set.root / "val" / "images") == sorted(
+        zip((item.name for item in items), answers, strict=True)
     )
+
+
+def test_images_of_any_size_are_answered_with_their_mirror_images(tmp_path: Path) -> None:
+    data = opened(kitchen(tmp_path / "kitchen", {"test": 3}, ("red", "green", "blue")), tmp_path / "cache")
+    assert data.judged is not None
+    for item in data.judged.items:  # black but for one half
+        with Image.open(item.path) as image:
+            black = Image.new("RGB", image.size)
+        black.paste(("red", "lime", "blue")[item.target], (0, 0, black.width // 2, black.height))
+        black.save(item.path)
+    counts: list[int] = []
+
+    class Left(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images[..., : images.shape[3] // 2].mean((2, 3))
+
+    way = square(16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    one = loaded(Left(), ("red", "green", "blue"), way)
+    plain, mirrored = evaluation_answers.of_part(one, data, data.judged.items, on_batch=counts.append)
+    assert plain.argmax(1).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert plain.max(1).min() > 0.9
+    assert mirrored.max() < 0.1
+    assert counts == [9, 9]
+    assert evaluation_answers.of_part(one, data, ())[0].shape == (0, 3)
 
 
 def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:

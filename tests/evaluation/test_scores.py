@@ -105,12 +105,14 @@ def test_of_the_test_images_every_mistake_is_kept() -> None:
     logits = np.log(surest([0.8] * count))
     names = [str(number) for number in range(count)]
 
-    found = {
-        split: split_scores(split, logits, logits, whole(*[1] * count), names, 1.0) for split in ("test", "validation")
-    }
+    answers = (logits, logits, whole(*[1] * count), names)
+    found, _ = scores({"test": answers, "validation": answers})
 
     assert len(found["test"].mistakes) == count
     assert len(found["validation"].mistakes) == MISTAKES
+    # Where there are none, those of the part that judges.
+    alone, _ = scores({"validation": answers}, chosen="", judged="validation")
+    assert len(alone["validation"].mistakes) == count
 
 
 def test_expected_calibration_error_by_hand() -> None:
@@ -186,6 +188,14 @@ def test_without_validation_images_the_temperature_is_one() -> None:
     assert found["test"].calibration.error == found["test"].calibration_scaled.error
 
 
+def test_on_images_that_judge_no_temperature_is_fitted() -> None:
+    logits = np.tile(3 * np.log(floats([0.75, 0.25])), (4, 1))
+
+    _, temperature = scores({"validation": (logits, logits, whole(0, 0, 0, 1), list("abcd"))}, chosen="")
+
+    assert temperature == 1.0
+
+
 def test_without_validation_images_a_known_temperature_is_used() -> None:
     logits = floats([2, 0])
 
@@ -229,13 +239,24 @@ def test_softmax_rows_sum_to_one_in_the_logits_dtype() -> None:
 
 
 def test_of_equal_logits_the_lower_class_ranks_first() -> None:
-    logits = np.zeros((6, 6), np.float32)
+    logits = np.zeros((10, 10), np.float32)
 
-    found = split_scores("test", logits, logits, np.arange(6), list("abcdef"), 1.0)
+    found = split_scores("test", logits, logits, np.arange(10), list("abcdefghij"), 1.0)
 
-    assert found.top1 == pytest.approx(1 / 6)
-    assert found.top5 == pytest.approx(5 / 6)
-    assert found.loss == pytest.approx(math.log(6))
+    assert found.top1 == pytest.approx(1 / 10)
+    assert found.top5 == pytest.approx(5 / 10)
+    assert found.loss == pytest.approx(math.log(10))
+
+
+def test_of_fewer_than_ten_classes_five_answers_are_not_told() -> None:
+    found = {
+        classes: split_scores("test", np.eye(classes, dtype=np.float32), np.eye(classes, dtype=np.float32),
+                              np.arange(classes), list("abcdefghij")[:classes], 1.0)
+        for classes in (2, 9, 10)
+    }  # fmt: skip
+
+    assert {classes: scores.top5 for classes, scores in found.items()} == {2: None, 9: None, 10: 1.0}
+    assert {classes: scores.top5_interval for classes, scores in found.items()} == {2: None, 9: None, 10: (1, 1)}
 
 
 def test_a_split_by_hand() -> None:
@@ -244,14 +265,14 @@ def test_a_split_by_hand() -> None:
 
     found = split_scores("test", logits, mirrored, whole(0, 1, 1, 2), ["a", "b", "c", "d"], 1.0)
 
-    assert (found.split, found.count, found.top1, found.top5) == ("test", 4, 0.5, 1.0)
+    assert (found.split, found.count, found.top1, found.top5) == ("test", 4, 0.5, None)
     assert found.top1_flipped == 0.75  # the second image: 0.75 + 0.0625 < 0.125 + 0.875
     assert found.loss == pytest.approx((math.log(2) + math.log(8) + math.log(2) + math.log(4)) / 4)
     assert found.confusion.tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 0]]
     assert [mistake.image for mistake in found.mistakes] == ["b", "d"]
     assert [(pair.true, pair.predicted) for pair in found.pairs] == [(2, 0), (1, 0)]
     assert found.top1_interval[0] < 0.5 < found.top1_interval[1]
-    assert found.top5_interval == (1, 1)
+    assert found.top5_interval is None
 
 
 CUT = square(12, 16)
@@ -283,26 +304,23 @@ def direct(network: nn.Module, images: Tensor) -> NDArray[np.float32]:
     return found
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_logits_are_the_networks_own_on_fitted_images(mirrored: bool) -> None:
+def test_logits_are_the_networks_own_on_fitted_images() -> None:
     network, images = Patchwork().train(), pixels(251)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    counts: list[int] = []
 
-    found = logits_of(network, images, CUT, mirrored=mirrored, on_batch=counts.append)
+    found = logits_of(network, fitted(images, CUT), CUT)
 
     assert network.training
     assert network.norm.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
-    assert counts == [250, 1]
-    np.testing.assert_allclose(found, direct(network, images.flip(-1) if mirrored else images), atol=1e-5)
+    np.testing.assert_allclose(found, direct(network, images), atol=1e-5)
 
 
 def test_the_mode_is_restored_also_after_an_error() -> None:
     network = Patchwork().train()
 
     with pytest.raises(RuntimeError):
-        logits_of(network, pixels(2), square(8))  # the linear layer wants 12 x 12
+        logits_of(network, pixels(2), CUT)  # the linear layer wants 12 x 12
 
     assert network.training
 
@@ -315,13 +333,13 @@ def test_memory_that_runs_out_is_told(words: str, monkeypatch: pytest.MonkeyPatc
     network = Patchwork()
     monkeypatch.setattr(network, "forward", full)
     with pytest.raises(InputError, match=r"^out of memory with batches of 250; close what else uses it"):
-        logits_of(network, pixels(2), CUT)
+        logits_of(network, fitted(pixels(2), CUT), CUT)
 
 
 def test_a_network_in_evaluation_mode_stays_in_it() -> None:
     network = Patchwork().eval()
 
-    logits_of(network, pixels(2), CUT)
+    logits_of(network, fitted(pixels(2), CUT), CUT)
 
     assert not network.training
     assert not network.drop.training

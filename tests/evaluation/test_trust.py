@@ -7,20 +7,24 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage, stats  # type: ignore[import-untyped]
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
+from generator.data.dataset import Box
+from generator.evaluation import trust
 from generator.evaluation.bootstrap import RESAMPLES, compared, estimates
 from generator.evaluation.perturbation import blurred, curve_area, exchanged_probabilities, removal_order
 from generator.evaluation.pointing import (
     FEWEST,
-    box_masks,
+    box_mask,
     centre_map,
     energy_in_box,
     pointing_hits,
@@ -58,26 +62,25 @@ def one(*rows: list[float]) -> Tensor:
 
 
 def test_a_box_is_inclusive_and_grows_with_the_image() -> None:
-    boxes = torch.tensor([[1, 2, 2, 3]])  # columns 1 and 2, rows 2 and 3
+    box = (1, 2, 2, 3)  # columns 1 and 2, rows 2 and 3
 
-    assert torch.equal(box_masks(boxes, (4, 4), square(4)), mask("....", "....", ".##.", ".##."))
-    doubled = box_masks(boxes, (4, 4), square(8))
-    assert torch.equal(doubled, mask(*["........"] * 4, *["..####.."] * 4))
+    assert torch.equal(box_mask(box, (4, 4), square(4)), mask("....", "....", ".##.", ".##.")[0])
+    doubled = box_mask(box, (4, 4), square(8))
+    assert torch.equal(doubled, mask(*["........"] * 4, *["..####.."] * 4)[0])
     # Of the eight rows and columns the crop leaves those from 2 to 5.
-    assert torch.equal(box_masks(boxes, (4, 4), square(4, 8)), mask("....", "....", "####", "####"))
+    assert torch.equal(box_mask(box, (4, 4), square(4, 8)), mask("....", "....", "####", "####")[0])
 
 
 @pytest.mark.parametrize(("size", "resize"), [(16, 16), (32, 32), (24, 32), (28, 32)])
-def test_a_box_lies_where_the_network_sees_what_is_in_it(size: int, resize: int) -> None:
-    boxes = torch.tensor([[2, 3, 9, 12], [0, 0, 3, 3], [8, 5, 15, 15]])
-    images = torch.zeros(3, 3, SIDE, SIDE, dtype=torch.uint8)
-    for image, (x0, y0, x1, y1) in zip(images, boxes.tolist(), strict=True):
-        image[:, y0 : y1 + 1, x0 : x1 + 1] = 255
+@pytest.mark.parametrize("box", [(2, 3, 9, 12), (0, 0, 3, 3), (8, 5, 15, 15)])
+def test_a_box_lies_where_the_network_sees_what_is_in_it(size: int, resize: int, box: Box) -> None:
+    x0, y0, x1, y1 = box
+    image = torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8)
+    image[:, :, y0 : y1 + 1, x0 : x1 + 1] = 255
 
     way = square(size, resize)
-    seen = fitted(images, way)[:, 0] > 127
 
-    assert torch.equal(box_masks(boxes, (SIDE, SIDE), way), seen)
+    assert torch.equal(box_mask(box, (SIDE, SIDE), way), fitted(image, way)[0, 0] > 127)
 
 
 def test_pointing_by_hand() -> None:
@@ -342,18 +345,18 @@ class Colours(nn.Module):
         return found
 
 
-def squares(count: int = 24, side: int = 5) -> tuple[Tensor, Tensor, Tensor]:
+def squares(count: int = 24, side: int = 5) -> tuple[NDArray[np.uint8], Tensor, list[Box]]:
     """Grey images with one red or green square, the last quarter of them large; classes; boxes."""
     rng = np.random.default_rng(0)
-    images = torch.full((count, 3, SIDE, SIDE), 110, dtype=torch.uint8)
+    images = np.full((count, SIDE, SIDE, 3), 110, dtype=np.uint8)
     targets, boxes = torch.arange(count) % 2, []
     for index, image in enumerate(images):
         length = side if index < count * 3 // 4 else 10
         x, y = (int(value) for value in rng.integers(0, SIDE - length + 1, 2))
-        image[:, y : y + length, x : x + length] = 0
-        image[index % 2, y : y + length, x : x + length] = 255
+        image[y : y + length, x : x + length] = 0
+        image[y : y + length, x : x + length, index % 2] = 255
         boxes.append((x, y, x + length - 1, y + length - 1))
-    return images, targets, torch.tensor(boxes)
+    return images, targets, boxes
 
 
 def brightness(_model: nn.Module, images: Tensor, _targets: Tensor, _layer: str | None) -> Tensor:
@@ -374,8 +377,13 @@ METHODS: dict[str, Method] = {"Grad-CAM": grad_cam, "brightness": brightness, "m
 
 def measured(network: nn.Module | None = None, seed: int = 0, **options: object) -> Faithfulness:
     images, targets, boxes = squares()
-    given: dict[str, object] = {"layer": "relu", "sizes": Sizes(None, 16, 8), "methods": METHODS} | options
-    return measure(network or Colours().eval(), images, targets, boxes, WHOLE, seed=seed, **given)  # type: ignore[arg-type]
+    given: dict[str, object] = {
+        "layer": "relu",
+        "sizes": Sizes(None, 16, 8),
+        "methods": METHODS,
+        "boxes": boxes,
+    } | options
+    return measure(network or Colours().eval(), images, targets, way=WHOLE, seed=seed, **given)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -516,8 +524,7 @@ def test_single_methods_may_look_at_fewer_images(whole: Faithfulness) -> None:
 
 def test_boxes_that_the_network_is_not_shown_are_left_out() -> None:
     images, targets, boxes = squares()
-    boxes[0] = torch.tensor([0, 0, 1, 1])  # cut off with the margin of 2 pixels
-    boxes[1] = torch.tensor([0, 0, 2, 2])
+    boxes[:2] = [(0, 0, 1, 1), (0, 0, 2, 2)]  # the first is cut off with the margin of 2 pixels
 
     found = measure(Colours().eval(), images, targets, boxes, CUT, {"nothing": nothing}, sizes=Sizes(None, 0, 0))
 
@@ -525,6 +532,54 @@ def test_boxes_that_the_network_is_not_shown_are_left_out() -> None:
     assert (found.perturbation, found.randomisation, found.sweep) == ((), (), ())
     with pytest.raises(ValueError, match="margin that is cut off"):
         measure(Colours().eval(), images[:1], targets[:1], boxes[:1], CUT, {"nothing": nothing})
+
+
+def test_without_boxes_only_what_needs_none_is_measured(whole: Faithfulness) -> None:
+    read: list[int] = []
+
+    class Watched(list[NDArray[np.uint8]]):
+        def __getitem__(self, row: Any) -> Any:
+            read.append(row)
+            return super().__getitem__(row)
+
+    images, targets, _ = squares()
+    told: list[tuple[int, str]] = []
+    found = measure(
+        Colours().eval(), Watched(images), targets, None, WHOLE, METHODS, "relu",
+        sizes=Sizes(None, 16, 8), layers=("relu",), on_part=lambda count, part: told.append((count, part)),
+    )  # fmt: skip
+
+    assert (found.boxes, found.localisation, found.small, found.sweep, found.sweep_method) == (False, (), 0, (), "")
+    assert whole.boxes
+    # The same images in the same order: the boxes have no part in it.
+    assert (found.perturbation, found.randomisation) == (whole.perturbation, whole.randomisation)
+    assert found.count == len(set(read)) == 16  # no more are read than are looked at
+    assert len(told) == parts(Colours(), METHODS)
+
+
+def test_each_image_is_taken_from_its_own_size() -> None:
+    """Larger images, and their boxes with them, are the same to the network."""
+    images, targets, boxes = squares()
+    mixed = [image if row % 2 else image.repeat(2, 0).repeat(2, 1) for row, image in enumerate(images)]
+    moved = [
+        box if row % 2 else (2 * box[0], 2 * box[1], 2 * box[2] + 1, 2 * box[3] + 1) for row, box in enumerate(boxes)
+    ]
+    methods: dict[str, Method] = {"Grad-CAM": grad_cam}
+    sizes = Sizes(None, 0, 0)
+
+    found = measure(Colours().eval(), mixed, targets, moved, WHOLE, methods, "relu", sizes=sizes)
+    plain = measure(Colours().eval(), images, targets, boxes, WHOLE, methods, "relu", sizes=sizes)
+    batched = measure(Colours().eval(), images, targets, boxes, WHOLE, methods, "relu", sizes=sizes, alike=True)
+
+    assert [row.count for row in found.localisation] == [row.count for row in plain.localisation]
+    for one, other in zip(found.localisation, plain.localisation, strict=True):
+        assert one.energy.value.mean == pytest.approx(other.energy.value.mean, abs=0.05)
+    assert batched == plain
+
+
+def test_of_very_many_images_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "MOST", 5)
+    assert measured(sizes=Sizes(None, 0, 0)).count == 5
 
 
 def test_without_small_boxes_there_is_no_row_for_them() -> None:
@@ -558,7 +613,7 @@ def test_progress_is_told_part_by_part() -> None:
     measured(layers=("relu",), on_part=lambda count, part: told.append((count, part)))
 
     assert len(told) == parts(Colours(), METHODS, ("relu",)) == 4 + 1 + 4 + 2 + 1
-    assert told[0] == (1, "Grad-CAM, boxes")
+    assert told[0] == (1, "Grad-CAM, maps")
     assert told[-1] == (1, "layer relu")
 
 
@@ -633,6 +688,19 @@ def test_it_is_kept_with_the_evaluation(tmp_path: Path, whole: Faithfulness) -> 
     assert kept.randomisation[0].layers == whole.randomisation[0].layers
     assert kept.sweep[1] == whole.sweep[1]
     assert hash(kept.sweep) == hash(whole.sweep)  # tuples again, not lists
+
+
+def test_it_is_kept_without_boxes(tmp_path: Path) -> None:
+    found = measured(boxes=None)
+    evaluation = replace(synthetic.evaluation("cnn", synthetic.CLASSES), faithfulness=found)
+
+    folder.save_evaluation(tmp_path, evaluation)
+    kept = folder.load_evaluation(tmp_path)
+
+    assert kept is not None
+    assert kept.faithfulness is not None
+    assert folder.plain_evaluation(kept) == folder.plain_evaluation(evaluation)
+    assert not kept.faithfulness.boxes
 
 
 def test_evaluations_without_it_are_as_before(tmp_path: Path) -> None:

@@ -8,15 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from generator.data.tiny_imagenet import WORDS
+from generator.networks import card as cards
 from generator.networks import named
 from generator.networks.alexnet import ALEXNET
-from generator.networks.card import ONE_A_BATCH, card
+from generator.networks.card import ONE_A_BATCH
 from generator.networks.small_cnn import SMALL_CNN
 from generator.records.input import square
+from generator.records.report import DataWords
 from tests import synthetic
 
 OTHER = named.architecture("torchvision.models:resnet18", Path())
 NAMES = ("bee", "fly", "koala", "pig")
+
+
+def card(*parts: object, words: DataWords = WORDS, compressed: bool = False) -> str:
+    return cards.card(*parts, words, compressed=compressed)  # type: ignore[arg-type]
 
 
 def test_card_quotes_the_records() -> None:
@@ -109,3 +116,28 @@ def test_card_tells_both_parts_of_a_training_and_what_was_asked_for() -> None:
         "alexnet", ALEXNET, 1, 1, square(128), [replace(run, settings=settings)], synthetic.evaluation("cnn", NAMES)
     )
     assert "Settings: batch 128.\n" in other
+
+
+def test_the_words_of_the_data_are_its_own() -> None:
+    text = card("cnn", SMALL_CNN, 1, 1, square(64), [], synthetic.evaluation("cnn", NAMES))
+    assert "Tiny ImageNet, the classes bee, fly, koala, pig. Of each class's training images a tenth" in text
+    assert text.endswith("won from images of ImageNet, whose terms allow non-commercial research and education.\n")
+    words = DataWords("My kitchen", "As they came.", "CC0.", notes=("Nothing was chosen.",))
+    text = card("cnn", SMALL_CNN, 1, 1, square(64), [], synthetic.evaluation("cnn", NAMES), words=words)
+    assert "My kitchen, the classes bee, fly, koala, pig. As they came. Nothing was chosen.\n" in text
+    assert "Photos unlike My kitchen's" in text
+    assert text.endswith("The weights were won from these images. CC0.\n")
+    assert "ImageNet" not in text
+
+
+def test_what_was_not_measured_is_not_told() -> None:
+    whole = synthetic.evaluation("cnn", NAMES)
+    few = {name: replace(scores, top5=None, top5_interval=None) for name, scores in whole.splits.items()}
+    del few["test"]
+    text = card("cnn", SMALL_CNN, 1, 1, square(64), [], replace(whole, splits=few))
+    assert "| images | number | top-1 | 95 % interval | with the mirror image | loss | ECE |\n" in text
+    assert "\n|---|---|---|---|---|---|---|\n" in text
+    assert "top-5" not in text
+    assert "No temperature was fitted" in text
+    assert "The validation images have been scored once; they may have been chosen on these very images." in text
+    assert "Weakest on the validation images" in text

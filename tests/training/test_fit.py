@@ -15,15 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
-from generator.data.classes import Classes
-from generator.data.decoded import ImageSet
 from generator.evaluation.answers import logits_of
 from generator.networks.architecture import initialise
 from generator.networks.folder import Weights
 from generator.networks.inputs import fitted, normalise
 from generator.records.input import square
 from generator.records.recipe import Augmentation, Recipe
-from generator.training.fit import FLOOR, Step, Teacher, TrainingState, fit, learning_rate
+from generator.training.fit import FLOOR, Images, Step, Teacher, TrainingState, fit, learning_rate
 from generator.training.resume import load_state, save_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -45,24 +43,15 @@ EVERYTHING = replace(
 )
 
 
-def coloured(count: int, split: str = "train", seed: int = 0) -> ImageSet:
+def coloured(count: int, seed: int = 0) -> Images:
     """Reddish images of class 0 and bluish ones of class 1, in turn, with noise."""
     targets = torch.arange(count) % 2
     images = torch.randint(0, 80, (count, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(seed))
     images[torch.arange(count), 2 * targets] += 150
-    return ImageSet(
-        images=images.to(torch.uint8),
-        targets=targets,
-        files=tuple(f"{split}_{number}" for number in range(count)),
-        boxes=torch.zeros(count, 4, dtype=torch.int64),
-        classes=Classes(("red", "blue"), ("n1", "n2")),
-        split=split,
-        skipped=(),
-        digest="",
-    )
+    return Images(images.to(torch.uint8), targets)
 
 
-def swapped(data: ImageSet) -> ImageSet:
+def swapped(data: Images) -> Images:
     return replace(data, targets=1 - data.targets)
 
 
@@ -108,8 +97,8 @@ def same(first: Weights, second: Weights) -> bool:
     return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def accuracy(network: nn.Module, data: ImageSet) -> float:
-    answers = logits_of(network, data.images, WAY).argmax(1)
+def accuracy(network: nn.Module, data: Images) -> float:
+    answers = logits_of(network, fitted(data.images, WAY), WAY).argmax(1)
     return float((torch.from_numpy(answers) == data.targets).float().mean())
 
 
@@ -139,7 +128,7 @@ def test_without_warm_up_the_first_step_is_at_the_peak() -> None:
 def test_validation_images_are_enlarged_before_the_cut() -> None:
     """Their edges are of the other colour: what is cut out of the enlarged image is told apart, the whole is not."""
     recipe = replace(PLAIN, epochs=12, enlarged=2.0)
-    validation = coloured(20, "validation", seed=1)
+    validation = coloured(20, seed=1)
     images = validation.images.flip(1)
     images[..., 2:6, 2:6] = validation.images[..., 2:6, 2:6]
     framed = replace(validation, images=images)
@@ -156,7 +145,7 @@ def test_validation_images_are_enlarged_before_the_cut() -> None:
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
 def test_two_colours_are_learnt_to_the_last_image(average: float) -> None:
-    network, validation = small(), coloured(20, "validation", seed=1)
+    network, validation = small(), coloured(20, seed=1)
 
     state = fit(network, coloured(64), validation, replace(PLAIN, epochs=12, average=average))
 
@@ -171,7 +160,7 @@ def test_the_record_of_a_run_counts_epochs_steps_rates_and_sizes() -> None:
     recipe = replace(PLAIN, epochs=4, sizes=((0.0, 6), (0.5, SIDE)))
     shown: list[Step] = []
 
-    state = fit(small(), coloured(40), coloured(8, "validation"), recipe, on_step=shown.append)
+    state = fit(small(), coloured(40), coloured(8), recipe, on_step=shown.append)
 
     assert [epoch.epoch for epoch in state.epochs] == [1, 2, 3, 4]
     assert [epoch.image_size for epoch in state.epochs] == [6, 6, SIDE, SIDE]
@@ -243,7 +232,7 @@ class InterruptionError(Exception):
 
 @pytest.mark.parametrize("after", [1, 4])
 def test_a_resumed_run_ends_as_if_it_had_never_stopped(tmp_path: Path, after: int) -> None:
-    data, validation, key = coloured(96), coloured(20, "validation", seed=1), {"seed": 0}
+    data, validation, key = coloured(96), coloured(20, seed=1), {"seed": 0}
 
     def stop(state: TrainingState) -> None:
         save_state(tmp_path, copy.deepcopy(state), key)
@@ -303,7 +292,7 @@ def test_a_complete_run_is_not_gone_on_with() -> None:
 
 def test_patience_stops_and_the_best_epoch_is_kept() -> None:
     # What is right in training is wrong in validation, so that the first epochs are the best.
-    network, validation = small(1), swapped(coloured(40, "validation", seed=1))
+    network, validation = small(1), swapped(coloured(40, seed=1))
     recipe = replace(PLAIN, epochs=12, patience=3, average=0.5, learning_rate=1e-3)
     averages: list[Weights] = []
 
@@ -321,7 +310,7 @@ def test_patience_stops_and_the_best_epoch_is_kept() -> None:
 
 def test_patience_begins_when_the_pruning_is_done() -> None:
     """Before that no epoch may be kept: the weights that must go are still there."""
-    network, validation = wide(), swapped(coloured(20, "validation", seed=1))
+    network, validation = wide(), swapped(coloured(20, seed=1))
     recipe = replace(EVERYTHING, epochs=12, patience=2, learning_rate=3e-5, augmentation=Augmentation())
 
     state = fit(network, coloured(32), validation, recipe)
@@ -339,7 +328,7 @@ def test_images_grow_at_their_share_of_the_epochs() -> None:
 def test_without_patience_a_run_goes_to_its_end() -> None:
     recipe = replace(PLAIN, average=0.5, learning_rate=1e-3)
 
-    state = fit(small(1), coloured(64), swapped(coloured(40, "validation", seed=1)), recipe)
+    state = fit(small(1), coloured(64), swapped(coloured(40, seed=1)), recipe)
 
     assert len(state.epochs) == PLAIN.epochs
     assert state.kept < PLAIN.epochs
@@ -357,7 +346,7 @@ def test_without_validation_images_the_last_epoch_is_kept() -> None:
 
 
 def test_validation_is_of_the_average_and_leaves_the_training_as_it_is() -> None:
-    data, validation = coloured(48), coloured(20, "validation", seed=1)
+    data, validation = coloured(48), coloured(20, seed=1)
     recipe = replace(PLAIN, average=0.9)
 
     watched, alone = fit(small(), data, validation, recipe), fit(small(), data, None, recipe)
@@ -438,7 +427,7 @@ def test_other_errors_stay_what_they_are() -> None:
 
 def test_only_weights_that_are_pruned_to_the_end_are_kept() -> None:
     """Validated on swapped labels: the first epochs are the best, but have weights that must go."""
-    validation = swapped(coloured(20, "validation", seed=1))
+    validation = swapped(coloured(20, seed=1))
 
     state = fit(wide(), coloured(32), validation, replace(EVERYTHING, learning_rate=3e-5, augmentation=Augmentation()))
 

@@ -8,16 +8,19 @@ import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from generator.base.errors import InputError
 from generator.config import places
 from generator.config.schema import InputConfig, ModelConfig
 from generator.data.classes import Classes
-from generator.data.tiny_imagenet import list_images
+from generator.data.dataset import DataSet, Item, Part
+from generator.data.tiny_imagenet import WORDS
 from generator.evaluation.evaluation import card_of, evaluate_model
 from generator.explain import methods
 from generator.networks import alexnet, catalogue, small_cnn
@@ -39,6 +42,7 @@ from generator.training import fit
 from generator.training import run as training_run
 from generator.training.run import compress_model, train_model
 from tests.conftest import SmallDataSet
+from tests.data_sets import kitchen, opened, shapes
 from tests.loaded import loaded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,12 +65,15 @@ def decoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Run]:
+def data(small_data_set: SmallDataSet, decoded: Path) -> DataSet:
+    return shapes(small_data_set.root, decoded)
+
+
+@pytest.fixture(scope="module")
+def trained(data: DataSet, decoded: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     """A model's folder after one epoch, and its run; tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("models") / "cnn"
-    run = train_model(CNN, SMALL_CNN, "quick", small_data_set.root, classes, folder, decoded, changes=SHORT)
+    run = train_model(CNN, SMALL_CNN, "quick", data, folder, decoded, changes=SHORT)
     return folder, run
 
 
@@ -76,7 +83,7 @@ def small(folder: Path | None, classes: Classes, order: tuple[int, ...] = (0, 1,
     initialise(network, 0)
     rows = 5 * torch.randn(len(classes), 4, generator=torch.Generator().manual_seed(0))
     network.get_parameter("head.linear.weight").data = rows[list(order)]
-    wnids = tuple(classes.wnids[index] for index in order)
+    wnids = tuple(classes.keys[index] for index in order)
     return loaded(network, wnids, digest="w" * 64, folder=folder)
 
 
@@ -85,7 +92,7 @@ def test_training_leaves_weights_and_records_and_nothing_to_resume(trained: tupl
     assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "history.json", "snapshots.safetensors"}
     model = load_model(folder)
     assert model.description == Description(
-        "SmallCNN", classes.names, classes.wnids, 32, 32, (24, 48, 96, 192), (1, 1, 1, 1)
+        "SmallCNN", classes.names, classes.keys, 32, 32, (24, 48, 96, 192), (1, 1, 1, 1)
     )
     (recorded,) = load_runs(folder)
     assert (recorded.name, recorded.kept, recorded.environment) == (run.name, run.kept, run.environment)
@@ -100,25 +107,45 @@ def test_training_leaves_weights_and_records_and_nothing_to_resume(trained: tupl
 
 
 def test_a_run_for_the_record_leaves_the_weights_as_they_are(
-    trained: tuple[Path, Run], small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+    trained: tuple[Path, Run], data: DataSet, classes: Classes, decoded: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(trained[0], tmp_path / "cnn"))
     before = (folder / "weights.safetensors").read_bytes()
-    train_model(CNN, SMALL_CNN, "one batch", small_data_set.root, classes, folder, decoded, changes=SHORT)
+    train_model(CNN, SMALL_CNN, "one batch", data, folder, decoded, changes=SHORT)
     assert (folder / "weights.safetensors").read_bytes() == before
     assert [run.name for run in load_runs(folder)] == ["augmented", "one batch"]
     assert not (folder / "resume.safetensors").exists()
 
 
-def test_a_broken_image_is_named_and_left_out(
-    small_data_set: SmallDataSet, classes: Classes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = Path(shutil.copytree(small_data_set.root, tmp_path / "data"))
-    broken = list_images(root, classes, "train")[3]
-    broken.path.write_bytes(broken.path.read_bytes()[:200])
-    run = train_model(CNN, SMALL_CNN, "one batch", root, classes, tmp_path / "cnn", tmp_path, changes=SHORT)
-    assert f"train: 1 broken images are left out: {broken.name}" in capsys.readouterr().err.splitlines()
-    assert len(run.epochs) == 1
+def test_images_are_as_large_as_the_recipe_asks_and_no_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of any size on disk; where no images are for choosing, the last epoch is kept."""
+    folder = kitchen(tmp_path / "kitchen", {"train": 8, "test": 2})
+    data = opened(folder, tmp_path / "cache")
+    learnt: list[fit.Images] = []
+
+    def watched(network: nn.Module, train: fit.Images, *rest: Any, **options: Any) -> fit.TrainingState:
+        learnt.append(train)
+        return fit.fit(network, train, *rest, **options)
+
+    monkeypatch.setattr(training_run, "fit", watched)
+    changes = {**SHORT, "limit": 0, "enlarged": 1.5, "epochs": 2}
+    run = train_model(CNN, SMALL_CNN, "quick", data, tmp_path / "cnn", tmp_path / "cache", changes=changes)
+    assert learnt[0].images.shape == (16, 3, 48, 48)
+    assert learnt[0].targets.tolist() == [0] * 8 + [1] * 8
+    assert [epoch.validation_accuracy for epoch in run.epochs] == [None, None]
+    assert run.kept == 2
+
+
+def test_validation_images_that_judge_are_chosen_on(tmp_path: Path) -> None:
+    data = opened(kitchen(tmp_path / "kitchen", {"train": 8, "val": 2}), tmp_path / "cache")
+    run = train_model(CNN, SMALL_CNN, "quick", data, tmp_path / "cnn", tmp_path / "cache", changes=SHORT)
+    assert run.epochs[0].validation_accuracy is not None
+
+
+def test_without_images_to_train_on_it_does_not_begin(tmp_path: Path) -> None:
+    data = opened(kitchen(tmp_path / "kitchen", {"test": 2}), tmp_path / "cache")
+    with pytest.raises(InputError, match="kitchen: expected images to train on, in a folder train, found none"):
+        train_model(CNN, SMALL_CNN, "quick", data, tmp_path / "cnn", tmp_path / "cache", changes=SHORT)
 
 
 class Impatient(io.StringIO):
@@ -134,8 +161,7 @@ class Impatient(io.StringIO):
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     preset: str,
     trained: tuple[Path, Run],
-    small_data_set: SmallDataSet,
-    classes: Classes,
+    data: DataSet,
     decoded: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,8 +173,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
             CNN,
             SMALL_CNN,
             preset,
-            small_data_set.root,
-            classes,
+            data,
             folder,
             decoded,
             resume=resume,
@@ -172,7 +197,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
 
 
 def test_a_network_goes_on_from_another_and_learns_from_teachers(
-    trained: tuple[Path, Run], small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+    trained: tuple[Path, Run], data: DataSet, classes: Classes, decoded: Path, tmp_path: Path
 ) -> None:
     teacher, first = trained
     widths, depths = (24, 48, 96, 192), (1, 1, 1, 1)
@@ -184,8 +209,7 @@ def test_a_network_goes_on_from_another_and_learns_from_teachers(
             CNN,
             SMALL_CNN,
             preset,
-            small_data_set.root,
-            classes,
+            data,
             tmp_path / folder,
             decoded,
             start=start,
@@ -213,21 +237,19 @@ def test_a_network_goes_on_from_another_and_learns_from_teachers(
 
 
 def test_nothing_to_resume_is_said(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: DataSet, classes: Classes, decoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train_model(CNN, SMALL_CNN, "quick", small_data_set.root, classes, tmp_path, decoded, resume=True, changes=SHORT)
+    train_model(CNN, SMALL_CNN, "quick", data, tmp_path, decoded, resume=True, changes=SHORT)
     assert f"SmallCNN, quick: {tmp_path} holds no interrupted run, so this one begins" in capsys.readouterr().err
 
 
-def test_only_a_whole_evaluation_is_written(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
-) -> None:
+def test_only_a_whole_evaluation_is_written(data: DataSet, classes: Classes, decoded: Path, tmp_path: Path) -> None:
     loaded = small(tmp_path, classes)
-    some = evaluate_model(loaded, small_data_set.root, classes, decoded, ("test",))
+    some = evaluate_model(loaded, data, "test")
     assert {name: scores.count for name, scores in some.splits.items()} == {"test": 18}
     assert some.faithfulness is None
     assert list(tmp_path.iterdir()) == []
-    found = evaluate_model(loaded, small_data_set.root, classes, decoded)
+    found = evaluate_model(loaded, data)
     assert {name: int(scores.confusion.sum()) for name, scores in found.splits.items()} == {
         "train": 54,
         "validation": 6,
@@ -250,20 +272,20 @@ def test_only_a_whole_evaluation_is_written(
 
 
 def test_the_layer_that_report_toml_names_is_the_one_that_is_measured(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+    data: DataSet, classes: Classes, decoded: Path, tmp_path: Path
 ) -> None:
     """It reached the maps of the photos alone, and the page on trust spoke of another layer."""
     one = replace(small(tmp_path, classes), wanted=ModelConfig("cnn", layer="features.relu3"))
-    trust = evaluate_model(one, small_data_set.root, classes, decoded).faithfulness
+    trust = evaluate_model(one, data).faithfulness
     assert trust is not None
     assert trust.layer == "features.relu3"
 
 
 def test_what_is_measured_of_weights_from_elsewhere_is_kept_beside_the_models(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+    data: DataSet, classes: Classes, decoded: Path, tmp_path: Path
 ) -> None:
     one = replace(small(tmp_path, classes), folder=None, evaluated=tmp_path / "cnn-wwwwwwww")
-    found = evaluate_model(one, small_data_set.root, classes, decoded)
+    found = evaluate_model(one, data)
     written = load_evaluation(tmp_path / "cnn-wwwwwwww")
     assert written is not None
     assert written.faithfulness is not None
@@ -272,28 +294,61 @@ def test_what_is_measured_of_weights_from_elsewhere_is_kept_beside_the_models(
 
 
 def test_each_network_that_the_test_images_score_is_counted(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+    data: DataSet, classes: Classes, decoded: Path, tmp_path: Path
 ) -> None:
     first = small(tmp_path, classes)
     networks = (first, first, replace(first, digest="v" * 64))
-    looks = [evaluate_model(each, small_data_set.root, classes, decoded).test_looks for each in networks]
+    looks = [evaluate_model(each, data).test_looks for each in networks]
     assert looks == [1, 1, 2]
 
 
 def test_weights_from_elsewhere_are_scored_and_nothing_is_written(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path
+    data: DataSet, classes: Classes, decoded: Path
 ) -> None:
     """Its outputs stand in another order; the data set's classes are found by their wnids."""
-    one = evaluate_model(small(None, classes), small_data_set.root, classes, decoded)
-    other = evaluate_model(small(None, classes, (2, 0, 1)), small_data_set.root, classes, decoded)
+    one = evaluate_model(small(None, classes), data)
+    other = evaluate_model(small(None, classes, (2, 0, 1)), data)
     assert one.splits["train"].top1 not in (0, 1)
     for name, scores in one.splits.items():
         np.testing.assert_array_equal(scores.confusion, other.splits[name].confusion)
     fewer = small(None, classes, (0, 1))
-    with pytest.raises(
-        InputError, match="SmallCNN: expected an output for each class of the data set, it has none for 'banana'"
-    ):
-        evaluate_model(fewer, small_data_set.root, classes, decoded, ("test",))
+    with pytest.raises(InputError, match="expected an output for each class of the data set, it has none for 'banana'"):
+        evaluate_model(fewer, data, "test")
+
+
+def test_a_folder_of_images_is_evaluated_by_its_parts_without_boxes(tmp_path: Path) -> None:
+    """Two classes: no five answers; validation images that judge: no temperature, and all of their mistakes."""
+    data = opened(kitchen(tmp_path / "kitchen", {"train": 3, "val": 80}), tmp_path / "cache")
+    network = initialise(SmallCNN(2, (4, 4, 4, 4)), 0)
+    network.get_parameter("head.linear.bias").data = torch.tensor([9.0, 0.0])  # everything is a cup
+    found = evaluate_model(loaded(network, data.classes.names, folder=tmp_path / "cnn"), data)
+    assert {name: (scores.count, scores.top1, scores.top5) for name, scores in found.splits.items()} == {
+        "train": (6, 0.5, None), "validation": (160, 0.5, None),
+    }  # fmt: skip
+    assert (found.temperature, found.judged, found.fitted_temperature) == (1.0, "validation", "")
+    assert len(found.splits["validation"].mistakes) == 80
+    assert found.data_digest == data.digest
+    trust = found.faithfulness
+    assert trust is not None
+    assert (trust.split, trust.boxes, trust.localisation, trust.sweep, trust.small) == ("validation", False, (), (), 0)
+    assert {row.method for row in trust.perturbation} == set(methods.METHODS)
+    assert trust.randomisation
+    assert trust.count == 100  # as many as any part looks at
+    written = load_evaluation(tmp_path / "cnn")
+    assert written is not None
+    assert plain_evaluation(written) == plain_evaluation(found)
+    card = (tmp_path / "cnn" / "README.md").read_text("utf-8")
+    assert "may have been chosen on the images that judge them" in card
+
+
+def test_the_temperature_is_fitted_on_what_is_chosen_on(tmp_path: Path) -> None:
+    data = opened(kitchen(tmp_path / "kitchen", {"train": 3, "valid": 6, "test": 4}), tmp_path / "cache")
+    network = initialise(SmallCNN(2, (4, 4, 4, 4)), 0)
+    network.get_parameter("head.linear.bias").data = torch.tensor([9.0, 0.0])
+    found = evaluate_model(loaded(network, data.classes.names), data)
+    assert (found.judged, found.fitted_temperature) == ("test", "validation")
+    assert found.temperature > 10  # half of the answers are wrong, and it is sure of all
+    assert found.faithfulness is None
 
 
 def test_compressed_weights_are_smaller_and_load(trained: tuple[Path, Run], classes: Classes, tmp_path: Path) -> None:
@@ -329,7 +384,7 @@ def test_a_folder_that_could_not_keep_a_run_is_told_before_it_begins(
     with pytest.raises(
         InputError, match="could not be written" if folder.is_file() else r"history\.json: expected JSON"
     ):
-        training_run.train_model(CNN, SMALL_CNN, "quick", small_data_set.root, classes, folder, tmp_path / "cache")
+        training_run.train_model(CNN, SMALL_CNN, "quick", data, folder, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("name", ["cnn", "alexnet"])
@@ -341,7 +396,7 @@ def test_what_comes_with_the_program_belongs_together(name: str) -> None:
     assert loaded is not None
     assert evaluation is not None
     assert evaluation.weights_digest == loaded.digest
-    assert (folder / "README.md").read_text("utf-8") == card_of(loaded, evaluation)
+    assert (folder / "README.md").read_text("utf-8") == card_of(loaded, evaluation, WORDS)
     assert {scores.split: scores.count for scores in evaluation.splits.values()} == {
         "train": 13_500,
         "validation": 1_500,
@@ -383,17 +438,19 @@ def test_the_presets_are_those_that_trained_the_shipped_networks(name: str) -> N
 @pytest.mark.parametrize("name", ["history.json", "evaluation.json", "benchmark.json", "snapshots.safetensors"])
 def test_a_damaged_record_is_told_before_any_image_is_looked_at(tmp_path: Path, classes: Classes, name: str) -> None:
     (tmp_path / name).write_text("{}")
-    with pytest.raises(InputError, match=rf"{name}: expected "):  # and not that there is no data set
-        evaluate_model(small(tmp_path, classes), tmp_path / "no data set", classes, tmp_path)
+    part = Part("test", "judged on", (Item("a", tmp_path / "nothing there", 0),))
+    nowhere = DataSet(tmp_path, "", classes, (part,), WORDS)
+    with pytest.raises(InputError, match=rf"{name}: expected "):  # and not that there is no image
+        evaluate_model(small(tmp_path, classes), nowhere)
 
 
 def test_a_network_trained_for_another_input_is_shown_images_in_that_way(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+    data: DataSet, classes: Classes, decoded: Path, tmp_path: Path
 ) -> None:
     way = InputConfig((32, 32), mean=(0.5, 0.4, 0.3), std=(0.25,), interpolation="bicubic")
     wanted = ModelConfig("cnn", architecture="SmallCNN", input=way)
     changes = {**SHORT, "widths": (4, 4), "depths": (1, 1)}
-    train_model(wanted, SMALL_CNN, "quick", small_data_set.root, classes, tmp_path, decoded, changes=changes)
+    train_model(wanted, SMALL_CNN, "quick", data, tmp_path, decoded, changes=changes)
     expected = Input((32, 32), interpolation="bicubic", mean=(0.5, 0.4, 0.3), std=(0.25, 0.25, 0.25))
     for asked in (wanted, CNN):  # the weights say it, whatever report.toml does
         found = catalogue.from_folder(asked, tmp_path, classes)
@@ -402,8 +459,8 @@ def test_a_network_trained_for_another_input_is_shown_images_in_that_way(
 
 
 def test_arguments_that_no_network_takes_are_told_before_a_training_begins(
-    small_data_set: SmallDataSet, classes: Classes, decoded: Path, tmp_path: Path
+    data: DataSet, classes: Classes, decoded: Path, tmp_path: Path
 ) -> None:
     wanted = ModelConfig("cnn", arguments={"colour": 3})
     with pytest.raises(InputError, match=r"arguments: expected arguments that SmallCNN takes: .* 'colour'"):
-        train_model(wanted, SMALL_CNN, "quick", small_data_set.root, classes, tmp_path, decoded, changes=SHORT)
+        train_model(wanted, SMALL_CNN, "quick", data, tmp_path, decoded, changes=SHORT)

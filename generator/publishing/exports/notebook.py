@@ -31,13 +31,22 @@ from pathlib import Path
 import PIL.Image
 from IPython.display import SVG, display
 
-from generator import checkpoints, config, exhibits, inputs, models, observe, samples, tiny_imagenet, workshop
-from generator.classes import resolve_classes
+from generator.config import places, reading
+from generator.data import decoded, layouts, samples
+from generator.data.classes import without_data
+from generator.evaluation.evaluation import evaluate_model, measured
+from generator.inspection.network import network_record
+from generator.inspection.photo import explanation, photo_arrays
+from generator.networks import catalogue
+from generator.report.filters.weights import filter_figures
+from generator.report.grad_cam.figures import grad_cam_figures
+from generator.report.training.curves import training_figures
 
-settings = config.load({report})
-root = tiny_imagenet.find(None, settings.data.root, os.environ)  # the data set, None where it is not here
-classes = resolve_classes(settings.data.classes, root)
-networks = {{name: models.load(name, settings, classes, offline=True) for name in inputs.MODELS}}
+settings = reading.load({report})
+root = layouts.find(None, settings.data.root, os.environ)  # the data set's folder, None where it is not here
+data = decoded.whole(layouts.opened(root, settings.data), Path(".cache/data")) if root else None
+classes = data.classes if data else without_data(settings.data.classes)
+networks = {{one.id: catalogue.load(one, settings, classes, offline=True) for one in settings.models.networks}}
 
 
 def show(figure):
@@ -48,49 +57,46 @@ def show(figure):
 
 for name, loaded in networks.items():
     parameters = sum(weights.numel() for weights in loaded.network.parameters())
-    print(f"{{loaded.title}}: {{parameters:,}} weights, {{len(loaded.description.class_names)}} classes")'''
+    print(f"{{loaded.title}}: {{parameters:,}} weights, {{len(loaded.class_names)}} classes")'''
 SCORES = """\
 for name, loaded in networks.items():
-    evaluation = workshop.measured(loaded)
+    evaluation = measured(loaded)
     for split, scores in evaluation.splits.items() if evaluation else ():
         low, high = scores.top1_interval
         print(f"{loaded.title}, {split}: {scores.top1:.1%} of {scores.count:,} images ({low:.1%} to {high:.1%})")"""
 AGAIN = """\
-if root is None:
+if data is None or data.judged is None:
     print("The data set is not here: set TINY_IMAGENET to its folder to measure again.")
 else:
-    cache = Path(".cache/data")
-    again = workshop.evaluate_model(networks[{first}], root, classes, cache, ("test",))
-    print(f"measured again: {{again.splits['test'].top1:.1%}}")"""
+    again = evaluate_model(networks[{first}], data, data.judged.name)
+    print(f"measured again: {{again.splits[data.judged.name].top1:.1%}}")"""
 LOOKS = """\
-_, content = inputs.folders(settings)
+_, content = places.folders(settings)
 known = [*samples.own(settings.samples.photos, classes.names), *samples.bundled(content / "samples", classes.names)]
 photos = {{photo.id: photo for photo in known}}
 loaded = networks[{first}]
-wanted = getattr(settings.models, {first})
 
 
 def look(photo):
     \"\"\"What the network says about a photo, with the Grad-CAM map of each class.\"\"\"
-    label = None if photo.label is None else loaded.class_of.get(classes.wnids[photo.label])
-    arrays = observe.observed(loaded, photo, label, None, wanted.layer)
-    return observe.explanation(photo.id, label, None, arrays)
+    label = None if photo.label is None else loaded.output_of(classes.keys[photo.label], (classes.names[photo.label],))
+    return explanation(photo.id, label, None, photo_arrays(loaded, photo, label, None))
 
 
 explanations = {{name: look(photos[name]) for name in {photos}}}
-network = observe.network(loaded, explanations, (), None)
+network = network_record(loaded, explanations, (), None)
 for name, seen in explanations.items():
     print(f"{{photos[name].title}}: {{network.class_names[seen.predicted]}}, {{seen.probabilities.max():.1%}}")"""
 CAMS = """\
 for name in explanations:
-    for figure in exhibits.grad_cam(network, photos[name]):
+    for figure in grad_cam_figures(network, photos[name]):
         if figure.id.endswith("-predicted"):
             show(figure)"""
 CURVES = """\
-for figure in exhibits.training(network):
+for figure in training_figures(network):
     if figure.id == {curves}:
         show(figure)"""
-FILTERS = "show(exhibits.filters(network)[0])"
+FILTERS = "show(filter_figures(network)[0])"
 MEASURED = "As it was measured when they were trained, with 95 % intervals."
 NOT_MEASURED = "None of them has been evaluated."
 BRIGHT = "Grad-CAM (Selvaraju et al. 2017): bright is what spoke for the answer."
