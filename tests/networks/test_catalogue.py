@@ -342,8 +342,7 @@ def test_the_first_bundled_photo_is_one_that_the_shipped_networks_name_rightly(n
     assert loaded is not None
     first, *_ = samples.bundled(ROOT / "content" / "samples", loaded.class_names)
     images = torch.tensor(seen(first.pixels, loaded.input)).permute(2, 0, 1)[None]
-    whole = replace(loaded.input, resize=0)  # they are fitted already
-    logits = torch.from_numpy(answers.logits_of(loaded.network, images, whole))
+    logits = torch.from_numpy(answers.logits_of(loaded.network, images, loaded.input))
     probabilities = logits.softmax(1)[0]
     assert int(probabilities.argmax()) == first.label
     assert probabilities.max() > 0.5
