@@ -300,7 +300,7 @@ def test_a_large_image_is_the_same_band_by_band(tmp_path: Path, monkeypatch: pyt
         save(tmp_path, Image.fromarray(noise[..., 0]).convert("1"), "bits.png"),
     ]
     at_once = [read_photo(file) for file in files]
-    monkeypatch.setattr("generator.photos.BAND_PIXELS", 25)  # two rows at a time, the last one alone
+    monkeypatch.setattr("generator.data.image_files.BAND_PIXELS", 25)  # two rows at a time, the last one alone
     for file, whole in zip(files, at_once, strict=True):
         np.testing.assert_array_equal(read_photo(file), whole)
 
