@@ -44,7 +44,7 @@ def red(folder: Path, *sizes: tuple[int, int]) -> None:
 
 def test_squares_are_uint8_rgb_in_the_order_of_the_items(small_data_set: SmallDataSet, tmp_path: Path) -> None:
     data, test, squares = loaded(small_data_set.root, "test", tmp_path)
-    assert (squares.dtype, squares.shape) == (np.uint8, (18, 3, 64, 64))
+    assert (squares.dtype, squares.shape) == (np.dtype(np.uint8), (18, 3, 64, 64))
     assert [item.target for item in test.items] == [0] * 6 + [1] * 6 + [2] * 6
     for image, item in zip(squares, test.items, strict=True):
         assert small_data_set.boxes[item.name] == item.box

@@ -266,7 +266,7 @@ def test_find_says_where_a_wrong_folder_was_named(tmp_path: Path) -> None:
         ((None, tmp_path / "nowhere", {}), r"\[data\] root"),
     ):
         with pytest.raises(InputError, match=rf"^{source}: expected a data set's folder, .*nowhere is not a folder"):
-            find(*arguments)  # type: ignore[arg-type]
+            find(*arguments)
 
 
 def test_the_fingerprint_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> None:

@@ -345,7 +345,7 @@ class Colours(nn.Module):
         return found
 
 
-def squares(count: int = 24, side: int = 5) -> tuple[NDArray[np.uint8], Tensor, list[Box]]:
+def squares(count: int = 24, side: int = 5) -> tuple[list[NDArray[np.uint8]], Tensor, list[Box]]:
     """Grey images with one red or green square, the last quarter of them large; classes; boxes."""
     rng = np.random.default_rng(0)
     images = np.full((count, SIDE, SIDE, 3), 110, dtype=np.uint8)
@@ -356,7 +356,7 @@ def squares(count: int = 24, side: int = 5) -> tuple[NDArray[np.uint8], Tensor, 
         image[y : y + length, x : x + length] = 0
         image[y : y + length, x : x + length, index % 2] = 255
         boxes.append((x, y, x + length - 1, y + length - 1))
-    return images, targets, boxes
+    return list(images), targets, boxes
 
 
 def brightness(_model: nn.Module, images: Tensor, _targets: Tensor, _layer: str | None) -> Tensor:

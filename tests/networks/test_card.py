@@ -23,7 +23,7 @@ NAMES = ("bee", "fly", "koala", "pig")
 
 
 def card(*parts: object, words: DataWords = WORDS, compressed: bool = False) -> str:
-    return cards.card(*parts, words, compressed=compressed)  # type: ignore[arg-type]
+    return cards.card(*parts, words, compressed=compressed)  # type: ignore[arg-type, misc]
 
 
 def test_card_quotes_the_records() -> None:

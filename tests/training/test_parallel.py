@@ -69,7 +69,7 @@ def train_two(folder: Path) -> None:
     losses: list[float] = []
     with parallel.group():
         rank = parallel.rank()
-        network, validation = network_to_train(), coloured(VALIDATION, "validation", seed=1)
+        network, validation = network_to_train(), coloured(VALIDATION, seed=1)
         state = fit(network, coloured(IMAGES), validation, RECIPE, on_step=lambda step: losses.append(step.loss))
         pupil, recipe, teachers = taught()
         learnt = fit(pupil, coloured(IMAGES), None, recipe, teachers=teachers)
@@ -116,7 +116,7 @@ def test_two_processes_give_the_weights_of_one(two: list[dict[str, object]]) -> 
     alone = fit(
         network,
         coloured(IMAGES),
-        coloured(VALIDATION, "validation", seed=1),
+        coloured(VALIDATION, seed=1),
         RECIPE,
         on_step=lambda step: losses.append(step.loss),
     )

@@ -372,7 +372,7 @@ def test_a_folder_without_weights_was_not_trained(tmp_path: Path, classes: Class
 
 @pytest.mark.parametrize("damage", ["a file in its place", "a damaged record"])
 def test_a_folder_that_could_not_keep_a_run_is_told_before_it_begins(
-    small_data_set: SmallDataSet, classes: Classes, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+    data: DataSet, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "cnn"
     if damage == "a damaged record":

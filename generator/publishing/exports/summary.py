@@ -17,8 +17,9 @@ from typing import Any
 from generator.base.errors import InputError
 from generator.base.names import slug
 from generator.config.schema import ReportConfig
-from generator.pages.formats import counted, listing, magnitude, percent
+from generator.pages.formats import counted, magnitude, percent
 from generator.publishing.published import MAKE, Published
+from generator.report.plates.wording import listed
 
 FIGURES = "assets/figures"
 HERO = ("photo", "filters", "maps", "cam")
@@ -94,7 +95,7 @@ def summary(site: Published, report: ReportConfig) -> Summary:
         date=report.date,
         language=report.language,
         links=tuple((_line(link.title), link.url) for link in report.links),
-        made_with=listing([_line(name) for name in (*report.languages, *report.libraries)]),
+        made_with=listed([_line(name) for name in (*report.languages, *report.libraries)]),
         numbers=tuple(_number(network) for network in results["networks"].values()),
         hero=hero,
         teaser=teaser,
