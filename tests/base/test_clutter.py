@@ -93,7 +93,7 @@ def test_a_new_report_begins_without_it(tmp_path: Path, monkeypatch: pytest.Monk
     for file in ("content/index.md", "content/.index.md.swp", "content/4913", "templates/a.css", "templates/.#a.css"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text("x")
-    monkeypatch.setattr(places, "bundled", ours)
+    monkeypatch.setattr(scaffold, "bundled", ours)
     scaffold.init(tmp_path / "new")
     assert [path.name for path in (tmp_path / "new/content").iterdir()] == ["index.md"]
     assert ".#a.css" not in (tmp_path / "new/templates/README.md").read_text()

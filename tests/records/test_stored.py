@@ -132,7 +132,6 @@ def test_what_json_cannot_hold_is_null_or_spelt_out() -> None:
         ("evaluation.json", "class_names.3", ..., "splits.train.confusion: expected 3 rows and columns, one for each"),
         ("evaluation.json", "splits.test.chance", 1, "expected no splits.test.chance, which is no part of such a rec"),
         ("evaluation.json", "environment", {"a\nb": 1}, r"environment.'a\nb': expected text, found a whole number"),
-        ("evaluation.json", "faithfulness.localisation", [], "faithfulness.localisation: expected measurements on all"),
         ("evaluation.json", "faithfulness.localisation.0.pointing.ahead.centre", ..., "faithfulness.localisation[0].p"),
         ("evaluation.json", "faithfulness.randomisation.0.silent.0", ..., "faithfulness.randomisation[0].silent: exp"),
         ("history.json", "runs.0.epochs.0.train_loss", "x", "runs[0].epochs[0].train_loss: expected a number, found t"),
