@@ -163,7 +163,9 @@ def _evaluation(loaded: Loaded, classes: Classes) -> Evaluation | None:
     if found is None:
         return None
     others = "weights" if found.weights_digest != loaded.digest else "classes"
-    if others == "classes" and len(found.class_names) == len(classes):
+    # Without the data set a class of Tiny ImageNet may be called otherwise, by its wnid.
+    same = found.class_names == classes.names or (of_tiny_imagenet(classes) and len(found.class_names) == len(classes))
+    if others == "classes" and same:
         return found
     terminal.say(
         f"{loaded.title}: evaluation.json is of other {others} and is left out; make it again with: "

@@ -225,7 +225,7 @@ def test_the_commands_train_and_evaluate_under_torchrun(small_data_set: SmallDat
     report = tmp_path / "report.toml"
     report.write_text(
         f'[data]\nclasses = {list(small_data_set.wnids)}\nroot = "{small_data_set.root.as_posix()}"\n'
-        '[models]\nfolder = "models"\n'
+        '[models]\nfolder = "models"\n[models.cnn]\narchitecture = "SmallCNN"\n'
     )
     where = ("--config", str(report))
 

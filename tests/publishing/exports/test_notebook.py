@@ -97,7 +97,7 @@ def test_report_toml_is_named_as_seen_from_the_notebook(site: Published, tmp_pat
     settings = replace(sites.settings(), path=tmp_path / "mine 😀" / 'my "report".toml')
     page = export("notebook", site, settings, tmp_path / "to" / "notebooks").page
     (setup, *_) = [cell["source"] for cell in nbformat.read(page, as_version=4)["cells"] if cell["cell_type"] == "code"]
-    assert """config.load(Path('../../mine 😀/my "report".toml'))""" in setup
+    assert """reading.load(Path('../../mine 😀/my "report".toml'))""" in setup
     assert str(tmp_path) not in page.read_text("utf-8")
 
 
