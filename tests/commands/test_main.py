@@ -140,7 +140,7 @@ def test_a_mask_that_shuts_its_owner_out_is_softened(tmp_path: Path) -> None:
 
 SURROUNDINGS = """
 import sys, warnings
-from generator import environment, installation, terminal
+from generator.base import environment, installation, terminal
 terminal.use_lenient_streams()
 environment.put_right()
 installation.check_pair()
@@ -183,7 +183,7 @@ def test_a_user_without_a_home_or_an_entry_is_a_user(tmp_path: Path) -> None:
     """As in a container that is run with --user 12345."""
     if os.geteuid() != 0:
         pytest.skip("needs to be root, to become nobody")
-    program = "from generator.config import digests; print(inputs.exists(inputs.imagenet_file()))"
+    program = "from generator.config import places; print(places.exists(places.published_weights()))"
     told = {name: value for name, value in os.environ.items() if name not in ("HOME", "TORCH_HOME", "XDG_CACHE_HOME")}
     for home in ({}, {"TORCH_HOME": "/root/closed"}, {"HOME": "/root"}):
         ran = subprocess.run(
@@ -243,9 +243,10 @@ def test_a_device_stays_one(tmp_path: Path) -> None:
 def test_what_the_system_refuses_anywhere_is_one_line(tmp_path: Path, error: str, said: str) -> None:
     program = f"""
 import errno, os, sys
-from generator import config, __main__
+from generator import __main__
+from generator.config import reading
 def load(path): raise {error}
-config.load = load
+reading.load = load
 sys.exit(__main__.main(["check"]))
 """
     ran = shell(f"{sys.executable} -c '{program.replace(chr(39), chr(34))}'", tmp_path)
