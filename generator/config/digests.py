@@ -40,7 +40,6 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
     ]
     foreign = [network.weights for network in networks if isinstance(network.weights, Path)]
     foreign += [file for network in networks for file in code_files(network.architecture, config.folder)]
-    foreign += [file for network in networks if network.logs for file in _listed(network.logs)]
     photos = [photo.file for photo in config.samples.photos]
     return digest(
         code(),
@@ -55,10 +54,6 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         # Published weights are verified when they are loaded; here it is enough which are there.
         _published() if any(network.weights in ("auto", "imagenet") for network in networks) else (),
     )
-
-
-def _listed(path: Path) -> list[Path]:
-    return list(clutter.files(path)) if path.is_dir() else [path]
 
 
 def _published() -> tuple[tuple[str, int], ...]:

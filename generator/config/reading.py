@@ -201,7 +201,6 @@ def _model(name: str, table: Table) -> ModelConfig:
         input=table.table("input", _input),
         layer=table.text("layer"),
         other_class=table.text("other_class"),
-        logs=table.existing("logs"),
     )
 
 

@@ -88,7 +88,6 @@ class ModelConfig:
     input: InputConfig = InputConfig()
     layer: str = ""  # that class activation maps look at; "": chosen by the program
     other_class: str = ""  # a class to explain beside the predicted one, "" for none
-    logs: Path | None = None  # the record of its training, where that lies in no model's folder
 
 
 @dataclass(frozen=True)

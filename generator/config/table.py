@@ -178,16 +178,6 @@ class Table:
             self._refuse(key, "a table", values)
         return {str(name): value for name, value in values.items()}
 
-    def existing(self, key: str) -> Path | None:
-        """The path of a file or a folder that is there; None where none is named."""
-        value = self.text(key, empty=key not in self.values)
-        if not value:
-            return None
-        path = self._absolute(value)
-        if not (_is_file(path) or path.is_dir()):
-            self._refuse(key, "a file or a folder", value, f"which is not there ({path})")
-        return path
-
     def whole(self, key: str, least: int, most: int) -> int | None:
         """A whole number within limits; None where none is given."""
         value = self._take(key, None)

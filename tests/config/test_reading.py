@@ -486,7 +486,6 @@ def test_a_report_has_the_networks_that_it_names_in_their_order(tmp_path: Path) 
 
 
 def test_all_that_is_said_of_a_network_arrives(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
     network = load(
         written(
             tmp_path,
@@ -499,7 +498,6 @@ classes = ["n01443537", "banana"]
 input = {size = [48, 192], resize = 60, crop = "none", interpolation = "lanczos", mean = [1, 2], std = 0.5, range = 255}
 layer = "conv"
 other_class = "banana"
-logs = "logs"
 """,
         )
     ).models["mine"]
@@ -512,7 +510,6 @@ logs = "logs"
         input=InputConfig((48, 192), 60, "none", "lanczos", 2, (1.0, 2.0), (0.5,), 255.0),
         layer="conv",
         other_class="banana",
-        logs=tmp_path / "logs",
     )
     assert InputConfig().given == {}
     assert InputConfig((8, 9), std=(0.5,)).given == {"size": (8, 9), "std": (0.5,)}
@@ -587,10 +584,6 @@ def test_of_the_channels_the_longest_list_tells_how_many_there_are_and_a_number_
         assert load(written(tmp_path, f"[models.cnn.input]\n{text}")).models["cnn"].input.channels == channels
 
 
-def test_arguments_classes_and_logs_are_read_by_their_kind(tmp_path: Path) -> None:
+def test_arguments_and_classes_are_read_by_their_kind(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[models.a]\narguments = 3") == "[models.a] arguments: expected a table, got 3"
     assert "classes: expected an array of strings" in refusal(tmp_path, "[models.a]\nclasses = 'a'")
-    said = refusal(tmp_path, "[models.a]\nlogs = 'runs'")
-    assert said == (
-        f'[models.a] logs: expected a file or a folder, got "runs" which is not there ({tmp_path / "runs"})'
-    )
