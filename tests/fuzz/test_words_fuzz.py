@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from generator.base.errors import InputError
 from generator.config import reading, schema
-from generator.pages import words
+from generator.pages import site, words
 from generator.report.portrait import portrait
 from tests import synthetic
 
@@ -55,14 +56,12 @@ def mutated(texts: tuple[bytes, ...], pieces: tuple[bytes, ...]) -> st.SearchStr
 
 
 @cache
-def shared() -> dict[str, Any]:
+def shared() -> Mapping[str, Any]:
+    """What a page's words can name, of a report that has everything."""
     made = synthetic.report()
     networks = tuple(portrait(network, made.photos) for network in made.networks)
-    return {
-        "data": made.data, "site": schema.ReportConfig(), "photos": made.photos, "networks": networks,
-        "first": networks[0], "second": networks[1], "chance": 0.25, "course": None, "benchmark": None, "live": None,
-        "dead": 0.01, "duplicate": 0.9,
-    }  # fmt: skip
+    folder = Path(__file__).parents[2]
+    return {**site._facts(made, networks, {}, reading.load(folder / "report.toml")), "live": None}
 
 
 def accepted(folder: Path, name: str, text: bytes, read: Any) -> object:
@@ -84,7 +83,7 @@ def rendered(file: Path) -> str:
     _, environment = words.environments([], shared())
     spoken = words.read(file, environment, "")
     network = shared()["first"]
-    more = {"network": network, "layer": network.convolutions[0], "sample": shared()["photos"][0]}
+    more = {"network": network, "layer": network.convolutions[0], "sample": shared()["photos"][0], "explains": True}
     said = [spoken.text(key) for key in words.FRONT_MATTER]
     return "".join(
         [*said, *(str(spoken(key, **more).body) for key in spoken.passages if key not in words.FRONT_MATTER)]
