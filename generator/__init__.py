@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
+from generator.base import moved
+
 __version__ = "0.2.0"
+
+moved.install()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from generator.base import environment, terminal
+from generator.base import environment, moved, terminal
 from generator.base.errors import MENDS, SHORTAGES, InputError, reason
 from generator.commands.options import parser
 
@@ -48,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.fail("error: expected to go on, got: no memory left; free some memory")
         return 1
     return 0
+
+
+def __getattr__(name: str) -> object:
+    """What the module held in version 0.1."""
+    return moved.look_up("generator.__main__", name)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ MAP = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
 
 # From left to right; wings of one row do not import each other.
 FLOW = (
-    ("__init__", "base"),
+    ("base",),
+    ("__init__",),
     ("records", "figures"),
     ("config", "cache", "explain"),
     ("data",),
