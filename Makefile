@@ -32,6 +32,9 @@ check: lint types test
 lint: install-check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	@if [ -x node_modules/.bin/biome ] && command -v node >/dev/null; then \
+		echo node_modules/.bin/biome ci; node_modules/.bin/biome ci --error-on-warnings; \
+	else echo "the pages' scripts are not linted: that needs Node.js and npm, see package.json"; fi
 
 types: install-check
 	$(BIN)/mypy
@@ -46,8 +49,8 @@ clean:
 	find site -mindepth 1 ! -name .gitignore -delete
 	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache build dist
 
-# A copy of the pyproject.toml that was installed is kept in the environment: pip is asked again only when it changed, so
-# that everything works without a network from then on.
+# A copy of the pyproject.toml that was installed is kept in the environment: pip is asked again only when it changed, and
+# so is npm, where there is one; so that everything works without a network from then on.
 install-site: $(BIN)/python
 	@cmp -s pyproject.toml $(VENV)/installed-check.toml || cmp -s pyproject.toml $(VENV)/installed-site.toml || { \
 		$(BIN)/python -m pip install --disable-pip-version-check --editable . && \
@@ -58,6 +61,9 @@ install-check: $(BIN)/python
 		$(BIN)/python -m pip install --disable-pip-version-check --editable '.[test,check]' && \
 		$(BIN)/python -m pip install --disable-pip-version-check --no-deps $(PEERS) && \
 		cp pyproject.toml $(VENV)/installed-check.toml; }
+	@if command -v npm >/dev/null && ! cmp -s package-lock.json node_modules/installed.json; then \
+		npm ci --no-audit --no-fund && cp package-lock.json node_modules/installed.json || \
+		echo "npm could not install what lints the pages' scripts"; fi
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then echo "expected Python 3.10 or newer, found none; name one with: make PYTHON=..."; exit 1; fi

@@ -27,7 +27,7 @@ def main() -> None:
         folder = Path(scratch)
         models = (REPOSITORY / "models").as_posix()
         (folder / "report.toml").write_text(
-            f'[models]\nfolder = "{models}"\n[models.alexnet]\nweights = "bundled"\n', encoding="utf-8"
+            f'[models]\nfolder = "{models}"\n[models.cnn]\n[models.alexnet]\nweights = "bundled"\n', encoding="utf-8"
         )
         command = [sys.executable, "-m", "generator", "build", "--offline"]
         if options.data:

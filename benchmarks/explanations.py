@@ -27,7 +27,8 @@ from torchvision.models import alexnet
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from generator import environment, explain  # noqa: E402
+from generator import explain  # noqa: E402
+from generator.base import environment  # noqa: E402
 
 CLASSES = 30
 LAYER = "features.11"

@@ -35,7 +35,10 @@ from PIL import Image
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from generator import environment, explain, models  # noqa: E402
+from generator import explain  # noqa: E402
+from generator.base import environment  # noqa: E402
+from generator.config.schema import ModelConfig  # noqa: E402
+from generator.networks import catalogue  # noqa: E402
 from tests.browser import devtools  # noqa: E402
 from tests.conftest import CHROME_NAMES  # noqa: E402
 
@@ -218,10 +221,10 @@ def main() -> None:
     if not (said.site / "try.html").is_file():
         print(f"live: {said.site} holds no try.html; build the site first, or name one with --site DIR")
         return
-    loaded = models.from_folder("cnn", said.models / "cnn")
+    loaded = catalogue.from_folder(ModelConfig("cnn"), said.models / "cnn")
     if loaded is None:
         sys.exit(f"{said.models}: expected the weights of the network in cnn/")
-    size = loaded.description.input_size
+    size = loaded.input.size[0]
     macs = explain.macs(loaded.network, (3, size, size))
     told, passes = page(said.site, said.rounds)
     peer = pytorch(loaded.network, size, said.rounds)

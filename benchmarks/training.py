@@ -31,24 +31,33 @@ from torchvision import transforms
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from generator import checkpoints, config, environment, evaluate, inputs, recipes, tiny_imagenet, workshop  # noqa: E402
-from generator.classes import Classes, resolve_classes  # noqa: E402
-from generator.data import ImageSet, load  # noqa: E402
-from generator.networks import alexnet, initialise  # noqa: E402
-from generator.records import Benchmark  # noqa: E402
-from generator.tiny_imagenet import list_images  # noqa: E402
-from generator.train import TrainingState, fit  # noqa: E402
+from generator.base import environment  # noqa: E402
+from generator.config import places, reading  # noqa: E402
+from generator.data import decoded, layouts, tiny_imagenet  # noqa: E402
+from generator.data.classes import PRESET  # noqa: E402
+from generator.data.dataset import DataSet  # noqa: E402
+from generator.evaluation import answers  # noqa: E402
+from generator.networks import folder  # noqa: E402
+from generator.networks.alexnet import ALEXNET  # noqa: E402
+from generator.networks.architecture import Architecture, initialise  # noqa: E402
+from generator.networks.inputs import fitted  # noqa: E402
+from generator.networks.small_cnn import SMALL_CNN  # noqa: E402
+from generator.records.input import square  # noqa: E402
+from generator.records.training import Benchmark  # noqa: E402
+from generator.training import run  # noqa: E402
+from generator.training.fit import Images, TrainingState, fit  # noqa: E402
 
 GOAL = 0.46  # what the course's network reached
 COURSE_EPOCHS = 50
+NETWORKS = {"cnn": SMALL_CNN, "alexnet": ALEXNET}
 
 
 class CourseImages(Dataset[tuple[Tensor, int]]):
     """Each image from its file, each time it is asked for."""
 
-    def __init__(self, root: Path, split: str, augmented: bool) -> None:
-        classes = resolve_classes("TinyImageNet30", root)
-        self.files = list_images(root, classes, split)  # type: ignore[arg-type]
+    def __init__(self, data: DataSet, name: str, augmented: bool) -> None:
+        (part,) = (part for part in data.parts if part.name == name)
+        self.files = part.items
         steps: list[Callable[..., object]] = [transforms.Grayscale()]
         if augmented:
             steps.append(transforms.RandomHorizontalFlip())
@@ -74,7 +83,7 @@ def course_network() -> nn.Module:
     )
 
 
-def course(root: Path, epochs: int) -> tuple[float, float, float]:
+def course(data: DataSet, epochs: int) -> tuple[float, float, float]:
     """Seconds for the loop's 50 epochs, images a second, accuracy on the validation images after `epochs`.
 
     Fewer epochs than 50 are scaled up: all of them cost the same.
@@ -82,7 +91,7 @@ def course(root: Path, epochs: int) -> tuple[float, float, float]:
     torch.manual_seed(0)
     network = course_network()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
-    loader = DataLoader(CourseImages(root, "train", augmented=True), batch_size=64, shuffle=True)
+    loader = DataLoader(CourseImages(data, "train", augmented=True), batch_size=64, shuffle=True)
     begun = time.perf_counter()
     for epoch in range(epochs):
         network.train()
@@ -94,21 +103,22 @@ def course(root: Path, epochs: int) -> tuple[float, float, float]:
     seconds = (time.perf_counter() - begun) / epochs
     network.eval()
     right = 0
+    validation = CourseImages(data, "validation", augmented=False)
     with torch.inference_mode():
-        for images, targets in DataLoader(CourseImages(root, "validation", augmented=False), batch_size=250):
+        for images, targets in DataLoader(validation, batch_size=250):
             right += int((network(images).argmax(1) == targets).sum())
     count = len(loader.dataset)  # type: ignore[arg-type]
-    return seconds * COURSE_EPOCHS, count / seconds, right / len(list_images(root, _classes(root), "validation"))
+    return seconds * COURSE_EPOCHS, count / seconds, right / len(validation)
 
 
-def quick(root: Path) -> tuple[float, float, float, float]:
+def quick(data: DataSet) -> tuple[float, float, float, float]:
     """Seconds of the preset "quick" from the files on, its images a second, its accuracy, seconds to 46 %."""
     with tempfile.TemporaryDirectory() as cache:  # empty: decoding the files counts
         begun = time.perf_counter()
-        train = load(root, _classes(root), "train", Path(cache))
-        decoded = time.perf_counter() - begun
-        validation = load(root, _classes(root), "validation", Path(cache))
-    recipe = recipes.PRESETS["cnn"]["quick"]
+        train = images_of(data, "train", Path(cache))
+        opening = time.perf_counter() - begun
+        validation = images_of(data, "validation", Path(cache))
+    recipe = SMALL_CNN.presets["quick"]
     reached: list[float] = []
     begun = time.perf_counter()
 
@@ -116,32 +126,36 @@ def quick(root: Path) -> tuple[float, float, float, float]:
         accuracy = state.epochs[-1].validation_accuracy or 0.0
         print(f"quick: epoch {len(state.epochs)}, validation {accuracy:.1%}", file=sys.stderr)
         if accuracy > GOAL and not reached:
-            reached.append(time.perf_counter() - begun + decoded)
+            reached.append(time.perf_counter() - begun + opening)
 
-    state = fit(workshop.new_network("cnn", 30, recipe), train, validation, recipe, on_epoch=note)
-    seconds = time.perf_counter() - begun + decoded
+    state = fit(run.new_network(SMALL_CNN, 30, recipe), train, validation, recipe, on_epoch=note)
+    seconds = time.perf_counter() - begun + opening
     best = state.epochs[state.kept - 1].validation_accuracy or 0.0
     return seconds, len(train) * len(state.epochs) / seconds, best, reached[0] if reached else float("nan")
 
 
-def throughput(name: str, train: ImageSet, validation: ImageSet) -> tuple[float, float]:
+def throughput(architecture: Architecture, train: Images, validation: Images) -> tuple[float, float]:
     """Images a second in training at the preset best's last size, and in evaluation."""
-    best = recipes.PRESETS[name]["best"]
+    best = architecture.presets["best"]
     size = best.sizes[-1][1]
     recipe = replace(best, epochs=1, limit=1024, tail=1.0, sizes=((0.0, size),), prune=0.0)
-    network = workshop.new_network(name, 30, recipe)
+    network = run.new_network(architecture, 30, recipe)
     seconds: list[float] = []
     fit(network, train, None, recipe, on_step=lambda _: seconds.append(time.perf_counter()))
     steps = [later - earlier for earlier, later in itertools.pairwise(seconds)]
-    if name == "alexnet":
-        network = initialise(alexnet(30), 0)
+    if architecture.trained_only:  # it answers in another shape
+        network = initialise(architecture.construct(30), 0)
     begun = time.perf_counter()
-    evaluate.logits_of(network, validation.images[:750], size, size)
+    answers.logits_of(network, fitted(validation.images[:750], square(size)), square(size))
     return recipe.batch / statistics.median(steps), 750 / (time.perf_counter() - begun)
 
 
-def _classes(root: Path) -> Classes:
-    return resolve_classes("TinyImageNet30", root)
+def images_of(data: DataSet, name: str, cache: Path) -> Images:
+    """One part, decoded and in memory."""
+    (part,) = (part for part in data.parts if part.name == name)
+    (part,) = decoded.whole(replace(data, parts=(part,)), cache).parts
+    squares = torch.from_numpy(decoded.squares(data, part, data.side, cache)).clone()
+    return Images(squares, torch.tensor([item.target for item in part.items]))
 
 
 def main() -> None:
@@ -150,17 +164,18 @@ def main() -> None:
     parser.add_argument("--course-epochs", type=int, default=COURSE_EPOCHS, help="fewer: scaled up to 50")
     parser.add_argument("--record", action="store_true", help="keep the figures in models/cnn/benchmark.json")
     options = parser.parse_args()
-    downloaded = REPOSITORY / ".cache" / inputs.DOWNLOADED
-    root = tiny_imagenet.find(options.data, config.load(None).data.root, os.environ) or downloaded
+    downloaded = REPOSITORY / ".cache" / places.DOWNLOADED
+    root = layouts.find(options.data, reading.load(None).data.root, os.environ) or downloaded
     if not root.is_dir():
         print("training: no data set; give one with --data DIR or the variable TINY_IMAGENET")
         return
     # The course's loop first: `fit` changes how the process keeps memory.
-    course_seconds, course_rate, course_accuracy = course(root, options.course_epochs)
-    quick_seconds, quick_rate, quick_accuracy, to_goal = quick(root)
+    data = tiny_imagenet.read(root, PRESET)
+    course_seconds, course_rate, course_accuracy = course(data, options.course_epochs)
+    quick_seconds, quick_rate, quick_accuracy, to_goal = quick(data)
     with tempfile.TemporaryDirectory() as cache:
-        sets = [load(root, _classes(root), split, Path(cache)) for split in ("train", "validation")]
-    rates = {name: throughput(name, *sets) for name in ("cnn", "alexnet")}
+        sets = [images_of(data, name, Path(cache)) for name in ("train", "validation")]
+    rates = {name: throughput(architecture, *sets) for name, architecture in NETWORKS.items()}
     found = Benchmark(
         course_seconds=course_seconds,
         course_rate=course_rate,
@@ -177,7 +192,7 @@ def main() -> None:
     )
     print(_table(found))
     if options.record:
-        checkpoints.save_benchmark(REPOSITORY / "models" / "cnn", found)
+        folder.save_benchmark(REPOSITORY / "models" / "cnn", found)
 
 
 def _table(found: Benchmark) -> str:

@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from generator import (
-    check,
-    checkpoints,
-    download,
-    environment,
-    exhibits,
-    inputs,
-    live,
-    models,
-    observe,
-    pages,
-    samples,
-    selection,
-    terminal,
-    workshop,
-    writer,
-)
+from generator import pages
+from generator.base import environment, terminal
+from generator.base.code import code
+from generator.base.errors import InputError
 from generator.cache import Cache
-from generator.classes import Classes, resolve_classes
-from generator.config import Config, ModelConfig
-from generator.errors import InputError
-from generator.models import Loaded
-from generator.records import (
-    ClassImages,
-    Evaluation,
-    Examined,
-    Explanation,
-    Figure,
-    LayerPatches,
-    Live,
-    Network,
-    Photo,
-    Report,
-)
-
-Job = tuple[tuple[object, ...], Callable[[], tuple[Figure, ...]]]
+from generator.config import digests, places
+from generator.config.schema import Config, ModelConfig
+from generator.data import decoded, download, layouts, samples
+from generator.data.classes import Classes, of_tiny_imagenet, without_data
+from generator.data.dataset import DataSet
+from generator.evaluation.evaluation import evaluate_model, measured
+from generator.inspection import prototypes, selection
+from generator.inspection.network import network_record
+from generator.inspection.patches import layer_patches, strongest_patches
+from generator.inspection.photo import explanation, photo_arrays
+from generator.live import export
+from generator.networks import catalogue
+from generator.networks.catalogue import Loaded
+from generator.networks.folder import require_records
+from generator.publishing import check, writer
+from generator.records.figure import Figure
+from generator.records.images import Photo
+from generator.records.live import Live
+from generator.records.network import ClassImages, Examined, Explanation, LayerPatches, Network
+from generator.records.report import Report
+from generator.records.scores import Evaluation
+from generator.report.anchors import anchored
+from generator.report.jobs import common_jobs, network_jobs
+from generator.training import run
 
 
 @dataclass(frozen=True)
@@ -50,21 +43,21 @@ class Site:
     """What one build starts from."""
 
     config: Config
-    root: Path | None  # the data set
+    data: DataSet | None
     classes: Classes
     results: Cache
-    decoded: Path  # decoded images of the data set
+    decoded: Path  # what was decoded of data sets
     offline: bool
-    code: str  # digest of the program: part of every key, so that no older version's result is ever shown
 
-    def key(self, stage: str, *parts: object) -> str:
-        """The address of a result."""
-        return self.results.key(stage, 1, self.code, *parts)
+    def key(self, stage: str, maker: Callable[..., object], *parts: object) -> str:
+        """The address of what a function makes: of its inputs, and of the code that it depends on."""
+        made_by = maker.func if isinstance(maker, partial) else maker
+        return self.results.key(stage, 1, code(made_by.__module__), *parts)
 
 
 def build(
     config: Config,
-    root: Path | None,
+    data: DataSet | None,
     out: Path,
     cache: Path,
     digest: str,
@@ -75,7 +68,7 @@ def build(
     """Make the whole report and place it at `out`.
 
     Args:
-        root: the data set, None where there is none.
+        data: the data set, None where there is none.
         cache: folder for results and decoded images.
         digest: of the inputs, kept in the site's manifest.
         strict: refuse a site that `check` finds broken.
@@ -85,24 +78,31 @@ def build(
         InputError: for anything that the user can mend; the previous site is left as it was.
     """
     writer.prepare(out)
-    classes = resolve_classes(config.data.classes, root)
-    site = Site(config, root, classes, Cache(cache / "results"), cache / "data", offline, inputs.code())
-    templates, content = inputs.folders(config)
-    loaded = [_obtain(site, name) for name in inputs.MODELS]
+    if data is not None:
+        data = decoded.whole(data, cache / "data")
+    classes = data.classes if data else without_data(config.data.classes)
+    site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline)
+    templates, content = places.folders(config)
+    loaded = [_obtain(site, wanted) for wanted in config.models.networks]
     evaluations = {one.id: _evaluation(one, classes) for one in loaded}
-    photos, failures = selection.photos(config, content, root, site.decoded, classes, evaluations)
-    examined = selection.examined(root, classes, site.decoded, photos)
+    photos, failures = selection.photos(config, content, data, classes, evaluations)
+    examined = selection.examined(data, photos)
     observed = [_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded]
     report = Report(
-        networks=tuple(
-            replace(network, mistaken=selection.mistaken(root, classes, site.decoded, network.evaluation))
-            for network in observed
+        networks=anchored(
+            [replace(network, mistaken=selection.mistaken(data, network.evaluation)) for network in observed]
         ),
         photos=photos,
-        data=selection.summary(_data_name(config), classes, root, site.decoded, evaluations["cnn"], photos),
+        data=selection.summary(
+            data or config.data,
+            classes,
+            next((found for found in evaluations.values() if found), None),
+            photos,
+            selection.augmentation_of(loaded),
+        ),
         environment=environment.versions(),
         licences=samples.licence_texts(content / "samples") if config.samples.bundled else {},
-        live=_live(site, loaded[0], photos),
+        live=_live(site, loaded, photos),
         notes=_notes(config),
     )
     for note in report.notes:
@@ -110,7 +110,7 @@ def build(
     files = pages.render(report, _figures(site, report), config, templates, content)
     if strict:
         check.require(files, f"the previous one in {out} was kept", terminal.say)
-    writer.place(files, out, {"inputs": digest, "report": inputs.of_report(config)})
+    writer.place(files, out, {"inputs": digest, "report": digests.of_report(config)})
     site.results.prune()
     return out / "index.html"
 
@@ -125,49 +125,53 @@ def _notes(config: Config) -> tuple[str, ...]:
     )
 
 
-def _obtain(site: Site, name: str) -> Loaded:
+def _obtain(site: Site, wanted: ModelConfig) -> Loaded:
     """The network, loaded; trained and evaluated first where there is none yet."""
-    found = models.load(name, site.config, site.classes, offline=site.offline, say=terminal.say)
+    found = catalogue.load(wanted, site.config, site.classes, offline=site.offline, say=terminal.say)
     if found is None:
-        folder = site.config.models.folder / name
-        root = site.root or _downloaded(site, folder)
-        terminal.say(f"{models.TITLES[name]}: {folder} holds no weights, so they are trained now")
-        workshop.train_model(name, "default", root, site.classes, folder, site.decoded, resume=True)
-        found = workshop.trained(name, folder, site.classes)
-        workshop.evaluate_model(found, root, site.classes, site.decoded)
+        folder = site.config.models.folder / wanted.id
+        architecture = catalogue.architecture_of(wanted, site.config.folder)
+        data = site.data or _downloaded(site, folder)
+        terminal.say(f"{wanted.title or architecture.title}: {folder} holds no weights, so they are trained now")
+        run.train_model(wanted, architecture, "default", data, folder, site.decoded, resume=True)
+        found = run.trained(wanted, folder, site.classes, site.config.folder)
+        evaluate_model(found, data)
     for line in (*found.notes, found.source):
         terminal.say(f"{found.title}: {line}")
     return found
 
 
-def _downloaded(site: Site, folder: Path) -> Path:
+def _downloaded(site: Site, folder: Path) -> DataSet:
     if site.offline:
         raise InputError(
             f"{folder}: expected weights, found none, and to train them a data set is needed: "
             "give one with --data DIR, or build without --offline"
         )
-    return download.fetch(site.decoded.parent / inputs.DOWNLOADED, site.classes)
+    if not of_tiny_imagenet(site.classes):
+        raise InputError(
+            f"{folder}: expected weights, found none, and to train them a data set is needed: give one with --data DIR"
+        )
+    root = download.fetch(site.decoded.parent / places.DOWNLOADED, site.classes)
+    return decoded.whole(layouts.opened(root, site.config.data), site.decoded)
 
 
 def _evaluation(loaded: Loaded, classes: Classes) -> Evaluation | None:
     """What was measured of these very weights on these classes; another evaluation is said to be one and left out."""
-    found = workshop.measured(loaded)
+    found = measured(loaded)
     if loaded.folder is not None:  # what its pages tell later is looked at before minutes are spent
-        checkpoints.require_records(loaded.folder)
+        require_records(loaded.folder)
     if found is None:
         return None
     others = "weights" if found.weights_digest != loaded.digest else "classes"
-    if others == "classes" and len(found.class_names) == len(classes):
+    # Without the data set a class of Tiny ImageNet may be called otherwise, by its wnid.
+    same = found.class_names == classes.names or (of_tiny_imagenet(classes) and len(found.class_names) == len(classes))
+    if others == "classes" and same:
         return found
     terminal.say(
         f"{loaded.title}: evaluation.json is of other {others} and is left out; make it again with: "
         f"python -m generator evaluate {loaded.id}"
     )
     return None
-
-
-def _data_name(config: Config) -> str:
-    return config.data.classes if isinstance(config.data.classes, str) else "Tiny ImageNet"
 
 
 def _observe(
@@ -179,20 +183,21 @@ def _observe(
     examined: Examined | None,
 ) -> Network:
     """One network with the explanation of each photo, from the cache where they are known."""
-    wanted: ModelConfig = getattr(site.config.models, loaded.id)
-    other = _other_class(loaded, wanted.other_class)
+    other = _other_class(loaded)
     explanations: dict[str, Explanation] = {}
     with terminal.bar(f"{loaded.title}: explaining", len(photos), "photos") as bar:
         for photo in photos:
-            label = None if photo.label is None else loaded.class_of.get(site.classes.wnids[photo.label])
+            label = None if photo.label is None else _output(loaded, site.classes, photo.label)
             compared = photo.origin != "test"  # which are many, and the evaluation speaks of them
-            key = site.key("explanation", loaded.digest, photo.digest, label, other, wanted.layer, compared)
-            look = partial(observe.observed, loaded, photo, label, other, wanted.layer, compared)
-            explanations[photo.id] = observe.explanation(photo.id, label, other, site.results.arrays(key, look))
+            key = site.key(
+                "explanation", photo_arrays, loaded.digest, photo.digest, label, other, loaded.wanted.layer, compared
+            )
+            look = partial(photo_arrays, loaded, photo, label, other, compared)
+            explanations[photo.id] = explanation(photo.id, label, other, site.results.arrays(key, look))
             bar.advance()
     patches, made = _sought(site, loaded, examined)
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
-    return observe.network(
+    return network_record(
         loaded,
         explanations,
         [*failures, *(photo for photo in fooled if photo not in failures)],
@@ -210,30 +215,35 @@ def _sought(
     patches: tuple[LayerPatches, ...] = ()
     with terminal.bar(f"{loaded.title}: what its channels and classes look like", 2, "parts") as bar:
         if examined is not None:
-            key = site.key("patches", loaded.digest, examined.digest)
-            seek = partial(observe.strongest_patches, loaded, examined.pictures)
-            patches = observe.layer_patches(site.results.arrays(key, seek))
+            key = site.key("patches", strongest_patches, loaded.digest, examined.digest)
+            seek = partial(strongest_patches, loaded, examined.pictures)
+            patches = layer_patches(site.results.arrays(key, seek))
         bar.advance()
-        key = site.key("class images", loaded.digest)
-        made = observe.class_images_of(site.results.arrays(key, partial(observe.made_for_classes, loaded)))
+        key = site.key("class images", prototypes.made_for_classes, loaded.digest)
+        made = prototypes.class_images_of(site.results.arrays(key, partial(prototypes.made_for_classes, loaded)))
         bar.advance()
     return patches, made
 
 
-def _live(site: Site, loaded: Loaded, photos: Sequence[Photo]) -> Live | None:
-    """The first network as a page can run it; where it cannot, that is said and the report does without the page."""
-    wanted: ModelConfig = getattr(site.config.models, loaded.id)
-    key = site.key("live", loaded.digest, [photo.digest for photo in photos], wanted.layer)
-    found = live.recorded(site.results.arrays(key, partial(live.tried, loaded, photos, wanted.layer)))
-    if isinstance(found, str):
-        terminal.say(f"{loaded.title}: the page that lets visitors try it is left out, for the network {found}")
-        return None
-    return found
+def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Live | None:
+    """The first network that a page can run; where none can, that is said and the report does without the page."""
+    for loaded in networks:
+        key = site.key("live", export.tried, loaded.digest, [photo.digest for photo in photos], loaded.wanted.layer)
+        found = export.recorded(site.results.arrays(key, partial(export.tried, loaded, photos)))
+        if not isinstance(found, str):
+            return found
+        terminal.say(f"{loaded.title}: visitors cannot try it on the page, for the network {found}")
+    return None
 
 
-def _other_class(loaded: Loaded, name: str) -> int | None:
+def _output(loaded: Loaded, classes: Classes, label: int) -> int | None:
+    """The network's output for a class of the report, None where it has none."""
+    return loaded.output_of(classes.keys[label], (classes.names[label],))
+
+
+def _other_class(loaded: Loaded) -> int | None:
     """The class that report.toml wants explained beside the predicted one."""
-    names = loaded.description.class_names
+    names, name = loaded.class_names, loaded.wanted.other_class
     if name and name not in names:
         raise InputError(
             f"[models.{loaded.id}] other_class: expected one of the network's {len(names)} classes, got {name!r}"
@@ -243,41 +253,12 @@ def _other_class(loaded: Loaded, name: str) -> int | None:
 
 def _figures(site: Site, report: Report) -> dict[str, Figure]:
     """Every figure by its id, each group from the cache where its inputs are known."""
-    jobs = [*_common_jobs(report)]
+    jobs = [*common_jobs(report)]
     for network in report.networks:
-        jobs += _network_jobs(report, network)
+        jobs += network_jobs(report, network)
     figures: dict[str, Figure] = {}
     with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
         for parts, draw in jobs:
-            figures |= {figure.id: figure for figure in site.results.figures(site.key("figures", *parts), draw)}
+            figures |= {figure.id: figure for figure in site.results.figures(site.key("figures", draw, *parts), draw)}
             bar.advance()
     return figures
-
-
-def _common_jobs(report: Report) -> Iterator[Job]:
-    told = [(network.title, network.weights_digest, network.class_names) for network in report.networks]
-    yield ("photos", report.photos), partial(exhibits.photos, report.photos)
-    yield ("header", told, report.photos), partial(exhibits.header_tile, report)
-    yield ("data", report.data), partial(exhibits.data_figures, report)
-
-
-def _network_jobs(report: Report, network: Network) -> Iterator[Job]:
-    scale = exhibits.first_layer_scale([network])
-    said = (network.id, network.title, network.class_names)
-    photos = {photo.id: photo for photo in report.photos}
-    wrong = [(photos[photo], network.explanations[photo]) for photo in network.failures]
-    yield ("training", *said, network.runs, network.snapshots), partial(exhibits.training, network)
-    yield ("evaluation", *said, network.evaluation), partial(exhibits.evaluation, network)
-    yield ("trust", *said, network.layers, network.evaluation), partial(exhibits.trust, network)
-    yield ("filters", *said, network.layers, scale), partial(exhibits.filters, network, scale)
-    yield ("mistakes", *said, network.evaluation, dict(network.mistaken)), partial(exhibits.mistakes, network)
-    yield ("failures", *said, wrong), partial(exhibits.failures, network, report.photos)
-    yield ("class images", *said, network.class_images), partial(exhibits.class_images, network)
-    searched = network.examined.digest if network.examined else ""
-    for number, layer in enumerate(network.layers):
-        found = network.patches[number] if network.patches else None
-        yield ("units", *said, layer, found, searched, scale), partial(exhibits.units, network, layer, scale)
-    for photo in report.photos:
-        asked = (*said, photo, network.explanations[photo.id])
-        yield ("maps", *asked), partial(exhibits.feature_maps, network, photo)
-        yield ("cam", *asked, network.weights_digest, searched), partial(exhibits.grad_cam, network, photo)

@@ -13,9 +13,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
-import struct
-import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,15 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.errors import InputError, reason
-from generator.records import Figure, Table
+from generator.base import files
+from generator.base.digest import Arrays, digest, written_arrays
+from generator.base.errors import InputError, reason
+from generator.records.figure import Figure, Table
 
 Json = Any
-Arrays = Mapping[str, NDArray[Any]]
 
 DIGEST_BYTES = hashlib.sha256().digest_size
-SUFFIX, UNFINISHED = ".entry", ".part"
-ABANDONED = 3600.0  # seconds after which a file that nobody finished is swept away
+SUFFIX = ".entry"
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold: the same bytes every time
 
 
@@ -49,7 +46,7 @@ class Cache:
 
     def arrays(self, key: str, compute: Callable[[], Arrays]) -> dict[str, NDArray[Any]]:
         """Arrays of any shape and dtype but object, by name."""
-        return _read_arrays(self._members(f"{key}-arrays", lambda: _written_arrays(compute())))
+        return _read_arrays(self._members(f"{key}-arrays", lambda: written_arrays(compute())))
 
     def json(self, key: str, compute: Callable[[], Json]) -> Json:
         """Anything that JSON can hold, as JSON gives it back: tuples as lists, keys as strings."""
@@ -69,9 +66,7 @@ class Cache:
 
         Also sweeps away what killed processes left half written.
         """
-        for unfinished in self.folder.glob(f"*{UNFINISHED}"):
-            if time.time() - _stat(unfinished).st_mtime > ABANDONED:
-                _remove(unfinished)
+        files.sweep(self.folder.glob(f"*{files.UNFINISHED}"))
         entries = {path: _stat(path) for path in self.folder.glob(f"*{SUFFIX}")}
         total = sum(stat.st_size for stat in entries.values())
         for path in sorted(entries, key=lambda path: (entries[path].st_mtime, path.name)):
@@ -102,64 +97,13 @@ class Cache:
 
     def _write(self, path: Path, members: Mapping[str, bytes]) -> None:
         packed = _packed(members)
-        unfinished = path.with_name(f".{secrets.token_hex(8)}{UNFINISHED}")
         try:
-            with unfinished.open("xb") as file:
-                file.write(hashlib.sha256(packed).digest())
-                file.write(packed)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
+            files.write(path, hashlib.sha256(packed).digest(), packed, durable=True)
         except OSError as error:
             raise self._unwritable(error) from error
-        finally:
-            _remove(unfinished)
 
     def _unwritable(self, error: OSError) -> InputError:
         return InputError(f"{self.folder}: expected a folder to keep results in, could not write there {reason(error)}")
-
-
-def digest(*parts: object) -> str:
-    """sha256 of values, the same for equal ones whatever the order of a mapping's keys, different for unequal ones.
-
-    Args:
-        parts: None, bool, int, float, str, bytes, arrays, paths (as text), dataclasses, and sequences and mappings of
-            these; values of different types differ (1, 1.0, True and "1"), a list and a tuple do not.
-    Returns:
-        64 hexadecimal digits.
-    Raises:
-        TypeError: for anything else.
-    """
-    return _hashed(parts).hex()
-
-
-def _hashed(value: object) -> bytes:
-    kind, content = _canonical(value)
-    return hashlib.sha256(kind.encode() + b":" + content).digest()
-
-
-def _canonical(value: object) -> tuple[str, bytes]:
-    """A type's name and bytes that only equal values of that type share."""
-    if value is None or isinstance(value, (bool, np.bool_)):
-        return "constant", str(value).encode()
-    if isinstance(value, (int, np.integer)):
-        return "int", str(int(value)).encode()
-    if isinstance(value, (float, np.floating)):
-        return "float", struct.pack("<d", float(value))
-    if isinstance(value, (str, Path)):
-        return "text", str(value).encode(errors="surrogatepass")
-    if isinstance(value, bytes):
-        return "bytes", value
-    if isinstance(value, np.ndarray):
-        return "array", _written_arrays({"": value.copy(order="C")})[".npy"]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return type(value).__qualname__, _hashed(named)
-    if isinstance(value, Mapping):
-        return "mapping", b"".join(sorted(_hashed(key) + _hashed(item) for key, item in value.items()))
-    if isinstance(value, Sequence):
-        return "sequence", b"".join(_hashed(item) for item in value)
-    raise TypeError(f"{type(value).__qualname__} has no canonical form to make a key from")
 
 
 def _packed(members: Mapping[str, bytes]) -> bytes:
@@ -184,15 +128,6 @@ def _read(path: Path) -> dict[str, bytes] | None:
             return {name: archive.read(name) for name in archive.namelist()}
     except (zipfile.BadZipFile, ValueError, NotImplementedError):  # whole, and never written by this program
         return None
-
-
-def _written_arrays(arrays: Arrays) -> dict[str, bytes]:
-    members = {}
-    for name, array in arrays.items():
-        buffer = io.BytesIO()
-        np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
-        members[f"{name}.npy"] = buffer.getvalue()
-    return members
 
 
 def _read_arrays(members: Mapping[str, bytes]) -> dict[str, NDArray[Any]]:

@@ -1,7 +1,7 @@
 // Curves that show their values: the numbers of the epoch under the pointer, or of the one that the arrow keys lead to.
 // They also stand in the table below each chart.
 "use strict";
-(function () {
+(() => {
   for (const chart of document.querySelectorAll("svg[data-plot]")) {
     const table = chart.closest("figure").querySelector("table");
     if (!table) continue;
@@ -27,7 +27,9 @@
 
     function step(event) {
       if (event.altKey || event.ctrlKey || event.metaKey) return; // Alt and an arrow go back, for example
-      const wanted = { ArrowLeft: (at ?? last + 1) - 1, ArrowRight: (at ?? first - 1) + 1, Home: first, End: last }[event.key];
+      const wanted = { ArrowLeft: (at ?? last + 1) - 1, ArrowRight: (at ?? first - 1) + 1, Home: first, End: last }[
+        event.key
+      ];
       if (wanted === undefined) return;
       event.preventDefault();
       tell(wanted);
@@ -39,9 +41,9 @@
       if (!row) return;
       at = epoch;
       const x = left + ((epoch - first) / (last - first)) * (right - left);
-      line.setAttribute("d", "M" + x + " 24V" + (chart.viewBox.baseVal.height - 38));
+      line.setAttribute("d", `M${x} 24V${chart.viewBox.baseVal.height - 38}`);
       chart.append(line);
-      tip.textContent = heads.map((head, column) => head + " " + row.cells[column].textContent.trim()).join(", ");
+      tip.textContent = heads.map((head, column) => `${head} ${row.cells[column].textContent.trim()}`).join(", ");
     }
 
     // A finger that is lifted leaves the chart, too: what it pointed at stays to be read.

@@ -2,7 +2,8 @@
 // Nothing here touches the page. A map of C channels is a Float32Array of C * h * w values, row by row; a shape is
 // [C, h, w], or [n] for a vector. Long work is a generator: it yields where the browser may have its turn.
 "use strict";
-const Engine = (function () {
+// biome-ignore lint/correctness/noUnusedVariables: the page's other scripts use it
+const Engine = (() => {
   // Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016, arXiv:1509.09308): 36 products for 16 outputs in
   // place of 144. Sums are held in double precision, so that nothing of the answer is lost to it.
   const TILE = 4;
@@ -40,13 +41,16 @@ const Engine = (function () {
     return [kind === "conv" ? out : from[0], side(from[1], 0), side(from[2], 1)];
   }
 
-  // For each of `out` rows a float32 factor, then as many biases; whole numbers of `bits` bits, the lowest bit first, in
-  // letters of fifteen bits.
+  // For each of `out` rows a float32 factor, then as many biases; whole numbers of `bits` bits, the lowest bit first,
+  // in letters of fifteen bits.
   function* unpack(layer, letters) {
     const { out, bits, start, from, kernel } = layer;
     const floats = new Float32Array(Uint8Array.from(atob(layer.floats), (letter) => letter.charCodeAt(0)).buffer);
     layer.bias = floats.slice(out);
-    if (layer.kind === "scale") return (layer.factor = floats.slice(0, out));
+    if (layer.kind === "scale") {
+      layer.factor = floats.slice(0, out);
+      return;
+    }
     const row = layer.kind === "conv" ? from[0] * kernel[0] * kernel[1] : from[0];
     layer.weights = new Float32Array(out * row);
     const stream = { letters, bits, place: start, held: 0, kept: 0 };
@@ -83,7 +87,9 @@ const Engine = (function () {
       else if (layer.sliding)
         for (let c = 0; c < deep; c++) {
           const row = weights.subarray((k * deep + c) * 5, (k * deep + c + 1) * 5);
-          FIVE.filter.forEach((factors, p) => (layer.packed[p * plane + base + 4 * c] = dot(factors, row)));
+          FIVE.filter.forEach((factors, p) => {
+            layer.packed[p * plane + base + 4 * c] = dot(factors, row);
+          });
         }
       else for (let c = 0; c < deep; c++) layer.packed[base + 4 * c] = weights[k * deep + c];
       if (k % 16 === 15) yield;
@@ -92,7 +98,8 @@ const Engine = (function () {
 
   // The network's answer for (3, S, S) normalised pixels; each layer keeps its output.
   function* run(model, pixels) {
-    let input = (model.pixels = pixels);
+    model.pixels = pixels;
+    let input = pixels;
     for (const layer of model.layers) {
       yield* STEPS[layer.kind](layer, input, layer.output);
       input = layer.output;
@@ -115,13 +122,15 @@ const Engine = (function () {
     },
     *maxpool(layer, input, output) {
       output.fill(-Infinity);
-      for (let i = 0; i < layer.kernel[0]; i++) for (let j = 0; j < layer.kernel[1]; j++) raise(layer, i, j, input, output);
+      for (let i = 0; i < layer.kernel[0]; i++)
+        for (let j = 0; j < layer.kernel[1]; j++) raise(layer, i, j, input, output);
     },
     *global({ from, pool }, input, output) {
       const area = from[1] * from[2];
       for (let c = 0; c < from[0]; c++) {
         let found = pool === "max" ? -Infinity : 0;
-        for (let i = c * area; i < (c + 1) * area; i++) found = pool === "max" ? Math.max(found, input[i]) : found + input[i];
+        for (let i = c * area; i < (c + 1) * area; i++)
+          found = pool === "max" ? Math.max(found, input[i]) : found + input[i];
         output[c] = pool === "max" ? found : found / area;
       }
     },
@@ -168,6 +177,7 @@ const Engine = (function () {
   }
 
   // (K / 4, C, 4) weights times (T / 4, C, 4) columns -> (K, T), four by four: sixteen sums stay in registers.
+  // biome-ignore format: four rows of four sums side by side
   function multiply(U, u0, V, v0, M, m0, K, C, T) {
     for (let k = 0; k < K; k += 4)
       for (let t = 0; t < T; t += 4) {
@@ -231,7 +241,7 @@ const Engine = (function () {
 
   // Five wide filters slide over rows by F(4, 5): 8 products for 4 outputs in place of 20. The matrices follow from the
   // points where polynomials are multiplied (Toom and Cook): Lagrange's polynomials, and powers of the points.
-  const FIVE = (function () {
+  const FIVE = (() => {
     const at = [0, 1, -1, 2, -2, 0.5, -0.5];
     const times = (poly, a) => [0, ...poly].map((value, i) => value - a * (poly[i] ?? 0)); // by (x - a)
     const without = (p) => at.filter((_a, q) => q !== p);
@@ -260,14 +270,16 @@ const Engine = (function () {
     const eight = new Float64Array(8);
     for (let row = 0; row < inputs * high; row++)
       for (let t = 0; t < across; t++) {
-        for (let i = 0, x = 4 * t - padding[1]; i < 8; i++, x++) eight[i] = x < 0 || x >= wide ? 0 : input[row * wide + x];
+        for (let i = 0, x = 4 * t - padding[1]; i < 8; i++, x++)
+          eight[i] = x < 0 || x >= wide ? 0 : input[row * wide + x];
         for (let p = 0; p < 8; p++) spread[(row * 8 + p) * T + t] = dot(FIVE.input[p], eight);
       }
     const V = held("V", 8 * deep * T);
     const M = held("M", 8 * padded * T);
     for (let y = 0; y < rows; y++) {
       slice(spread, from, kernel[0], y * stride[0] - padding[0], T, V);
-      for (let p = 0; p < 8; p++) multiply(packed, p * padded * deep, V, p * deep * T, M, p * padded * T, padded, deep, T);
+      for (let p = 0; p < 8; p++)
+        multiply(packed, p * padded * deep, V, p * deep * T, M, p * padded * T, padded, deep, T);
       join(shape, y, across, T, padded * T, M, bias, output);
       if (y % 8 === 7) yield;
     }
@@ -290,8 +302,12 @@ const Engine = (function () {
     const [, , second, third] = FIVE.output;
     for (let k = 0; k < out; k++)
       for (let t = 0, at = k * T; t < across; t++, at++) {
-        const a = M[at + step], b = M[at + 2 * step], c = M[at + 3 * step];
-        const d = M[at + 4 * step], e = M[at + 5 * step], f = M[at + 6 * step];
+        const a = M[at + step],
+          b = M[at + 2 * step],
+          c = M[at + 3 * step];
+        const d = M[at + 4 * step],
+          e = M[at + 5 * step],
+          f = M[at + 6 * step];
         const to = (k * rows + y) * columns + 4 * t;
         const left = columns - 4 * t;
         output[to] = bias[k] + M[at] + a + b + c + d + e + f;
@@ -329,7 +345,9 @@ const Engine = (function () {
   }
 
   function points(from, at, gap, to, place, step) {
-    const a = from[at], b = from[at + gap], c = from[at + 2 * gap];
+    const a = from[at],
+      b = from[at + gap],
+      c = from[at + 2 * gap];
     to[place] = a / 4;
     to[place + step] = -(a + b + c) / 6;
     to[place + 2 * step] = (b - a - c) / 6;
@@ -360,8 +378,12 @@ const Engine = (function () {
   }
 
   function interpolate(from, at, gap, to, place, step) {
-    const a = from[at], b = from[at + gap], c = from[at + 2 * gap];
-    const d = from[at + 3 * gap], e = from[at + 4 * gap], f = from[at + 5 * gap];
+    const a = from[at],
+      b = from[at + gap],
+      c = from[at + 2 * gap];
+    const d = from[at + 3 * gap],
+      e = from[at + 4 * gap],
+      f = from[at + 5 * gap];
     to[place] = 4 * a - 5 * c + e;
     to[place + step] = d + e - 4 * (b + c);
     to[place + 2 * step] = 4 * (b - c) + e - d;
@@ -388,7 +410,10 @@ const Engine = (function () {
   }
 
   function evaluate(from, at, gap, to, place, step) {
-    const b = from[at + gap], c = from[at + 2 * gap], d = from[at + 3 * gap], e = from[at + 4 * gap];
+    const b = from[at + gap],
+      c = from[at + 2 * gap],
+      d = from[at + 3 * gap],
+      e = from[at + 4 * gap];
     to[place] = from[at] + b + c + d + e;
     to[place + step] = b - c + 2 * (d - e);
     to[place + 2 * step] = b + c + 4 * (d + e);
@@ -401,8 +426,9 @@ const Engine = (function () {
     return place ? model.layers[place - 1].output : model.pixels;
   }
 
-  // The gradient of a class's logit, back from the head to the first layer behind the explained maps that does not pool:
-  // one block of values a channel. Pooling hands gradients on whole, so that a block's sum is that over the maps' cells.
+  // The gradient of a class's logit, back from the head to the first layer behind the explained maps that does not
+  // pool: one block of values a channel. Pooling hands gradients on whole, so that a block's sum is that over the maps'
+  // cells.
   function gradientOf(model, target) {
     let end = model.cam + 1;
     while (["maxpool", "global", "flatten"].includes(model.layers[end].kind)) end++;
@@ -417,7 +443,8 @@ const Engine = (function () {
     linear({ weights, from }, gradient) {
       const found = new Float64Array(from[0]);
       for (let k = 0; k < gradient.length; k++)
-        if (gradient[k]) for (let i = 0, at = k * from[0]; i < from[0]; i++, at++) found[i] += gradient[k] * weights[at];
+        if (gradient[k])
+          for (let i = 0, at = k * from[0]; i < from[0]; i++, at++) found[i] += gradient[k] * weights[at];
       return found;
     },
     relu: ({ output }, gradient) => gradient.map((value, i) => (output[i] > 0 ? value : 0)),
@@ -428,14 +455,17 @@ const Engine = (function () {
     flatten: (_layer, gradient) => gradient,
     global({ from, pool }, gradient, input) {
       const [, high, wide] = from;
-      if (pool === "average") return new Float64Array(input.length).map((_none, i) => gradient[Math.floor(i / high / wide)] / high / wide);
+      if (pool === "average")
+        return new Float64Array(input.length).map((_none, i) => gradient[Math.floor(i / high / wide)] / high / wide);
       const whole = { from, shape: [from[0], 1, 1], kernel: [high, wide], stride: [1, 1], padding: [0, 0] };
       return BACK.maxpool(whole, gradient, input);
     },
     maxpool(layer, gradient, input) {
       const [, high, wide] = layer.shape;
       const found = new Float64Array(input.length);
-      gradient.forEach((value, i) => (found[strongest(layer, input, Math.floor(i / high / wide), Math.floor(i / wide) % high, i % wide)] += value));
+      gradient.forEach((value, i) => {
+        found[strongest(layer, input, Math.floor(i / high / wide), Math.floor(i / wide) % high, i % wide)] += value;
+      });
       return found;
     },
   };
@@ -468,7 +498,9 @@ const Engine = (function () {
     const { gradient, input } = gradientOf(model, target);
     const found = new Float64Array(model.layers[model.cam].shape[0]);
     const block = gradient.length / found.length;
-    gradient.forEach((value, i) => (found[Math.floor(i / block)] += value * input[i]));
+    gradient.forEach((value, i) => {
+      found[Math.floor(i / block)] += value * input[i];
+    });
     return found;
   }
 
@@ -490,7 +522,7 @@ const Engine = (function () {
     const parts = [];
     for (let channel = 0; channel < from[0]; channel++) {
       const filter = weights.subarray((c * from[0] + channel) * area, (c * from[0] + channel + 1) * area);
-      const patch = filter.map(function (_weight, i) {
+      const patch = filter.map((_weight, i) => {
         const row = y * stride[0] - padding[0] + Math.floor(i / kernel[1]);
         const column = x * stride[1] - padding[1] + (i % kernel[1]);
         const inside = row >= 0 && column >= 0 && row < from[1] && column < from[2];
@@ -543,7 +575,7 @@ const Engine = (function () {
       },
       finish() {
         const cut = new Uint8Array(size * size * 3);
-        rows.forEach(function ({ first, weights }, y) {
+        rows.forEach(({ first, weights }, y) => {
           for (let x = 0; x < size * 3; x++) {
             let sum = 1 << 21;
             for (let i = 0; i < weights.length; i++) sum += narrow[(first + i) * size * 3 + x] * weights[i];
@@ -559,7 +591,9 @@ const Engine = (function () {
     for (let y = 0; y < count; y++)
       for (let x = 0, to = (filled + y) * columns.length * 3; x < columns.length; x++, to += 3) {
         const { first, weights } = columns[x];
-        let r = 1 << 21, g = 1 << 21, b = 1 << 21;
+        let r = 1 << 21,
+          g = 1 << 21,
+          b = 1 << 21;
         for (let i = 0, at = 4 * (y * width + first); i < weights.length; i++, at += 4) {
           const weight = weights[i];
           r += rgba[at] * weight;
@@ -576,7 +610,7 @@ const Engine = (function () {
   function taps(before, after, start, count) {
     const scale = before / after;
     const support = Math.max(1, scale);
-    return Array.from({ length: count }, function (_none, i) {
+    return Array.from({ length: count }, (_none, i) => {
       const centre = (start + i + 0.5) * scale;
       const first = Math.max(0, Math.trunc(centre - support + 0.5));
       const end = Math.min(before, Math.trunc(centre + support + 0.5));

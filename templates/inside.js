@@ -1,6 +1,7 @@
 // What happens inside the network for the photo that is shown: every feature map, and the arithmetic behind one pixel.
 // It comes with the network, when the page can already be read.
 "use strict";
+// biome-ignore lint/correctness/noUnusedVariables: the page's other scripts use it
 function Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, say, ARROWS, MAPS, SIGNED }) {
   const WIDTH = 288; // of a stage's picture, about, so that all are shown alike
   const PARTS = 6; // input channels that are shown one by one
@@ -8,7 +9,7 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   let chosen = false; // whether the visitor chose the pixel
 
   function nameOf(place, channel) {
-    return place ? "input channel " + channel : ["red", "green", "blue"][channel];
+    return place ? `input channel ${channel}` : ["red", "green", "blue"][channel];
   }
 
   // All maps of a stage in one picture.
@@ -16,17 +17,20 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     const [channels, high, wide] = model.layers[place].shape;
     const across = Math.max(1, Math.min(channels, Math.floor(WIDTH / (wide + 1))));
     const picture = canvas(across * (wide + 1) - 1, Math.ceil(channels / across) * (high + 1) - 1, "pixels");
-    const words = channels + " maps of " + high + " × " + wide;
+    const words = `${channels} maps of ${high} × ${wide}`;
     picture.tabIndex = 0;
     picture.setAttribute("role", "application");
-    picture.setAttribute("aria-label", title + ": " + words + ". Arrow keys move the chosen pixel, with the shift key to other maps.");
+    picture.setAttribute(
+      "aria-label",
+      `${title}: ${words}. Arrow keys move the chosen pixel, with the shift key to other maps.`,
+    );
     const point = (event) => pick(event, picture, place, across);
     picture.addEventListener("pointerdown", point);
     picture.addEventListener("pointermove", (event) => event.buttons && point(event));
     picture.addEventListener("keydown", (event) => step(event, place, across));
     const note = element("figcaption");
     const sight = element("span", { className: "sight", hidden: true }); // around the map of the chosen unit
-    const role = element("p", { className: "role" }, title + " ", element("small", {}, words));
+    const role = element("p", { className: "role" }, `${title} `, element("small", {}, words));
     const figure = element("figure", {}, role, element("div", { className: "stack" }, picture, sight), note);
     return { place, across, picture, note, figure, sight };
   }
@@ -58,7 +62,7 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     if (!model.pixels) return;
     const [place, c, y, x] = unit();
     const { shape, output } = model.layers[place];
-    say("Channel " + c + ", row " + y + ", column " + x + ": " + number(output[(c * shape[1] + y) * shape[2] + x]) + ".");
+    say(`Channel ${c}, row ${y}, column ${x}: ${number(output[(c * shape[1] + y) * shape[2] + x])}.`);
   }
 
   const unit = () => ["which", "channel", "row", "column"].map((id) => Number(of(id).value));
@@ -94,7 +98,7 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
         const map = output.subarray(c * high * wide, (c + 1) * high * wide);
         paint(picture, map, MAPS, 0, most, (c % across) * (wide + 1), Math.floor(c / across) * (high + 1), wide, high);
       }
-      note.textContent = "The brightest pixel is " + number(most) + ".";
+      note.textContent = `The brightest pixel is ${number(most)}.`;
       await turn();
     }
     showUnit();
@@ -113,25 +117,35 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     if (!chosen) brightest();
     const [place] = unit();
     const { shape, output } = model.layers[place];
-    const [c, y, x] = ["channel", "row", "column"].map(function (id, axis) {
+    const [c, y, x] = ["channel", "row", "column"].map((id, axis) => {
       of(id).max = shape[axis] - 1;
-      return (of(id).value = Math.min(shape[axis] - 1, Math.max(0, Math.round(Number(of(id).value)))));
+      const value = Math.min(shape[axis] - 1, Math.max(0, Math.round(Number(of(id).value))));
+      of(id).value = value;
+      return value;
     });
     for (const one of mosaics) {
       one.sight.hidden = one.place !== place;
       const { width, height } = one.picture;
       const [left, top] = [(c % one.across) * (shape[2] + 1), Math.floor(c / one.across) * (shape[1] + 1)];
       const shares = { left: left / width, top: top / height, width: shape[2] / width, height: shape[1] / height };
-      for (const side in shares) one.sight.style[side] = 100 * shares[side] + "%";
+      for (const side in shares) one.sight.style[side] = `${100 * shares[side]}%`;
     }
     const sum = Engine.unit(model, place, c, y, x);
     // No sum may stand below another unit's address.
-    if (!sum) return frame(layers.sight, null), of("arithmetic").replaceChildren();
+    if (!sum) {
+      frame(layers.sight, null);
+      of("arithmetic").replaceChildren();
+      return;
+    }
     const value = output[(c * shape[1] + y) * shape[2] + x];
     const ends = Engine.field(model, sum.place, sum.y, sum.x);
     frame(layers.sight, ends);
     const whole = element("div", { className: "whole" }, sight(ends), element("p", {}, account(sum, c, value)));
-    const parts = element("ol", { className: "parts" }, ...sum.parts.slice(0, PARTS).map((part) => showPart(sum, part)));
+    const parts = element(
+      "ol",
+      { className: "parts" },
+      ...sum.parts.slice(0, PARTS).map((part) => showPart(sum, part)),
+    );
     of("arithmetic").replaceChildren(whole, parts, products(sum));
   }
 
@@ -139,13 +153,20 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   function account({ parts, bias, sum, steps }, c, value) {
     const rest = parts.slice(PARTS);
     const terms = parts.slice(0, PARTS).map((part) => [part.sum, ""]);
-    if (rest.length) terms.push([rest.reduce((sum, part) => sum + part.sum, 0), " (the other " + rest.length + " channels)"]);
+    if (rest.length)
+      terms.push([rest.reduce((sum, part) => sum + part.sum, 0), ` (the other ${rest.length} channels)`]);
     terms.push([bias, " (bias)"]);
-    const signed = terms.map(([term, words], i) => (i ? (term < 0 ? " − " : " + ") + number(Math.abs(term)) : number(term)) + words);
-    const words = { maxpool: () => "the largest of its neighbours goes on", scale: (now) => "batch norm makes it " + now, relu: (now) => "ReLU leaves " + now };
+    const signed = terms.map(
+      ([term, words], i) => (i ? (term < 0 ? " − " : " + ") + number(Math.abs(term)) : number(term)) + words,
+    );
+    const words = {
+      maxpool: () => "the largest of its neighbours goes on",
+      scale: (now) => `batch norm makes it ${now}`,
+      relu: (now) => `ReLU leaves ${now}`,
+    };
     const after = steps.map((step) => words[step.kind](number(step.value)));
-    const total = "Channel " + c + ": " + signed.join("") + " = " + number(sum) + ".";
-    return total + " Then " + [...after, "the pixel is " + number(value)].join("; ") + ".";
+    const total = `Channel ${c}: ${signed.join("")} = ${number(sum)}.`;
+    return `${total} Then ${[...after, `the pixel is ${number(value)}`].join("; ")}.`;
   }
 
   // The unit's field with what lies on the photo there; beyond the photo there is padding, which stays empty.
@@ -160,30 +181,50 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     const within = (low, high) => Math.min(model.size, high) - Math.max(0, low);
     const [high, wide] = [within(top, bottom), within(left, right)];
     const padded = high < bottom - top || wide < right - left;
-    const rest = padded ? "; the rest of its " + (bottom - top) + " × " + (right - left) + " is padding." : ".";
-    return element("figure", {}, picture, element("figcaption", {}, "What the unit sees: " + high + " × " + wide + " pixels of the photo" + rest));
+    const rest = padded ? `; the rest of its ${bottom - top} × ${right - left} is padding.` : ".";
+    return element(
+      "figure",
+      {},
+      picture,
+      element("figcaption", {}, `What the unit sees: ${high} × ${wide} pixels of the photo${rest}`),
+    );
   }
 
   function showPart({ place, kernel }, { channel, filter, patch, sum }) {
-    const three = [patch, filter, filter.map((weight, i) => weight * patch[i])].map(function (values) {
+    const three = [patch, filter, filter.map((weight, i) => weight * patch[i])].map((values) => {
       const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
       const picture = canvas(kernel[1], kernel[0], "pixels");
       paint(picture, values, SIGNED, -most, most);
       return picture;
     });
     const signs = [three[0], "×", three[1], "=", three[2]];
-    return element("li", {}, element("p", {}, nameOf(place, channel) + ": " + number(sum)), element("div", { className: "three" }, ...signs));
+    return element(
+      "li",
+      {},
+      element("p", {}, `${nameOf(place, channel)}: ${number(sum)}`),
+      element("div", { className: "three" }, ...signs),
+    );
   }
 
   function products({ place, kernel, parts }) {
     const { channel, filter, patch } = parts[0];
-    const cell = (i) => element("td", {}, number(patch[i]) + " × " + number(filter[i], 3) + " = " + number(patch[i] * filter[i], 3));
+    const cell = (i) =>
+      element("td", {}, `${number(patch[i])} × ${number(filter[i], 3)} = ${number(patch[i] * filter[i], 3)}`);
     const rows = Array.from({ length: kernel[0] }, (_none, y) =>
       element("tr", {}, ...Array.from({ length: kernel[1] }, (_cell, x) => cell(y * kernel[1] + x))),
     );
-    const region = element("section", { className: "scroll", tabIndex: 0 }, element("table", {}, element("tbody", {}, ...rows)));
-    region.setAttribute("aria-label", "Products of " + nameOf(place, channel));
-    const found = element("details", { open: opened }, element("summary", {}, "The numbers of " + nameOf(place, channel)), region);
+    const region = element(
+      "section",
+      { className: "scroll", tabIndex: 0 },
+      element("table", {}, element("tbody", {}, ...rows)),
+    );
+    region.setAttribute("aria-label", `Products of ${nameOf(place, channel)}`);
+    const found = element(
+      "details",
+      { open: opened },
+      element("summary", {}, `The numbers of ${nameOf(place, channel)}`),
+      region,
+    );
     found.addEventListener("toggle", () => (opened = found.open));
     return found;
   }
@@ -192,6 +233,9 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   of("stages").replaceChildren(...mosaics.map(({ figure }) => figure));
   of("which").replaceChildren(...model.stages.map(([place, title]) => element("option", { value: place }, title)));
   for (const id of ["which", "channel", "row", "column"])
-    of(id).addEventListener("input", () => (changed(), tell()));
+    of(id).addEventListener("input", () => {
+      changed();
+      tell();
+    });
   return { show, showUnit, choose, unit: () => chosen && named() };
 }

@@ -1,6 +1,6 @@
 // A light box: a figure's image over the page, as large as one likes. Without it the link opens the image's file.
 "use strict";
-(function () {
+(() => {
   const links = document.querySelectorAll("a.zoom");
   if (!links.length || typeof HTMLDialogElement !== "function") return;
 
@@ -37,12 +37,13 @@
   function fit() {
     const { pane, image, size } = box;
     const scale = Math.min(pane.clientWidth / image.width0, (innerHeight * 0.74) / image.height0);
-    image.style.width = image.width0 * scale * size.value + "px";
+    image.style.width = `${image.width0 * scale * size.value}px`;
     image.style.cursor = size.value > 1 ? "zoom-out" : "zoom-in";
-    size.setAttribute("aria-valuetext", size.value + " times");
+    size.setAttribute("aria-valuetext", `${size.value} times`);
   }
 
-  // What was clicked, such as one map of a mosaic, as large as can be in the middle; the next click shows the whole again.
+  // What was clicked, such as one map of a mosaic, as large as can be in the middle; the next click shows the whole
+  // again.
   function near(event) {
     const { pane, image, size } = box;
     const [across, down] = [event.offsetX / image.clientWidth, event.offsetY / image.clientHeight];
@@ -72,7 +73,7 @@
   }
 
   for (const link of links)
-    link.addEventListener("click", function (event) {
+    link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       open(link);

@@ -1,9 +1,9 @@
 // A cell of the confusion matrix leads to the images behind it, as the same cell of the table below the matrix does.
 "use strict";
-(function () {
+(() => {
   for (const holder of document.querySelectorAll("[data-mistakes]")) {
     const chart = holder.querySelector("svg.chart");
-    const grid = chart && chart.querySelector("path"); // the hairlines, first of all, span the cells
+    const grid = chart?.querySelector("path"); // the hairlines, first of all, span the cells
     const table = holder.querySelector("table");
     if (!grid || !table) continue;
     const names = [...table.tHead.rows[0].cells].slice(1).map((cell) => cell.textContent.trim());
@@ -17,22 +17,22 @@
       const row = Math.floor(((event.clientY - box.top) / box.height) * names.length);
       const line = rows.get(names[row]);
       const link = line && column in names && line.cells[column + 1].querySelector("a");
-      return link ? [link, names[row] + " called " + names[column]] : [null, ""];
+      return link ? [link, `${names[row]} called ${names[column]}`] : [null, ""];
     }
 
     // A finger covers several cells: its first tap says which one it met, and the second, or one on the words, follows.
     let finger = false;
     let met = null;
 
-    chart.addEventListener("pointerdown", function (event) {
+    chart.addEventListener("pointerdown", (event) => {
       finger = event.pointerType === "touch";
     });
-    chart.addEventListener("pointermove", function (event) {
+    chart.addEventListener("pointermove", (event) => {
       const [link, said] = under(event);
       chart.style.cursor = link ? "pointer" : "";
       if (event.pointerType !== "touch" && said !== tip.textContent) tip.textContent = said;
     });
-    chart.addEventListener("click", function (event) {
+    chart.addEventListener("click", (event) => {
       const [link, said] = under(event);
       if (link && (!finger || link === met)) {
         link.click();

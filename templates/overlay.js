@@ -1,14 +1,14 @@
-// Grad-CAM: the strength of the heat map over the photo, and the map of any class over it.
-// Without this script the heat maps lie over the photos at half strength, and the maps of all classes stand in one picture.
+// Grad-CAM: the strength of the heat map over the photo, and the map of any class over it. Without this script the heat
+// maps lie over the photos at half strength, and the maps of all classes stand in one picture.
 "use strict";
-(function () {
+(() => {
   const COLUMNS = 6; // of the picture with the maps of all classes
   const slider = document.getElementById("strength");
   if (!slider) return;
 
   function strength() {
     document.documentElement.style.setProperty("--strength", slider.value / 100);
-    slider.setAttribute("aria-valuetext", slider.value + " percent");
+    slider.setAttribute("aria-valuetext", `${slider.value} percent`);
   }
 
   // The picture of all maps is laid over the photo so large that one tile covers it, and moved to the wanted tile.
@@ -17,27 +17,29 @@
     const over = every.querySelector(".heat");
     const rows = [...every.querySelectorAll("tbody tr")];
     const down = Math.ceil(rows.length / COLUMNS);
-    over.style.backgroundImage = 'url("' + strip.querySelector("img").getAttribute("src") + '")';
-    over.style.backgroundSize = COLUMNS * 100 + "% " + down * 100 + "%";
+    over.style.backgroundImage = `url("${strip.querySelector("img").getAttribute("src")}")`;
+    over.style.backgroundSize = `${COLUMNS * 100}% ${down * 100}%`;
 
     const frame = document.createElement("span");
     frame.className = "frame";
-    frame.style.width = 100 / COLUMNS + "%";
-    frame.style.height = 100 / down + "%";
+    frame.style.width = `${100 / COLUMNS}%`;
+    frame.style.height = `${100 / down}%`;
     strip.append(frame);
 
     function show(index) {
       const column = index % COLUMNS;
       const row = Math.floor(index / COLUMNS);
-      over.style.backgroundPosition = share(column, COLUMNS) + " " + share(row, down);
-      frame.style.left = (100 * column) / COLUMNS + "%";
-      frame.style.top = (100 * row) / down + "%";
+      over.style.backgroundPosition = `${share(column, COLUMNS)} ${share(row, down)}`;
+      frame.style.left = `${(100 * column) / COLUMNS}%`;
+      frame.style.top = `${(100 * row) / down}%`;
       for (const old of every.querySelectorAll("[aria-current]")) old.removeAttribute("aria-current");
       rows[index].querySelector("a").setAttribute("aria-current", "true");
       // Only the list itself scrolls, never the page.
       const line = rows[index];
       const region = line.closest(".scroll");
-      const hidden = line.offsetTop < region.scrollTop || line.offsetTop + line.offsetHeight > region.scrollTop + region.clientHeight;
+      const hidden =
+        line.offsetTop < region.scrollTop ||
+        line.offsetTop + line.offsetHeight > region.scrollTop + region.clientHeight;
       if (hidden) region.scrollTop = line.offsetTop - region.clientHeight / 2;
     }
 
@@ -46,7 +48,7 @@
     const back = () => show(chosen);
 
     function follow() {
-      const asked = rows.findIndex((line) => "#" + line.id === location.hash);
+      const asked = rows.findIndex((line) => `#${line.id}` === location.hash);
       if (asked >= 0) chosen = asked;
       back();
     }
@@ -56,20 +58,20 @@
       const region = every.querySelector(".scroll");
       const [x, y, inside, held] = [scrollX, scrollY, region.scrollTop, document.activeElement];
       chosen = index;
-      location.replace("#" + rows[index].id); // unlike history.replaceState it moves :target
+      location.replace(`#${rows[index].id}`); // unlike history.replaceState it moves :target
       held.focus({ preventScroll: true });
       region.scrollTop = inside;
       scrollTo({ left: x, top: y, behavior: "instant" });
       back();
     }
 
-    rows.forEach(function (line, index) {
+    rows.forEach((line, index) => {
       const link = line.querySelector("a");
       line.addEventListener("pointerenter", () => show(index));
       line.addEventListener("pointerleave", back);
       link.addEventListener("focus", () => show(index));
       link.addEventListener("blur", back);
-      link.addEventListener("click", function (event) {
+      link.addEventListener("click", (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();
         pick(index);
@@ -96,7 +98,7 @@
 
   // Where tile `place` of `count` stands, as CSS counts: 0 % is the first, 100 % the last.
   function share(place, count) {
-    return (count > 1 ? (100 * place) / (count - 1) : 0) + "%";
+    return `${count > 1 ? (100 * place) / (count - 1) : 0}%`;
   }
 
   document.querySelectorAll(".every").forEach(choose);

@@ -1,16 +1,30 @@
 // A visitor's own picture: from a file, or the camera, to what the network is given; or a sentence that says why not.
 // It comes with the network, when the page can already be read.
 "use strict";
+// biome-ignore lint/correctness/noUnusedVariables: the page's other scripts use it
 function Photos({ model, stage, button, element, canvas, turn, claim, say, decline, take }) {
   const LARGEST = 50e6; // pixels, and sides at most 20 to 1, as generator/photos.py accepts them
   const LONGEST = 20;
   const PLAIN = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
-  // An AVIF of 8 x 2 pixels, the left half red and the right one blue, with colours at half the resolution; and the red in
-  // its rows as Pillow decodes it.
-  const HALVED = "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAKQAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAACAAAAAIAAAAQcGl4aQAAAAADCAgIAAAADGF2MUOBAAwAAAAAE2NvbHJuY2x4AAEADQAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAMW1kYXQSAAoIGAg/kgIaDQgyGxAAAInTNRwNhVrgRKMTf/Y8NXAyJxrvS8bKsg==";
+  // An AVIF of 8 x 2 pixels, the left half red and the right one blue, with colours at half the resolution; and the red
+  // in its rows as Pillow decodes it.
+  const HALVED =
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAA" +
+    "AAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAKQAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFD" +
+    "b2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAACAAAAAIAAAAQcGl4aQAAAAADCAgIAAAADGF2MUOBAAwAAAAAE2NvbHJu" +
+    "Y2x4AAEADQAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAMW1kYXQSAAoIGAg/kgIaDQgyGxAAAInTNRwNhVrgRKMTf/Y8NXAyJxrv" +
+    "S8bKsg==";
   const ENLARGED = [255, 255, 255, 204, 51, 0, 0, 0];
   // Where x and y go, (a, b, c, d) of a canvas, for each turn that EXIF counts.
-  const TURNS = { 2: [-1, 0, 0, 1], 3: [-1, 0, 0, -1], 4: [1, 0, 0, -1], 5: [0, 1, 1, 0], 6: [0, 1, -1, 0], 7: [0, -1, -1, 0], 8: [0, -1, 1, 0] };
+  const TURNS = {
+    2: [-1, 0, 0, 1],
+    3: [-1, 0, 0, -1],
+    4: [1, 0, 0, -1],
+    5: [0, 1, 1, 0],
+    6: [0, 1, -1, 0],
+    7: [0, -1, -1, 0],
+    8: [0, -1, 1, 0],
+  };
 
   function refuse(words) {
     throw new Error(words);
@@ -18,28 +32,38 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
 
   // -> the picture, and (S, S, 3) bytes of it.
   async function read(blob, name) {
-    if (!blob.size) refuse(name + " is empty: it has 0 bytes.");
+    if (!blob.size) refuse(`${name} is empty: it has 0 bytes.`);
     if (!honest())
-      refuse("This browser changes what a page reads from pictures, as Firefox does to resist fingerprinting, so the network would answer to noise. The report’s own photos still work.");
+      refuse(
+        "This browser changes what a page reads from pictures, as Firefox does to resist fingerprinting, " +
+          "so the network would answer to noise. The report’s own photos still work.",
+      );
     const url = URL.createObjectURL(blob);
     const image = element("img", { src: url });
     await new Promise((done) => (image.onload = image.onerror = done));
     const [width, height] = [image.naturalWidth, image.naturalHeight];
     URL.revokeObjectURL(url);
-    if (blob.type === "image/svg+xml") refuse(name + " is a drawing in SVG, which has no pixels of its own; save it as PNG first.");
-    if (!width || !height) refuse(name + " is no image that this browser can read.");
+    if (blob.type === "image/svg+xml")
+      refuse(`${name} is a drawing in SVG, which has no pixels of its own; save it as PNG first.`);
+    if (!width || !height) refuse(`${name} is no image that this browser can read.`);
     if (width * height > LARGEST)
-      refuse(name + " has " + Math.round((width * height) / 1e6) + " million pixels, more than the 50 million that this page takes; make it smaller first.");
+      refuse(
+        `${name} has ${Math.round((width * height) / 1e6)} million pixels, ` +
+          "more than the 50 million that this page takes; make it smaller first.",
+      );
     if (Math.max(width, height) > LONGEST * Math.min(width, height))
-      refuse(name + " is " + width + " × " + height + ": its sides may be at most 20 to 1; crop it first.");
+      refuse(`${name} is ${width} × ${height}: its sides may be at most 20 to 1; crop it first.`);
     const file = new DataView(await blob.arrayBuffer());
     const { inks, bits, turned } = await told(file).catch(() => ({}));
-    if (inks === 4) refuse(name + " is in the colours of print (CMYK), which browsers show in their own ways; save it in RGB first.");
-    if (bits === 16) refuse(name + " has 16 bits a colour, which browsers round in their own ways; save it with 8 first.");
+    if (inks === 4)
+      refuse(`${name} is in the colours of print (CMYK), which browsers show in their own ways; save it in RGB first.`);
+    if (bits === 16)
+      refuse(`${name} has 16 bits a colour, which browsers round in their own ways; save it with 8 first.`);
     const fault = await faultOf(file);
-    if (fault) refuse(name + " is an AVIF with " + fault + ", which browsers read in their own ways; save it as JPEG or PNG first.");
+    if (fault)
+      refuse(`${name} is an AVIF with ${fault}, which browsers read in their own ways; save it as JPEG or PNG first.`);
     const picture = await createImageBitmap(blob, PLAIN).catch(() => null);
-    if (!picture || turned === undefined) refuse(name + " is damaged: this browser could not read it to its end.");
+    if (!picture || turned === undefined) refuse(`${name} is damaged: this browser could not read it to its end.`);
     const whole = await upright(await onWhite(picture), turned);
     return [whole, await cut(whole)];
   }
@@ -62,7 +86,8 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
         yield [frame ? "frame" : marker === 0xffe1 ? "APP1" : "", part(at + 4, file.getUint16(at + 2) - 2)];
       }
     else if (kind === 0x89504e47)
-      for (let at = 8; at + 12 <= end; at += 12 + file.getUint32(at)) yield [letters(at + 4), part(at + 8, file.getUint32(at))];
+      for (let at = 8; at + 12 <= end; at += 12 + file.getUint32(at))
+        yield [letters(at + 4), part(at + 8, file.getUint32(at))];
     else if (kind === 0x52494646 && letters(8) === "WEBP")
       for (let at = 12, size; at + 8 <= end; at += 8 + size + (size % 2)) {
         size = file.getUint32(at + 4, true);
@@ -71,8 +96,8 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
   }
 
   // How many values a JPEG's pixel has and how many bits a PNG's, 0 for other files; and how Pillow turns the picture
-  // where browsers do not, as EXIF counts turns. They heed EXIF in a JPEG and in a PNG before its pixels, where Pillow has
-  // it from anywhere, also as the text that ImageMagick made of it, and where it tells no turn, from XMP.
+  // where browsers do not, as EXIF counts turns. They heed EXIF in a JPEG and in a PNG before its pixels, where Pillow
+  // has it from anywhere, also as the text that ImageMagick made of it, and where it tells no turn, from XMP.
   async function told(file) {
     const found = { inks: 0, bits: 0, turned: 1 };
     let [exif, older, xmp, heeded] = [null, null, "", false];
@@ -88,7 +113,10 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
       else if (["tEXt", "zTXt", "iTXt"].includes(kind)) {
         const [key, value] = await text(kind, part);
         if (key === "XML:com.adobe.xmp") xmp = value;
-        if (key === "Raw profile type exif") older = new DataView(Uint8Array.from(value.split("\n").slice(3).join("").match(/../g) ?? [], (two) => parseInt(two, 16)).buffer);
+        if (key === "Raw profile type exif")
+          older = new DataView(
+            Uint8Array.from(value.split("\n").slice(3).join("").match(/../g) ?? [], (two) => parseInt(two, 16)).buffer,
+          );
       }
     }
     const turn = orientation(exif ?? older);
@@ -108,7 +136,12 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
     // Two bytes, the language and the key in it follow.
     if (kind === "iTXt") start = behind(behind(start + 2));
     const rest = new Uint8Array(part.buffer, part.byteOffset + start, part.byteLength - start);
-    return [key, packed ? await new Response(new Blob([rest]).stream().pipeThrough(new DecompressionStream("deflate"))).text() : words(rest)];
+    return [
+      key,
+      packed
+        ? await new Response(new Blob([rest]).stream().pipeThrough(new DecompressionStream("deflate"))).text()
+        : words(rest),
+    ];
   }
 
   // The turn that EXIF tells (CIPA DC-008, 4.6.4); null where it tells none or ends too early.
@@ -125,9 +158,9 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
     return null;
   }
 
-  // What of an AVIF comes out otherwise in browsers than in Pillow; "" where nothing does, and for other files. Its coding
-  // is in its "av1C" (AV1 in ISOBMFF, 2.3.3), whose third byte has bits for more than eight bits a colour, for grey, and for
-  // colours at half the resolution.
+  // What of an AVIF comes out otherwise in browsers than in Pillow; "" where nothing does, and for other files. Its
+  // coding is in its "av1C" (AV1 in ISOBMFF, 2.3.3), whose third byte has bits for more than eight bits a colour, for
+  // grey, and for colours at half the resolution.
   async function faultOf(file) {
     if (file.byteLength < 12 || file.getUint32(4) !== 0x66747970) return ""; // "ftyp"
     const all = words(file);
@@ -140,9 +173,13 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
     return halved && !(await smooths()) ? "chroma subsampling" : "";
   }
 
-  // Whether the browser enlarges halved colours between pixels, as Pillow does: a row of red and blue comes out as there.
+  // Whether the browser enlarges halved colours between pixels, as Pillow does: a row of red and blue comes out as
+  // there.
   async function smooths() {
-    const picture = await createImageBitmap(new Blob([Uint8Array.from(atob(HALVED), (letter) => letter.charCodeAt(0))]), PLAIN);
+    const picture = await createImageBitmap(
+      new Blob([Uint8Array.from(atob(HALVED), (letter) => letter.charCodeAt(0))]),
+      PLAIN,
+    );
     const context = canvas(picture.width, 1).getContext("2d", { willReadFrequently: true });
     context.drawImage(picture, 0, 0);
     const { data } = context.getImageData(0, 0, picture.width, 1);
@@ -151,9 +188,9 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
 
   // What is drawn
 
-  // Transparency laid on white, to the bit as Pillow's alpha_composite does it. A canvas holds colours already multiplied
-  // by their share, which Firefox rounds otherwise; there a VideoFrame gives them as they are. In Chromium it does not, but
-  // the canvas is right, so that each is tried. Where neither is, a colour may differ by one.
+  // Transparency laid on white, to the bit as Pillow's alpha_composite does it. A canvas holds colours already
+  // multiplied by their share, which Firefox rounds otherwise; there a VideoFrame gives them as they are. In Chromium
+  // it does not, but the canvas is right, so that each is tried. Where neither is, a colour may differ by one.
   async function onWhite(picture) {
     const probe = new ImageData(16, 256); // sixteen values with each share
     for (let i = 0; i < 4096; i++) probe.data.set([17 * (i % 16), 5 + 16 * (i % 16), 90, i >> 4], 4 * i);
@@ -238,7 +275,9 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
       await turn();
     }
     const bytes = cutter.finish();
-    return turned ? bytes.map((_none, i) => bytes[3 * (size * (Math.floor(i / 3) % size) + Math.floor(i / 3 / size)) + (i % 3)]) : bytes;
+    return turned
+      ? bytes.map((_none, i) => bytes[3 * (size * (Math.floor(i / 3) % size) + Math.floor(i / 3 / size)) + (i % 3)])
+      : bytes;
   }
 
   // Whether pixels are read as they were drawn.
@@ -246,7 +285,7 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
     const probe = canvas(16, 16);
     const context = probe.getContext("2d", { willReadFrequently: true });
     const drawn = new ImageData(16, 16);
-    drawn.data.forEach((_none, i) => (drawn.data[i] = i % 4 === 3 ? 255 : (i * 37) % 256));
+    for (let i = 0; i < drawn.data.length; i++) drawn.data[i] = i % 4 === 3 ? 255 : (i * 37) % 256;
     context.putImageData(drawn, 0, 0);
     return context.getImageData(0, 0, 16, 16).data.every((value, i) => value === drawn.data[i]);
   }
@@ -255,7 +294,7 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
   let film = null;
 
   function stop() {
-    film?.stream.getTracks().forEach((track) => track.stop());
+    for (const track of film?.stream.getTracks() ?? []) track.stop();
     film?.video.remove();
     film = null;
     button.textContent = "Use the camera";

@@ -1,6 +1,6 @@
 // Sortable tables: a button in each column's head. The first click on numbers puts the largest first.
 "use strict";
-(function () {
+(() => {
   function value(row, column) {
     const text = row.cells[column].textContent.trim();
     const number = parseFloat(text.replace(/,/g, "").replace("−", "-"));
@@ -26,7 +26,7 @@
   }
 
   for (const table of document.querySelectorAll("table.sortable")) {
-    [...table.tHead.rows[0].cells].forEach(function (head, column) {
+    [...table.tHead.rows[0].cells].forEach((head, column) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);

@@ -1,6 +1,6 @@
 // The theme: auto (the system's), light or dark. Runs before the first paint, so that no page flashes.
 "use strict";
-(function () {
+(() => {
   const names = { "": "auto", light: "light", dark: "dark" };
   const root = document.documentElement;
 
@@ -24,14 +24,14 @@
   const chosen = stored();
   if (chosen in names && chosen) apply(chosen);
 
-  addEventListener("DOMContentLoaded", function () {
+  addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
     const label = button.querySelector("span");
     const order = Object.keys(names);
     let theme = chosen in names ? chosen : "";
     label.textContent = names[theme];
     button.classList.remove("scripted");
-    button.addEventListener("click", function () {
+    button.addEventListener("click", () => {
       theme = order[(order.indexOf(theme) + 1) % order.length];
       label.textContent = names[theme];
       apply(theme);

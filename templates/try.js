@@ -1,7 +1,7 @@
 // The page in which the network runs: photos come in, the answer, the heat maps and everything behind them go out.
 // Nothing leaves the page. Without this script the page shows a worked example of the report.
 "use strict";
-(function () {
+(() => {
   const SLICE = 12; // milliseconds of work before the browser has its turn
   const DISPLAY = 448; // side of the photo on the page
   const LOADING = "Loading the network …";
@@ -40,12 +40,17 @@
   }
 
   function number(value, digits) {
-    const text = Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) < 0.001 && value ? value.toExponential(1) : value.toFixed(digits ?? 2);
+    const text =
+      Math.abs(value) >= 100
+        ? value.toFixed(0)
+        : Math.abs(value) < 0.001 && value
+          ? value.toExponential(1)
+          : value.toFixed(digits ?? 2);
     return text.replace(/^-(?=[0.]+$)/, "").replaceAll("-", "−"); // no minus before zero
   }
 
   const parts = (colour) => [(colour >> 16) & 255, (colour >> 8) & 255, colour & 255];
-  const percent = (share) => (100 * share).toFixed(1) + "\u00a0%";
+  const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 
   // Colours written as hexadecimal numbers -> 256 of them, evenly between, as an image's bytes have them.
   function ramp(text) {
@@ -54,17 +59,31 @@
     for (let i = 0; i < 256; i++) {
       const at = (i / 255) * (stops.length - 1);
       const low = Math.min(Math.floor(at), stops.length - 2);
-      bytes.set(stops[low].map((value, c) => value + (stops[low + 1][c] - value) * (at - low)), 4 * i);
+      bytes.set(
+        stops[low].map((value, c) => value + (stops[low + 1][c] - value) * (at - low)),
+        4 * i,
+      );
     }
     return new Uint32Array(bytes.buffer);
   }
 
   // Values from least to most in the colours of a ramp.
-  function paint(target, values, colours, least, most, left = 0, top = 0, width = target.width, height = target.height) {
+  function paint(
+    target,
+    values,
+    colours,
+    least,
+    most,
+    left = 0,
+    top = 0,
+    width = target.width,
+    height = target.height,
+  ) {
     const image = new ImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const scale = most > least ? 255.99 / (most - least) : 0;
-    for (let i = 0; i < pixels.length; i++) pixels[i] = colours[Math.min(255, Math.max(0, ((values[i] - least) * scale) | 0))];
+    for (let i = 0; i < pixels.length; i++)
+      pixels[i] = colours[Math.min(255, Math.max(0, ((values[i] - least) * scale) | 0))];
     target.getContext("2d").putImageData(image, left, top);
   }
 
@@ -72,7 +91,11 @@
   const channel = new MessageChannel();
   const turns = [];
   channel.port1.onmessage = () => turns.shift()();
-  const turn = () => new Promise((done) => (turns.push(done), channel.port2.postMessage(0)));
+  const turn = () =>
+    new Promise((done) => {
+      turns.push(done);
+      channel.port2.postMessage(0);
+    });
 
   // A generator to its end, a slice at a time.
   async function finish(work) {
@@ -87,9 +110,12 @@
 
   const scripts = {};
   function load(src) {
-    return (scripts[src] ??= new Promise(function (done, fail) {
-      document.head.append(element("script", { src, onload: done, onerror: () => fail(new Error(src + " could not be loaded")) }));
-    }));
+    scripts[src] ??= new Promise((done, fail) => {
+      document.head.append(
+        element("script", { src, onload: done, onerror: () => fail(new Error(`${src} could not be loaded`)) }),
+      );
+    });
+    return scripts[src];
   }
 
   function unpack(text) {
@@ -118,7 +144,7 @@
 
   let loading = null;
   function ready() {
-    return (loading ??= (async function () {
+    loading ??= (async () => {
       say(LOADING);
       const { engine, inside, photos, network } = page.dataset;
       await Promise.all([engine, inside, photos, ...network.split(" ")].map(load));
@@ -129,7 +155,8 @@
       performance.mark("network ready");
       furnish();
       if (status.textContent === LOADING) say("");
-    })().catch(fail));
+    })().catch(fail);
+    return loading;
   }
 
   // One pass at a time; what changes meanwhile is seen by the next.
@@ -162,7 +189,9 @@
   function input() {
     const { size } = model;
     const bytes = photo.bytes.slice();
-    ink.forEach((colour, i) => colour && bytes.set(parts(colour), 3 * i));
+    ink.forEach((colour, i) => {
+      if (colour) bytes.set(parts(colour), 3 * i);
+    });
     const pixels = Engine.normalise(model, bytes);
     const [left, top, right, bottom] = square();
     for (let y = top; y < bottom; y++)
@@ -181,8 +210,8 @@
   function announce() {
     clearTimeout(quiet);
     const { order, shares } = answer;
-    const found = order.slice(0, 2).map((k) => model.classes[k] + " " + percent(shares[k]));
-    quiet = setTimeout(() => say(photo.title + ": " + found.join(", then ") + "."), 400);
+    const found = order.slice(0, 2).map((k) => `${model.classes[k]} ${percent(shares[k])}`);
+    quiet = setTimeout(() => say(`${photo.title}: ${found.join(", then ")}.`), 400);
   }
 
   // Photos
@@ -219,9 +248,9 @@
   async function sample(link, k = null) {
     const current = claim(true);
     const { script } = link.dataset;
-    await Promise.all([load(script), ready()]).catch(function () {
+    await Promise.all([load(script), ready()]).catch(() => {
       delete scripts[script];
-      if (current()) decline(link.title + " could not be loaded.");
+      if (current()) decline(`${link.title} could not be loaded.`);
     });
     if (!scripts[script]) return;
     const picture = element("img", { src: link.dataset.photo || link.querySelector("img")?.src || "" });
@@ -237,12 +266,12 @@
   let later = 0;
   function view() {
     clearTimeout(later); // browsers count how often an address changes
-    later = setTimeout(function () {
+    later = setTimeout(() => {
       if (!photo) return;
       const told = new URLSearchParams(photo.id && { photo: photo.id });
       if (photo.id && target !== null) told.set("class", model.classes[target]);
       if (photo.id && inside.unit()) told.set("unit", inside.unit());
-      window.history.replaceState(null, "", "#" + told);
+      window.history.replaceState(null, "", `#${told}`);
     }, 200);
   }
 
@@ -280,7 +309,8 @@
     context.imageSmoothingQuality = "high";
     if (side) context.drawImage(picture, (width - side) / 2, (height - side) / 2, side, side, 0, 0, DISPLAY, DISPLAY);
     const image = new ImageData(size, size);
-    for (let i = 0; i < size * size; i++) image.data.set([bytes[3 * i], bytes[3 * i + 1], bytes[3 * i + 2], 255], 4 * i);
+    for (let i = 0; i < size * size; i++)
+      image.data.set([bytes[3 * i], bytes[3 * i + 1], bytes[3 * i + 2], 255], 4 * i);
     layers.seen.getContext("2d").putImageData(image, 0, 0);
   }
 
@@ -288,7 +318,7 @@
   async function take(file, title) {
     const current = claim(true);
     const name = title || file.name || "Your photo";
-    say("Reading " + name + " …");
+    say(`Reading ${name} …`);
     try {
       await ready();
       if (failed) return fail();
@@ -329,16 +359,39 @@
     stage.setAttribute("role", "application");
     stage.setAttribute("aria-label", "The photo. Arrow keys move the grey square or the brush, the space bar paints.");
     of("classes").replaceChildren(...classes.map((name, k) => element("li", {}, tile(name, k))));
-    inside = Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, say, ARROWS, MAPS, SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f") });
+    inside = Inside({
+      model,
+      layers,
+      of,
+      element,
+      canvas,
+      number,
+      paint,
+      frame,
+      turn,
+      view,
+      say,
+      ARROWS,
+      MAPS,
+      SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f"),
+    });
     photos = Photos({ model, stage, button: of("camera"), element, canvas, turn, claim, say, decline, take });
-    page.parentElement.querySelectorAll(".scripted").forEach((one) => one.classList.remove("scripted"));
+    for (const one of page.parentElement.querySelectorAll(".scripted")) one.classList.remove("scripted");
     strength();
   }
 
   function tile(name, k) {
     const { shape } = model.layers[model.cam];
-    const button = element("button", { type: "button" }, canvas(shape[2], shape[1]), name, element("br"), element("small"));
-    for (const event of ["pointerenter", "focus", "click"]) button.addEventListener(event, () => choose(k, event !== "pointerenter"));
+    const button = element(
+      "button",
+      { type: "button" },
+      canvas(shape[2], shape[1]),
+      name,
+      element("br"),
+      element("small"),
+    );
+    for (const event of ["pointerenter", "focus", "click"])
+      button.addEventListener(event, () => choose(k, event !== "pointerenter"));
     return button;
   }
 
@@ -356,13 +409,18 @@
   function drawEdits() {
     const context = layers.ink.getContext("2d");
     const image = new ImageData(model.size, model.size);
-    ink.forEach((colour, i) => colour && image.data.set([...parts(colour), 255], 4 * i));
+    ink.forEach((colour, i) => {
+      if (colour) image.data.set([...parts(colour), 255], 4 * i);
+    });
     context.putImageData(image, 0, 0);
     const [left, top, right, bottom] = square();
-    context.fillStyle = "rgb(" + model.mean.map((value) => Math.round(255 * value)) + ")";
+    context.fillStyle = `rgb(${model.mean.map((value) => Math.round(255 * value))})`;
     context.fillRect(left, top, right - left, bottom - top);
     const reach = tool() === "patch" ? 0 : Number(of("size").value) / 2;
-    frame(layers.brush, cursor && reach ? [cursor.y - reach, cursor.x - reach, cursor.y + reach, cursor.x + reach] : null);
+    frame(
+      layers.brush,
+      cursor && reach ? [cursor.y - reach, cursor.x - reach, cursor.y + reach, cursor.x + reach] : null,
+    );
   }
 
   // A frame around a part of the photo: [top, left, bottom, right] in the network's pixels.
@@ -370,7 +428,12 @@
     one.hidden = !ends;
     if (!ends) return;
     const [top, left, bottom, right] = ends.map((at) => (100 * Math.min(model.size, Math.max(0, at))) / model.size);
-    Object.assign(one.style, { top: top + "%", left: left + "%", width: right - left + "%", height: bottom - top + "%" });
+    Object.assign(one.style, {
+      top: `${top}%`,
+      left: `${left}%`,
+      width: `${right - left}%`,
+      height: `${bottom - top}%`,
+    });
   }
 
   // A stroke: the pixels whose middles are within the brush's radius of the line from one place to the other.
@@ -380,7 +443,10 @@
     const colour = tool() === "erase" ? 0 : parseInt(of("colour").value.slice(1), 16) | (1 << 24);
     const [dx, dy] = [to.x - from.x, to.y - from.y];
     const length = dx * dx + dy * dy || 1; // squared
-    const ends = (a, b) => [Math.max(0, Math.floor(Math.min(a, b) - radius)), Math.min(size, Math.ceil(Math.max(a, b) + radius))];
+    const ends = (a, b) => [
+      Math.max(0, Math.floor(Math.min(a, b) - radius)),
+      Math.min(size, Math.ceil(Math.max(a, b) + radius)),
+    ];
     const [left, right] = ends(from.x, to.x);
     const [top, bottom] = ends(from.y, to.y);
     for (let row = top; row < bottom; row++)
@@ -427,7 +493,7 @@
   function drag(event) {
     if (!held || !event.isPrimary) return;
     const before = cursor;
-    edit(function () {
+    edit(() => {
       cursor = at(event);
       if (tool() !== "patch") brush(before, cursor);
     });
@@ -439,13 +505,18 @@
     if (!photo || event.altKey || event.ctrlKey || event.metaKey || (!by && !paints)) return; // those are the browser's
     event.preventDefault();
     if (paints && event.repeat) return; // a key that is held paints once
-    edit(function () {
-      const { x, y } = (cursor ??= { x: model.size / 2, y: model.size / 2 });
-      if (paints) return remember(), brush(cursor, cursor);
+    edit(() => {
+      cursor ??= { x: model.size / 2, y: model.size / 2 };
+      if (paints) {
+        remember();
+        brush(cursor, cursor);
+        return;
+      }
+      const { x, y } = cursor;
       const within = (value) => Math.min(model.size, Math.max(0, value));
       const step = event.shiftKey ? 8 : 1;
       cursor = { x: within(x + step * by[0]), y: within(y + step * by[1]) };
-      say("Row " + Math.round(cursor.y) + ", column " + Math.round(cursor.x) + " of " + model.size + ".");
+      say(`Row ${Math.round(cursor.y)}, column ${Math.round(cursor.x)} of ${model.size}.`);
     });
   }
 
@@ -453,21 +524,29 @@
 
   function showAnswers() {
     const { order, shares, cams } = answer;
-    const rows = order.slice(0, SHOWN.answers).map(function (k) {
+    const rows = order.slice(0, SHOWN.answers).map((k) => {
       const button = element("button", { type: "button" }, model.classes[k]);
       button.addEventListener("click", () => choose(k, true));
       const bar = element("span");
-      bar.style.width = 100 * shares[k] + "%";
+      bar.style.width = `${100 * shares[k]}%`;
       const name = element("th", { scope: "row" }, button);
-      return element("tr", {}, name, element("td", { className: "bar" }, bar), element("td", { className: "n" }, percent(shares[k])));
+      return element(
+        "tr",
+        {},
+        name,
+        element("td", { className: "bar" }, bar),
+        element("td", { className: "n" }, percent(shares[k])),
+      );
     });
     of("answers").tBodies[0].replaceChildren(...rows);
     const most = cams.reduce((a, b) => Math.max(a, b), 0);
     const cells = cams.length / shares.length;
-    of("classes").querySelectorAll("button").forEach(function (button, k) {
-      paint(button.querySelector("canvas"), cams.subarray(k * cells, (k + 1) * cells), HEAT, 0, most);
-      button.querySelector("small").textContent = percent(shares[k]);
-    });
+    of("classes")
+      .querySelectorAll("button")
+      .forEach((button, k) => {
+        paint(button.querySelector("canvas"), cams.subarray(k * cells, (k + 1) * cells), HEAT, 0, most);
+        button.querySelector("small").textContent = percent(shares[k]);
+      });
   }
 
   function showMap() {
@@ -479,9 +558,13 @@
     const least = map.reduce((a, b) => Math.min(a, b), most);
     layers.heat.hidden = !most;
     paint(layers.heat, Engine.enlarge(map, high, wide, 128), HEAT, least, most);
-    const found = most ? "Raw maximum " + number(most) + "." : "No positive evidence: the map is zero everywhere.";
-    of("map").textContent = "Map of " + model.classes[k] + ", " + percent(shares[k]) + ". " + found;
-    of("classes").querySelectorAll("button").forEach((button, place) => button.setAttribute("aria-pressed", String(place === k)));
+    const found = most ? `Raw maximum ${number(most)}.` : "No positive evidence: the map is zero everywhere.";
+    of("map").textContent = `Map of ${model.classes[k]}, ${percent(shares[k])}. ${found}`;
+    of("classes")
+      .querySelectorAll("button")
+      .forEach((button, place) => {
+        button.setAttribute("aria-pressed", String(place === k));
+      });
     showDeciding(k, high, wide);
   }
 
@@ -489,36 +572,39 @@
     const { output } = model.layers[model.cam];
     const given = Engine.contributions(model, k);
     const order = [...given.keys()].sort((a, b) => given[b] - given[a]).slice(0, SHOWN.channels);
-    const most = order.reduce((found, c) => output.subarray(c * high * wide, (c + 1) * high * wide).reduce((a, b) => Math.max(a, b), found), 0);
+    const most = order.reduce(
+      (found, c) => output.subarray(c * high * wide, (c + 1) * high * wide).reduce((a, b) => Math.max(a, b), found),
+      0,
+    );
     of("deciding").replaceChildren(
-      ...order.map(function (c) {
+      ...order.map((c) => {
         const map = canvas(wide, high, "pixels");
         paint(map, output.subarray(c * high * wide, (c + 1) * high * wide), MAPS, 0, most);
-        return element("li", {}, map, element("p", {}, "channel " + c + ": " + (given[c] > 0 ? "+" : "") + number(given[c])));
+        return element("li", {}, map, element("p", {}, `channel ${c}: ${given[c] > 0 ? "+" : ""}${number(given[c])}`));
       }),
     );
   }
 
   function strength() {
     document.documentElement.style.setProperty("--strength", of("strength").value / 100);
-    of("strength").setAttribute("aria-valuetext", of("strength").value + " percent");
+    of("strength").setAttribute("aria-valuetext", `${of("strength").value} percent`);
   }
 
   // Beginning
 
   working(page.querySelector("[data-sample]")); // they are soon filled with the first of the report's photos
   for (const link of page.querySelectorAll("[data-sample]"))
-    link.addEventListener("click", function (event) {
+    link.addEventListener("click", (event) => {
       if (failed || event.ctrlKey || event.metaKey || event.shiftKey) return; // followed as any link
       event.preventDefault();
       sample(link).then(view);
     });
-  of("file").addEventListener("change", function () {
+  of("file").addEventListener("change", () => {
     if (of("file").files[0]) take(of("file").files[0]);
     of("file").value = ""; // so that the same file can be chosen again
   });
   of("strength").addEventListener("input", strength);
-  of("seen").addEventListener("change", function () {
+  of("seen").addEventListener("change", () => {
     if (!model) return; // `furnish` heeds it
     layers.seen.hidden = !of("seen").checked;
     inside.showUnit();
@@ -526,19 +612,33 @@
   of("size").addEventListener("input", () => edit(() => 0));
   for (const choice of document.getElementsByName("tool")) choice.addEventListener("change", () => edit(() => 0));
   of("undo").addEventListener("click", undo);
-  of("clear").addEventListener("click", () => (strokes.length || cursor) && edit(() => (ink.some(Boolean) && remember(), ink.fill(0), (cursor = null))));
+  of("clear").addEventListener("click", () => {
+    if (!strokes.length && !cursor) return;
+    edit(() => {
+      if (ink.some(Boolean)) remember();
+      ink.fill(0);
+      cursor = null;
+    });
+  });
   stage.addEventListener("pointerdown", press);
   stage.addEventListener("pointermove", drag);
   for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (held = false));
   stage.addEventListener("keydown", move);
-  document.addEventListener("keydown", (event) => (event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.matches?.("input[type=number], input[type=text]") && undo());
+  document.addEventListener(
+    "keydown",
+    (event) =>
+      (event.ctrlKey || event.metaKey) &&
+      event.key === "z" &&
+      !event.target.matches?.("input[type=number], input[type=text]") &&
+      undo(),
+  );
   document.addEventListener("paste", (event) => event.clipboardData.files[0] && take(event.clipboardData.files[0]));
-  document.addEventListener("dragover", function (event) {
+  document.addEventListener("dragover", (event) => {
     event.preventDefault();
     stage.classList.add("over");
   });
   for (const end of ["dragleave", "drop"]) document.addEventListener(end, () => stage.classList.remove("over"));
-  document.addEventListener("drop", function (event) {
+  document.addEventListener("drop", (event) => {
     event.preventDefault();
     if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
     else say("What was dropped is no file: save the picture first, then drop the file.");

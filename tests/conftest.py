@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from generator import methods
-from generator.faithfulness import Sizes
+from generator.evaluation import trust
+from generator.evaluation.task import Sizes
 
 # Taken out of the environment: it goes before a report's own [data] root, and only tests that ask for it shall have it.
 # pytest-xdist's workers inherit the environment after that, so they are told under a name of the tests' own.
@@ -52,7 +52,7 @@ def _few_images_for_costly_methods() -> Iterator[None]:
     """`evaluate` asks the methods that need hundreds of passes an image about two images only."""
     few = Sizes(boxes=2, perturbation=2, randomisation=0)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(methods, "COSTLY", dict.fromkeys(methods.COSTLY, few))
+        patched.setattr(trust, "COSTLY", dict.fromkeys(trust.COSTLY, few))
         yield
 
 

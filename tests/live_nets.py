@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generator.checkpoints import Description
-from generator.live import dequantised
-from generator.models import Loaded
-from generator.networks import SmallCNN
-from generator.records import Live, Photo
+from generator.live.running import dequantised
+from generator.networks.catalogue import Loaded
+from generator.networks.small_cnn import SmallCNN
+from generator.records.images import Photo
+from generator.records.input import square
+from generator.records.live import Live
+from tests.loaded import loaded
 
 SIZE = 20
 CLASSES = ("bee", "koala", "lion", "pizza", "umbrella")
@@ -127,7 +129,7 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def made(build: Callable[[], nn.Module], seed: int = 0) -> Loaded:
+def made(build: Callable[[], nn.Module], seed: int = 0, layer: str = "") -> Loaded:
     """The network with random weights and batch norms of both signs, in eval mode."""
     torch.manual_seed(seed)
     network = build()
@@ -139,8 +141,7 @@ def made(build: Callable[[], nn.Module], seed: int = 0) -> Loaded:
                 continue
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2)
-    described = Description("tests:net", CLASSES, ("n1",) * len(CLASSES), SIZE, SIZE)
-    return Loaded("cnn", network.eval(), described, "ab" * 32, "made for a test")
+    return loaded(network, CLASSES, square(SIZE), layer=layer)
 
 
 def photos(count: int = 4, seed: int = 0) -> tuple[Photo, ...]:

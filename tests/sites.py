@@ -8,9 +8,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from generator import config, exhibits, writer
+from generator.config import reading, schema
 from generator.pages import render
-from generator.records import Figure, Report
+from generator.publishing import writer
+from generator.records.figure import Figure
+from generator.records.report import Report
+from generator.report.data.figures import data_figures, photo_figures
+from generator.report.evaluation import mistakes
+from generator.report.evaluation.figures import evaluation_figures
+from generator.report.feature_maps.figures import feature_map_figures
+from generator.report.filters import prototypes, units, weights
+from generator.report.grad_cam.figures import failure_figures, grad_cam_figures
+from generator.report.overview import tile
+from generator.report.training import curves
+from generator.report.trust.figures import trust_figures
 from tests import synthetic
 
 ROOT = Path(__file__).parent.parent
@@ -27,16 +38,20 @@ EVERY = (
 
 def figures_of(report: Report) -> list[Figure]:
     """All figures of a report, as a build draws them."""
-    found = [*exhibits.photos(report.photos), *exhibits.header_tile(report), *exhibits.data_figures(report)]
+    found = [*photo_figures(report.photos), *tile.header_tile(report), *data_figures(report)]
     for network in report.networks:
-        scale = exhibits.first_layer_scale([network])
-        found += [*exhibits.training(network), *exhibits.evaluation(network), *exhibits.filters(network, scale)]
-        found += [*exhibits.failures(network, report.photos), *exhibits.class_images(network)]
-        found += [*exhibits.trust(network), *exhibits.mistakes(network)]
+        scale = weights.first_layer_scale([network])
+        found += [
+            *curves.training_figures(network),
+            *evaluation_figures(network),
+            *weights.filter_figures(network, scale),
+        ]
+        found += [*failure_figures(network, report.photos), *prototypes.class_image_figures(network)]
+        found += [*trust_figures(network), *mistakes.mistake_figures(network)]
         for layer in network.layers:
-            found += exhibits.units(network, layer, scale)
+            found += units.unit_figures(network, layer, scale)
         for photo in report.photos:
-            found += [*exhibits.feature_maps(network, photo), *exhibits.grad_cam(network, photo)]
+            found += [*feature_map_figures(network, photo), *grad_cam_figures(network, photo)]
     return found
 
 
@@ -48,9 +63,9 @@ def drawn() -> tuple[Report, Mapping[str, Figure]]:
     return report, {figure.id: figure for figure in figures_of(report)}
 
 
-def settings(**said: Any) -> config.Config:
+def settings(**said: Any) -> schema.Config:
     """The program's own report.toml with other words in [report]."""
-    read = config.load(ROOT / "report.toml")
+    read = reading.load(ROOT / "report.toml")
     return replace(read, path=None, report=replace(read.report, **said))
 
 

@@ -12,41 +12,33 @@ from typing import Literal
 
 import numpy as np
 
-from generator.photos import TALL_FIRST
-from generator.records import (
-    Benchmark,
-    Calibration,
+from generator.data.preprocessing import TALL_FIRST
+from generator.data.tiny_imagenet import WORDS
+from generator.records.figure import Figure, Table
+from generator.records.images import Credit, Floats, Photo, Pixels
+from generator.records.input import square
+from generator.records.live import Live, LiveStep
+from generator.records.network import (
     ClassImages,
-    Compared,
     Comparison,
-    Confusion,
     ConvLayer,
-    Credit,
-    DataSummary,
-    Epoch,
-    Estimate,
-    Evaluation,
     Examined,
     Explanation,
-    Faithfulness,
-    Figure,
-    Floats,
     LayerPatches,
-    LayerScore,
-    Live,
-    LiveStep,
-    Localisation,
-    Mistake,
     Network,
-    Perturbation,
-    Photo,
-    Pixels,
-    Randomisation,
-    Report,
-    Run,
-    SplitScores,
     StageMaps,
-    Table,
+)
+from generator.records.report import DataSummary, Report
+from generator.records.scores import Calibration, Confusion, Evaluation, Mistake, SplitScores
+from generator.records.training import Benchmark, Epoch, Run
+from generator.records.trust import (
+    Compared,
+    Estimate,
+    Faithfulness,
+    LayerScore,
+    Localisation,
+    Perturbation,
+    Randomisation,
 )
 
 CLASSES = ("bee", "koala", "lion", "pizza")
@@ -327,7 +319,7 @@ def network(
         class_names=tuple(class_names),
         parameters=1_234_567,
         macs=89_000_000,
-        input_size=16,
+        input=square(16),
         summary=(("features.conv1", "Conv2d 3 -> 4, 3x3", "4 x 16 x 16"), ("head.linear", "Linear 8 -> 4", "4")),
         weights_source=f"{title}'s weights were trained for this report.",
         weights_digest="ab" * 32,
@@ -419,12 +411,15 @@ def data_summary(class_names: Sequence[str] = CLASSES, present: bool = True) -> 
     return DataSummary(
         name="TinyImageNet30",
         class_names=tuple(class_names),
-        wnids=tuple(f"n{index:08d}" for index in range(count)),
+        keys=tuple(f"n{index:08d}" for index in range(count)),
         counts={"train": 450 * count, "validation": 50 * count, "test": 50 * count},
         per_class={"train": 450, "validation": 50, "test": 50},
+        roles={"train": "fitted on", "validation": "chosen on", "test": "judged on"},
+        words=WORDS,
         examples={i: (pixels(16, i), pixels(16, i + 1)) for i in range(count)} if present else {},
         augmented=(("original", pixels()), ("crop and flip", pixels(shift=1))) if present else (),
         present=present,
+        augmented_for="SmallCNN" if present else "",
         digest="cd" * 32 if present else "",
         skipped=(),
     )
@@ -474,27 +469,29 @@ def figures(made: Report) -> Mapping[str, Figure]:
     found = [raster("social"), raster("teaser"), raster("favicon")]
     found += [raster(f"data-examples-{name}") for name in made.data.class_names if name.isalnum()]
     for net in made.networks:
-        found += [chart(f"{net.id}-curves-{r.name.replace(' ', '-')}") for r in net.runs]
+        found += [chart(f"{net.anchor}-curves-{r.name.replace(' ', '-')}") for r in net.runs]
         if net.runs:
-            found += [chart(f"{net.id}-runs"), raster(f"{net.id}-first-layer-epochs")]
+            found += [chart(f"{net.anchor}-runs"), raster(f"{net.anchor}-first-layer-epochs")]
         if net.evaluation:
-            found += [raster(f"{net.id}-confusion-{split}") for split in net.evaluation.splits]
-            found += [chart(f"{net.id}-reliability"), chart(f"{net.id}-per-class")]
-        found += [raster(f"{net.id}-filters-{layer.name.replace('.', '-')}") for layer in net.layers]
+            found += [raster(f"{net.anchor}-confusion-{split}") for split in net.evaluation.splits]
+            found += [chart(f"{net.anchor}-reliability"), chart(f"{net.anchor}-per-class")]
+        found += [raster(f"{net.anchor}-filters-{layer.name.replace('.', '-')}") for layer in net.layers]
         for number in range(1, len(net.layers) + 1):
             names = ("weights-0", "patches-0", "preview") if net.patches else ("weights-0",)
-            found += [raster(f"{net.id}-conv{number}-{name}") for name in names]
+            found += [raster(f"{net.anchor}-conv{number}-{name}") for name in names]
         if net.class_images:
-            found += [raster(f"{net.id}-class-{name}") for name in net.class_names if name.isalnum()]
+            found += [raster(f"{net.anchor}-class-{name}") for name in net.class_names if name.isalnum()]
         found += [
-            raster(f"{net.id}-failure-{photo}-{role}") for photo in net.failures for role in ("photo", "predicted")
+            raster(f"{net.anchor}-failure-{photo}-{role}") for photo in net.failures for role in ("photo", "predicted")
         ]
         for seen in net.explanations.values():
-            found += [raster(f"{net.id}-maps-{seen.photo}-{s.layer.replace('.', '-')}") for s in seen.stages]
-            found.append(raster(f"{net.id}-contributions-{seen.photo}"))
+            found += [raster(f"{net.anchor}-maps-{seen.photo}-{s.layer.replace('.', '-')}") for s in seen.stages]
+            found.append(raster(f"{net.anchor}-contributions-{seen.photo}"))
             roles = ["photo", "predicted", "runner-up", *(["true"] if seen.label is not None else [])]
-            found += [raster(f"{net.id}-cam-{seen.photo}-{role}") for role in roles]
-            found += [raster(f"{net.id}-cam-{seen.photo}-{role}-heat") for role in roles if role != "photo"]
+            found += [raster(f"{net.anchor}-cam-{seen.photo}-{role}") for role in roles]
+            found += [raster(f"{net.anchor}-cam-{seen.photo}-{role}-heat") for role in roles if role != "photo"]
             rows = tuple((name, 0.5, float(logit)) for name, logit in zip(net.class_names, seen.logits, strict=True))
-            found.append(raster(f"{net.id}-cam-{seen.photo}-all", table=Table(("class", "raw maximum", "logit"), rows)))
+            found.append(
+                raster(f"{net.anchor}-cam-{seen.photo}-all", table=Table(("class", "raw maximum", "logit"), rows))
+            )
     return {figure.id: figure for figure in found}

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from generator.cache import Cache, digest
-from generator.errors import InputError
-from generator.records import Figure, Table
+from generator.base.digest import digest
+from generator.base.errors import InputError
+from generator.cache import Cache
+from generator.records.figure import Figure, Table
 
 
 class Counted:
@@ -249,7 +250,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
         import resource, sys
         from pathlib import Path
         from generator.cache import Cache
-        from generator.errors import InputError
+        from generator.base.errors import InputError
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         try:
             Cache(Path(sys.argv[1])).files("key", lambda: {"a": bytes(100_000)})

@@ -24,16 +24,7 @@ from generator.explain.checks import (
 )
 from generator.explain.layers import choose_layer
 from generator.explain.obstacles import Obstacles, blockers
-from generator.explain.passes import (
-    BATCH,
-    IDENTITIES,
-    POOLINGS,
-    Run,
-    evaluating,
-    logits_of,
-    maps_and_output,
-    watching,
-)
+from generator.explain.passes import BATCH, IDENTITIES, POOLINGS, Run, evaluating, logits_of, maps_and_output, watching
 
 # Gradients of so many activations are held at once: 128 MiB in float32.
 _GRADIENTS_AT_ONCE = 2**25

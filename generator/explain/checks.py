@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 
 Targets = Tensor | Sequence[int] | NDArray[np.integer] | None  # a class for each image; None: the predicted one
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 
 _Shape = Sequence[int]
 _aten = torch.ops.aten

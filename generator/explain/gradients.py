@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain.checks import (
     Targets,
     check_finite,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain.checks import check_images, check_unscripted
 from generator.explain.flops import FLOPS, Counted
 from generator.explain.passes import IDENTITIES, POOLINGS, blank, evaluating, runnable

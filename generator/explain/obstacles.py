@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 
 # What to do where there can be no gradients.
 _WITHOUT = "or explain the model with occlude, which needs no gradients"

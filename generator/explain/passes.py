@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 from torch.utils._pytree import tree_map
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain.checks import check_images, check_logits, check_maps, check_model, idle, module_named, shape_text
 from generator.explain.fields import Following
 from generator.explain.obstacles import Obstacles, blockers, explained
-from generator.networks import in_eval_mode
 
 # Images in one pass where a method runs many for each image: enough to use a processor well.
 BATCH = 32
@@ -33,6 +32,13 @@ IDENTITIES = (
     nn.FeatureAlphaDropout,
 )
 POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
+
+_SET_UP = nn.Module().__dict__.keys()  # what every module has
+_PLAIN = frozenset((int, float, bool, str, type(None)))  # what most of their other attributes are
+
+_VIEWS = ("ViewBackward", "UnsafeViewBackward", "ReshapeAliasBackward", "SqueezeBackward", "SelectBackward")
+
+_MAKERS = "parametrizations"  # as torch.nn.utils.parametrize calls them
 # What these give is (N, C, h, w) by contract.
 _GRIDS = (*POOLINGS, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.InstanceNorm2d)
 
@@ -60,10 +66,6 @@ def differentiating(model: nn.Module) -> Iterator[None]:
             for holder, name, value in _kept(modules):
                 if id(value) not in before:
                     holder[name] = tree_map(lambda leaf: leaf.detach() if _has_graph(leaf) else leaf, value)
-
-
-_SET_UP = nn.Module().__dict__.keys()  # what every module has
-_PLAIN = frozenset((int, float, bool, str, type(None)))  # what most of their other attributes are
 
 
 def _kept(modules: Sequence[nn.Module]) -> list[tuple[dict[str, Any], str, Any]]:
@@ -392,9 +394,6 @@ class _Chain:
         self.tensor, self.version = tensor, tensor._version
 
 
-_VIEWS = ("ViewBackward", "UnsafeViewBackward", "ReshapeAliasBackward", "SqueezeBackward", "SelectBackward")
-
-
 def _is_view_of(value: Tensor, held: Tensor) -> bool:
     """Whether nothing but views lie between: a function with a gradient of its own may return the same memory."""
     node, end = value.grad_fn, held.grad_fn
@@ -413,9 +412,6 @@ def runnable(model: nn.Module) -> list[nn.Module]:
     return [module for module in modules if not isinstance(module, torch.jit.ScriptModule) and module not in makers]
 
 
-_MAKERS = "parametrizations"  # as torch.nn.utils.parametrize calls them
-
-
 def is_leaf(module: nn.Module) -> bool:
     """Whether it has no modules of its own, but for those that make its parameters."""
     return module._modules.keys() <= {_MAKERS}
@@ -427,3 +423,17 @@ def blank(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
         raise ValueError(f"input shape: expected (C, H, W) of one image, got {tuple(input_shape)}")
     like = next((found for found in model.parameters() if found.is_floating_point()), torch.empty(0))
     return torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
+
+
+@contextmanager
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """Eval mode; afterwards each module's own mode again, which may differ from its parent's."""
+    # TorchScript that was frozen has no modes.
+    modes = [(module, module.training) for module in network.modules() if hasattr(module, "training")]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain.checks import check_unscripted, idle, module_named, shape_text
 from generator.explain.fields import Axis, Following
 from generator.explain.passes import blank, evaluating

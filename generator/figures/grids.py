@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.figures.svg import Chart, add, add_series, root, short, shorten, text
+from generator.figures.svg import SERIES, Chart, add, add_series, root, short, shorten, text
 
 Floats = NDArray[np.floating[Any]]
 
@@ -49,6 +49,16 @@ def matrix(figure_id: str, alt: str, names: Sequence[str], shares: Floats) -> Ch
         _names(chart, names, gutter, cell)
     _legend(chart, gutter, gutter + cell * count + 14, cell * count)
     return Chart(text(chart), WIDTH, height)
+
+
+def matrix_pixels(shares: Floats) -> NDArray[np.uint8]:
+    """The cells of `matrix` as pixels (K, K, 4): of hundreds of classes they are more than a page can hold as SVG."""
+    colours = [[int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in SERIES[:2]]
+    right = np.eye(len(shares), dtype=np.bool_)[..., None]
+    veil = np.where(shares > 0, FAINTEST + (1 - FAINTEST) * np.sqrt(np.clip(shares, 0, 1)), 0)[..., None] * 255
+    painted = np.concatenate([np.where(right, *colours), veil], axis=2)
+    pixels: NDArray[np.uint8] = painted.round().astype(np.uint8)
+    return pixels
 
 
 def opacity(share: float) -> float:

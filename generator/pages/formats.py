@@ -6,10 +6,10 @@ A value that does not exist (None, or nan as in the precision of a class that wa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from generator.exhibits.wording import duration
-from generator.slugs import slug, slugs
+from generator.base.names import slug, slugs
+from generator.report.plates import wording
 
 ABSENT = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -18,7 +18,7 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def percent(rate: float | None, digits: int = 1) -> str:
     """0.8312 -> "83.1 %"."""
-    return ABSENT if _absent(rate) else f"{100 * float(rate or 0):.{_digits(digits)}f}{NO_BREAK}%"
+    return ABSENT if _absent(rate) else wording.percent(float(rate or 0), _digits(digits))
 
 
 def number(value: float | None) -> str:
@@ -54,13 +54,6 @@ def magnitude(value: float) -> str:
     return number(value)
 
 
-def listing(items: Sequence[str], last: str = "and") -> str:
-    """("a", "b", "c") -> "a, b and c"."""
-    if len(items) < 2:
-        return "".join(items)
-    return f"{', '.join(items[:-1])} {last} {items[-1]}"
-
-
 def counted(count: int, one: str, several: str = "") -> str:
     """(1, "photo") -> "1 photo", (3, "photo") -> "3 photos"."""
     return f"{number(count)}{NO_BREAK}{one if count == 1 else several or one + 's'}"
@@ -89,8 +82,8 @@ FILTERS: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "significant": significant,
     "cell": cell,
     "magnitude": magnitude,
-    "duration": duration,
-    "listing": listing,
+    "duration": wording.duration,
+    "listing": wording.listed,
     "counted": counted,
     "short": short,
     "subject": subject,

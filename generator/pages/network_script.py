@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.records import Live, LiveStep, Network, Pixels
+from generator.records.images import Pixels
+from generator.records.live import Live, LiveStep
+from generator.records.network import Network
 
 SCRIPT = "assets/network.js"
 LETTERS = 2**17  # of a piece: a few milliseconds to read
@@ -61,8 +63,8 @@ def network_scripts(live: Live, network: Network) -> dict[str, bytes]:
     key = hashlib.sha256(letters.encode()).hexdigest()[:16]
     told = {
         "pieces": [key, math.ceil(len(letters) / LETTERS)],
-        "size": network.input_size,
-        "resize": network.resize or network.input_size,
+        "size": network.input.size[0],
+        "resize": network.input.resize or network.input.size[0],
         "tallFirst": live.tall_first,
         "mean": live.mean,
         "std": live.std,

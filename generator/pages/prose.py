@@ -23,10 +23,10 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
-from generator.errors import InputError
+from generator.base.errors import InputError
+from generator.base.names import slug
+from generator.data.image_files import digest, read_photo
 from generator.figures import raster
-from generator.photos import digest, read_photo
-from generator.slugs import slug
 
 LONGEST = 50_000  # letters; with the two limits below the parsers take two seconds for the worst of them
 PARAGRAPH = 10_000  # letters of one paragraph
@@ -318,4 +318,6 @@ def _shown(source: str, words: str, env: EnvType) -> str:
 
 _MARKDOWN = _markdown()
 _BLOCKS = MarkdownIt("commonmark", {"maxNesting": DEEPEST})
+
+
 _BLOCKS.core.ruler.enableOnly(["normalize", "block"])

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from generator.pages.facts import Look, Portrait
-from generator.pages.layers import Layer
 from generator.pages.sources import written
-from generator.records import Report
+from generator.records.report import Report
+from generator.report.filters.facts import Layer
+from generator.report.grad_cam.facts import Look
+from generator.report.portrait import Portrait
 
 
 def results(report: Report, portraits: tuple[Portrait, ...], tile: str = "") -> bytes:
@@ -33,7 +34,9 @@ def results(report: Report, portraits: tuple[Portrait, ...], tile: str = "") -> 
 def _data(report: Report) -> Mapping[str, Any]:
     data = report.data
     kept = ("name", "class_names", "wnids", "counts", "per_class", "present", "digest", "skipped")
-    return {key: getattr(data, key) for key in kept} | {"chance": 1 / len(data.class_names)}
+    return {key: getattr(data, key) for key in kept} | {
+        "chance": 1 / len(data.class_names) if data.class_names else None
+    }
 
 
 def _photo(report: Report, photo: Any) -> Mapping[str, Any]:
@@ -44,7 +47,7 @@ def _photo(report: Report, photo: Any) -> Mapping[str, Any]:
 
 def _network(portrait: Portrait) -> Mapping[str, Any]:
     network = portrait.record
-    kept = ("title", "class_names", "parameters", "macs", "input_size", "summary", "weights_source", "weights_digest")
+    kept = ("title", "class_names", "parameters", "macs", "summary", "weights_source", "weights_digest")
     layers = [
         {key: getattr(layer.record, key) for key in ("name", "title", "stride", "padding", "receptive_field", "jump")}
         | {"weights": layer.record.weights.shape, "extreme": np.abs(layer.record.weights).max(initial=0)}
@@ -52,7 +55,9 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
         | {"units": _units(layer)}
         for layer in portrait.convolutions
     ]
+    high, wide = network.input.size
     return {key: getattr(network, key) for key in kept} | {
+        "input_size": high if high == wide else [high, wide],
         "notes": network.notes,
         "layers": layers,
         "patches_from": network.examined.said if network.examined else None,

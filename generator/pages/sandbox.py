@@ -25,7 +25,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-from generator.pages.facts import Portrait
+from generator.report.portrait import Portrait
 
 STEPS = 1_000_000  # of one passage: a second or two of the slowest kind, a hundred times what the longest needs
 SPARE = 10 * STEPS  # of all passages together, beyond the

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from generator.records import Figure, Table
+from generator.records.figure import Figure, Table
 
 FOLDER = "assets/data"
 DIGITS = 6  # significant digits of a float: more than any page shows, fewer than float32 and float64 disagree in

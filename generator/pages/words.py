@@ -31,9 +31,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 from jinja2.exceptions import TemplateSyntaxError
 from markupsafe import Markup
 
-from generator.clutter import is_clutter
-from generator.config import text_of
-from generator.errors import InputError
+from generator.base.clutter import is_clutter
+from generator.base.errors import InputError
+from generator.config.reading import text_of
 from generator.pages.formats import FILTERS
 from generator.pages.prose import ID, LONGEST, Picture, RefusedError, card, clean, fences, inline, literally, picture
 from generator.pages.sandbox import WordsEnvironment

@@ -11,13 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from generator import explain, live, models, samples
-from generator.classes import resolve_classes
-from generator.models import Loaded
-from generator.networks import normalise
-from generator.photos import read_photo, square
-from generator.records import Live, Photo
-from generator.tiny_imagenet import list_images
+from generator import explain
+from generator.config.schema import ModelConfig
+from generator.data import samples
+from generator.data.classes import resolve_classes
+from generator.data.image_files import read_photo
+from generator.data.preprocessing import seen
+from generator.data.tiny_imagenet import list_images
+from generator.live import export
+from generator.networks import catalogue
+from generator.networks.catalogue import Loaded
+from generator.networks.inputs import normalise
+from generator.records.images import Photo
+from generator.records.live import Live
 
 ROOT = Path(__file__).parents[2]
 COUNT = 300  # test images
@@ -42,39 +48,38 @@ class Judged:
 @cache
 def network() -> tuple[Loaded, list[Photo]]:
     """The network, and the bundled photos."""
-    loaded = models.from_folder("cnn", ROOT / "models" / "cnn")
+    loaded = catalogue.from_folder(ModelConfig("cnn"), ROOT / "models" / "cnn")
     assert loaded is not None
-    return loaded, list(samples.bundled(ROOT / "content" / "samples", loaded.description.class_names))
+    return loaded, list(samples.bundled(ROOT / "content" / "samples", loaded.class_names))
 
 
 @cache
 def exported() -> Live:
     """The network as the page is given it."""
-    return live.export(*network())
+    return export.export(*network())
 
 
 @cache
 def bundled() -> Judged:
     """The bundled photos."""
     loaded, photos = network()
-    said = loaded.description
-    return judged([square(photo.pixels, said.input_size, said.resize) for photo in photos])
+    return judged([seen(photo.pixels, loaded.input) for photo in photos])
 
 
 @cache
 def of_the_test_split(root: Path) -> Judged:
     """Some of the real data set's test images, evenly over its classes."""
-    said = network()[0].description
+    way = network()[0].input
     listed = list_images(root, resolve_classes("TinyImageNet30", root), "test")
     chosen = [listed[place] for place in np.linspace(0, len(listed) - 1, COUNT).astype(int)]
-    return judged([square(read_photo(one.path), said.input_size, said.resize) for one in chosen])
+    return judged([seen(read_photo(one.path), way) for one in chosen])
 
 
-def judged(seen: Sequence[NDArray[np.uint8]]) -> Judged:
+def judged(images: Sequence[NDArray[np.uint8]]) -> Judged:
     """Images with PyTorch's answers."""
     loaded = network()[0]
-    parts = torch.split(normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2).contiguous()), 50)
+    parts = torch.split(normalise(torch.tensor(np.stack(images)).permute(0, 3, 1, 2).contiguous(), loaded.input), 50)
     with torch.no_grad():
         logits = torch.cat([loaded.network(part) for part in parts])
     maps = [explain.grad_cam_all(loaded.network, part, exported().layer).flatten(1) for part in parts]
-    return Judged(seen, logits.numpy(), torch.cat(maps).numpy())
+    return Judged(images, logits.numpy(), torch.cat(maps).numpy())

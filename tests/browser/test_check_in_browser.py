@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from generator import addresses, check
-from generator.check.documents import parsed
-from generator.check.references import Document
+from generator.base import addresses
+from generator.publishing import check
+from generator.publishing.check.documents import parsed
+from generator.publishing.check.references import Document
 from tests.browser import devtools, hosts
 
 pytestmark = pytest.mark.browser

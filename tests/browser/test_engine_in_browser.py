@@ -18,11 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from generator import explain, live
-from generator.networks import normalise
+from generator import explain
+from generator.data.preprocessing import square
+from generator.live import export
+from generator.networks.inputs import normalise
 from generator.pages.network_script import network_scripts
-from generator.photos import square
-from generator.records import Live, LiveStep
+from generator.records.input import square as square_input
+from generator.records.live import Live, LiveStep
 from tests import live_nets
 from tests.browser import devtools, shipped
 from tests.browser.hosts import serving
@@ -61,7 +63,7 @@ class Page:
 
     def load(self, found: Live, size: int, classes: Sequence[str] = CLASSES, folder: Path | None = None) -> None:
         """The network as the page's `model`; with the page's folder, from files in it as the report's page loads it."""
-        shape: Any = SimpleNamespace(input_size=size, resize=size, class_names=classes, explanations={})
+        shape: Any = SimpleNamespace(input=square_input(size), class_names=classes, explanations={})
         scripts = network_scripts(found, shape)
         self.tab.evaluate("delete window.liveLetters; 0")
         if folder:
@@ -300,7 +302,7 @@ def test_the_same_answers_maps_and_channels_as_pytorch(
     chrome: devtools.Browser, folder: Path, host: str, build: Callable[[], nn.Module], protocol: str
 ) -> None:
     loaded = live_nets.made(build)
-    found = live.export(loaded, live_nets.photos())
+    found = export.export(loaded, live_nets.photos())
     own, layer = live_nets.rebuilt(found), str(found.cam)
     page = opened_by(protocol, chrome, folder, host)
     page.load(found, SIZE, folder=folder)
@@ -312,7 +314,7 @@ def test_the_same_answers_maps_and_channels_as_pytorch(
 
 def agree(page: Page, own: nn.Module, layer: str, seen: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The page's logits, maps and contributions are those of the same weights in PyTorch; returns the logits."""
-    images = normalise(torch.tensor(seen).permute(2, 0, 1)[None].contiguous())
+    images = normalise(torch.tensor(seen).permute(2, 0, 1)[None].contiguous(), square_input(len(seen)))
     pixels = page.floats(f"Engine.normalise(model, bytes('{encoded(seen)}'))")
     assert np.array_equal(pixels, images.numpy().ravel())
     logits = page.run(images[0].numpy())
@@ -342,7 +344,7 @@ def test_the_shipped_network_on_every_bundled_photo(
     chrome: devtools.Browser, folder: Path, host: str, protocol: str
 ) -> None:
     page, loaded, judged = opened_by(protocol, chrome, folder, host), shipped.network()[0], shipped.bundled()
-    page.load(shipped.exported(), loaded.description.input_size, loaded.description.class_names, folder)
+    page.load(shipped.exported(), loaded.input.size[0], loaded.class_names, folder)
     own, layer = live_nets.rebuilt(shipped.exported()), str(shipped.exported().cam)
     logits, maps = [], []
     for seen in judged.seen:
@@ -360,7 +362,7 @@ def test_the_shipped_network_on_300_test_images(
 ) -> None:
     page, loaded = opened_by(protocol, chrome, folder, host), shipped.network()[0]
     judged = shipped.of_the_test_split(tiny_imagenet)
-    page.load(shipped.exported(), loaded.description.input_size, loaded.description.class_names, folder)
+    page.load(shipped.exported(), loaded.input.size[0], loaded.class_names, folder)
     logits, maps = [], []
     for seen in judged.seen:
         logits.append(page.floats(f"whole(Engine.run(model, Engine.normalise(model, bytes('{encoded(seen)}'))))"))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import published
-from generator.exports import export
+from generator.publishing import published
+from generator.publishing.exports import export
 from tests import sites
 from tests.browser import devtools
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import writer
 from generator.pages import render
+from generator.publishing import writer
 from tests import sites, synthetic
 from tests.browser import devtools
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from generator.serve import server
+from generator.publishing.serve import server
 from tests.browser import devtools
 
 pytestmark = pytest.mark.browser

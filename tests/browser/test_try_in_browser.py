@@ -18,10 +18,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from generator import writer
+from generator.data.image_files import read_photo
+from generator.data.preprocessing import square
 from generator.pages import render
-from generator.photos import read_photo, square
-from generator.records import LiveStep, Pixels
+from generator.publishing import writer
+from generator.records.images import Pixels
+from generator.records.input import square as square_input
+from generator.records.live import LiveStep
 from tests import sites, synthetic
 from tests.browser import devtools
 from tests.browser.hosts import Quiet, serving
@@ -61,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the centre 64 pixels of 72 cut out."""
     report, figures = sites.drawn()
-    network = replace(report.networks[0], input_size=64, resize=72, explanations={})
+    network = replace(report.networks[0], input=square_input(64, 72), explanations={})
     report = replace(report, networks=(network, *report.networks[1:]), live=synthetic.live())
     files = render(report, figures, sites.settings(), (sites.ROOT / "templates",), sites.ROOT / "content")
     folder = tmp_path_factory.mktemp("built") / "site"

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from generator import explain
+from generator.data.image_files import read_photo
+from generator.data.preprocessing import square
 from generator.pages.network_script import network_scripts
-from generator.photos import read_photo, square
 from tests import live_nets, synthetic
 from tests.browser import shipped
 from tests.browser.bidi import Firefox
@@ -108,7 +109,7 @@ def test_the_shipped_network(firefox: Firefox, site: Path, images: str, request:
         judged = shipped.of_the_test_split(request.getfixturevalue("tiny_imagenet"))
     else:
         judged = shipped.bundled()
-    said: Any = SimpleNamespace(explanations={}, **vars(shipped.network()[0].description))
+    said: Any = SimpleNamespace(explanations={}, **vars(shipped.network()[0]))
     scripts = network_scripts(shipped.exported(), said)
     for path, content in scripts.items():
         (site / "shipped" / path).parent.mkdir(parents=True, exist_ok=True)

@@ -22,9 +22,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generator import config, inputs, published
 from generator.__main__ import main
-from generator.recipes import PRESETS
+from generator.config import reading
+from generator.config.digests import of_report
+from generator.networks.small_cnn import PRESETS
+from generator.publishing import published
 from tests.conftest import SmallDataSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,7 +42,10 @@ root = "{root}"
 classes = ["goldfish", "ladybug", "banana"]
 [models]
 folder = "models"
+[models.cnn]
+architecture = "SmallCNN"
 [models.alexnet]
+architecture = "AlexNet"
 weights = "bundled"
 [samples]
 bundled = false
@@ -218,11 +223,11 @@ def test_built_anew_without_a_cache_the_bytes_are_the_same(copy: Path, site: Pat
 def test_a_changed_word_changes_the_page(copy: Path) -> None:
     before = digests(copy / "site")
     report = copy / "report.toml"
-    assert published.report_of(copy / "site") == inputs.of_report(config.load(report))
+    assert published.report_of(copy / "site") == of_report(reading.load(report))
     report.write_text(report.read_text().replace("Shapes &", "Forms &"))
-    assert published.report_of(copy / "site") != inputs.of_report(config.load(report))
+    assert published.report_of(copy / "site") != of_report(reading.load(report))
     assert main(["build", "--config", str(report)]) == 0
-    assert published.report_of(copy / "site") == inputs.of_report(config.load(report))
+    assert published.report_of(copy / "site") == of_report(reading.load(report))
     after = digests(copy / "site")
     changed = {name for name in before if before[name] != after[name]}
     assert "index.html" in changed
@@ -252,7 +257,7 @@ def test_build_trains_what_is_missing_and_says_so(copy: Path, capsys: pytest.Cap
     assert "holds no weights, so they are trained now" in said
     assert re.search(r"about \d+ (s|min) left", said)
     history = json.loads((copy / "models" / "cnn" / "history.json").read_text("utf-8"))
-    assert len(history["runs"][0]["epochs"]) == PRESETS["cnn"]["default"].epochs
+    assert len(history["runs"][0]["epochs"]) == PRESETS["default"].epochs
     assert not (copy / "models" / "cnn" / "resume.safetensors").exists()
 
 
@@ -314,7 +319,7 @@ def test_bad_input_is_one_line_and_the_site_stays(
 
 
 def test_no_weights_and_no_data_offline_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "report.toml").write_text('[models]\nfolder = "models"\n[models.alexnet]\nweights = "bundled"\n')
+    (tmp_path / "report.toml").write_text('[models]\nfolder = "models"\n[models.cnn]\narchitecture = "SmallCNN"\n')
     assert main(["build", "--offline", "--config", str(tmp_path / "report.toml")]) == 1
     assert "--data DIR" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "site").exists()
@@ -338,7 +343,8 @@ def test_wrong_usage_is_exit_code_2() -> None:
 @pytest.mark.slow
 def test_shipped_report_from_the_real_data(tiny_imagenet: Path, tmp_path: Path) -> None:
     # Few photos: each is explained in seven ways.
-    few = '[models.alexnet]\nweights = "bundled"\n[samples]\nbundled = false\ntest_images = 2\n'
+    networks = '[models.cnn]\n[models.alexnet]\nweights = "bundled"\n'  # their weights say the architecture
+    few = f"{networks}[samples]\nbundled = false\ntest_images = 2\n"
     (tmp_path / "report.toml").write_text(few)
     done = run("build", "--config", str(tmp_path / "report.toml"), TINY_IMAGENET=str(tiny_imagenet))
     assert done.returncode == 0, done.stderr

@@ -22,7 +22,10 @@ from tests.browser.test_pages_in_browser import FIRST_LOAD, SHOWN
 REPORT = """
 [report]
 language = "de-CH"
+[models.cnn]
+architecture = "SmallCNN"
 [models.alexnet]
+architecture = "AlexNet"
 weights = "bundled"
 [samples]
 bundled = false

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision import models
 
-from generator.networks import SmallCNN
+from generator.networks.small_cnn import SmallCNN
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:

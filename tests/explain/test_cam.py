@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.explain import cam
-from generator.networks import SmallCNN, alexnet, widen
+from generator.networks.alexnet import alexnet, widen
+from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import (
     POOLED,
     RAMP,

@@ -18,9 +18,11 @@ from captum.attr import LayerGradCam
 from torch import Tensor, nn
 from torchvision import models
 
-from generator import explain, methods
-from generator.models import from_folder
-from generator.networks import SmallCNN, alexnet
+from generator import explain
+from generator.config.schema import ModelConfig
+from generator.networks.alexnet import alexnet
+from generator.networks.catalogue import from_folder
+from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import (
     PEERS,
     POOLED,
@@ -76,11 +78,10 @@ def test_1_the_raw_map_is_captums(peer: str) -> None:
 @pytest.mark.parametrize("name", ["cnn", "alexnet"])
 def test_1_the_raw_map_is_captums_for_the_trained_networks(name: str) -> None:
     """In float32, of the predicted class, whose terms do not cancel out."""
-    model = from_folder(name, ROOT / "models" / name)
+    model = from_folder(ModelConfig(name), ROOT / "models" / name)
     assert model is not None
-    size = model.description.input_size
-    batch = images(4, 3, size, size)
-    layer = methods.layer_of(model.network, size)
+    batch = images(4, *model.input.shape)
+    layer = model.layer
     predicted = model.network(batch).argmax(1)
     theirs = in_place(model.network, False)
     peer = LayerGradCam(theirs, theirs.get_submodule(layer))

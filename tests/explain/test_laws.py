@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from generator import explain
-from generator.errors import InputError
+from generator.base.errors import InputError
 from tests.explain.nets import WAYS, assert_same, images, in_place, plain, seeded, strongest
 
 Method = Callable[[nn.Module, Tensor, Any, str], Tensor]

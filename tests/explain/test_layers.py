@@ -12,8 +12,9 @@ from torch.nn.utils import parametrizations
 from torchvision import models
 
 from generator import explain
-from generator.errors import InputError
-from generator.networks import SmallCNN, alexnet
+from generator.base.errors import InputError
+from generator.networks.alexnet import alexnet
+from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import Functional, Residual, images, seeded, stacked
 
 

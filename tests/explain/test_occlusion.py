@@ -11,8 +11,8 @@ from captum.attr import Occlusion
 from torch import Tensor, nn
 
 from generator import explain
-from generator.errors import InputError
-from generator.networks import SmallCNN
+from generator.base.errors import InputError
+from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import assert_same, images, seeded
 
 

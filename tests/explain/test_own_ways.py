@@ -19,8 +19,9 @@ from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 from torchvision import models
 
-from generator import explain, faithfulness
-from generator.errors import InputError
+from generator import explain
+from generator.base.errors import InputError
+from generator.evaluation import perturbation
 from tests.explain.nets import assert_same, images, plain, seeded
 from tests.explain.test_laws import METHODS, traces
 
@@ -440,7 +441,7 @@ def test_of_one_logit_the_probability_is_its_sigmoid() -> None:
     assert found.predicted.tolist() == [[[-1, 0], [0, 0]]]
     # From the image to nothing, the first row taken first: 3/4, then 1/2 without all that is in it.
     places = torch.arange(16).view(1, 4, 4)
-    curve = faithfulness.exchanged_probabilities(
+    curve = perturbation.exchanged_probabilities(
         Sum(), image, torch.zeros_like(image), places, torch.tensor([0]), steps=2
     )
     torch.testing.assert_close(curve, torch.tensor([[0.75, 0.5, 0.5]]).double())

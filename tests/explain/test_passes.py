@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from generator import explain
-from generator.errors import InputError
+from generator.base.errors import InputError
 from tests.explain.nets import POOLED, RAMP, Scaled, images, pooled_toy, rectified_toy
 
 

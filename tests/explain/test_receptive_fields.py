@@ -13,9 +13,9 @@ from torchvision import models
 from torchvision.ops import Permute
 
 from generator import explain
-from generator.errors import InputError
+from generator.base.errors import InputError
 from generator.explain import Axis, ReceptiveField
-from generator.networks import alexnet
+from generator.networks.alexnet import alexnet
 
 
 def square(size: int, jump: int, offset: int) -> ReceptiveField:

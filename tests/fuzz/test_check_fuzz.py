@@ -8,7 +8,8 @@ from dataclasses import asdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import check, config
+from generator.config import addresses
+from generator.publishing import check
 
 PIECES = """
     < > </ /> = " ' &#0; &amp; % %25 # ? / // \\ .. , <!-- --> <![CDATA[ ]]> <?xml-stylesheet|href=' ?> <svg <math>
@@ -41,10 +42,10 @@ def test_any_site_is_looked_into(files: dict[str, bytes]) -> None:
 @given(st.sampled_from(["https://example.org/", "http://", "HTTPS://a", ""]), TEXTS)
 def test_a_base_url_is_refused_or_is_ascii_and_stays_as_it_is(start: str, text: str) -> None:
     try:
-        sent = config.base_address(start + text)
+        sent = addresses.base_address(start + text)
     except ValueError:
         return
     assert sent.isascii()
     assert sent.isprintable()
     assert not set(sent) & set(' "<>\\^`{|}?#')
-    assert config.base_address(sent) == sent
+    assert addresses.base_address(sent) == sent

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
-from generator import predict
-from generator.checkpoints import Description
-from generator.errors import InputError
-from generator.models import Loaded
-from generator.photos import read_photo
+from generator.base.errors import InputError
+from generator.data.image_files import read_photo
+from generator.evaluation import answers
+from generator.records.input import square
+from tests.loaded import loaded
 
 FORMS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "MPO", "PPM", "TGA", "ICO")
 MODES = ("RGB", "P", "L")
@@ -104,7 +104,7 @@ class Brightest(nn.Module):
         return images.mean((2, 3))
 
 
-LOADED = Loaded("cnn", Brightest(), Description("Brightest", ("red", "green", "blue"), (), 32, 32), "", "")
+LOADED = loaded(Brightest(), ("red", "green", "blue"), square(32))
 
 
 @given(st.lists(spoilt(), min_size=1, max_size=5))
@@ -115,7 +115,7 @@ def test_spoilt_images_spoil_no_others(capsys: pytest.CaptureFixture[str], drawn
         for number, (form, content) in enumerate(drawn):
             (Path(made) / f"{number}{SUFFIX.get(form, '.png')}").write_bytes(content)
         with limited(), torch.inference_mode():
-            rows = predict.folder(LOADED, Path(made))
+            rows = answers.folder(LOADED, Path(made))
     said = capsys.readouterr().err.splitlines()
     assert ("whole.png", 1) in rows
     assert len(rows) + len(said) == len(drawn) + 1

@@ -19,13 +19,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from generator import exhibits, foreign, models, stored
-from generator.checkpoints import Description
-from generator.classes import Classes
-from generator.errors import InputError
-from generator.exhibits.trust import verdict
-from generator.networks import SmallCNN
-from generator.records import Network
+from generator.base.errors import InputError
+from generator.config.schema import ModelConfig
+from generator.data.classes import Classes
+from generator.networks import catalogue, foreign
+from generator.networks.folder import Description
+from generator.networks.small_cnn import SmallCNN
+from generator.records import stored
+from generator.records.network import Network
+from generator.report.evaluation import figures
+from generator.report.training import curves
+from generator.report.trust.figures import trust_figures
+from generator.report.trust.sentences import verdict
 from tests import synthetic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -50,7 +55,7 @@ EVALUATION: Any = json.loads(stored.encode(NETWORK.evaluation))
 HISTORY: Any = json.loads(stored.encode({"runs": [asdict(synthetic.run("augmented", 2))]}))
 
 CLASSES = Classes(("a", "b"), ("n01443537", "n07753592"))
-DESCRIPTION = Description("SmallCNN", CLASSES.names, CLASSES.wnids, 64, 64, (4, 4))
+DESCRIPTION = Description("SmallCNN", CLASSES.names, CLASSES.keys, 64, 64, (4, 4))
 WEIGHTS = SmallCNN(2, (4, 4)).state_dict()
 
 
@@ -83,7 +88,7 @@ def taken(read: Callable[[Path], Any], file: Path) -> Any:
         return read(file)
     except InputError as error:
         line = str(error)
-    assert line.startswith((str(file), str(file.parent), "architecture "))
+    assert line.startswith((str(file), str(file.parent), "architecture ", "[models.cnn] architecture: "))
     assert "\n" not in line
     return None
 
@@ -98,8 +103,8 @@ def test_a_value_of_an_evaluation(tmp_path: Path, way: Way, value: Any) -> None:
     found = taken(stored.evaluation, tmp_path / "evaluation.json")
     if found is not None:
         network = replace(NETWORK, evaluation=found)
-        assert exhibits.evaluation(network)
-        exhibits.trust(network)
+        assert figures.evaluation_figures(network)
+        trust_figures(network)
         verdict(network)
 
 
@@ -112,7 +117,7 @@ def test_a_value_of_a_history(tmp_path: Path, way: Way, value: Any) -> None:
     (tmp_path / "history.json").write_text(json.dumps(changed(HISTORY, way, value)))
     found = taken(stored.runs, tmp_path / "history.json")
     if found:
-        assert exhibits.training(replace(NETWORK, runs=found))
+        assert curves.training_figures(replace(NETWORK, runs=found))
 
 
 @settings(max_examples=200)
@@ -136,7 +141,7 @@ def test_a_value_of_what_weights_say_of_themselves(tmp_path: Path, way: Way, val
     said = changed(json.loads(json.dumps(asdict(DESCRIPTION))), way, value)
     file = tmp_path / "weights.safetensors"
     file.write_bytes(save(WEIGHTS, {"description": json.dumps(said)}))
-    taken(lambda file: models.from_folder("cnn", file.parent, CLASSES), file)
+    taken(lambda file: catalogue.from_folder(ModelConfig("cnn"), file.parent, CLASSES), file)
 
 
 @pytest.mark.filterwarnings("ignore")  # torch warns of some damaged files before it refuses them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import config
-from generator.errors import InputError
-from generator.pages import words
-from generator.pages.facts import portrait
+from generator.base.errors import InputError
+from generator.config import reading, schema
+from generator.pages import site, words
+from generator.report.portrait import portrait
 from tests import synthetic
 
 ROOT = Path(__file__).parents[2]
@@ -55,14 +56,12 @@ def mutated(texts: tuple[bytes, ...], pieces: tuple[bytes, ...]) -> st.SearchStr
 
 
 @cache
-def shared() -> dict[str, Any]:
+def shared() -> Mapping[str, Any]:
+    """What a page's words can name, of a report that has everything."""
     made = synthetic.report()
     networks = tuple(portrait(network, made.photos) for network in made.networks)
-    return {
-        "data": made.data, "site": config.ReportConfig(), "photos": made.photos, "networks": networks,
-        "first": networks[0], "second": networks[1], "chance": 0.25, "course": None, "benchmark": None, "live": None,
-        "dead": 0.01, "duplicate": 0.9,
-    }  # fmt: skip
+    folder = Path(__file__).parents[2]
+    return {**site._facts(made, networks, {}, reading.load(folder / "report.toml")), "live": None}
 
 
 def accepted(folder: Path, name: str, text: bytes, read: Any) -> object:
@@ -84,7 +83,7 @@ def rendered(file: Path) -> str:
     _, environment = words.environments([], shared())
     spoken = words.read(file, environment, "")
     network = shared()["first"]
-    more = {"network": network, "layer": network.convolutions[0], "sample": shared()["photos"][0]}
+    more = {"network": network, "layer": network.convolutions[0], "sample": shared()["photos"][0], "explains": True}
     said = [spoken.text(key) for key in words.FRONT_MATTER]
     return "".join(
         [*said, *(str(spoken(key, **more).body) for key in spoken.passages if key not in words.FRONT_MATTER)]
@@ -94,8 +93,8 @@ def rendered(file: Path) -> str:
 @settings(max_examples=120)
 @given(text=mutated((TOML,), TOML_PIECES))
 def test_any_report_toml_is_read_or_refused_in_one_line(tmp_path: Path, text: bytes) -> None:
-    read = accepted(tmp_path, "report.toml", text, config.load)
-    assert read is None or isinstance(read, config.Config)
+    read = accepted(tmp_path, "report.toml", text, reading.load)
+    assert read is None or isinstance(read, schema.Config)
 
 
 @settings(max_examples=100)
@@ -117,6 +116,6 @@ def test_pieces_of_jinja_and_markdown_in_any_order_are_refused_or_shown(tmp_path
 @pytest.mark.parametrize("text", [TOML, *PAGES], ids=lambda text: text[:20].decode())
 def test_without_a_change_everything_is_read(tmp_path: Path, text: bytes) -> None:
     """Else the tests above would say little."""
-    name, read = ("report.toml", config.load) if text is TOML else ("index.md", rendered)
+    name, read = ("report.toml", reading.load) if text is TOML else ("index.md", rendered)
     found = accepted(tmp_path, name, text, read)
     assert found is not None

@@ -1,0 +1,1 @@
+"""What every wing may use: errors, the terminal, the environment, names, digests."""

@@ -1,0 +1,133 @@
+"""What several commands need: where the data, the cache and the site are, and what a build's inputs amount to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from generator.base import terminal
+from generator.base.errors import InputError
+from generator.config import addresses, digests, places, reading
+from generator.config.schema import Config, ModelConfig
+from generator.data import layouts
+from generator.data.classes import ALL, Classes, of_tiny_imagenet, without_data
+from generator.data.dataset import DataSet
+
+if TYPE_CHECKING:  # it loads torch, which an unchanged build does without
+    from generator.networks.catalogue import Loaded
+
+
+def tell_own_code(settings: Config) -> None:
+    """Say whose code is run, where it is not the program's."""
+    if folder := digests.own_code(settings):
+        terminal.say(f"note: runs the templates in {folder}")
+
+
+def print_json(value: object) -> None:
+    """In ASCII, which every stream takes as it is."""
+    for line in json.dumps(value, indent=1).split("\n"):
+        terminal.result(line)
+
+
+def published_at(settings: Config, address: str | None) -> Config:
+    """The settings with another base_url."""
+    if address is None:
+        return settings
+    try:
+        base = addresses.base_address(address)
+    except ValueError as error:
+        raise InputError(f"--base-url: expected {error}, got {address!r}") from None
+    return replace(settings, report=replace(settings.report, base_url=base))
+
+
+def out_folder(options: argparse.Namespace, settings: Config) -> Path:
+    """The site's folder."""
+    out: Path = options.out or beside(settings) / "site"
+    return out
+
+
+def wanted_network(options: argparse.Namespace, settings: Config) -> ModelConfig:
+    """What report.toml says of the network that the command is about.
+
+    Raises:
+        InputError: where it names none of that id.
+    """
+    if options.model is None and settings.models.networks:
+        return settings.models.networks[0]
+    try:
+        return settings.models[options.model]
+    except KeyError:
+        file = settings.path or "the report that comes with the program"
+        if options.model is None:
+            raise InputError(f"{file}: expected a network, it names none; add one as [models.<id>]") from None
+        known = ", ".join(settings.models.ids) or "none"
+        raise InputError(
+            f"{options.model}: expected a network of {file}, which has {known}; add it as [models.{options.model}]"
+        ) from None
+
+
+def loaded_network(options: argparse.Namespace, settings: Config, classes: Classes) -> Loaded:
+    """The network that the command is about, with its weights."""
+    from generator.networks import catalogue
+
+    wanted = wanted_network(options, settings)
+    loaded = catalogue.load(wanted, settings, classes, offline=options.offline, say=terminal.say)
+    if loaded is None:
+        raise InputError(
+            f"{settings.models.folder / wanted.id}: expected weights, found none; "
+            f"train them with: python -m generator train {wanted.id}"
+        )
+    for note in loaded.notes:
+        terminal.say(f"{loaded.title}: {note}")
+    return loaded
+
+
+def with_data(options: argparse.Namespace) -> tuple[Config, DataSet]:
+    """The settings and a data set, looked through; downloaded where none is at hand."""
+    from generator.data import decoded, download
+
+    settings = reading.load(options.config)
+    data = data_at_hand(options, settings)
+    if data is None:
+        classes = without_data(settings.data.classes)
+        if options.offline or not of_tiny_imagenet(classes):
+            more = "" if not options.offline else ", or run it without --offline"
+            raise InputError(f"a data set is needed: give one with --data DIR{more}")
+        data = layouts.opened(download.fetch(cache_folder(settings) / places.DOWNLOADED, classes), settings.data)
+    return settings, decoded.whole(data, cache_folder(settings) / "data")
+
+
+def data_at_hand(options: argparse.Namespace, settings: Config) -> DataSet | None:
+    """The data set of --data, the variable TINY_IMAGENET or [data] root, else what was downloaded before."""
+    root = layouts.find(options.data, settings.data.root, os.environ)
+    if root is None:
+        downloaded = cache_folder(settings) / places.DOWNLOADED
+        wanted = settings.data.classes
+        if not downloaded.is_dir() or (wanted != ALL and not of_tiny_imagenet(without_data(wanted))):
+            return None
+        root = downloaded
+    data = layouts.opened(root, settings.data)
+    for name in data.aside:
+        terminal.say(f"{root / name}: left out, for it holds no class folders of a part")
+    return data
+
+
+def build_digest(settings: Config, data: DataSet | None) -> str:
+    """The digest of all that a build reads."""
+    templates, content = places.folders(settings)
+    told = [data.fingerprint, str(data.root)] if data else []
+    return digests.of_build(settings, " ".join(told), templates, content)
+
+
+def beside(settings: Config) -> Path:
+    """Where the site and the cache go: beside report.toml, else here."""
+    return settings.folder if settings.path else Path.cwd()
+
+
+def cache_folder(settings: Config) -> Path:
+    """The folder for results and decoded images, beside report.toml."""
+    return beside(settings) / ".cache"

@@ -1,0 +1,64 @@
+"""Where templates, content, models and downloads lie: the report's own, else the bundled ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from generator.config.schema import Config
+
+FILE_NAME = "report.toml"
+
+RECORDS = (
+    "weights.safetensors",
+    "weights.safetensors.xz",
+    "history.json",
+    "snapshots.safetensors",
+    "evaluation.json",
+    "benchmark.json",
+    "README.md",
+)
+DOWNLOADED = "tiny-imagenet-200"  # the data set below the cache folder, where nobody named another
+
+
+def bundled(name: str) -> Path:
+    """What comes with the program ("templates", "content", "models", "report.toml"): from a checkout or a wheel."""
+    package = Path(__file__).resolve().parents[1]
+    wheel = package / "_bundled"
+    # Beside an installed package there may be anything, so the wheel's own folder goes first.
+    return (wheel if wheel.is_dir() else package.parent) / name
+
+
+def published_weights() -> Path:
+    """Where torch keeps the weights that it downloads, there or not; as torch.hub.get_dir finds the folder."""
+    home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "torch")  # noqa: PTH118
+    # Path's own raises where there is no such user, or none at all, as in a container.
+    return Path(os.path.expanduser(home)) / "hub" / "checkpoints"  # noqa: PTH111
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there that can be reached: Path's own raises for what is in a closed folder."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def code_files(architecture: str, folder: Path) -> list[Path]:
+    """The user's Python files that make a network: the one that its architecture names, and what that may import.
+
+    Args:
+        architecture: "file.py:Name" below `folder`; none is of the user's for any other.
+    """
+    where = architecture.rpartition(":")[0]
+    if not where.endswith(".py"):
+        return []
+    beside = (folder / where).parent
+    packages = {file.parent for file in beside.glob("*/*.py")}
+    found = [*beside.glob("*.py"), *(file for package in packages for file in package.rglob("*.py"))]
+    return sorted(file for file in found if file.is_file())
+
+
+def folders(config: Config) -> tuple[tuple[Path, ...], Path]:
+    """Where the templates are, own before bundled, and the content: beside report.toml, else the bundled."""
+    own = config.folder / "templates"
+    content = config.folder / "content"
+    templates = tuple(dict.fromkeys([*([own] if own.is_dir() else []), bundled("templates")]))
+    return templates, content if content.is_dir() else bundled("content")

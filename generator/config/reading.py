@@ -1,0 +1,250 @@
+"""report.toml, read and validated once: every other module can trust what a `Config` holds.
+
+Each error is one line that names the file, the table, the key, what was expected, what came, and the line where it
+stands. Strings may hold any text, HTML too: they are text here, and the pages escape them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from generator.base.errors import InputError
+from generator.config.addresses import is_link
+from generator.config.languages import LANGUAGE
+from generator.config.places import FILE_NAME, bundled
+from generator.config.schema import (
+    Config,
+    DataConfig,
+    InputConfig,
+    Link,
+    ModelConfig,
+    ModelsConfig,
+    ReportConfig,
+    SamplePhoto,
+    SamplesConfig,
+)
+from generator.config.table import LARGEST, Source, Table
+from generator.records.input import Crop, Interpolation
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+# What a network of a report may be called: it stands in file names and addresses.
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+ARCHITECTURE = re.compile(r"[^:\s][^:]*:[A-Za-z_][\w.]*|SmallCNN|AlexNet")
+# The networks that come with the program.
+BUNDLED = (
+    ModelConfig("cnn", architecture="SmallCNN"),
+    ModelConfig("alexnet", "auto", architecture="AlexNet"),
+)
+DOTS = 500  # of a line: the reader of TOML takes a time that grows with the square of a key's parts
+
+
+def load(path: Path | None = None) -> Config:
+    """Read `path`, else report.toml in the current folder, else the report.toml that comes with the program.
+
+    Raises:
+        InputError: the file is missing, is no TOML, or holds a key or a value that is not understood.
+    """
+    if path is None and Path(FILE_NAME).is_file():
+        path = Path(FILE_NAME)
+    file = bundled(FILE_NAME) if path is None else path
+    folder = Path(os.path.abspath(file)).parent  # noqa: PTH100 (Path.absolute keeps "..")
+    text = text_of(
+        file, "report.toml", "expected a report.toml, there is no such file; give one with --config FILE", LARGEST
+    )
+    top = Table(Source(file, text), "", _parsed(file, text), folder)
+    config = Config(
+        path=path,
+        folder=folder,
+        report=top.table("report", _report),
+        data=top.table("data", _data),
+        models=top.table("models", _models),
+        samples=top.table("samples", _samples),
+    )
+    top.finish()
+    if path is None:  # nothing is written among the program's own files
+        mine = replace(config.models, folder=Path.cwd() / "models", fallback=bundled("models"))
+        config = replace(config, models=mine)
+    return config
+
+
+def text_of(file: Path, what: str, missing: str, largest: int) -> str:
+    """A text file that the user wrote, UTF-8 with or without a byte order mark.
+
+    Args:
+        what: it is, for messages; `missing`: what is said where it is not there.
+        largest: bytes that it may have.
+    Raises:
+        InputError: it is no file, cannot be read, is too large, or is no UTF-8 text.
+    """
+    try:
+        if file.exists() and not (file.is_file() or file.is_dir()):  # a pipe would be waited for
+            raise InputError(f"{file}: expected a readable {what}, got what is no file")
+        with file.open("rb") as opened:
+            data = opened.read(largest + 1)
+    except FileNotFoundError:
+        raise InputError(f"{file}: {missing}") from None
+    except OSError as error:
+        raise InputError(f"{file}: expected a readable {what}, got: {error.strerror}") from None
+    if len(data) > largest:
+        raise InputError(f"{file}: expected at most {largest // 1024} KiB in a {what}, got more")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{file}: expected UTF-8 text, got UTF-16 (at line 1); save it as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{file}: expected UTF-8 text, got another encoding (at line {line}); save it as UTF-8"
+        ) from None
+    if (nul := text.find("\0")) >= 0:
+        line = text.count("\n", 0, nul) + 1
+        raise InputError(f"{file}: expected UTF-8 text, got a NUL character (at line {line}); save it as UTF-8")
+    return text
+
+
+def _parsed(file: Path, text: str) -> Mapping[str, Any]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > DOTS:
+            raise InputError(f"{file}: expected at most {DOTS:,} dots in a line, got more (at line {number})")
+    try:
+        parsed: Mapping[str, Any] = tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{file}: expected TOML, got arrays or tables nested too deeply") from None
+    except ValueError as error:  # a TOMLDecodeError; a number of thousands of digits is a plain ValueError
+        said = " ".join(str(error).split())
+        if said.startswith("Cannot overwrite a value"):
+            said = Source(file, text).twice() or said
+        elif said.startswith("Exceeds the limit"):
+            said = "a number of thousands of digits"
+        raise InputError(f"{file}: expected TOML, got: {said}") from None
+    return parsed
+
+
+def _report(table: Table) -> ReportConfig:
+    default = ReportConfig()
+    return ReportConfig(
+        title=table.text("title", default.title, empty=False),
+        subtitle=table.text("subtitle", default.subtitle),
+        author=table.text("author", default.author),
+        course=table.text("course", default.course),
+        institution=table.text("institution", default.institution),
+        date=table.date("date"),
+        language=table.matching(
+            "language", LANGUAGE.fullmatch, 'a language tag such as "en" or "de-CH"', default.language
+        ),
+        links=table.each("links", _link, "{title = ..., url = ...}"),
+        languages=table.texts("languages"),
+        libraries=table.texts("libraries"),
+        base_url=table.base("base_url"),
+    )
+
+
+def _link(table: Table) -> Link:
+    return Link(
+        title=table.text("title", empty=False),
+        url=table.matching("url", is_link, "an address that begins with https://, http:// or mailto:", required=True),
+    )
+
+
+def _data(table: Table) -> DataConfig:
+    return DataConfig(
+        root=table.path("root"),
+        classes=table.classes("classes"),
+        name=table.text("name"),
+        licence=table.text("licence"),
+    )
+
+
+def _models(table: Table) -> ModelsConfig:
+    """The networks; without any table [models] those that come with the program, until a report has its own."""
+    default = ModelsConfig(table.folder / "models", bundled("models"), BUNDLED)
+    if not table.given:
+        return default
+    folder = table.path("folder")
+    networks = table.rest(_model, "a table: the network [models.{}]")
+    known: dict[str, str] = {}
+    for network in networks:
+        other = known.setdefault(network.id.lower(), network.id)
+        if other != network.id:
+            # Of their folders and pages one would be written over the other, where a system takes them for the same.
+            table.refuse(network.id, f"a name that differs from [models.{other}] by more than capital letters")
+    return ModelsConfig(
+        folder=folder or default.folder, fallback=None if folder else default.fallback, networks=networks
+    )
+
+
+def _model(name: str, table: Table) -> ModelConfig:
+    default = ModelConfig(name)
+    if not ID.fullmatch(name):
+        table.refuse_name("letters, digits, - and _, at most 40 of them, the first a letter or a digit")
+    return ModelConfig(
+        id=name,
+        weights=table.weights("weights", ("auto", "bundled", "imagenet", "random"), default.weights),
+        title=table.text("title"),
+        architecture=table.matching(
+            "architecture", ARCHITECTURE.fullmatch, '"SmallCNN", "AlexNet", "package.module:name" or "file.py:Name"'
+        ),
+        arguments=table.mapping("arguments"),
+        classes=table.texts("classes"),
+        input=table.table("input", _input),
+        layer=table.text("layer"),
+        other_class=table.text("other_class"),
+    )
+
+
+def _input(table: Table) -> InputConfig:
+    channels = table.whole("channels", 1, 64)
+    mean, std = table.numbers("mean"), table.numbers("std", above=0)
+    # A number alone is that of every channel.
+    listed = {key: values for key, values in (("mean", mean), ("std", std)) if values and table.is_list(key)}
+    channels = channels or next((len(values) for values in listed.values()), None)
+    for key, values in listed.items():
+        if len(values) != channels:
+            table.refuse(key, f"a number for each of the {channels} channels")
+    size = table.sides("size", 4096)
+    resize = table.whole("resize", 1, 8192)
+    if size and resize and resize < min(size):
+        table.refuse("resize", f"at least the shorter side of size, {min(size)}")
+    return InputConfig(
+        size=size,
+        resize=resize,
+        crop=table.one_of("crop", Crop),
+        interpolation=table.one_of("interpolation", Interpolation),
+        channels=channels,
+        mean=mean,
+        std=std,
+        range=table.number("range", 1e-3, 65535),
+    )
+
+
+def _samples(table: Table) -> SamplesConfig:
+    default = SamplesConfig()
+    return SamplesConfig(
+        bundled=table.flag("bundled", default.bundled),
+        photos=table.each("photos", _photo, "{file = ..., title = ...} or of files' names", short="file"),
+        test_images=table.count("test_images", default.test_images),
+    )
+
+
+def _photo(table: Table) -> SamplePhoto:
+    return SamplePhoto(
+        file=table.file("file"),
+        title=table.text("title"),
+        label=table.text("label"),
+        author=table.text("author"),
+        origin=table.text("origin"),
+        licence=table.text("licence"),
+        url=table.matching("url", is_link, "an address that begins with https:// or http://"),
+    )

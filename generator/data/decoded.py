@@ -1,0 +1,259 @@
+"""The pixels of a data set: read one by one at their own size, looked through once, and as squares kept on disk.
+
+What was found lies in the cache's folder under the images' fingerprint, so that a data set is decoded once. Squares are
+one file a part, mapped into memory: a set may be larger than the memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.base import terminal
+from generator.base.errors import InputError, reason
+from generator.base.files import replacing, write
+from generator.data.dataset import DataSet, Item, Part, fingerprint
+from generator.data.image_files import read_photo
+from generator.data.preprocessing import square
+from generator.records import stored
+from generator.records.images import Pixels
+
+CACHE_VERSION = 2  # of what decoding means; raise it with any change there
+CHUNK = 512  # squares that are hashed at once
+NAMED = 3  # images that a line names
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What was found in the images of one part."""
+
+    digest: str
+    skipped: tuple[str, ...] = ()
+    sizes: tuple[Size, Size] | None = None  # (H, W), the least and the most
+
+
+class Pictures(Sequence[Pixels]):
+    """Images of a data set as a sequence of pixels, each read when it is asked for."""
+
+    def __init__(self, data: DataSet, items: Sequence[Item]) -> None:
+        self.data, self.items = data, items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
+
+    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
+        if isinstance(index, slice):
+            return Pictures(self.data, self.items[index])
+        return pixels(self.data, self.items[index])
+
+
+def pixels(data: DataSet, item: Item) -> Pixels:
+    """One image at its own size, (H, W, 3) uint8.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    found = read_photo(item.path)
+    return square(found, data.side) if data.side else found
+
+
+def whole(data: DataSet, cache: Path) -> DataSet:
+    """The data set without the images that cannot be read, with its digests and its images' sizes.
+
+    Args:
+        cache: folder for what is found; made where it is missing.
+    Raises:
+        InputError: for a part in which no image of a class can be read, or a cache that cannot be written.
+    """
+    looks = [_looked(data, part, cache) for part in data.parts]
+    parts = []
+    for part, look in zip(data.parts, looks, strict=True):
+        broken = set(look.skipped)
+        kept = tuple(item for item in part.items if item.name not in broken)
+        _refuse_emptied(data, part, kept)
+        if broken:
+            names = ", ".join(look.skipped[:NAMED]) + (", …" if len(broken) > NAMED else "")
+            terminal.say(f"{part.name}: {len(broken)} broken images are left out: {names}")
+        parts.append(replace(part, items=kept, digest=look.digest))
+    sides = [size for look in looks if look.sizes for size in look.sizes]
+    sizes = (_least(sides), _most(sides)) if sides else data.words.sizes
+    skipped = tuple(name for look in looks for name in look.skipped)
+    return replace(data, parts=tuple(parts), skipped=skipped, words=replace(data.words, sizes=sizes))
+
+
+def squares(data: DataSet, part: Part, side: int, cache: Path) -> NDArray[np.uint8]:
+    """The images of one part as squares, (N, 3, side, side), in the order of its items.
+
+    Args:
+        data: of `whole`.
+        side: in pixels; where all images are known to be alike, theirs is taken.
+    Returns:
+        an array that lies in a file of the cache's folder and is read from there as it is used; it may be written to,
+        which does not change the file.
+    Raises:
+        InputError: for a cache that cannot be written, and an image that cannot be read any more.
+    """
+    side = data.side or side
+    file = _place(data, part, side, cache)
+    look = _read_look(file)
+    found = _mapped(file, len(part), side)
+    # The checksum also finds a file whose length is right and whose content is not.
+    if look is None or look.skipped or found is None or look.digest != _digest(part.items, found):
+        look = _keep_squares(part, side, file)
+        if look.skipped:
+            raise InputError(f"{part.name}: {look.skipped[0]}: expected the image that was read before, it is broken")
+        found = _mapped(file, len(part), side)
+        assert found is not None
+    return found
+
+
+def _looked(data: DataSet, part: Part, cache: Path) -> _Look:
+    """What is in the images of a part: known from before, else looked at now."""
+    file = _place(data, part, data.side, cache)
+    look = _read_look(file)
+    if look is None:
+        look = _keep_squares(part, data.side, file) if data.side else _keep_look(part, file)
+    return look
+
+
+def _place(data: DataSet, part: Part, side: int, cache: Path) -> Path:
+    """The file of what is found in a part, without its ending."""
+    key = fingerprint(part.items, CACHE_VERSION, part.name, data.classes.keys, side)
+    return cache / f"{part.name}-{key[:32]}"
+
+
+def _keep_look(part: Part, file: Path) -> _Look:
+    """Every image read once: which are broken, their sizes, and a digest of the files of the others."""
+    state, skipped, sizes = hashlib.sha256(), [], []
+    with terminal.bar(f"reading the {part.called}", len(part), "images") as bar:
+        for item in part.items:
+            try:
+                sizes.append(read_photo(item.path).shape[:2])
+            except InputError:
+                skipped.append(item.name)
+            else:
+                name = item.name.encode("utf-8", "surrogateescape")
+                state.update(len(name).to_bytes(8, "little") + name + hashlib.sha256(item.path.read_bytes()).digest())
+            bar.advance()
+    look = _Look(state.hexdigest(), tuple(skipped), (_least(sizes), _most(sizes)) if sizes else None)
+    with _written(file.parent):
+        _write_look(file, look)
+    return look
+
+
+def _keep_squares(part: Part, side: int, file: Path) -> _Look:
+    """Every image cut square and kept in one file; a digest of the names and the pixels."""
+    skipped: list[str] = []
+
+    def cuts() -> Iterator[Pixels]:
+        with terminal.bar(f"decoding the {part.called}", len(part), "images") as bar:
+            for item in part.items:
+                try:
+                    cut = square(read_photo(item.path), side)
+                except InputError:
+                    skipped.append(item.name)
+                else:
+                    yield cut.transpose(2, 0, 1)
+                bar.advance()
+
+    with _written(file.parent):
+        with replacing(file.with_suffix(".npy")) as unfinished:
+            count = _fill(unfinished, (len(part), 3, side, side), cuts())
+            broken = set(skipped)
+            kept = [item for item in part.items if item.name not in broken]
+            held = np.load(unfinished, mmap_mode="r")[:count]
+            digest = _digest(kept, held)
+            if skipped:  # the file ends where its images do
+                whole = np.array(held)
+                with unfinished.open("wb") as ending:
+                    np.save(ending, whole)
+            del held
+        look = _Look(digest, tuple(skipped))
+        _write_look(file, look)
+    return look
+
+
+def _fill(file: Path, shape: tuple[int, ...], rows: Iterator[NDArray[np.uint8]]) -> int:
+    """Write rows into a new .npy file of that shape; how many there were."""
+    held = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+    count = 0
+    for row in rows:
+        held[count] = row
+        count += 1
+    held.flush()
+    return count
+
+
+def _mapped(file: Path, count: int, side: int) -> NDArray[np.uint8] | None:
+    """The squares in a file, None where it is missing or is not what it should be."""
+    try:
+        found: NDArray[np.uint8] = np.load(file.with_suffix(".npy"), mmap_mode="c")
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == (count, 3, side, side) and found.dtype == np.uint8 else None
+
+
+def _digest(items: Sequence[Item], held: NDArray[np.uint8]) -> str:
+    """sha256 over names and pixels."""
+    state = hashlib.sha256("\n".join(item.name for item in items).encode("utf-8", "surrogateescape"))
+    for start in range(0, len(held), CHUNK):
+        state.update(np.ascontiguousarray(held[start : start + CHUNK]).data)
+    return state.hexdigest()
+
+
+def _refuse_emptied(data: DataSet, part: Part, kept: Sequence[Item]) -> None:
+    """Refuse a part in which every image of a class is broken."""
+    read = {item.target for item in kept}
+    for item in part.items:
+        if item.target not in read:
+            key = data.classes.keys[item.target]
+            raise InputError(
+                f"{item.path}: expected whole images of {key}, every one in the {part.name} part is broken"
+            )
+
+
+def _read_look(file: Path) -> _Look | None:
+    """What `_write_look` wrote, None where it is missing or damaged."""
+    try:
+        return stored.read(_Look, file.with_suffix(".json"), "")
+    except InputError:
+        return None
+
+
+def _write_look(file: Path, look: _Look) -> None:
+    write(file.with_suffix(".json"), json.dumps(asdict(look)).encode())
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected room for the decoded images, cannot write there {reason(error)}"
+        ) from None
+
+
+def _least(sizes: Sequence[Size]) -> Size:
+    return min(sizes, key=lambda size: size[0] * size[1])
+
+
+def _most(sizes: Sequence[Size]) -> Size:
+    return max(sizes, key=lambda size: size[0] * size[1])

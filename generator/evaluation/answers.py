@@ -1,0 +1,118 @@
+"""A network's answers to images: to those of a data set, and to those of a folder, which `predict` writes as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from generator.base import terminal
+from generator.base.clutter import is_clutter
+from generator.base.errors import InputError
+from generator.data.dataset import DataSet, Item
+from generator.data.decoded import pixels
+from generator.data.folder import SUFFIXES
+from generator.data.image_files import read_photo
+from generator.data.preprocessing import seen
+from generator.explain.passes import in_eval_mode
+from generator.networks.architecture import require_finite
+from generator.networks.catalogue import Loaded
+from generator.networks.inputs import fitted, memory_explained, normalise
+from generator.records.images import Floats, Pixels
+from generator.records.input import Input
+
+BATCH = 250
+
+
+def folder(loaded: Loaded, path: Path) -> list[tuple[str, int]]:
+    """(file name, class index) of each image directly in a folder, by name; broken ones are named and left out.
+
+    Raises:
+        InputError: for no folder, or one without an image that can be read.
+    """
+    if not path.is_dir():
+        raise InputError(f"{path}: expected a folder of images, found none")
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not is_clutter(file.name))
+    rows: list[tuple[str, int]] = []
+    with terminal.bar(f"{loaded.title}: predicting", len(files), "images") as bar:
+        for start in range(0, len(files), BATCH):
+            names, pictures = [], []
+            for file in files[start : start + BATCH]:
+                try:
+                    pictures.append(read_photo(file))
+                    names.append(file.name)
+                except InputError as error:
+                    terminal.say(f"left out: {error}")
+                bar.advance()
+            if names:
+                answers = logits_of(loaded.network, given(pictures, loaded.input), loaded.input).argmax(1)
+                rows += zip(names, answers.tolist(), strict=True)
+    if not rows:
+        raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}), found none that can be read")
+    return rows
+
+
+def given(pictures: Iterable[Pixels], way: Input, *, alike: bool = False) -> Tensor:
+    """Images as a network is given them, each from its own size.
+
+    Args:
+        pictures: (H, W, 3) uint8 each.
+        alike: they are all of one size, so that they can be brought to the network's in one step (see `fitted`).
+    Returns:
+        (N, C, h, w) uint8.
+    """
+    if alike:
+        return fitted(torch.from_numpy(np.stack(list(pictures))).permute(0, 3, 1, 2), way)
+    return torch.from_numpy(np.stack([seen(picture, way) for picture in pictures])).permute(0, 3, 1, 2)
+
+
+def of_part(
+    loaded: Loaded,
+    data: DataSet,
+    items: Sequence[Item],
+    *,
+    device: torch.device | None = None,
+    on_batch: Callable[[int], None] = lambda count: None,
+) -> tuple[Floats, Floats]:
+    """The network's answers to images of a data set and to their mirror images, (N, K) float32 each.
+
+    A batch of images is read at a time, each once.
+
+    Args:
+        on_batch: called with the number of images after each batch, of the images and of the mirror images.
+    Raises:
+        InputError: where memory runs out, an image cannot be read, or a logit is not finite.
+    """
+    outputs = len(loaded.class_names)
+    plain, mirrored = [np.zeros((0, outputs), np.float32)], [np.zeros((0, outputs), np.float32)]
+    for start in range(0, len(items), BATCH):
+        pictures = [pixels(data, item) for item in items[start : start + BATCH]]
+        for turned, answers in ((False, plain), (True, mirrored)):
+            shown = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures] if turned else pictures
+            images = given(shown, loaded.input, alike=bool(data.side))
+            answers.append(logits_of(loaded.network, images, loaded.input, device=device))
+            on_batch(len(shown))
+    return np.concatenate(plain), np.concatenate(mirrored)
+
+
+def logits_of(network: nn.Module, images: Tensor, way: Input, *, device: torch.device | None = None) -> Floats:
+    """The network's answer to many images, in float32, in batches of BATCH.
+
+    Args:
+        images: (N, C, H, W) uint8, as the network is given them.
+    Returns:
+        (N, K) float32.
+    Raises:
+        InputError: where memory runs out, or a logit is not finite.
+    """
+    device = device or torch.device("cpu")
+    answers = []
+    with memory_explained(BATCH), in_eval_mode(network), torch.inference_mode():
+        network.to(device)
+        for batch in torch.split(images, BATCH):
+            answers.append(network(normalise(batch.to(device), way)).float().cpu())
+            require_finite(answers[-1], network)
+    return torch.cat(answers).numpy()

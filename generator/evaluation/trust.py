@@ -1,0 +1,173 @@
+"""How far a heat map can be trusted: metrics of maps, baselines for each of them, and `measure`, which takes them all.
+
+Maps, images and boxes in, `Faithfulness` out. Maps are (N, h, w), >= 0 and raw: no metric depends on their scale. No
+model is changed: modes are as before afterwards, and what is randomised is a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from generator.data.dataset import Box
+from generator.evaluation import pointing
+from generator.evaluation.answers import given
+from generator.evaluation.perturbation import BLUR, STEPS, perturbations
+from generator.evaluation.pointing import SMALL, box_mask, box_shares, layer_score, wrong_classes
+from generator.evaluation.randomisation import cascade, randomisations
+from generator.evaluation.task import BATCH, Sizes, Task, logits_of, maps_of
+from generator.explain.methods import OCCLUSION, Method
+from generator.explain.passes import in_eval_mode
+from generator.records.images import Pixels
+from generator.records.input import Input
+from generator.records.trust import Faithfulness, Localisation
+
+# Enough boxes for an interval of the small ones (a quarter of Tiny ImageNet's), and for the randomisation check a look.
+_FEW = Sizes(boxes=72, perturbation=32, randomisation=8)
+# These need a forward pass for each channel, each place or each step, so they are measured on fewer images.
+COSTLY: Mapping[str, Sizes] = MappingProxyType({"Score-CAM": _FEW, OCCLUSION: _FEW, "integrated gradients": _FEW})
+
+MOST = 2000  # images that are looked at; at 224 pixels they take 0.3 GB
+
+
+# Everything of one network
+
+
+def measure(
+    network: nn.Module,
+    images: Sequence[Pixels],
+    targets: Tensor,
+    boxes: Sequence[Box] | None,
+    way: Input,
+    methods: Mapping[str, Method],
+    layer: str | None = None,
+    *,
+    split: str = "test",
+    layers: Sequence[str] = (),
+    classes: Sequence[int] | None = None,
+    sizes: Sizes = Sizes(),
+    exceptions: Mapping[str, Sizes] | None = None,
+    steps: int = STEPS,
+    seed: int = 0,
+    alike: bool = False,
+    on_part: Callable[[int, str], None] = lambda count, part: None,
+) -> Faithfulness:
+    """The pointing game, energy in the box, deletion, insertion and the randomisation check, with their baselines.
+
+    Everything is asked about each image's true class. An image whose box lies outside of what the network is shown is
+    left out. Without boxes nothing is said of where the maps point, and the rest is measured.
+
+    Args:
+        images: (H, W, 3) uint8 each, at their own size; only those that are looked at are read.
+        targets: (N,) true classes as the network counts them.
+        boxes: x0, y0, x1, y1 of each image in its pixels, inclusive; None: there are none.
+        way: how the network takes an image.
+        methods: by the name that the page shows; the first is the one that `layers` are compared with.
+        layer: for each method; None: its own choice.
+        split: what the images are called.
+        layers: dotted names that the pointing game is played at, to choose between them.
+        classes: of the network's, those that a wrong class is drawn from; None: all.
+        sizes: how many images each part looks at.
+        exceptions: the same for single methods, such as one that needs a forward pass a channel.
+        seed: of the choice of images, wrong classes, random orders, random weights and the bootstrap.
+        alike: the images are all of one size, see `answers.given`.
+        on_part: called with 1 and a few words after each of `parts`.
+    Raises:
+        ValueError: if no method or image is given, lengths differ, no box is in sight, or a method's maps are no maps.
+    """
+    if not methods or not len(images) == len(targets) == (len(targets) if boxes is None else len(boxes)) > 0:
+        raise ValueError("measure: expected at least one method, and as many images as targets and boxes, at least one")
+    found = range(len(images)) if boxes is None else _in_sight(images, boxes, way, alike)
+    order = torch.tensor(found)[torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))]
+    order = order[: _needed(sizes) if boxes is None else MOST]
+    pixels, masks = _shown(images, boxes, order.tolist(), way, alike)
+    chosen = targets[order].cpu()
+    asked = exceptions or {}
+    with in_eval_mode(network):
+        logits = logits_of(network, pixels, way)
+        wrong = wrong_classes(chosen, range(logits.shape[1]) if classes is None else classes, seed)
+        task = Task(network, pixels, way, chosen, wrong, masks, layer, steps, seed)
+        raw: dict[str, Tensor] = {}
+        others: dict[str, Tensor] = {}
+        localisation: list[Localisation] = []
+        for name, method in methods.items():
+            own = asked.get(name, sizes)
+            limit = _needed(own) if boxes is None else own.boxes
+            raw[name] = maps_of(task, name, method, limit, task.targets)
+            others[name] = maps_of(task, name, method, limit, task.wrong)
+            if boxes is not None:
+                localisation += pointing.localisation(task, name, raw[name], others[name])
+            on_part(1, f"{name}, maps")
+        pairs = {
+            name: (raw[name][:most], others[name][:most])
+            for name in methods
+            for most in [asked.get(name, sizes).perturbation]
+        }
+        perturbation = perturbations(task, pairs, lambda part: on_part(1, part))
+        subsets = {name: raw[name][: asked.get(name, sizes).randomisation] for name in methods}
+        randomisation = randomisations(task, methods, subsets, lambda part: on_part(1, part))
+        first, method = next(iter(methods.items()))
+        sweep = []
+        for each in layers if boxes is not None else ():
+            sweep.append(layer_score(task, first, method, each, asked.get(first, sizes).boxes))
+            on_part(1, f"layer {each}")
+    return Faithfulness(
+        split=split,
+        count=len(order),
+        small=0 if boxes is None else int((box_shares(task.masks) < SMALL).sum()),
+        correct=int((logits.argmax(1) == chosen).sum()),
+        layer=layer or "",
+        steps=steps,
+        blur=BLUR,
+        seed=seed,
+        localisation=tuple(localisation),
+        perturbation=perturbation,
+        randomisation=randomisation,
+        sweep_method=first if sweep else "",
+        sweep=tuple(sweep),
+    )
+
+
+def _needed(sizes: Sizes) -> int:
+    """How many images what needs no boxes looks at."""
+    return max(1, sizes.perturbation, sizes.randomisation)
+
+
+def _in_sight(images: Sequence[Pixels], boxes: Sequence[Box], way: Input, alike: bool) -> list[int]:
+    """The images whose box does not lie in the margin that is cut off.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    sizes = [images[0].shape] * len(boxes) if alike else (image.shape for image in images)
+    found = [row for row, size in enumerate(sizes) if box_mask(boxes[row], size, way).any()]
+    if not found:
+        raise ValueError("measure: expected a box that the network is shown, each lies in the margin that is cut off")
+    return found
+
+
+def _shown(
+    images: Sequence[Pixels], boxes: Sequence[Box] | None, order: Sequence[int], way: Input, alike: bool
+) -> tuple[Tensor, Tensor]:
+    """The images in their order as the network is given them, (n, C, h, w), and their boxes as masks, (n, h, w).
+
+    Without boxes the masks are empty, (n, 0, 0).
+    """
+    pixels, masks = [], []
+    for start in range(0, len(order), BATCH):
+        pictures = [images[row] for row in order[start : start + BATCH]]
+        pixels.append(given(pictures, way, alike=alike))
+        if boxes is None:
+            masks.append(torch.zeros(len(pictures), 0, 0, dtype=torch.bool))
+        else:
+            rows = order[start : start + BATCH]
+            masks += [box_mask(boxes[row], one.shape, way)[None] for row, one in zip(rows, pictures, strict=True)]
+    return torch.cat(pixels), torch.cat(masks)
+
+
+def parts(network: nn.Module, methods: Mapping[str, Method], layers: Sequence[str] = ()) -> int:
+    """How often `measure` calls `on_part`."""
+    return 2 * len(methods) + 1 + len(cascade(network)) + len(layers)

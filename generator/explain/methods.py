@@ -1,0 +1,44 @@
+"""The ways of explaining that the report compares: from a class-activation map to the references it stands beside.
+
+Each takes (model, (N, 3, S, S) normalised images, (N,) targets, layer) and gives (N, h, w) raw maps >= 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from torch import Tensor, nn
+
+from generator import explain
+
+OCCLUSION = "occlusion"
+
+# (model, (N, 3, S, S) normalised images, (N,) targets, layer) -> (N, h, w) raw maps >= 0
+Method = Callable[[nn.Module, Tensor, Tensor, str | None], Tensor]
+
+
+def _occlusion(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+    return explain.occlude(model, images, targets).drop
+
+
+def _guided_backprop(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+    return explain.guided_backprop(model, images, targets).abs().sum(1)
+
+
+def _integrated_gradients(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+    return explain.integrated_gradients(model, images, targets).abs().sum(1)
+
+
+# By the name that pages show; the first is the one that the report explains with.
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "Grad-CAM": explain.grad_cam,
+        "Grad-CAM++": explain.grad_cam_plus_plus,
+        "LayerCAM": explain.layer_cam,
+        "Score-CAM": explain.score_cam,
+        OCCLUSION: _occlusion,
+        "guided backprop": _guided_backprop,
+        "integrated gradients": _integrated_gradients,
+    }
+)

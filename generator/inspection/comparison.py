@@ -1,0 +1,65 @@
+"""One photo explained by every method and at several stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from generator import explain
+from generator.explain import methods
+from generator.networks.catalogue import Loaded
+from generator.records.images import Arrays
+from generator.records.network import Comparison
+
+STAGES = 5  # other layers that the answer is explained at
+
+
+def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, layer: str) -> dict[str, NDArray[Any]]:
+    """One class of one photo by each method, and what a sliding grey square does: the arrays of `Comparison`."""
+    network, targets = loaded.network, torch.tensor([target])
+    patch = max(1, images.shape[-1] // 4)
+    covered = explain.occlude(network, images, targets, patch=patch)
+    # Zeiler and Fergus ask about the true class.
+    hidden = target if label is None else label
+    shown = covered if hidden == target else explain.occlude(network, images, [hidden], patch=patch)
+    found = {
+        # Its forward passes are the dearest part, so the square slides over the photo once for all.
+        name: covered.drop if name == methods.OCCLUSION else method(network, images, targets, layer)
+        for name, method in methods.METHODS.items()
+    }
+    first = next(iter(methods.METHODS.values()))
+    earlier = [name for name in loaded.stages if name != layer][-STAGES:]
+    return {
+        **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
+        **{f"layer {name}": first(network, images, targets, name)[0].numpy() for name in earlier},
+        "occlusion patch": np.array(patch),
+        "occlusion probability": shown.probability[0].numpy(),
+        "occlusion answers": shown.predicted[0].numpy(),
+        "occlusion class": np.array(hidden),
+    }
+
+
+def comparison_of(arrays: Arrays) -> Comparison | None:
+    """The record of what `compared` found; None where it was not asked for."""
+    if "occlusion patch" not in arrays:
+        return None
+    return Comparison(
+        maps={
+            key.removeprefix("method "): cam.astype(np.float32)
+            for key, cam in arrays.items()
+            if key.startswith("method ")
+        },
+        layers={
+            key.removeprefix("layer "): cam.astype(np.float32)
+            for key, cam in arrays.items()
+            if key.startswith("layer ")
+        },
+        patch=int(arrays["occlusion patch"]),
+        probability=arrays["occlusion probability"].astype(np.float32),
+        answers=arrays["occlusion answers"].astype(np.int64),
+        hidden=int(arrays["occlusion class"]),
+    )

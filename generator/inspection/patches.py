@@ -1,0 +1,224 @@
+"""Which images, and where in them, each channel of a network answers most strongly.
+
+Batches of images go through the network once; of every channel only the few strongest answers are kept, at most one an
+image, so that the memory needed does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from generator import explain
+from generator.base.errors import InputError
+from generator.data.preprocessing import seen
+from generator.explain.checks import check_maps, idle, module_named
+from generator.explain.passes import evaluating, runnable
+from generator.networks.catalogue import Loaded
+from generator.networks.inputs import normalise
+from generator.records.images import Arrays, Pixels
+from generator.records.network import LayerPatches
+
+COUNT = 9  # of the strongest images that are kept for each channel
+
+# Modules through which a channel stays a channel.
+_CHANNELWISE = (
+    *(nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
+    *(nn.Dropout, nn.Dropout2d, nn.Identity),
+)
+
+PATCH_BATCH = 50  # images at once while the strongest patches are sought
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """One layer's strongest answers; C channels, P images each, strongest first.
+
+    Of two equal answers the earlier image's is first, and within an image the one further up, then further left. A
+    channel that answers all images alike has no strongest one: its images are -1 and its answers nan, as where there
+    are fewer than P images.
+    """
+
+    answers: Tensor  # (C, P) float32
+    images: Tensor  # (C, P) int64, in the order of the batches
+    cells: Tensor  # (C, P, 2) int64, row and column in the layer's maps
+    active: Tensor  # (C,) float32, share of the images in which the rectified channel is above zero; nan: no nn.ReLU
+
+
+def strongest(
+    model: nn.Module, batches: Iterable[Tensor], layers: Sequence[str], count: int = COUNT
+) -> dict[str, Strongest]:
+    """The strongest answers of each channel of the named layers; of one that runs more than once, in its last run.
+
+    Args:
+        batches: (B, C, H, W) float32 each, normalised.
+        layers: dotted names of convolutions (or of other layers that give (N, C, h, w)).
+        count: P, how many are kept.
+    Returns:
+        by layer; hooks and modes of the model are as before afterwards.
+    Raises:
+        ValueError: if there is no batch.
+        InputError: if a layer does not exist, does not run or gives no (N, C, h, w), or where an answer is not finite.
+    """
+    found = {layer: _Best(layer, count) for layer in layers}
+    seen = 0
+
+    def follow(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        for best in found.values():
+            best.follow(module, args, output)
+
+    with evaluating(model), ExitStack() as hooks:
+        for layer, best in found.items():
+            hooks.enter_context(module_named(model, layer).register_forward_hook(best.look))
+        for module in runnable(model):
+            if isinstance(module, _CHANNELWISE):
+                hooks.enter_context(module.register_forward_hook(follow))
+        for batch in batches:
+            model(batch)
+            for best in found.values():
+                best.take(seen, len(batch))
+            seen += len(batch)
+    if not seen:
+        raise ValueError("batches: expected at least one batch of images, got none")
+    return {layer: best.result(seen) for layer, best in found.items()}
+
+
+def convolution_of(model: nn.Module, layer: str) -> str | None:
+    """The convolution whose channels are those of `layer`: itself, or the last one before it.
+
+    None where something between the two mixes channels, and where `layer` is a block other than a plain sequence.
+    """
+    module = model.get_submodule(layer)
+    while isinstance(module, nn.Sequential) and len(module):  # it gives what its last module gives
+        name, module = list(module.named_children())[-1]
+        layer = f"{layer}.{name}" if layer else name
+    last: str | None = None
+    for name, module in model.named_modules():
+        if next(module.children(), None) is not None:
+            continue
+        if isinstance(module, nn.Conv2d):
+            last = name
+        elif not isinstance(module, _CHANNELWISE):
+            last = None
+        if name == layer:
+            return last
+    return None
+
+
+class _Best:
+    """The running best of one layer."""
+
+    def __init__(self, layer: str, count: int) -> None:
+        self.layer, self.count = layer, count
+        self.answers: Tensor | None = None  # (C, up to P)
+        self.images = self.cells = torch.empty(0)
+        self.least = self.fired = torch.empty(0)
+        self.width = 1
+        self.rectified = False
+        self.held: Any = None  # the layer's output in this pass, or what modules made of it, channel by channel
+        self.strongest: tuple[Tensor, Tensor] | None = None  # each image's, and its cell, both (B, C)
+        self.firing: Tensor | None = None  # (C,) in how many of this pass's images
+
+    def look(self, _module: nn.Module, _args: Any, output: Any) -> None:
+        """The layer's output in a pass: its maxima are taken before an in-place ReLU can change it."""
+        self.held, self.strongest, self.firing = output, None, None
+        if isinstance(output, Tensor) and output.dim() == 4:
+            self.width = output.shape[3]
+            answers, cells = output.detach().flatten(2).float().max(dim=2)  # of equal ones the first
+            self.strongest = answers, cells
+
+    def follow(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """A module that ran: a ReLU that got just what the layer gave tells which channels fire."""
+        if self.held is None or not args or args[0] is not self.held or not isinstance(output, Tensor):
+            return
+        self.held = output
+        if isinstance(module, nn.ReLU) and output.dim() == 4:
+            self.held, self.firing = None, (output.detach().flatten(2).amax(2) > 0).float().sum(0)
+
+    def take(self, start: int, count: int) -> None:
+        """What a pass of so many images, the first of which has the number `start`, showed."""
+        if self.held is None and self.strongest is None:
+            raise idle(self.layer)
+        if self.strongest is None:
+            check_maps(self.layer, self.held, count)
+        assert self.strongest is not None
+        answers, cells = self.strongest
+        if not answers.isfinite().all():
+            raise InputError("expected finite answers of each channel, found NaN or infinity; train the network again")
+        images = torch.arange(start, start + len(answers)).expand(answers.shape[1], -1)
+        answers, cells = answers.T, cells.T  # (C, B)
+        least = answers.amin(1)
+        if self.answers is None:
+            self.least, self.fired = least, torch.zeros(len(answers))
+        else:
+            least = torch.minimum(self.least, least)
+            answers = torch.cat([self.answers, answers], 1)
+            images = torch.cat([self.images, images], 1)
+            cells = torch.cat([self.cells, cells], 1)
+        # Stable, so that of equal answers the earlier image's stays in front.
+        order = answers.sort(dim=1, descending=True, stable=True).indices[:, : self.count]
+        self.least = least
+        self.answers, self.images, self.cells = (kept.gather(1, order) for kept in (answers, images, cells))
+        if self.firing is not None:
+            self.rectified, self.fired = True, self.fired + self.firing
+        self.held = self.strongest = self.firing = None
+
+    def result(self, seen: int) -> Strongest:
+        assert self.answers is not None
+        channels, kept = self.answers.shape
+        answers = torch.full((channels, self.count), torch.nan)
+        images = torch.full((channels, self.count), -1)
+        cells = torch.zeros(channels, self.count, 2, dtype=torch.int64)
+        told = (self.answers[:, 0] > self.least) | torch.tensor(seen == 1)
+        answers[told, :kept] = self.answers[told]
+        images[told, :kept] = self.images[told]
+        cells[told, :kept] = torch.stack([self.cells // self.width, self.cells % self.width], 2)[told]
+        active = self.fired / seen if self.rectified else torch.full((channels,), torch.nan)
+        return Strongest(answers, images, cells, active)
+
+
+def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels]) -> dict[str, NDArray[Any]]:
+    """Where in these pictures each channel of each convolution answers most, as arrays: see `layer_patches`."""
+    names = explain.convolutions(loaded.network)
+    arrays: dict[str, NDArray[Any]] = {}
+    for layer, found in strongest(loaded.network, _batches(loaded, pictures), names).items():
+        field = explain.receptive_field(loaded.network, layer, loaded.input.size)
+        rows, columns = found.cells.numpy().transpose(2, 0, 1)
+        left, top = (axis.offset + axis.jump * at for axis, at in ((field.columns, columns), (field.rows, rows)))
+        right, bottom = left + field.columns.size - 1, top + field.rows.size - 1
+        arrays |= {
+            f"answers {layer}": found.answers.numpy(),
+            f"pictures {layer}": found.images.numpy(),
+            f"boxes {layer}": np.stack([left, top, right, bottom], axis=2),
+            f"active {layer}": found.active.numpy(),
+        }
+    return arrays
+
+
+def layer_patches(arrays: Arrays) -> tuple[LayerPatches, ...]:
+    """The records of what `strongest_patches` found, in the order of the layers."""
+    names = [key.removeprefix("answers ") for key in arrays if key.startswith("answers ")]
+    return tuple(
+        LayerPatches(
+            layer=name,
+            answers=arrays[f"answers {name}"].astype(np.float32),
+            pictures=arrays[f"pictures {name}"].astype(np.int64),
+            boxes=arrays[f"boxes {name}"].astype(np.int64),
+            active=arrays[f"active {name}"].astype(np.float32),
+        )
+        for name in names
+    )
+
+
+def _batches(loaded: Loaded, pictures: Sequence[Pixels]) -> Iterator[Tensor]:
+    """The pictures as the network is given them, a few at a time."""
+    for start in range(0, len(pictures), PATCH_BATCH):
+        given = [seen(picture, loaded.input) for picture in pictures[start : start + PATCH_BATCH]]
+        yield normalise(torch.tensor(np.stack(given)).permute(0, 3, 1, 2), loaded.input)

@@ -1,0 +1,108 @@
+"""One network looked at as the report needs it: `Loaded` and photos in, the records `Network` and `Explanation` out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from generator import explain
+from generator.base.errors import InputError
+from generator.data.preprocessing import in_colour, seen
+from generator.inspection import comparison, patches
+from generator.inspection.comparison import comparison_of
+from generator.networks.architecture import require_finite
+from generator.networks.catalogue import Loaded
+from generator.networks.inputs import normalise
+from generator.records.images import Arrays, Photo
+from generator.records.network import Explanation, StageMaps
+
+# A network with more classes is explained for the classes that a page names, not for all.
+ALL_CLASSES = 100
+CONTRIBUTORS = 8  # channels that are shown as what a prediction was made of
+
+
+def photo_arrays(
+    loaded: Loaded, photo: Photo, label: int | None, other: int | None, compared: bool = False
+) -> dict[str, NDArray[Any]]:
+    """One photo through the network, as arrays that a cache can hold: see `explanation`.
+
+    Args:
+        label: the photo's class among the network's.
+        other: a further class to explain, where not all are.
+        compared: whether the answer is explained in all the ways that `methods` knows.
+    """
+    given = seen(photo.pixels, loaded.input)
+    images = normalise(torch.tensor(given).permute(2, 0, 1)[None], loaded.input)
+    layer = loaded.layer
+    with torch.no_grad():
+        answers = loaded.network(images)
+    require_finite(answers, loaded.network)
+    logits = answers[0]
+    targets = _targets(logits, label, other)
+    if len(targets) == len(logits):
+        cams = explain.grad_cam_all(loaded.network, images, layer)[0]
+    else:
+        cams = explain.grad_cam(loaded.network, images.expand(len(targets), -1, -1, -1), targets, layer)
+    staged = loaded.stages
+    maps = explain.feature_maps(loaded.network, images, [*dict.fromkeys([*staged, layer])])
+    arrays = {f"stage {number} {name}": maps[name][0].numpy() for number, name in enumerate(staged)}
+    contributions = explain.channel_contributions(loaded.network, images, [int(logits.argmax())], layer)[0]
+    most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
+    if compared:
+        arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer)
+    arrays |= {
+        "seen": in_colour(given),
+        "logits": logits.numpy(),
+        "targets": np.array(targets, np.int64),
+        "cams": cams.numpy(),
+        "layer": np.array(layer),
+        "contributions": contributions.numpy(),
+        "contributors": most.numpy(),
+        "contributor maps": maps[layer][0][most].numpy(),
+        "contributor layer": np.array(patches.convolution_of(loaded.network, layer) or ""),
+    }
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(
+                f"{loaded.title}: {photo.title}: expected finite numbers, found NaN or infinity in {name!r}, though "
+                "the logits are finite: what lies before them grows beyond float32; train it again or name another file"
+            )
+    return arrays
+
+
+def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays) -> Explanation:
+    """The record of what `observed` found."""
+    logits = arrays["logits"].astype(np.float32)
+    shifted = np.exp(logits - logits.max())
+    maps = [(key.split(" ", 2)[2], value) for key, value in arrays.items() if key.startswith("stage ")]
+    return Explanation(
+        photo=photo,
+        seen=arrays["seen"].astype(np.uint8),
+        logits=logits,
+        probabilities=shifted / shifted.sum(),
+        label=label,
+        other=other,
+        layer=str(arrays["layer"]),
+        targets=tuple(arrays["targets"].tolist()),
+        cams=arrays["cams"].astype(np.float32),
+        stages=tuple(
+            StageMaps(name, f"stage {number}", value.astype(np.float32)) for number, (name, value) in enumerate(maps, 1)
+        ),
+        contributions=arrays["contributions"].astype(np.float32),
+        contributors=tuple(arrays["contributors"].tolist()),
+        contributor_maps=arrays["contributor maps"].astype(np.float32),
+        contributor_layer=str(arrays["contributor layer"]),
+        comparison=comparison_of(arrays),
+    )
+
+
+def _targets(logits: Tensor, label: int | None, other: int | None) -> list[int]:
+    """All classes of a small network; of a large one the predicted, the runner-up, the true and the named one."""
+    if len(logits) <= ALL_CLASSES:
+        return list(range(len(logits)))
+    named = [*logits.topk(2).indices.tolist(), label, other]
+    return list(dict.fromkeys(target for target in named if target is not None))

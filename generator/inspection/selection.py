@@ -1,0 +1,232 @@
+"""Which pictures the report shows: its photos, each network's mistakes, and the data set's page."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from generator.config.schema import Config, DataConfig
+from generator.data import samples, tiny_imagenet
+from generator.data.classes import Classes, of_tiny_imagenet
+from generator.data.dataset import ROLES, DataSet, Item, Part
+from generator.data.decoded import Pictures, pixels
+from generator.data.preprocessing import square
+from generator.networks.catalogue import Loaded
+from generator.networks.folder import load_runs
+from generator.records.images import Photo, Pixels
+from generator.records.network import Examined
+from generator.records.recipe import Augmentation
+from generator.records.report import DataSummary, DataWords
+from generator.records.scores import Evaluation, SplitScores
+from generator.training import augment
+
+FAILURES = 4  # of each network on the failures page
+EXAMPLES = 4  # of each class on the data page
+EXAMPLE = 64  # their side at most, and that of the mistaken images, in pixels
+SEARCHED = 3000  # images at most among which the strongest patches are sought, evenly of all
+
+
+def photos(
+    config: Config,
+    content: Path,
+    data: DataSet | None,
+    classes: Classes,
+    evaluations: Mapping[str, Evaluation | None],
+) -> tuple[tuple[Photo, ...], dict[str, tuple[str, ...]]]:
+    """All photos of the report: one's own, the bundled ones, test images, and the networks' most confident mistakes.
+
+    Args:
+        data: None where there is none; then there are no test images and no mistakes.
+        classes: the report's.
+        evaluations: by network.
+    Returns:
+        the photos, and by network the ids of those that show its mistakes.
+    """
+    found = list(samples.own(config.samples.photos, classes.names))
+    if config.samples.bundled:
+        found += samples.bundled(content / "samples", classes.names)
+    failures: dict[str, tuple[str, ...]] = dict.fromkeys(evaluations, ())
+    if data is not None and data.judged is not None:
+        found += samples.from_data(data, data.judged, _spread(data.judged, config.samples.test_images))
+        for name, evaluation in evaluations.items():
+            wrong = samples.from_data(data, data.judged, _mistaken(evaluation, data.judged))
+            failures[name] = tuple(photo.id for photo in wrong)
+            found += wrong
+    return tuple({photo.id: photo for photo in found}.values()), failures
+
+
+def summary(
+    data: DataSet | DataConfig,
+    classes: Classes,
+    evaluation: Evaluation | None,
+    shown: Sequence[Photo],
+    how: tuple[str, Augmentation] | None = None,
+) -> DataSummary:
+    """The data set as it lies on disk; without it, as a network's evaluation has recorded it.
+
+    Args:
+        data: looked through, see `decoded.whole`; where there is none, what report.toml says of it.
+        classes: the report's.
+        shown: the report's photos, of which two show the augmentation where there is no data set.
+        how: see `augmentation_of`; None: no augmentation is shown.
+    """
+    if isinstance(data, DataConfig):
+        return _recorded(data, classes, evaluation, shown, how)
+    side = min(EXAMPLE, *(data.words.sizes[0] if data.words.sizes else ()))
+    of = data.fitted or data.judged or data.parts[0]
+    firsts: dict[int, list[Item]] = {}
+    for item in of.items:
+        firsts.setdefault(item.target, []).append(item)
+    pair = [_tensor(square(pixels(data, of.items[place]), side)) for place in (0, len(of) // 2)]
+    return DataSummary(
+        name=data.name,
+        class_names=classes.names,
+        keys=classes.keys,
+        counts={part.name: len(part) for part in data.parts},
+        per_class={part.name: len(part) // len(classes) for part in data.parts},
+        examples={
+            target: tuple(square(pixels(data, item), side) for item in items[:EXAMPLES])
+            for target, items in firsts.items()
+        },
+        augmented=augmented(pair[0], pair[1], how[1]) if how else (),
+        augmented_for=how[0] if how else "",
+        present=True,
+        digest=data.digest,
+        skipped=data.skipped,
+        words=data.words,
+        roles={part.name: part.role for part in data.parts},
+        boxes=data.boxes,
+    )
+
+
+def _recorded(
+    told: DataConfig,
+    classes: Classes,
+    evaluation: Evaluation | None,
+    shown: Sequence[Photo],
+    how: tuple[str, Augmentation] | None,
+) -> DataSummary:
+    """The data set as far as it is known where it is not."""
+    tiny = of_tiny_imagenet(classes)
+    counts = {part: scores.count for part, scores in evaluation.splits.items()} if evaluation else {}
+    pair = [_tensor(square(photo.pixels, EXAMPLE)) for photo in shown[:2]]
+    name = told.name or (tiny_imagenet.name(told.classes) if tiny else "The data set")
+    words = tiny_imagenet.WORDS if tiny else DataWords(source=told.name)
+    return DataSummary(
+        name=name,
+        class_names=classes.names,
+        keys=classes.keys,
+        counts=counts,
+        per_class={part: count // len(classes) for part, count in counts.items()},
+        examples={},
+        augmented=augmented(pair[0], pair[-1], how[1]) if pair and how else (),
+        augmented_for=how[0] if pair and how else "",
+        present=False,
+        digest=evaluation.data_digest if evaluation else "",
+        words=replace(words, licence=told.licence or words.licence),
+        roles={
+            part: "judged on" if evaluation and part == evaluation.judged else ROLES.get(part, "judged on")
+            for part in counts
+        },
+        boxes=bool(evaluation and evaluation.faithfulness and evaluation.faithfulness.boxes),
+    )
+
+
+def examined(data: DataSet | None, shown: Sequence[Photo]) -> Examined | None:
+    """The images among which each channel's strongest patches are: such as nothing was fitted on, else the photos.
+
+    Args:
+        shown: the report's photos.
+    Returns:
+        None where there is neither.
+    """
+    part = data and (data.chosen or data.judged)
+    if data and part:
+        items = part.items
+        count = f"{len(items):,}"
+        digest = part.digest
+        if len(items) > SEARCHED:
+            items = tuple(items[place * len(items) // SEARCHED] for place in range(SEARCHED))
+            count, digest = f"{SEARCHED:,} of {count}", f"{digest} {SEARCHED}"
+        return Examined(
+            said=f"{count} {part.called} of {data.words.source}",
+            pictures=Pictures(data, items),
+            names=tuple(data.classes.names[item.target] for item in items),
+            digest=digest,
+            data_set=True,
+        )
+    if not shown:
+        return None
+    return Examined(
+        said=f"{len(shown)} photos of this report",
+        pictures=tuple(photo.pixels for photo in shown),
+        names=tuple(photo.shows or photo.title for photo in shown),
+        digest=hashlib.sha256(" ".join(photo.digest for photo in shown).encode()).hexdigest(),
+        data_set=False,
+    )
+
+
+def mistaken(data: DataSet | None, evaluation: Evaluation | None) -> dict[str, Pixels]:
+    """The judging images that a network got wrong, by name, as far as they are here; small squares, uint8."""
+    scores = _judged(evaluation)
+    if data is None or data.judged is None or scores is None or scores.split != data.judged.name:
+        return {}
+    wrong = {mistake.image for mistake in scores.mistakes}
+    return {item.name: square(pixels(data, item), EXAMPLE) for item in data.judged.items if item.name in wrong}
+
+
+def _spread(part: Part, count: int) -> list[str]:
+    """Names of so many images, of classes as far apart in the list as can be."""
+    firsts: dict[int, str] = {}
+    for item in part.items:
+        firsts.setdefault(item.target, item.name)
+    held = sorted(firsts)
+    count = min(count, len(held))
+    chosen = [held[round(step * (len(held) - 1) / max(1, count - 1))] for step in range(count)]
+    return [firsts[target] for target in chosen]
+
+
+def _mistaken(evaluation: Evaluation | None, part: Part) -> list[str]:
+    """Names of the most confident mistakes on the images of a part, one for each true class.
+
+    Only of images that are here: a network may have been evaluated on others.
+    """
+    scores = _judged(evaluation)
+    if scores is None or scores.split != part.name:
+        return []
+    here = {item.name for item in part.items}
+    firsts: dict[int, str] = {}
+    for mistake in scores.mistakes:
+        if mistake.image in here:
+            firsts.setdefault(mistake.true, mistake.image)
+    return list(firsts.values())[:FAILURES]
+
+
+def _judged(evaluation: Evaluation | None) -> SplitScores | None:
+    return evaluation.splits.get(evaluation.judged) if evaluation else None
+
+
+def _tensor(pixels: Pixels) -> Tensor:
+    """(H, W, 3) -> (3, H, W)."""
+    return torch.tensor(pixels).permute(2, 0, 1)
+
+
+def augmentation_of(networks: Sequence[Loaded]) -> tuple[str, Augmentation] | None:
+    """The first network whose training is on record with an augmentation: its title, and that augmentation."""
+    for loaded in networks:
+        runs = load_runs(loaded.folder) if loaded.folder else ()
+        told = next((run.settings.get("augmentation") for run in reversed(runs) if run.name == "augmented"), None)
+        if told:
+            return loaded.title, Augmentation(**told)
+    return None
+
+
+def augmented(image: Tensor, partner: Tensor, how: Augmentation, seed: int = 4) -> tuple[tuple[str, Pixels], ...]:
+    """The steps of an augmentation on one (3, H, W) uint8 image."""
+    shown = augment.steps(image, partner, how, Generator().manual_seed(seed))
+    return tuple((name, step.permute(1, 2, 0).numpy()) for name, step in shown)

@@ -1,0 +1,103 @@
+"""The fewest bits in which a page's network still answers as the network does."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from generator.live.running import cam_and_logits, difference, run_steps, with_weights_of
+from generator.live.trace import Step, UnsuitedError
+from generator.records.live import LiveStep
+
+# What weights of few bits may change a photo's logits and heat maps by at most, as a share of the largest value. They
+# have as few bits as change a SHARE of it, for other photos than the report's may be changed by more.
+AGREEMENT = (5e-3, 1e-3)
+SHARE = 0.25
+BITS = (4, 16)
+FINE = 4  # steps of the search a bit
+# Of the script: 4 MiB with the page around it.
+LARGEST = 4 * 2**20 - 256 * 2**10
+
+
+# Fewer bits
+
+
+def fewest_bits(
+    steps: Sequence[Step], cam: int, images: Tensor, wanted: tuple[Tensor, Tensor]
+) -> tuple[list[LiveStep], tuple[float, float]]:
+    """The steps with as few bits in all as agree with the `wanted` logits and maps, and the differences that are left.
+
+    Rounding a step's n weights to b bits moves the logits by e 2^-b, e measured; different steps' errors are
+    independent. The sum of their squares is then least for a given size where b = log2(e / sqrt(n)) + constant.
+    """
+    weighed = {
+        place: step.weight.numel()
+        for place, step in enumerate(steps)
+        if step.kind in ("conv", "linear") and step.weight is not None
+    }
+    needs = {}
+    for place, count in weighed.items():
+        alone = [16 if other != place else 8 for other in range(len(steps))]
+        moved = run_steps(_rounded(steps, alone)[1], images) - wanted[0]
+        needs[place] = math.log2(max(float(moved.square().mean().sqrt()), 1e-12) / math.sqrt(count))
+    least = min(needs.values())
+    levels = [
+        [min(BITS[1], max(BITS[0], round(level / FINE + need - least))) for need in needs.values()]
+        for level in range(FINE * BITS[0], FINE * BITS[1] + 1)
+    ]
+    spread = [[dict(zip(needs, level, strict=True)).get(place, 0) for place in range(len(steps))] for level in levels]
+    small = [bits for bits in spread if size_in_bytes(steps, bits) <= LARGEST]
+
+    def tried(bits: Sequence[int]) -> tuple[list[LiveStep], tuple[float, float]]:
+        quantised, rounded = _rounded(steps, bits)
+        logits = run_steps(rounded, images)
+        if not torch.equal(logits.argmax(1), wanted[0].argmax(1)):
+            return quantised, (math.inf, math.inf)
+        return quantised, (difference(logits, wanted[0]), difference(cam_and_logits(rounded, cam, images), wanted[1]))
+
+    fewest = bisect.bisect_left(small, True, key=lambda bits: _agree(tried(bits)[1], SHARE)) if small else 0
+    best = tried(small[min(fewest, len(small) - 1)]) if small else None
+    if best is None or not _agree(best[1], 1):
+        raise UnsuitedError(f"would answer otherwise in less than {LARGEST / 2**20:.1f} MiB")
+    return best
+
+
+def _agree(differences: tuple[float, float], share: float) -> bool:
+    return all(found <= share * most for found, most in zip(differences, AGREEMENT, strict=True))
+
+
+def _rounded(steps: Sequence[Step], bits: Sequence[int]) -> tuple[list[LiveStep], list[Step]]:
+    quantised = [_quantised(step, number) for step, number in zip(steps, bits, strict=True)]
+    return quantised, [with_weights_of(step, full) for step, full in zip(quantised, steps, strict=True)]
+
+
+def _quantised(step: Step, bits: int) -> LiveStep:
+    """Whole numbers in ±(2^(bits - 1) - 1), the largest weight of each output channel at an end."""
+    if step.weight is None or step.bias is None:
+        return LiveStep(step.kind, step.kernel, step.stride, step.padding, step.pool)
+    biases = step.bias.float().numpy()
+    if step.kind == "scale":
+        return LiveStep("scale", factors=step.weight.float().numpy(), biases=biases)
+    rows = step.weight.flatten(1)
+    factors = (rows.abs().amax(1) / (2 ** (bits - 1) - 1)).float()
+    # A channel of zeros alone keeps them.
+    integers = (rows / factors.double().clamp_min(torch.finfo(torch.float32).tiny)[:, None]).round().long()
+    integers = integers.clamp(1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1)
+    return LiveStep(
+        step.kind, step.kernel, step.stride, step.padding,
+        bits=bits, factors=factors.numpy(), biases=biases, integers=integers.numpy(),
+    )  # fmt: skip
+
+
+def size_in_bytes(steps: Sequence[Step], bits: Sequence[int]) -> float:
+    """Bytes of the scripts: base64 of two float32 a row, and letters of two bytes that hold fifteen bits each."""
+    packed = [
+        8 * len(step.weight) * 4 / 3 + step.weight.numel() * number * 2 / 15
+        for step, number in zip(steps, bits, strict=True)
+        if step.weight is not None
+    ]
+    return sum(packed)

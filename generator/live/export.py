@@ -1,0 +1,154 @@
+"""A network as a list of steps that a page can run in plain JavaScript, with weights of few bits.
+
+`Loaded` in, the record `Live` out; or `UnsuitedError` with the reason, for a page must never show a wrong number. The
+steps are run here too, and what they answer is compared with what the network answers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from generator import explain
+from generator.base.errors import InputError
+from generator.data.preprocessing import TALL_FIRST, seen
+from generator.explain.passes import in_eval_mode
+from generator.live import running
+from generator.live.bits import LARGEST, fewest_bits, size_in_bytes
+from generator.live.fold import folded
+from generator.live.running import cam_and_logits, run_steps
+from generator.live.trace import Step, UnsuitedError, steps_of
+from generator.networks.catalogue import Loaded
+from generator.networks.inputs import normalise
+from generator.records.images import Photo
+from generator.records.input import Input, square
+from generator.records.live import Live, LiveStep
+
+# Folding batch norm reorders sums; more than this is another function.
+ROUNDING = 1e-4
+
+ARRAYS = ("factors", "biases", "integers")  # of a step
+
+
+def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
+    """The network as a page runs it, tried on the photos.
+
+    Args:
+        photos: of the report; without any, images of noise take their place.
+    Raises:
+        UnsuitedError: where it has a step that the page does not know, would be too large, or answers otherwise.
+    """
+    way = square(loaded.input.size[0], loaded.input.resize, loaded.input.mean, loaded.input.std)
+    if replace(loaded.input, resize=way.resize) != way:  # brought to no more than what is cut is as small as can be
+        raise UnsuitedError("takes images in another way than the page can: as a square in colour, cut from the middle")
+    with in_eval_mode(loaded.network), torch.no_grad():
+        plain = steps_of(loaded.network)
+        images = _images(photos, loaded.input)
+        wanted = loaded.network(images).float()
+        if wanted.shape != (len(images), len(loaded.class_names)):
+            raise UnsuitedError("does not give one logit a class")
+        explained = _layer(loaded)
+        steps = folded(plain, explained)
+        if not running.difference(run_steps(steps, images), wanted) <= ROUNDING:
+            raise UnsuitedError("answers otherwise when its steps are run one by one")
+        if (size := size_in_bytes(steps, [8] * len(steps))) > LARGEST:
+            raise UnsuitedError(f"would be {size / 2**20:.0f} MiB, more than a page should load")
+        cam = _explained(steps, explained)
+        maps = cam_and_logits(steps, cam, images)
+        own = explain.grad_cam_all(loaded.network, images, explained) if steps[cam].name == explained else maps
+        if not running.difference(maps, own) <= ROUNDING:
+            raise UnsuitedError(f"has other heat maps at {explained} when its steps are run one by one")
+        quantised, (difference, of_maps) = fewest_bits(steps, cam, images, (wanted, maps))
+    # A page tells how a stage's units came about: before the first convolution there is no sum to tell.
+    first = [step.kind for step in steps].index("conv")
+    shown = {step.name: place for place, step in enumerate(steps[: cam + 1]) if step.name and place >= first}
+    return Live(
+        network=loaded.id,
+        steps=tuple(quantised),
+        mean=loaded.input.mean,
+        std=loaded.input.std,
+        cam=cam,
+        layer=steps[cam].name,
+        explained=explained,
+        stages=tuple((shown[name], name) for name in loaded.stages if name in shown) or ((cam, steps[cam].name),),
+        difference=difference,
+        maps=of_maps,
+        photos=len(photos),
+        tall_first=TALL_FIRST,
+    )
+
+
+def tried(loaded: Loaded, photos: Sequence[Photo]) -> dict[str, NDArray[Any]]:
+    """`export` as arrays that a cache can hold: see `recorded`."""
+    try:
+        found = export(loaded, photos)
+    except UnsuitedError as reason:
+        return {"reason": np.array(str(reason))}
+    arrays: dict[str, NDArray[Any]] = {}
+    steps = []
+    for place, step in enumerate(found.steps):
+        told = vars(step)
+        steps.append({name: value for name, value in told.items() if name not in ARRAYS})
+        arrays |= {f"{place} {name}": told[name] for name in ARRAYS if told[name] is not None}
+    rest = {name: value for name, value in vars(found).items() if name != "steps"}
+    return {**arrays, "told": np.array(json.dumps({"steps": steps, **rest}))}
+
+
+def recorded(arrays: Mapping[str, NDArray[Any]]) -> Live | str:
+    """The record of what `tried` found, or the reason why there is none."""
+    if "reason" in arrays:
+        return str(arrays["reason"])
+    told = _tuples(json.loads(str(arrays["told"])))
+    steps = []
+    for place, step in enumerate(told.pop("steps")):
+        found: dict[str, Any] = {name: arrays[key] for name in ARRAYS if (key := f"{place} {name}") in arrays}
+        steps.append(LiveStep(**step, **found))
+    return Live(steps=tuple(steps), **told)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the records' tuples."""
+    if isinstance(value, dict):
+        return {key: _tuples(inner) for key, inner in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _layer(loaded: Loaded) -> str:
+    """The layer whose maps the report explains; "" where there is none."""
+    try:
+        return loaded.layer
+    except InputError:
+        return ""
+
+
+def _explained(steps: Sequence[Step], layer: str) -> int:
+    """The place of the maps that Grad-CAM explains: of `layer`, or the last before the head, rectified, not pooled.
+
+    The page follows gradients back through anything but a convolution.
+    """
+    kinds = [step.kind for step in steps]
+    if "conv" not in kinds or kinds[-1] != "linear":
+        raise UnsuitedError("does not end in a linear layer after convolutions")
+    last = max(place for place, kind in enumerate(kinds) if kind == "conv")
+    head = next(place for place in range(len(kinds)) if kinds[place] in ("global", "flatten"))
+    named = [place for place in range(last, head) if steps[place].name == layer]
+    place = named[-1] if named else head - 1
+    while not named and kinds[place] == "maxpool":
+        place -= 1
+    return place
+
+
+def _images(photos: Sequence[Photo], way: Input) -> Tensor:
+    """(N, C, H, W) normalised."""
+    given = [torch.tensor(seen(photo.pixels, way)).permute(2, 0, 1) for photo in photos]
+    if not given:
+        noise = torch.Generator().manual_seed(0)
+        given = list(torch.randint(0, 256, (4, *way.shape), generator=noise, dtype=torch.uint8))
+    return normalise(torch.stack(given), way)

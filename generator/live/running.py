@@ -1,0 +1,105 @@
+"""The steps of a page's network, run by PyTorch as the page runs them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from generator.live.trace import Step, UnsuitedError
+from generator.records.live import Live, LiveStep
+
+
+def dequantised(step: LiveStep) -> Tensor:
+    """The weights (O, n) float32 that the page computes with, to the bit."""
+    assert step.factors is not None
+    assert step.integers is not None
+    factors, integers = torch.tensor(step.factors).double(), torch.tensor(step.integers).double()
+    return (factors[:, None] * integers).float()
+
+
+def run(live: Live, images: Tensor) -> Tensor:
+    """The logits (N, K) float32 that the page's steps give for (N, 3, S, S) float32 normalised images."""
+    return run_steps([whole(step) for step in live.steps], images)
+
+
+# Running the steps, to compare
+
+
+def whole(step: LiveStep) -> Step:
+    """The step with the weights that the page computes with."""
+    full = Step(step.kind, "", step.kernel, step.stride, step.padding, step.pool)
+    if step.integers is None:
+        return with_weights_of(step, full)
+    rows = len(step.integers)
+    shape = (rows, -1, *step.kernel) if step.kind == "conv" else (rows, -1)
+    return with_weights_of(step, replace(full, weight=torch.empty(step.integers.shape).view(shape)))
+
+
+def with_weights_of(step: LiveStep, full: Step) -> Step:
+    """A step as it runs, with the weights of `full` where it has none of its own."""
+    if step.factors is None or step.biases is None:
+        return full
+    bias = torch.tensor(step.biases)
+    if step.integers is None:
+        return replace(full, weight=torch.tensor(step.factors), bias=bias)
+    assert full.weight is not None
+    return replace(full, weight=dequantised(step).view(full.weight.shape), bias=bias)
+
+
+def run_steps(steps: Sequence[Step], images: Tensor) -> Tensor:
+    """The steps one after the other on (N, 3, S, S) images."""
+    found = images
+    for step in steps:
+        # What a page knows are maps and vectors: a linear layer on the last axis of maps is another function there.
+        if found.dim() not in AXES.get(step.kind, (2, 4)):
+            raise UnsuitedError(f"has a {step.kind} layer on {found.dim()} axes: {step.name or 'a function'}")
+        found = RUNS[step.kind](step, found)
+    return found
+
+
+AXES = {"conv": (4,), "maxpool": (4,), "global": (4,), "linear": (2,)}
+
+
+def cam_and_logits(steps: Sequence[Step], cam: int, images: Tensor) -> Tensor:
+    """Grad-CAM of each class at a step's output, (N, K, h, w)."""
+    with torch.enable_grad():
+        activations = run_steps(steps[: cam + 1], images).detach().requires_grad_()
+        logits = run_steps(steps[cam + 1 :], activations)
+        summed = [torch.autograd.grad(logit, activations, retain_graph=True)[0] for logit in logits.sum(0)]
+    weights = torch.stack(summed, 1).mean((3, 4))  # (N, K, C, h, w) -> (N, K, C)
+    return torch.einsum("nkc,nchw->nkhw", weights, activations.detach()).relu()
+
+
+def _weights(step: Step, images: Tensor) -> tuple[Tensor, Tensor]:
+    assert step.weight is not None
+    assert step.bias is not None
+    return step.weight.to(images.dtype), step.bias.to(images.dtype)
+
+
+def _scale(step: Step, maps: Tensor) -> Tensor:
+    factors, biases = (values.view(-1, *[1] * (maps.dim() - 2)) for values in _weights(step, maps))
+    return maps * factors + biases
+
+
+RUNS: dict[str, Callable[[Step, Tensor], Tensor]] = {
+    "conv": lambda step, maps: F.conv2d(maps, *_weights(step, maps), step.stride, step.padding),
+    "scale": _scale,
+    "relu": lambda step, maps: maps.relu(),
+    "maxpool": lambda step, maps: F.max_pool2d(maps, step.kernel, step.stride, step.padding),
+    "global": lambda step, maps: maps.amax((2, 3)) if step.pool == "max" else maps.mean((2, 3)),
+    "flatten": lambda step, maps: maps.flatten(1),
+    "linear": lambda step, maps: F.linear(maps, *_weights(step, maps)),
+}
+
+
+def difference(found: Tensor, wanted: Tensor) -> float:
+    """The largest difference of a value, as a share of the image's largest; infinite for another shape."""
+    if found.shape != wanted.shape:
+        return math.inf
+    largest = wanted.abs().flatten(1).amax(1).clamp_min(torch.finfo(torch.float32).tiny)
+    return float(((found - wanted).abs().flatten(1).amax(1) / largest).max())

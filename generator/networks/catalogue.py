@@ -1,0 +1,465 @@
+"""The networks of the report, as report.toml names them: from a model folder, a file, or as their host has them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from generator import explain
+from generator.base.digest import digest
+from generator.base.errors import InputError
+from generator.config import places
+from generator.config.schema import Config, ModelConfig
+from generator.data.classes import IMAGENET_INDEX, Classes
+from generator.data.download import fetch_file
+from generator.networks import foreign, named
+from generator.networks.alexnet import ALEXNET
+from generator.networks.architecture import Architecture, Official, initialise, made
+from generator.networks.folder import (
+    fill,
+    has_model,
+    load_model,
+    read_bytes,
+    require_fitting,
+    weights_file,
+)
+from generator.networks.inputs import LUMA
+from generator.networks.small_cnn import SMALL_CNN
+from generator.records.input import Input, square
+
+KNOWN: Mapping[str, Architecture] = {known.name: known for known in (SMALL_CNN, ALEXNET)}
+LARGEST = 1 << 28  # numbers that a layer may give for one photo: 1 GiB; AlexNet's most are 2e5
+SEED = 0  # of random weights
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network of the report with its weights, ready to be looked at."""
+
+    id: str
+    title: str  # as the pages name it
+    network: nn.Module  # gives logits (N, K)
+    architecture: Architecture
+    class_names: tuple[str, ...]  # K of them, in the order of the outputs
+    class_keys: tuple[str, ...]  # what tells the same class in a data set: a wnid, or its name
+    input: Input
+    digest: str  # sha256 of the weights' file, and of what else makes the network another
+    source: str  # one sentence: where the weights come from
+    notes: tuple[str, ...] = ()
+    folder: Path | None = None  # with the records of its training; None: it was trained elsewhere
+    # Where what is measured of it is kept: `folder` if that is the report's own, else one for these weights alone.
+    evaluated: Path | None = None
+    wanted: ModelConfig = field(default_factory=lambda: ModelConfig(""))  # what report.toml says of it
+
+    @property
+    def class_of(self) -> dict[str, int]:
+        """Key of a class -> its index among this network's outputs."""
+        return {key: index for index, key in enumerate(self.class_keys)}
+
+    def output_of(self, key: str, names: Sequence[str] = ()) -> int | None:
+        """The output for a class of a data set: by its key, else by one of its names; None where there is none."""
+        if key in self.class_of:
+            return self.class_of[key]
+        known = [name.casefold() for name in self.class_names]
+        named = [known.index(name.casefold()) for name in names if known.count(name.casefold()) == 1]
+        return named[0] if named else None
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Dotted names of the layers whose output the feature-map page shows: the end of each stage."""
+        own = self.architecture.stages
+        return tuple(own(self.network) if own else stages(self.network))
+
+    @property
+    def layer(self) -> str:
+        """The layer that class activation maps look at: report.toml's, else as `layer_of` chooses."""
+        return self.wanted.layer or layer_of(self.network, self.input, self.architecture)
+
+
+def stages(network: nn.Module) -> list[str]:
+    """The ends of the stages of a network of which nothing is known: a max pooling, or a part with weights."""
+    features = getattr(network, "features", None)
+    if isinstance(features, nn.Sequential):
+        pooled = [f"features.{name}" for name, module in features.named_children() if isinstance(module, nn.MaxPool2d)]
+        if pooled:
+            return pooled
+    return [name for name, module in network.named_children() if any(True for _ in module.parameters())][:-1]
+
+
+def architecture_of(wanted: ModelConfig, folder: Path, said: str = "") -> Architecture:
+    """The architecture that report.toml names, else the one that the weights say.
+
+    Args:
+        folder: report.toml's.
+        said: by the weights' own description.
+    Raises:
+        InputError: where neither does.
+    """
+    name = wanted.architecture or said
+    if not name:
+        raise InputError(
+            f'[models.{wanted.id}] architecture: expected "SmallCNN", "AlexNet", "package.module:name" or '
+            '"file.py:Name", got none, and there are no weights that say it'
+        )
+    own = name in KNOWN or name.startswith("torchvision.models:")
+    if not own and not wanted.architecture:  # to import what a file names would run it
+        raise InputError(
+            f"[models.{wanted.id}] architecture: its weights name {foreign.shown(name)}, code that no file of weights "
+            "has run; name it in report.toml if you trust it"
+        )
+    if said and wanted.architecture not in ("", said):
+        raise InputError(
+            f"[models.{wanted.id}] architecture: expected that of its weights, {foreign.shown(said)}, got {name!r}"
+        )
+    return KNOWN.get(name) or named.architecture(name, folder)
+
+
+def load(
+    wanted: ModelConfig,
+    config: Config,
+    classes: Classes,
+    *,
+    offline: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Loaded | None:
+    """One network of report.toml; None where its folder holds no weights yet.
+
+    Raises:
+        InputError: where its weights are damaged, of another architecture or for other classes; for a network that
+            cannot be made, or does not answer an image with a logit for each class.
+    """
+    found = _sought(wanted, config, classes, offline, say)
+    return found and _tried(found)
+
+
+def _sought(
+    wanted: ModelConfig, config: Config, classes: Classes, offline: bool, say: Callable[[str], None]
+) -> Loaded | None:
+    """The network from wherever its weights are."""
+    if isinstance(wanted.weights, Path):
+        return _from_elsewhere(_from_file(wanted, wanted.weights, classes, config.folder), config)
+    if wanted.weights == "random":
+        return _from_elsewhere(_untrained(wanted, classes, config.folder), config)
+    notes: tuple[str, ...] = ()
+    if wanted.weights in ("imagenet", "auto"):
+        read = config.models.read(wanted.id)
+        said = load_model(read).description.architecture if not wanted.architecture and has_model(read) else ""
+        architecture = architecture_of(wanted, config.folder, said)
+        try:
+            return _from_elsewhere(_published(wanted, architecture, offline, say), config)
+        except InputError as error:
+            if wanted.weights == "imagenet":
+                raise
+            say(f"{wanted.title or architecture.title}: {error}")
+            notes = (_why_not(architecture, offline),)
+    folder = config.models.read(wanted.id)
+    found = from_folder(wanted, folder, classes, config.folder)
+    if found and folder != config.models.folder / wanted.id:
+        found = _from_elsewhere(found, config)
+    return found and replace(found, notes=(*notes, *found.notes))
+
+
+def _tried(found: Loaded) -> Loaded:
+    """The same network; one of somebody else's code after it has answered an image."""
+    if found.architecture.name in KNOWN:
+        return found
+    shape, classes = found.input.shape, len(found.class_names)
+    what = f"[models.{found.id}] architecture {found.architecture.name!r}"
+    with named.told(f"{what}: given an image of {' x '.join(map(str, shape))}"), torch.no_grad():
+        logits = found.network(torch.zeros(1, *shape))
+    given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if given != (1, classes):
+        raise InputError(
+            f"{what}: expected logits of shape (1, {classes}) for an image, one for each class, got {given}; "
+            "classes of report.toml says what its outputs stand for"
+        )
+    return found
+
+
+def from_folder(
+    wanted: ModelConfig, folder: Path, classes: Classes | None = None, beside: Path = Path()
+) -> Loaded | None:
+    """The network of a model folder, None where it holds no weights.
+
+    Args:
+        classes: the report's; None: any will do.
+        beside: report.toml's folder.
+    Raises:
+        InputError: where they are damaged, or for other classes than these.
+    """
+    if not has_model(folder):
+        return None
+    model = load_model(folder)
+    said = model.description
+    keys = said.keys
+    if classes is not None and keys != classes.keys:
+        raise InputError(
+            f"{folder}: expected a network for the {len(classes)} classes of the report, found one for "
+            f"{len(keys)} {'others' if len(keys) == len(classes) else 'classes'}; train it for these with: "
+            f"python -m generator train {wanted.id}"
+        )
+    architecture = architecture_of(wanted, beside, said.architecture)
+    file = str(weights_file(folder))
+    stored = said.shape(architecture.stored)
+    shape = {name: value for name, value in stored.items() if name not in architecture.trained_only}
+    shown = square(said.input_size, said.resize)
+    way = replace(said.input or architecture.input, size=shown.size, resize=shown.resize)
+    way = as_asked(way, wanted)
+    _require_possible(architecture, len(said.class_names), stored, way, model.weights, file)
+    weights = architecture.converted(model.weights, stored)
+    network = fill(made(architecture, len(said.class_names), shape, file), weights, file)
+    names = ", ".join(said.class_names[:3])
+    return Loaded(
+        id=wanted.id,
+        title=wanted.title or architecture.title,
+        network=network.eval(),
+        architecture=architecture,
+        # The report's own spelling of the names.
+        class_names=said.class_names if classes is None else classes.names,
+        class_keys=keys,
+        input=way,
+        digest=_digest(model.digest, way, wanted, architecture),
+        source=f"Trained from scratch on {len(said.class_names)} classes ({names}, …) with this program.",
+        folder=folder,
+        evaluated=folder,
+        wanted=wanted,
+    )
+
+
+def layer_of(network: nn.Module, way: Input, architecture: Architecture | None = None) -> str:
+    """The layer that class activation maps look at where nobody names one.
+
+    Raises:
+        InputError: where no layer can be looked at.
+    """
+    if architecture and architecture.layer:
+        return architecture.layer(network)
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    return explain.choose_layer(network, torch.zeros(1, *way.shape, device=device))
+
+
+def as_asked(way: Input, wanted: ModelConfig) -> Input:
+    """The input with what report.toml says of it; a new size takes the old resize with it.
+
+    Raises:
+        InputError: where that does not fit together.
+    """
+    given: dict[str, Any] = wanted.input.given
+    if "size" in given and "resize" not in given:
+        given = {"resize": 0, **given}
+    asked = replace(way, **given)
+    mean, std = (_of_channels(wanted, name, getattr(asked, name), asked.channels) for name in ("mean", "std"))
+    asked = replace(asked, mean=mean, std=std)
+    if asked.crop == "centre" and 0 < asked.resize < min(asked.size):
+        raise InputError(
+            f"[models.{wanted.id}] input: expected a resize of at least the shorter side of size, {min(asked.size)}, "
+            f"got {asked.resize}"
+        )
+    return asked
+
+
+def _of_channels(wanted: ModelConfig, name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """A number for each channel: of one for all, or of those of red, green and blue for grey."""
+    if len(values) == channels:
+        return values
+    if len(values) == 1:
+        return values * channels
+    if channels == 1 and len(values) == len(LUMA):
+        return (sum(share * value for share, value in zip(LUMA, values, strict=True)) / 2**16,)
+    raise InputError(f"[models.{wanted.id}] input: expected a {name} of {channels} numbers, one for each channel")
+
+
+def _digest(weights: str, way: Input, wanted: ModelConfig, architecture: Architecture) -> str:
+    """The weights' own digest, and another one where report.toml or somebody's code makes another network of them."""
+    if not wanted.input.given and not wanted.classes and not wanted.arguments and not architecture.code:
+        return weights
+    return digest(weights, way, wanted.classes, dict(wanted.arguments), architecture.code)
+
+
+def _from_elsewhere(found: Loaded, config: Config) -> Loaded:
+    """With a folder of its own for what `evaluate` measures: models/<id>-<first digits of the weights' digest>."""
+    return replace(found, evaluated=config.models.folder / f"{found.id}-{found.digest[:8]}")
+
+
+def _outputs(wanted: ModelConfig, classes: Classes) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Names and keys of the outputs in their order, and what readers should know of how that order was found."""
+    if not wanted.classes:
+        note = "The order of its outputs was not declared: they are taken to be the report's classes in its order."
+        return classes.names, classes.keys, (note,)
+    key_of = {**dict(zip(classes.names, classes.keys, strict=True)), **{key: key for key in classes.keys}}
+    name_of = dict(zip(classes.keys, classes.names, strict=True))
+    keys = tuple(key_of.get(entry, entry) for entry in wanted.classes)
+    if repeated := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+        raise InputError(
+            f"[models.{wanted.id}] classes: expected different classes, got {repeated[0]!r} more than once"
+        )
+    return tuple(name_of.get(key, entry) for key, entry in zip(keys, wanted.classes, strict=True)), keys, ()
+
+
+def _from_file(wanted: ModelConfig, path: Path, classes: Classes, beside: Path) -> Loaded:
+    """Weights in somebody's file, for the architecture that report.toml names."""
+    architecture = architecture_of(wanted, beside)
+    names, keys, notes = _outputs(wanted, classes)
+    way = as_asked(architecture.input, wanted)
+    with torch.device("meta"):
+        sketch = made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments").eval()
+    found = foreign.fitted(foreign.load(path), sketch.state_dict(), str(path))
+    _require_possible(architecture, len(names), wanted.arguments, way, found.weights, str(path))
+    network = fill(
+        made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), found.weights, str(path)
+    )
+    return Loaded(
+        id=wanted.id,
+        title=wanted.title or architecture.title,
+        network=network.eval(),
+        architecture=architecture,
+        class_names=names,
+        class_keys=keys,
+        input=way,
+        digest=_digest(hashlib.sha256(read_bytes(path)).hexdigest(), way, wanted, architecture),
+        source=f"Loaded from the file {path.name}.",
+        notes=(*notes, *found.notes),
+        wanted=wanted,
+    )
+
+
+def _untrained(wanted: ModelConfig, classes: Classes, beside: Path) -> Loaded:
+    """A network as it starts."""
+    architecture = architecture_of(wanted, beside)
+    names, keys, _ = _outputs(wanted, classes)
+    way = as_asked(architecture.input, wanted)
+    network = initialise(
+        made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), SEED
+    ).eval()
+    return Loaded(
+        id=wanted.id,
+        title=wanted.title or architecture.title,
+        network=network,
+        architecture=architecture,
+        class_names=names,
+        class_keys=keys,
+        input=way,
+        digest=_digest(digest(architecture.name, len(names), SEED), way, wanted, architecture),
+        source="Its weights are random: it has learnt nothing.",
+        wanted=wanted,
+    )
+
+
+def _require_possible(
+    architecture: Architecture,
+    classes: int,
+    shape: Mapping[str, Any],
+    way: Input,
+    weights: Mapping[str, Tensor],
+    source: str,
+) -> None:
+    """Before memory is asked for: whether the weights fit the description, and a photo passes through the network.
+
+    Raises:
+        InputError: where they do not, or a layer would give more than LARGEST numbers.
+    """
+    if architecture.name not in KNOWN:
+        return
+    sizes: list[int] = []
+    size = " x ".join(map(str, way.size))
+    try:
+        with torch.device("meta"):
+            network = architecture.construct(classes, **shape).eval()
+        require_fitting(network, weights, source)
+        for module in network.modules():
+            module.register_forward_hook(lambda _module, _args, output: sizes.append(torch.as_tensor(output).numel()))
+        network(torch.empty(1, *way.shape, device="meta"))
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{source}: its description: {' '.join(str(error).split())[:200]}") from error
+    except (RuntimeError, OverflowError) as error:
+        raise InputError(
+            f"{source}: its description: expected sizes through which a photo of {size} pixels can pass, "
+            f"found some that do not fit ({str(error).splitlines()[0][:100]})"
+        ) from error
+    if max(sizes) > LARGEST:
+        raise InputError(
+            f"{source}: its description: expected a layer to give at most {LARGEST:,} numbers, found {max(sizes):,} "
+            f"for a photo of {size} pixels"
+        )
+
+
+def _official(wanted: ModelConfig, architecture: Architecture) -> Official:
+    found = architecture.official()
+    if found is None:
+        raise InputError(
+            f"[models.{wanted.id}] weights: expected a file, there are no published weights of {architecture.title} "
+            "that the program knows"
+        )
+    return found
+
+
+def _published(wanted: ModelConfig, architecture: Architecture, offline: bool, say: Callable[[str], None]) -> Loaded:
+    """A network with ImageNet's weights, from torch's cache or downloaded into it."""
+    official = _official(wanted, architecture)
+    path = published_file(official, architecture.title, offline, say)
+    way = as_asked(official.input, wanted)
+    network = made(architecture, len(official.class_names), wanted.arguments, f"[models.{wanted.id}] arguments")
+    fill(network, foreign.load(path).weights, str(path))
+    return Loaded(
+        id=wanted.id,
+        title=wanted.title or architecture.title,
+        network=network.eval(),
+        architecture=architecture,
+        class_names=official.class_names,
+        class_keys=_imagenet_keys(official.class_names),
+        input=way,
+        digest=_digest(hashlib.sha256(read_bytes(path)).hexdigest(), way, wanted, architecture),
+        source=(
+            f"ImageNet's weights (torchvision, {official.name}): trained on 1.28 million photos of 1000 classes, "
+            "for non-commercial research by ImageNet's terms."
+        ),
+        wanted=wanted,
+    )
+
+
+def _imagenet_keys(names: Sequence[str]) -> tuple[str, ...]:
+    """The wnid of each of ImageNet's classes that the program knows, else its name."""
+    wnids = {index: wnid for wnid, index in IMAGENET_INDEX.items()}
+    return tuple(wnids.get(index, name) for index, name in enumerate(names))
+
+
+def _why_not(architecture: Architecture, offline: bool) -> str:
+    """What the page says where ImageNet's weights could not be had; not where on this machine."""
+    official = architecture.official()
+    if official is None:
+        return f"ImageNet's weights were asked for first, but none of {architecture.title} are published."
+    if places.exists(places.published_weights() / official.url.rsplit("/", 1)[1]):
+        why = "the file on this machine is not the official one"
+    else:
+        why = f"are not on this machine and {'the build was offline' if offline else 'could not be downloaded'}"
+    return f"ImageNet's weights were asked for first, but {why}."
+
+
+def published_file(
+    official: Official, title: str, offline: bool, say: Callable[[str], None], path: Path | None = None
+) -> Path:
+    """The official file in torch's own cache, downloaded there where it is missing; its hash is checked each time.
+
+    Raises:
+        InputError: where it is not there and cannot be had, cannot be read, or its hash is wrong.
+    """
+    path = path or places.published_weights() / official.url.rsplit("/", 1)[1]
+    if not places.exists(path):
+        if offline:
+            raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
+        say(f"{title}: downloading ImageNet's weights ({official.size / 1e6:.0f} MB)")
+        advice = f"or put a copy of it at {path}"
+        fetch_file(path, official.url, official.size, official.sha256, advice, pause=0.2)
+    elif not hashlib.sha256(read_bytes(path)).hexdigest().startswith(official.sha256):
+        raise InputError(
+            f"{path}: expected sha256 {official.sha256}…, found another; delete the file to download it again"
+        )
+    return path

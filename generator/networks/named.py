@@ -1,0 +1,184 @@
+"""An architecture by the name of what makes it: "package.module:name", or "file.py:Name" below report.toml's folder.
+
+Somebody else's code is run here and only here: a file is imported under a private name, with its folder on the path
+only meanwhile, so that a user's data.py or generator.py takes no other module's place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from generator.base.digest import digest
+from generator.base.errors import InputError
+from generator.config.places import code_files
+from generator.networks.architecture import GENERAL, Architecture
+from generator.records.input import Input, square
+
+# What torchvision's classification weights are fed with, where nobody says otherwise.
+TORCHVISION = Input((224, 224), 256)
+
+
+def architecture(name: str, folder: Path) -> Architecture:
+    """What the program knows of an architecture that is none of its own.
+
+    Args:
+        name: "package.module:name" or "file.py:Name"; the name of a class or a function that makes an nn.Module, and
+            takes the number of classes as `num_classes`, `classes` or `n_classes` if it takes it at all.
+        folder: report.toml's, below which a file must lie.
+    """
+
+    def construct(classes: int, **arguments: Any) -> nn.Module:
+        return _made(name, constructor(name, folder), classes, arguments)
+
+    return Architecture(
+        name=name,
+        title=name.rpartition(":")[2],
+        construct=construct,
+        input=TORCHVISION if name.startswith("torchvision.") else square(64),
+        purpose=f"a network of the architecture {name} with {{}} convolutions",
+        presets=GENERAL,
+        code=_code(name, folder),
+    )
+
+
+def _code(name: str, folder: Path) -> str:
+    """Digest of what makes the networks of a name: the user's files beside it, or the version of its package."""
+    where = name.rpartition(":")[0]
+    if where.endswith(".py"):
+        beside = (folder / where).parent
+        return digest([(str(file.relative_to(beside)), file.read_bytes()) for file in code_files(name, folder)])
+    package = where.partition(".")[0]
+    try:
+        return digest(package, version(package))
+    except (PackageNotFoundError, ValueError):  # ValueError: of no name
+        return digest(package)
+
+
+def constructor(name: str, folder: Path) -> Callable[..., nn.Module]:
+    """The class or function that a name means.
+
+    Raises:
+        InputError: where the name leads nowhere, or what it names cannot be imported or called.
+    """
+    where, _, attribute = name.rpartition(":")
+    if not where or not attribute:
+        raise InputError(f"architecture {name!r}: expected the form package.module:name or file.py:Name")
+    try:
+        module = _from_file(where, folder) if where.endswith(".py") else importlib.import_module(where)
+        found: Any = module
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except InputError:
+        raise
+    except AttributeError as error:
+        near = difflib.get_close_matches(attribute, [each for each, value in vars(module).items() if callable(value)])
+        own = [each for each, value in vars(module).items() if inspect.isclass(value) and issubclass(value, nn.Module)]
+        hint = f"; it has {', '.join(near or own[:5])}" if near or own else ""
+        raise InputError(f"architecture {name!r}: expected {attribute} in {where}, found none{hint}") from error
+    except (ImportError, TypeError, ValueError) as error:
+        raise InputError(
+            f"architecture {name!r}: expected the form package.module:name of something importable ({error})"
+        ) from error
+    if not callable(found):
+        raise InputError(f"architecture {name!r}: expected a class or function that makes an nn.Module")
+    made: Callable[..., nn.Module] = found
+    return made
+
+
+def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: dict[str, Any]) -> nn.Module:
+    """A network of so many classes, if its maker asks for their number."""
+    try:
+        parameters = dict(inspect.signature(make).parameters)
+    except (TypeError, ValueError):  # of a built-in
+        parameters = {}
+    asked = [word for word in ("num_classes", "classes", "n_classes") if word in parameters and word not in arguments]
+    # torchvision's functions hand any further argument on to their class, which knows this one.
+    open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    given: dict[str, Any] = {asked[0]: classes} if asked else {}
+    if open_ended and not asked and "num_classes" not in arguments:
+        given = {"num_classes": classes}
+    with told(f"architecture {name!r}"):
+        made = make(**(given | arguments))
+    if not isinstance(made, nn.Module):
+        raise InputError(f"architecture {name!r}: expected an nn.Module, it made {type(made).__name__}")
+    return made
+
+
+def _from_file(file: str, folder: Path) -> ModuleType:
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise InputError(f"architecture {file!r}: expected a file below {folder}, it lies elsewhere")
+    if not path.is_file():
+        raise InputError(f"architecture {file!r}: expected a Python file, found none at {path}")
+    private = f"_network_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(private, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"architecture {file!r}: expected a Python file")
+    module = importlib.util.module_from_spec(spec)
+    with _beside(path.parent), told(f"architecture {file!r}"):
+        sys.modules[private] = module  # dataclasses and others look their own module up
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[private]
+            raise
+    return module
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[None]:
+    """What lies in a folder can be imported; whatever was is forgotten afterwards, so that it shadows nothing."""
+    before = dict(sys.modules)
+    own = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    hidden = {name: module for name, module in before.items() if name.partition(".")[0] in own - {"generator"}}
+    for name in hidden:
+        del sys.modules[name]
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - set(before):
+            if name.partition(".")[0] in own:
+                del sys.modules[name]
+        sys.modules.update(hidden)
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Whatever somebody else's code raises, as one line with its own file and line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [(frame.filename, frame.lineno) for frame in frames if not _is_elsewhere(frame.filename)]
+        said = str(error)
+        if isinstance(error, SyntaxError):  # where it stands, not where it was imported
+            places, said = [(error.filename or "", error.lineno)], error.msg
+        at = f" at {Path(places[-1][0]).name}:{places[-1][1]}" if places else ""
+        raise InputError(
+            f"{what}: it raised {type(error).__name__}{at}: {' '.join(said.split())[:200]}".rstrip(": ")
+        ) from error
+
+
+def _is_elsewhere(file: str) -> bool:
+    """Whether a file of a traceback is none of the user's: the program's, Python's own, or a package's."""
+    packaged = "site-packages" in file or "dist-packages" in file
+    return packaged or file.startswith(("<frozen", str(Path(__file__).parents[1]), sysconfig.get_paths()["stdlib"]))

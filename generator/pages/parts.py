@@ -1,0 +1,116 @@
+"""Each kind of page, its template filled."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment
+
+from generator.base.errors import InputError
+from generator.pages import words
+from generator.pages.sources import source_path
+from generator.records.images import Photo
+from generator.report.portrait import Portrait
+from generator.report.story import Page
+
+Variables = Mapping[str, Any]
+
+
+def page_files(
+    pages: Environment,
+    page: Page,
+    story: tuple[Page, ...],
+    spoken: words.Words,
+    networks: tuple[Portrait, ...],
+    photos: tuple[Photo, ...],
+) -> dict[str, bytes]:
+    """The page and those below it."""
+    place = story.index(page)
+    about: Variables = {
+        "page": page,
+        "words": spoken,
+        "scripts": page.kind.scripts,
+        "styles": page.kind.styles,
+    }
+    around: Variables = {
+        "previous": story[place - 1] if place else None,
+        "next": story[place + 1] if place + 1 < len(story) else None,
+    }
+    parts = page.kind.parts
+    if parts is None:
+        return {page.href: filled(pages, page.href, page.href, **about, **around, sample=None)}
+    if parts.each == "photo":
+        return _photo_pages(pages, page, {**about, **around}, photos)
+    files = {page.href: filled(pages, page.href, page.href, **about, **around, sample=None)}
+    below = _layer_pages if parts.each == "convolution" else _mistake_pages
+    return files | below(pages, parts.template, {**about, "scripts": parts.scripts}, networks)
+
+
+def _photo_pages(pages: Environment, page: Page, about: Variables, photos: tuple[Photo, ...]) -> dict[str, bytes]:
+    """The page shows the first of its photos itself, which has an address of its own besides."""
+    first = photos[0] if photos else None
+    shown = {page.href: first, **{f"{page.name}-{photo.id}.html": photo for photo in photos}}
+    return {
+        path: filled(pages, page.href, path, **about, canonical=page.href if photo is first else path, sample=photo)
+        for path, photo in shown.items()
+    }
+
+
+def _layer_pages(
+    pages: Environment, template: str, about: Variables, networks: tuple[Portrait, ...]
+) -> dict[str, bytes]:
+    """A page for each convolution of each network; the one before and the one after it are a link away."""
+    shown = [(network, layer) for network in networks for layer in network.convolutions]
+    files = {}
+    for place, (network, layer) in enumerate(shown):
+        variables = {
+            "network": network,
+            "layer": layer,
+            "previous": shown[place - 1] if place else None,
+            "next": shown[place + 1] if place + 1 < len(shown) else None,
+        }
+        files[layer.href] = filled(pages, template, layer.href, **about, **variables)
+    return files
+
+
+def _mistake_pages(
+    pages: Environment, template: str, about: Variables, networks: tuple[Portrait, ...]
+) -> dict[str, bytes]:
+    """A page for each network that got test images wrong."""
+    return {
+        one.confusions_href: filled(pages, template, one.confusions_href, **about, network=one)
+        for one in networks
+        if one.confusions
+    }
+
+
+def filled(pages: Environment, name: str, path: str, **variables: Any) -> bytes:
+    """The page at `path` from the template `name`."""
+    usual = {"root": "", "scripts": (), "styles": (), "address": path, "canonical": path}
+    variables = {**usual, "source_path": source_path(path), **variables}
+    with words.located([*pages.globals, *variables]):
+        html = _compact(pages.get_template(name).render(**variables))
+    spoken = variables.get("words")
+    return (_own_ids(html, spoken) if spoken else html).encode()
+
+
+def _own_ids(html: str, spoken: words.Words) -> str:
+    """The page with the ids of the words' headings told apart where a section stands there several times."""
+    for name, line in spoken.ids.items():
+        heading = re.compile(f'(<h[2-6] id="{name})">')
+        if html.count(f'id="{name}"') > len(heading.findall(html)):
+            raise InputError(f"{spoken.path}:{line}: {{#{name}}} is taken by the page itself; choose another id")
+        count = itertools.count(1)
+        html = heading.sub(lambda found: f'{found[1]}{"" if (n := next(count)) == 1 else f"-{n}"}">', html)  # noqa: B023
+    return html
+
+
+def _compact(html: str) -> str:
+    """Without indentation and empty lines, but for preformatted text: a third of a page's bytes."""
+    parts = re.split(r"(<pre.*?</pre>)", html, flags=re.DOTALL)
+    return (
+        "".join(part if part.startswith("<pre") else re.sub(r"\s*\n\s*", "\n", part) for part in parts).strip() + "\n"
+    )

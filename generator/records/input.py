@@ -1,0 +1,87 @@
+"""How a network takes an image: the one record that knows its size, its crop, its channels and its statistics.
+
+It has three faces that are tested to be equal: `data.preprocessing.seen` (numpy and Pillow, any image),
+`networks.inputs` (PyTorch, whole batches), and the script of the page that runs a network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from generator.records.ranges import Channels, Deviation, Scale, Side
+
+Crop = Literal["centre", "none"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+# ImageNet's statistics, which torchvision's weights expect; Tiny ImageNet's own differ by less than 0.03.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Input:
+    """What happens to an image before a network sees it.
+
+    First it gets `channels` (1: grey by ITU-R 601 luma, as Pillow's "L"), then its size. With `crop` "centre" it is
+    brought to `resize` and the middle of `size` is cut out, as torchvision's Resize and CenterCrop do, which lay black
+    around what is too small for that; with "none" it is brought to `size` at once, whatever its shape. Its values from
+    0 to 255 are brought to 0 to `range`; then the mean is taken off and the rest divided by the standard deviation.
+    """
+
+    size: tuple[Side, Side]  # (H, W) in pixels
+    resize: int = 0  # the shorter side before the cut; 0: as small as `size` allows
+    crop: Crop = "centre"
+    interpolation: Interpolation = "bilinear"
+    channels: Channels = 3
+    mean: tuple[float, ...] = MEAN
+    std: tuple[Deviation, ...] = STD
+    range: Scale = 1.0  # of the values before mean and std: 1 or 255
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image, as a network takes it."""
+        return (self.channels, *self.size)
+
+    @property
+    def neutral(self) -> tuple[int, ...]:
+        """A byte a channel: the colour that stands for "nothing", the mean's; black or white where that lies beyond."""
+        return tuple(min(max(round(value * 255 / self.range), 0), 255) for value in self.mean)
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """(H, W) to which an image is brought before the cut.
+
+        torchvision truncates the longer side (transforms/functional.py, _compute_resized_output_size).
+        """
+        if self.crop == "none":
+            return self.size
+        if self.resize:
+            shorter = self.resize
+        else:  # as small as can be cut from, in both directions
+            wide = self.size[1] * height > self.size[0] * width
+            shorter = (
+                (self.size[1] if wide else -(-self.size[0] * width // height))
+                if width <= height
+                else (-(-self.size[1] * height // width) if wide else self.size[0])
+            )
+        if width <= height:
+            return int(shorter * height / width), shorter
+        return shorter, int(shorter * width / height)
+
+    def cut(self, height: int, width: int) -> tuple[int, int]:
+        """(top, left) of the cut within an image of that size, as torchvision's CenterCrop; below 0: see `margins`."""
+        return _start(height, self.size[0]), _start(width, self.size[1])
+
+    def margins(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """((above, below), (left, right)): the black laid around an image of that size that is smaller than the cut."""
+        (above, left), (high, wide) = self.cut(height, width), self.size
+        return (max(0, -above), max(0, above + high - height)), (max(0, -left), max(0, left + wide - width))
+
+
+def _start(side: int, size: int) -> int:
+    return round((side - size) / 2) if side >= size else -((size - side) // 2)
+
+
+def square(side: int, resize: int = 0, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> Input:
+    """The input of the program's own networks: a square in colour, by default with ImageNet's statistics."""
+    return Input((side, side), 0 if resize == side else resize, mean=mean, std=std)

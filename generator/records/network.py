@@ -1,0 +1,172 @@
+"""Frozen records that cross from the torch side to the page side.
+
+They hold numpy arrays, numbers, strings and bytes only, so that nothing on the page side needs torch. Every number of
+the report is computed once, stands in one of these, and travels from there into prose, figures, tables, alt text and
+results.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.records.images import Counts, Floats, Pixels
+from generator.records.input import Input
+from generator.records.scores import Evaluation
+from generator.records.training import Benchmark, Run
+
+
+@dataclass(frozen=True)
+class ConvLayer:
+    """One convolution of a network, with its unit's receptive field on the input, in pixels."""
+
+    name: str  # dotted, as in the module
+    title: str  # "convolution 1"
+    weights: Floats  # (O, I, kh, kw)
+    stride: int
+    padding: int
+    receptive_field: int | None  # None: of no regular size, it sees the whole image
+    jump: int  # distance on the input between neighbouring units
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The images among which the strongest patches of each channel are."""
+
+    said: str  # "1,500 validation images of Tiny ImageNet"
+    pictures: Sequence[Pixels]  # as they come, before they are cut for a network
+    names: tuple[str, ...]  # what each of them shows
+    digest: str
+    data_set: bool  # False: there was none, so the report's own photos had to do
+
+
+@dataclass(frozen=True)
+class LayerPatches:
+    """Where each of C channels of one convolution answers most strongly: P images, strongest first.
+
+    An answer is the convolution's own output. A box is what the answering unit sees of the network's input, in its
+    pixels, inclusive as Photo.box; what lies outside the image is padding.
+    """
+
+    layer: str
+    answers: Floats  # (C, P), nan where no image is left
+    pictures: Counts  # (C, P) places in Examined.pictures, -1 where no image is left
+    boxes: Counts  # (C, P, 4) x0, y0, x1, y1
+    active: Floats  # (C,) share of the images in which the channel is above zero after its ReLU, nan where it has none
+
+
+@dataclass(frozen=True)
+class ClassImages:
+    """For each class an image made to raise its logit, and what the network says about it."""
+
+    images: Pixels  # (K, S, S, 3)
+    logits: Floats  # (K, K), a row an image
+    seed: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class StageMaps:
+    """The activations of one stage for one photo, after its ReLU (and pooling, where the stage ends with one)."""
+
+    layer: str
+    title: str
+    maps: Floats  # (C, h, w), >= 0 after a ReLU
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One class of one photo explained in several ways, and what covering a part of the photo does to one class.
+
+    The maps are of the predicted class; covered is the photo for its true class, where it is known.
+    """
+
+    maps: Mapping[str, Floats]  # by the method's name, (h, w) raw, >= 0
+    layers: Mapping[str, Floats]  # by the layer's dotted name, the first method's map at it, in order
+    patch: int  # side of the grey square in pixels of what the network was given
+    probability: Floats  # (h, w) of the class `hidden`, by the place of the square's centre
+    answers: Counts  # (h, w) the most probable class
+    hidden: int  # the class whose parts the square hides
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One photo through one network.
+
+    `cams[i]` is the raw Grad-CAM (after ReLU, not normalised) of class `targets[i]` at `layer`; all classes where the
+    network has few of them, else those that the page shows.
+    """
+
+    photo: str  # Photo.id
+    seen: Pixels  # (S, S, 3) what the network was given
+    logits: Floats  # (K,)
+    probabilities: Floats  # (K,)
+    label: int | None  # the photo's class among this network's classes
+    layer: str
+    targets: tuple[int, ...]
+    cams: Floats  # (len(targets), h, w)
+    stages: tuple[StageMaps, ...]
+    other: int | None = None  # the class that report.toml wants explained beside the predicted one
+    contributions: Floats | None = None  # (C,) what each channel of `layer` gave to the predicted class's logit
+    contributors: tuple[int, ...] = ()  # the channels that gave most, most first
+    contributor_maps: Floats | None = None  # (len(contributors), h, w) their activations
+    contributor_layer: str = ""  # the convolution that makes these channels; "": unknown
+    comparison: Comparison | None = None  # of the predicted class; None: not made for this photo
+
+    @property
+    def ranking(self) -> NDArray[np.int64]:
+        """(K,) class indices, most probable first."""
+        return np.argsort(-self.logits, kind="stable")
+
+    @property
+    def predicted(self) -> int:
+        """The most probable class."""
+        return int(self.ranking[0])
+
+    @property
+    def runner_up(self) -> int:
+        """The second most probable class."""
+        return int(self.ranking[1])
+
+    def cam(self, target: int) -> Floats:
+        """The (h, w) raw map of one class in `targets`."""
+        found: Floats = self.cams[self.targets.index(target)]
+        return found
+
+
+@dataclass(frozen=True)
+class Network:
+    """Everything that the report tells of one network."""
+
+    id: str  # "cnn", "alexnet": its folder, and its name on the command line
+    title: str  # "SmallCNN"
+    class_names: tuple[str, ...]
+    parameters: int
+    macs: int  # multiply-accumulates for one photo
+    input: Input
+    summary: tuple[tuple[str, str, str], ...]  # (layer, what, output shape) rows of the architecture
+    weights_source: str  # one sentence: where the weights come from
+    weights_digest: str
+    notes: tuple[str, ...]  # what was replaced or left out, one sentence each
+    layers: tuple[ConvLayer, ...]
+    explanations: Mapping[str, Explanation]  # by Photo.id
+    runs: tuple[Run, ...] = ()
+    evaluation: Evaluation | None = None
+    snapshots: Mapping[int, Floats] = field(default_factory=dict)  # epoch -> first layer's weights
+    card: str = ""  # models/<id>/README.md
+    cam_note: str = ""  # what Grad-CAM does and does not guarantee for this head
+    failures: tuple[str, ...] = ()  # Photo.id of the mistakes that the failures page shows
+    mistaken: Mapping[str, Pixels] = field(default_factory=dict)  # test images that it got wrong, by file name
+    benchmark: Benchmark | None = None
+    examined: Examined | None = None
+    patches: tuple[LayerPatches, ...] = ()  # one for each of `layers`
+    class_images: ClassImages | None = None
+    apart: str = ""  # see `anchor`; "": the id
+
+    @property
+    def anchor(self) -> str:
+        """Its part of addresses and file names: the id, but where something else has that name (`report.anchors`)."""
+        return self.apart or self.id

@@ -1,0 +1,92 @@
+"""What a network got right and wrong on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from generator.records.images import Counts, Floats
+from generator.records.ranges import Count, Loss, Name, Number, Part, Share, Temperature
+from generator.records.trust import Faithfulness
+
+JUDGING = ("test", "validation")  # the parts that may judge, the better first
+FEWEST_FOR_FIVE = 10  # classes: of fewer, five answers are half of all or more
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A pair of classes that the network confuses: `count` images of `true` were called `predicted`."""
+
+    true: Count
+    predicted: Count
+    count: Count
+    share: Share  # of the images of `true`
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One image that was called something else, with the confidence that the network had in its answer."""
+
+    image: Name  # file name in the data set
+    true: Count
+    predicted: Count
+    confidence: Share
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Reliability bins of equal width over the confidence, and the expected calibration error (Guo et al. 2017)."""
+
+    edges: Floats  # (B + 1,)
+    counts: Counts  # (B,)
+    confidence: Floats  # (B,) mean confidence in the bin, nan where empty
+    accuracy: Floats  # (B,) nan where empty
+    error: Share  # ECE in [0, 1]
+    chance: Share = float("nan")  # the ECE of perfect calibration on so many images, on average; nan: not recorded
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """What a network gets right on one split; K classes, rates in [0, 1]."""
+
+    split: Part  # the name of the part: "train", "validation", "test"
+    count: Count
+    loss: Loss
+    top1: Share
+    top5: Share | None  # None: so few classes that five answers say little
+    top1_interval: tuple[Share, Share]  # 95 % bootstrap
+    top5_interval: tuple[Share, Share] | None
+    top1_flipped: Share  # mean of the image's and its mirror image's probabilities
+    confusion: Counts  # (K, K), rows true, columns predicted
+    precision: Floats  # (K,), nan where a class was never predicted
+    recall: Floats  # (K,)
+    f1: Floats  # (K,)
+    pairs: tuple[Confusion, ...]  # most confused first
+    calibration: Calibration
+    calibration_scaled: Calibration  # after temperature scaling
+    mistakes: tuple[Mistake, ...]  # most confident first
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluation.json holds for one network."""
+
+    model: Name
+    class_names: tuple[Name, ...]
+    splits: Mapping[Part, SplitScores]
+    temperature: Temperature  # fitted on the part that weights are chosen on; 1 where there is none but what judges
+    weights_digest: str
+    data_digest: str
+    environment: Mapping[str, str]
+    test_looks: Number = 1  # networks of this folder that the test images have scored so far, this one included
+    faithfulness: Faithfulness | None = None
+
+    @property
+    def judged(self) -> str:
+        """The name of the part that judges: the test images, else those of the validation, else the first."""
+        return next((name for name in JUDGING if name in self.splits), next(iter(self.splits), ""))
+
+    @property
+    def fitted_temperature(self) -> str:
+        """The name of the part that the temperature was fitted on; "": it was not."""
+        return "validation" if self.judged == "test" and "validation" in self.splits else ""

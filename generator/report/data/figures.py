@@ -1,0 +1,97 @@
+"""The data page's figures: examples of each class, the steps of augmentation; and the report's photos themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from generator.base.names import slugs
+from generator.figures import raster
+from generator.records.figure import Figure, Table
+from generator.records.images import Photo, Pixels
+from generator.records.report import DataSummary, Report
+from generator.report.data.facts import material
+from generator.report.plates.frames import FOLDER, PHOTO, SMALL, framed
+from generator.report.plates.wording import counted, sentence
+
+WIDTHS = (400, 800)  # at which a large photo is stored
+GAP = 2
+
+
+def data_figures(report: Report) -> tuple[Figure, ...]:
+    """A row of photos a class and the augmentation's steps; without the data set only what there is."""
+    data = report.data
+    figures: list[Figure] = []
+    if data.present:
+        for index, address in enumerate(slugs(data.class_names)[: material(data).shown]):
+            if data.examples.get(index):
+                figures.append(_examples(data, index, address))
+    if data.augmented:
+        figures += _augmentation(data.augmented)
+    return tuple(figures)
+
+
+def photo_figures(shown: Sequence[Photo]) -> tuple[Figure, ...]:
+    """Each photo as it came, at most 800 pixels wide; a large one also 400 wide."""
+    return tuple(_photo(photo) for photo in shown)
+
+
+def _examples(data: DataSummary, index: int, address: str) -> Figure:
+    name, images = data.class_names[index], data.examples[index]
+    image = "training image" if "train" in data.counts else "image"
+    pixels = raster.mosaic(np.stack(images), len(images), 1, GAP)
+    return framed(
+        f"data-examples-{address}",
+        pixels,
+        alt=f"Row of {counted(len(images), 'photo')} of the class {name}, {images[0].shape[1]} pixels wide each.",
+        caption=f"{sentence(name)}: {counted(len(images), image)} of {data.name}.",
+        quality=PHOTO,
+        pixelated=True,
+        data=Table(
+            ("class", *(["WordNet number"] if data.wnids else []), *(f"{part} images" for part in data.per_class)),
+            ((name, *data.wnids[index : index + 1], *data.per_class.values()),),
+        ),
+    )
+
+
+def _augmentation(steps: Sequence[tuple[str, Pixels]]) -> list[Figure]:
+    """The image after each step, in the order in which they are applied."""
+    figures = []
+    for index, (name, pixels) in enumerate(steps, start=1):
+        alt = f"Step {index} of {len(steps)} of augmentation, {name}: the same image, {pixels.shape[1]} pixels wide."
+        figures.append(
+            framed(f"data-augmentation-{index}", pixels, alt=alt, caption=sentence(name), quality=SMALL, pixelated=True)
+        )
+    return figures
+
+
+def _photo(photo: Photo) -> Figure:
+    largest = raster.shrink(photo.pixels, WIDTHS[-1])
+    small = largest.shape[1] < WIDTHS[0] // 2
+    source = (
+        f" {photo.credit.author}, {photo.credit.origin}, {photo.credit.licence}." if photo.credit is not None else ""
+    )
+    figure = framed(
+        f"photo-{photo.id}",
+        largest,
+        alt=f"Photo of {photo.shows or photo.title}.",
+        caption=f"{photo.title}.{source}",
+        quality=SMALL if small else PHOTO,
+        pixelated=small,
+    )
+    if largest.shape[1] <= WIDTHS[0]:
+        return figure
+    narrow = raster.shrink(photo.pixels, WIDTHS[0])
+    path = f"{FOLDER}/photo-{photo.id}-{WIDTHS[0]}.webp"
+    files = {**figure.files, path: raster.webp(narrow, PHOTO)}
+    return Figure(
+        figure.id,
+        figure.alt,
+        figure.caption,
+        figure.width,
+        figure.height,
+        src=figure.src,
+        srcset=((path, WIDTHS[0]), (figure.src, figure.width)),
+        files=files,
+    )

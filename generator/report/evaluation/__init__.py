@@ -1,0 +1,1 @@
+"""The page on what a network gets right and wrong."""

@@ -1,0 +1,164 @@
+"""The evaluation page's figures: confusion matrices, reliability diagram, precision and recall of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.figures import charts, grids, raster
+from generator.figures.charts import Bins
+from generator.records.figure import Figure, Table
+from generator.records.images import Floats
+from generator.records.network import Network
+from generator.records.scores import Evaluation, SplitScores
+from generator.report.evaluation.facts import seriation
+from generator.report.plates.frames import charted, framed
+from generator.report.plates.wording import SPLITS, counted, listed, number, percent, percent_cell, sentence
+
+MOST_CELLS = 60  # classes up to which a page has room for the whole matrix as a chart and in numbers
+MOST_ROWS = 100  # classes that a chart or a table of them has room for
+MATRIX = 600  # stored pixels of a larger matrix, at least
+NAMED_PAIRS = 3  # confusions that text alternative and caption name, and a row of a class
+
+
+def evaluation_figures(network: Network) -> tuple[Figure, ...]:
+    """A confusion matrix a split, then calibration and classes on the split that training did not see."""
+    found = network.evaluation
+    if found is None or not found.splits:
+        return ()
+    scores = found.splits[found.judged]
+    order = seriation(scores.confusion)
+    matrices = [_confusion(network, found, split, order, split == scores.split) for split in found.splits]
+    return (*matrices, _reliability(network, scores, found), _per_class(network, found, scores))
+
+
+def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[np.int64], cells: bool) -> Figure:
+    """One split's matrix; its table has all `cells`, or a row a class with its most frequent mistakes."""
+    figure_id = f"{network.anchor}-confusion-{split}"
+    scores = found.splits[split]
+    images = _images(scores)
+    totals = np.maximum(scores.confusion.sum(axis=1, keepdims=True), 1)
+    shares = scores.confusion[np.ix_(order, order)] / totals[order]
+    names = [found.class_names[index] for index in order]
+    strongest = [
+        f"{found.class_names[pair.true]} taken for {found.class_names[pair.predicted]} ({percent(pair.share, 0)})"
+        for pair in scores.pairs[:NAMED_PAIRS]
+    ]
+    finding = f"most often {listed(strongest)}" if strongest else "nothing is confused"
+    alt = (
+        f"Confusion matrix of {network.title} on {images}, in percent of the true class: "
+        f"{percent(scores.top1)} right; {finding}."
+    )
+    caption = (
+        f"{network.title} on {images}: rows are the true classes, columns the answers, in percent of "
+        f"the true class. Blue: right, vermilion: wrong, shaded by the square root of the share so that rare mistakes "
+        f"are seen; empty: never. Classes that are confused stand together. {sentence(finding)}."
+    )
+    rows = tuple(
+        (name, *(round(float(share) * 100, 1) or 0 for share in row)) for name, row in zip(names, shares, strict=True)
+    )
+    whole = Table(("true \\ predicted, %", *names), rows)
+    if len(names) > MOST_CELLS:
+        pixels = grids.matrix_pixels(shares)
+        pixels = raster.enlarge(pixels, -(-MATRIX // len(names)))
+        table = _mistaken(names, shares)
+        return framed(figure_id, pixels, alt=alt, caption=caption, pixelated=True, table=table, data=whole)
+    chart = grids.matrix(figure_id, alt, names, shares)
+    table = whole if cells else _mistaken(names, shares)
+    return charted(figure_id, chart, alt=alt, caption=caption, table=table, data=whole)
+
+
+def _mistaken(names: Sequence[str], shares: Floats) -> Table:
+    """Of each class, or those least often right, what is right and what else it is most often taken for."""
+    least = sorted(np.argsort(np.diag(shares), kind="stable")[:MOST_ROWS].tolist())
+    rows = []
+    for index in least:
+        name, row = names[index], shares[index]
+        others = [other for other in np.argsort(-row, kind="stable") if row[other] > 0 and other != index]
+        taken = ", ".join(f"{names[other]} {row[other] * 100:.1f}" for other in others[:NAMED_PAIRS])
+        rows.append((name, round(float(row[index]) * 100, 1), taken or "–"))
+    return Table(("true class", "right, %", "most often taken for, %"), tuple(rows))
+
+
+def _reliability(network: Network, scores: SplitScores, found: Evaluation) -> Figure:
+    figure_id = f"{network.anchor}-reliability"
+    before, after = scores.calibration, scores.calibration_scaled
+    bins = [Bins("as trained", before.confidence, before.accuracy, before.counts)]
+    if found.fitted_temperature:
+        bins.append(Bins("after temperature scaling", after.confidence, after.accuracy, after.counts))
+    images = _images(scores)
+    gap = float(np.nansum((before.confidence - before.accuracy) * before.counts) / max(1, before.counts.sum()))
+    scaled = f", {percent(after.error)} after temperature scaling" if found.fitted_temperature else ""
+    diamonds = f"; diamonds: logits divided by {number(found.temperature)}, {percent(after.error)}" if scaled else ""
+    tendency = "more sure than right" if gap > 0 else "less sure than right"
+    alt = (
+        f"Reliability diagram of {network.title} on {images}: expected calibration error "
+        f"{percent(before.error)} as trained{scaled}; on average the network is {abs(gap) * 100:.1f} points {tendency}."
+    )
+    caption = (
+        f"{network.title} on {images}: how often answers of a given confidence are right. On the dotted "
+        f"diagonal confidence keeps its promise; below it the network is too sure. Circles: as trained, expected "
+        f"calibration error {percent(before.error)}{diamonds}. Bars: images in each bin, as trained."
+    )
+    rows: list[tuple[str | int | float, ...]] = []
+    for group in bins:
+        for index in range(len(group.counts)):
+            span = f"{before.edges[index] * 100:.0f}–{before.edges[index + 1] * 100:.0f}"
+            confidence, right = group.confidence[index], group.accuracy[index]
+            rows.append((group.label, span, int(group.counts[index]), percent_cell(confidence), percent_cell(right)))
+    table = Table(("logits", "confidence, %", "images", "mean confidence, %", "accuracy, %"), tuple(rows))
+    return charted(figure_id, charts.reliability(figure_id, alt, bins), alt=alt, caption=caption, table=table)
+
+
+def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figure:
+    figure_id = f"{network.anchor}-per-class"
+    order = np.argsort(-np.nan_to_num(scores.f1, nan=-1.0), kind="stable")
+    some = ""
+    if len(order) > MOST_ROWS:
+        half = MOST_ROWS // 2
+        some = f", the best {half} and the last {half} of {len(order)}"
+        order = np.concatenate([order[:half], order[-half:]])
+    names = [found.class_names[index] for index in order]
+    images = _images(scores)
+    never = [found.class_names[index] for index in np.flatnonzero(np.isnan(scores.precision))]
+    alt = (
+        f"Dot plot of {network.title}'s recall and precision for {counted(len(names), 'class', 'classes')}"
+        f"{some and f' of {len(found.class_names)}'} on "
+        f"{images}: {_extremes(found.class_names, scores.recall, 'recall')}; "
+        f"{_extremes(found.class_names, scores.precision, 'precision')}."
+    )
+    caption = (
+        f"{network.title} on {images}, classes by F1, best first{some}. Filled circle: recall, the share of a "
+        "class's images that are found; diamond: precision, the share of answers with that name that are right. A "
+        "circle left of its diamond: overlooked more often than wrongly called."
+        + (f" Never answered, so without a precision: {listed(never[:MOST_ROWS])}." if never else "")
+    )
+    totals = scores.confusion.sum(axis=1)
+    rows = tuple(
+        (
+            found.class_names[index],
+            percent_cell(scores.recall[index]),
+            percent_cell(scores.precision[index]),
+            percent_cell(scores.f1[index]),
+            int(totals[index]),
+        )
+        for index in order
+    )
+    table = Table(("class", "recall, %", "precision, %", "F1, %", "images"), rows)
+    values = [("recall", scores.recall[order]), ("precision", scores.precision[order])]
+    chart = charts.dot_plot(figure_id, alt, names, values)
+    return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _images(scores: SplitScores) -> str:
+    return f"{scores.count:,} {SPLITS.get(scores.split, scores.split)}"
+
+
+def _extremes(names: Sequence[str], values: Floats, what: str) -> str:
+    if np.isnan(values).all():
+        return f"{what} is known of no class"
+    best, worst = int(np.nanargmax(values)), int(np.nanargmin(values))
+    low, high = (percent(float(values[index]), 0) for index in (worst, best))
+    return f"{what} from {low} ({names[worst]}) to {high} ({names[best]})"

@@ -1,0 +1,100 @@
+"""The test images that a network got wrong, by what was taken for what: behind each cell of the confusion matrix."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from generator.base.names import slugs
+from generator.figures import raster
+from generator.records.figure import Figure
+from generator.records.network import Network
+from generator.records.scores import JUDGING, Mistake
+from generator.report.evaluation.facts import SPLITS
+from generator.report.plates.sheets import place, sheet_id, sheets
+from generator.report.plates.wording import sentence
+
+SIDE = 64  # stored pixels of an image
+QUALITY = 60
+# Bytes of a page, of which it may have 300 KiB, and what the head of a confusion and an image take of them, about.
+ROOM, GROUP, IMAGE = 230_000, 330, 270
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One image that was taken for something else; where its picture is, `sheet` "" where there is none."""
+
+    image: str
+    confidence: float
+    sheet: str
+    cell: int
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """All images of one class that were taken for one other; `id` is the group's address."""
+
+    id: str
+    true: str
+    predicted: str
+    images: tuple[Taken, ...]
+
+
+def mistake_figures(network: Network) -> tuple[Figure, ...]:
+    """The wrong test images on sheets, in the order of `confusions`; none without the data set."""
+    pictures = [
+        raster.cover(network.mistaken[one.image], SIDE, SIDE)
+        for one in _ordered(network)
+        if one.image in network.mistaken
+    ]
+    if not pictures:
+        return ()
+    alt = f"{sentence(SPLITS[_judged(network)])} that {network.title} got wrong, numbers"
+    return sheets(f"{network.anchor}-mistakes", pictures, alt, quality=QUALITY, pixelated=True)
+
+
+def confusions(network: Network) -> tuple[Mixed, ...]:
+    """Which images were taken for what, the most frequent confusion first."""
+    evaluation = network.evaluation
+    if evaluation is None:
+        return ()
+    names, addresses = evaluation.class_names, slugs(evaluation.class_names)
+    groups: dict[tuple[int, int], list[Taken]] = defaultdict(list)
+    shown = 0
+    for one in _ordered(network):
+        pictured = one.image in network.mistaken
+        sheet, cell = (sheet_id(f"{network.anchor}-mistakes", shown), place(shown)[1]) if pictured else ("", 0)
+        groups[one.true, one.predicted].append(Taken(one.image, one.confidence, sheet, cell))
+        shown += pictured
+    # "sea", "lion-fish" and "sea-lion", "fish" are joined to the same words.
+    joined = dict(
+        zip(sorted(groups), slugs([f"{addresses[a]}-{addresses[b]}" for a, b in sorted(groups)]), strict=True)
+    )
+    return tuple(
+        Mixed(joined[true, predicted], names[true], names[predicted], tuple(found))
+        for (true, predicted), found in groups.items()
+    )
+
+
+def _judged(network: Network) -> str:
+    """The part whose mistakes are shown; "" where none judged."""
+    judged = network.evaluation.judged if network.evaluation else ""
+    return judged if judged in JUDGING else ""
+
+
+def _ordered(network: Network) -> list[Mistake]:
+    """Those that the page has room for, the most frequent confusion first; within it the surest first."""
+    if network.evaluation is None or not (part := _judged(network)):
+        return []
+    found = network.evaluation.splits[part].mistakes
+    counts = Counter((one.true, one.predicted) for one in found)
+    ordered = sorted(
+        found, key=lambda one: (-counts[one.true, one.predicted], one.true, one.predicted, -one.confidence)
+    )
+    groups, kept = set[tuple[int, int]](), list[Mistake]()
+    for one in ordered:
+        groups.add((one.true, one.predicted))
+        kept.append(one)
+        if len(groups) * GROUP + len(kept) * IMAGE > ROOM:
+            return kept[:-1]
+    return kept

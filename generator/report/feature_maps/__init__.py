@@ -1,0 +1,1 @@
+"""The page on what happens to a photo inside a network."""

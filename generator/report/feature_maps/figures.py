@@ -1,0 +1,153 @@
+"""The feature-maps page's figures: what each stage of a network answers to one photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.base.names import slug
+from generator.figures import raster
+from generator.records.figure import Figure, Table
+from generator.records.images import Photo, Pixels
+from generator.records.network import Network, StageMaps
+from generator.report.plates.frames import framed
+from generator.report.plates.numbers import columns
+from generator.report.plates.painting import BULK, by_mean, painted, scale_of
+from generator.report.plates.wording import cell, counted, number, percent, sentence
+
+MOST_CELLS = (
+    131_072  # activations in one mosaic (about 30 KB); beyond it the channels with the lowest mean are left out
+)
+WIDTH = 480  # stored pixels that a mosaic of small maps is enlarged to about
+LOW = 8  # stored pixels: height of the mark of a silent map at the end of a stage
+BAR = 3  # stored pixels: height of the bar below a map that is as long as its mean activation is large
+FIRST = 16  # maps in the order of their channels
+FIRST_SIDE = 60  # stored pixels of one of them, about
+LISTED = 16  # maps whose numbers are listed
+
+
+def feature_map_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
+    """One mosaic a stage, and the first maps after each max pooling; none where it was not shown this photo."""
+    explanation = network.explanations.get(photo.id)
+    if explanation is None:
+        return ()
+    pooled = pooled_layers(network)
+    return (
+        *(_stage(network, photo, stage) for stage in explanation.stages),
+        *(_first(network, photo, stage) for stage in explanation.stages if stage.layer in pooled),
+    )
+
+
+def pooled_layers(network: Network) -> frozenset[str]:
+    """The layers that are max poolings, by their description in the architecture's summary."""
+    return frozenset(layer for layer, what, _ in network.summary if what.startswith("maximum pooling"))
+
+
+def _stage(network: Network, photo: Photo, stage: StageMaps) -> Figure:
+    count, high, wide = stage.maps.shape
+    order = by_mean(stage.maps)[: max(1, min(count, MOST_CELLS // (high * wide)))]
+    shown = stage.maps[order]
+    most = float(np.abs(stage.maps).max())
+    scale = scale_of(stage.maps)
+    silent = int((np.abs(stage.maps).max(axis=(1, 2)) == 0).sum())
+    across = columns(len(order))
+    struck = np.flatnonzero(np.abs(shown).max(axis=(1, 2)) == 0).tolist()
+    factor = max(1, round(WIDTH / (across * (wide + 1))))
+    means = stage.maps.astype(np.float64).mean(axis=(1, 2))
+    strongest = float(np.abs(means).max())
+    pixels = _barred(painted(shown, scale), np.abs(means[order]) / (strongest or 1), across, factor, struck, low=True)
+    active = float((stage.maps > 0).mean())
+    which = f"all {count}" if len(order) == count else f"the {len(order)} most active of {count}"
+    silence = f"{counted(silent, 'map')} of {count} {'is' if silent < 2 else 'are'} silent"
+    finding = f"{silence}, {percent(active, 0)} of all units are active"
+    alt = (
+        f"Mosaic of {which} feature maps of {network.title} after {stage.title} for the photo {photo.title}, "
+        f"{wide} by {high} units each: {finding}, largest activation {number(most)}."
+    )
+    ends = f"−{number(scale)} (blue) to {number(scale)} (red)" if stage.maps.min() < 0 else f"0 to {number(scale)}"
+    caption = (
+        f"{network.title} after {stage.title} ({stage.layer}), photo: {photo.title}. {sentence(which)} maps of "
+        f"{wide} × {high} units, sorted by mean activation; one scale for all: {ends}, within which {percent(BULK)} of "
+        f"the activations lie, the largest is {number(most)}. The bar below a map is its mean activation, the longest "
+        f"{number(strongest)}. Each silent map is a stroke at the end. "
+        f"What to notice: {finding}."
+    )
+    table = Table(
+        ("channel", "mean activation", "largest activation"),
+        tuple((int(i), cell(float(means[i]), 4), cell(float(stage.maps[i].max()), 4)) for i in order[:LISTED]),
+    )
+    return framed(
+        f"{network.anchor}-maps-{photo.id}-{slug(stage.layer)}",
+        pixels,
+        alt=alt,
+        caption=caption,
+        pixelated=True,
+        table=table,
+    )
+
+
+def _barred(
+    tiles: Pixels, lengths: NDArray[np.float64], across: int, factor: int, struck: Sequence[int] = (), low: bool = False
+) -> Pixels:
+    """A mosaic with a bar below each tile, as long as its share of [0, 1] of the tile's width.
+
+    Args:
+        struck: tiles with nothing to show; with `low` the last ones, which get rows of their own of low strokes, since
+            there may be hundreds.
+    """
+    high, wide, gap = tiles.shape[1] * factor, tiles.shape[2] * factor, max(2, factor // 2)
+    shown = len(tiles) - len(struck) if low else len(tiles)
+    step = high + 1 + BAR + gap
+    panels: list[tuple[Pixels, int, int]] = []
+    for index in range(shown):
+        top, left = index // across * step, index % across * (wide + gap)
+        lost = index in struck
+        panels.append((raster.stroke(high, wide) if lost else raster.enlarge(tiles[index], factor), top, left))
+        if lengths[index] > 0:
+            bar = np.full((BAR, max(1, round(lengths[index] * wide)), 4), raster.STRUCK, np.uint8)
+            panels.append((bar, top + high + 1, left))
+    below = -(-shown // across) * step
+    lows = len(tiles) - shown
+    panels += [
+        (raster.stroke(LOW, wide), below + place // across * (LOW + gap), place % across * (wide + gap))
+        for place in range(lows)
+    ]
+    height = below + -(-lows // across) * (LOW + gap) - gap
+    return raster.compose(height, min(across, len(tiles)) * (wide + gap) - gap, panels)
+
+
+def _first(network: Network, photo: Photo, stage: StageMaps) -> Figure:
+    """The first `FIRST` maps in the order of their channels, not sorted."""
+    maps = stage.maps[:FIRST]
+    count, high, wide = maps.shape
+    most = float(np.abs(maps).max())
+    struck = np.flatnonzero(np.abs(maps).max(axis=(1, 2)) == 0).tolist()
+    means = maps.astype(np.float64).mean(axis=(1, 2))
+    strongest = float(np.abs(means).max())
+    factor = max(1, round(FIRST_SIDE / wide))
+    pixels = _barred(painted(maps, most), np.abs(means) / (strongest or 1), 4, factor, struck)
+    finding = f"{counted(len(struck), 'map')} of {count} {'is' if len(struck) < 2 else 'are'} silent"
+    ends = f"−{number(most)}, blue, to {number(most)}, red" if maps.min() < 0 else f"0 to {number(most)}"
+    alt = (
+        f"The first {count} feature maps of {network.title} after the max pooling {stage.layer} for the photo "
+        f"{photo.title}, {wide} by {high} units each: {finding}, largest activation {number(most)}."
+    )
+    caption = (
+        f"After {stage.layer}: channels 0 to {count - 1} in reading order, {wide} × {high} units each; one scale from "
+        f"{ends}, their largest activation; the bar below a map is its mean, the longest "
+        f"{number(strongest)}; {finding}."
+    )
+    table = Table(
+        ("channel", "mean activation", "largest activation"),
+        tuple((i, cell(float(means[i]), 4), cell(float(maps[i].max()), 4)) for i in range(count)),
+    )
+    return framed(
+        f"{network.anchor}-first-{photo.id}-{slug(stage.layer)}",
+        pixels,
+        alt=alt,
+        caption=caption,
+        pixelated=True,
+        table=table,
+    )

@@ -1,0 +1,1 @@
+"""The pages on what a network looks for."""

@@ -1,0 +1,1 @@
+"""The page on where a network looks."""

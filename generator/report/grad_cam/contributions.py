@@ -1,0 +1,88 @@
+"""The figure of the channels that a prediction is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generator.figures import raster
+from generator.records.figure import Figure, Table
+from generator.records.images import Photo, Pixels
+from generator.records.network import Explanation, LayerPatches, Network
+from generator.report.plates.frames import framed
+from generator.report.plates.painting import fitted, squared
+from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, shows
+from generator.report.plates.sheets import sheet
+from generator.report.plates.wording import cell, counted, layer_title, listed, number
+
+PART_GAP = 4
+VEIL = (0.6, 0.8)  # opacity of a map over the grey photo, where it is lowest and highest
+
+
+def contribution_figure(network: Network, photo: Photo) -> Figure | None:
+    """The channels that gave most to the answer, most first: the strongest patch of each, and where it fired here.
+
+    A sheet as in `plates.sheets`, one channel a cell; None where nothing is known of them or none spoke for it.
+    """
+    explanation = network.explanations.get(photo.id)
+    if explanation is None or explanation.contributions is None or explanation.contributor_maps is None:
+        return None
+    given = explanation.contributions
+    chosen = [place for place, channel in enumerate(explanation.contributors) if given[channel] > 0]
+    if not chosen:
+        return None
+    channels = [explanation.contributors[place] for place in chosen]
+    maps = explanation.contributor_maps[chosen]
+    patches = next((one for one in network.patches if one.layer == explanation.contributor_layer), None)
+    seen = Seen(network)
+    cells = [
+        _pair(
+            None if patches is None else best_patch(seen, patches, channel), explanation, maps[index], float(maps.max())
+        )
+        for index, channel in enumerate(channels)
+    ]
+    answer = network.class_names[explanation.predicted]
+    first = [f"{channel} ({number(float(given[channel]))})" for channel in channels[:3]]
+    sums = float(given[channels].sum()), float(given.sum())
+    alt = (
+        f"The {counted(len(channels), 'channel')} of {network.title} that gave most to {answer} on the photo "
+        f"{photo.title}, each with its strongest patch and its map: {listed(first)}."
+    )
+    source = next((one.title for one in network.layers if one.name == explanation.contributor_layer), "")
+    caption = (
+        f"{network.title} at {layer_title(network, explanation.layer)}"
+        f"{f', whose channels are those of {source}' if source else ''}: the {counted(len(channels), 'channel')} of "
+        f"{len(given)} that gave most to {answer}, its answer, most first. Beside the channel’s strongest patch: where "
+        f"it fired on this photo, all on one scale from 0 to {number(float(maps.max()))}. A channel’s contribution is "
+        f"its activations times the gradient of the logit, added up: here {number(sums[0])} of the {number(sums[1])} "
+        f"that all channels give; the logit is {number(float(explanation.logits[explanation.predicted]))}."
+    )
+    rows = tuple(
+        (channel, cell(float(given[channel]), 3), cell(float(maps[index].max()), 3), _where(network, patches, channel))
+        for index, channel in enumerate(channels)
+    )
+    return framed(
+        f"{network.anchor}-contributions-{photo.id}",
+        sheet(cells),
+        alt=alt,
+        caption=caption,
+        quality=PART_QUALITY,
+        table=Table(("channel", "contribution to the logit", "largest activation", "strongest patches"), rows),
+    )
+
+
+def _pair(patch: Pixels | None, explanation: Explanation, activations: np.ndarray, most: float) -> Pixels:
+    """A channel's strongest patch, and its map over the photo without its colours."""
+    if patch is None:
+        left = raster.mosaic(np.zeros((1, PART, PART, 3), np.uint8), 1, struck=[0])
+    else:
+        enlarged = raster.enlarge(patch, max(1, PART // max(patch.shape[:2])))
+        left = squared(raster.cover(enlarged, *fitted(patch, PART)), PART)
+    high, wide = fitted(explanation.seen, PART)
+    values = raster.resize(activations, high, wide) / most if most > 0 else np.zeros((high, wide))
+    ground = raster.grey(raster.cover(explanation.seen, high, wide))
+    right = squared(raster.laid_over(ground, values, VEIL), PART)
+    return raster.compose(PART, 2 * PART + PART_GAP, [(left, 0, 0), (right, 0, PART + PART_GAP)])
+
+
+def _where(network: Network, patches: LayerPatches | None, channel: int) -> str:
+    return "unknown" if patches is None or network.examined is None else shows(network, patches, channel)

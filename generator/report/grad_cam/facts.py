@@ -1,0 +1,90 @@
+"""What a network says of one photo, with the names that the page speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from generator.records.images import Photo
+from generator.records.network import Explanation, Network
+from generator.report.feature_maps.facts import Stage, stage_of
+from generator.report.grad_cam.contributors import Contributor, contributors
+from generator.report.grad_cam.ways import Way, ways
+from generator.report.plates.wording import SHOWN
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One class's share in what a network says about one photo; `strength` is its raw Grad-CAM map's maximum."""
+
+    index: int
+    name: str
+    probability: float
+    logit: float
+    strength: float | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """One photo through one network. `rank` is the place of the true class among the answers, from 1."""
+
+    photo: Photo
+    explanation: Explanation
+    top: tuple[Answer, ...]
+    truth: Answer | None
+    rank: int | None
+    stages: tuple[Stage, ...]
+    other: Answer | None  # the class that report.toml names
+    contributors: tuple[Contributor, ...] = ()  # the channels that spoke most for the answer
+    ways: tuple[Way, ...] = ()  # the answer explained in other ways
+
+    @property
+    def predicted(self) -> Answer:
+        """The most probable class."""
+        return self.top[0]
+
+    @property
+    def runner_up(self) -> Answer | None:
+        """The second most probable class; None where the network knows one."""
+        return self.top[1] if len(self.top) > 1 else None
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the prediction is the true class; None where the photo shows no class of the network."""
+        return None if self.rank is None else self.rank == 1
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """By the role's name, as in the figures' ids."""
+        roles = {"predicted": self.predicted, "true": self.truth, "runner-up": self.runner_up, "other": self.other}
+        return {role: answer for role, answer in roles.items() if answer is not None}
+
+
+def look_at(network: Network, photo: Photo) -> Look:
+    """The facts of one photo's explanation."""
+    explanation = network.explanations[photo.id]
+    ranking = [int(index) for index in explanation.ranking]
+    label = explanation.label
+    return Look(
+        photo=photo,
+        explanation=explanation,
+        top=tuple(answer_of(network, explanation, index) for index in ranking[:SHOWN]),
+        truth=None if label is None else answer_of(network, explanation, label),
+        rank=None if label is None else ranking.index(label) + 1,
+        stages=tuple(stage_of(stage) for stage in explanation.stages),
+        other=None if explanation.other is None else answer_of(network, explanation, explanation.other),
+        contributors=contributors(network, explanation),
+        ways=ways(network, explanation),
+    )
+
+
+def answer_of(network: Network, explanation: Explanation, index: int) -> Answer:
+    """One class as an answer of the network."""
+    mapped = index in explanation.targets
+    return Answer(
+        index=index,
+        name=network.class_names[index],
+        probability=float(explanation.probabilities[index]),
+        logit=float(explanation.logits[index]),
+        strength=float(explanation.cam(index).max()) if mapped else None,
+    )

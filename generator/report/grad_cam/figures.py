@@ -1,0 +1,224 @@
+"""The Grad-CAM and failures pages' figures: where a network looks, for its answer, the truth and its second choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from generator.figures import raster
+from generator.records.figure import Figure, Table
+from generator.records.images import Floats, Photo
+from generator.records.network import Explanation, Network
+from generator.report.grad_cam.comparisons import comparison
+from generator.report.grad_cam.contributions import contribution_figure
+from generator.report.plates.frames import PHOTO, SMALL, framed
+from generator.report.plates.painting import overlay
+from generator.report.plates.wording import cell, layer_title, listed, number, percent, place
+
+SIDE = 256  # stored pixels of an overlay, about: a 64-pixel photo is enlarged 4 times, block by block
+HEAT = 128  # stored width of a heat map, which is smooth and may be enlarged by the page
+MOST_CLASSES = 60  # up to which all classes are shown in one strip
+TILE = 64
+COLUMNS = 6
+LARGE = 128  # a photo this wide or wider is shown smooth; a smaller one is enlarged, its pixels sharp
+
+ROLES = {
+    "predicted": "its answer",
+    "true": "the true class",
+    "runner-up": "its second choice",
+    "other": "a class that was asked for",
+}
+
+
+def roles_of(explanation: Explanation) -> tuple[tuple[str, int], ...]:
+    """(role, class) of the maps shown, each class once: the answer, the truth, the second choice, one asked for."""
+    found = {"predicted": explanation.predicted}
+    if explanation.label is not None:
+        found["true"] = explanation.label
+    if len(explanation.logits) > 1:
+        found["runner-up"] = explanation.runner_up
+    if explanation.other is not None:
+        found["other"] = explanation.other
+    shown: dict[str, int] = {}
+    for role, target in found.items():
+        if target in explanation.targets and target not in shown.values():
+            shown[role] = target
+    return tuple(shown.items())
+
+
+def grad_cam_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
+    """What the network saw; overlay and heat map of each role; all classes as one strip where they are few."""
+    explanation = network.explanations.get(photo.id)
+    if explanation is None:
+        return ()
+    prefix = f"{network.anchor}-cam-{photo.id}"
+    figures = [_seen(network, photo, explanation, prefix)]
+    for role, target in roles_of(explanation):
+        figures += [
+            _overlay(network, photo, explanation, role, target, prefix),
+            _heat(network, photo, explanation, role, target, prefix),
+        ]
+    every = set(range(len(network.class_names))) <= set(explanation.targets)
+    if every and 1 < len(network.class_names) <= MOST_CLASSES:
+        figures.append(_every_class(network, photo, explanation, prefix))
+    return (*figures, *filter(None, (contribution_figure(network, photo), comparison(network, photo))))
+
+
+def failure_figures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, ...]:
+    """For each mistake that the page shows: the photo, and the maps of the answer and of the true class."""
+    known = {photo.id: photo for photo in photos}
+    figures: list[Figure] = []
+    for identifier in network.failures:
+        explanation = network.explanations.get(identifier)
+        if explanation is None or identifier not in known:
+            continue
+        # The same pictures as on the Grad-CAM page, and so the same files.
+        prefix, files = f"{network.anchor}-failure-{identifier}", f"{network.anchor}-cam-{identifier}"
+        figures.append(_seen(network, known[identifier], explanation, prefix, files))
+        for role, target in roles_of(explanation):
+            if role in ("predicted", "true"):
+                figures.append(_overlay(network, known[identifier], explanation, role, target, prefix, files))
+    return tuple(figures)
+
+
+def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str, files: str = "") -> Figure:
+    side = explanation.seen.shape[1]
+    answer = network.class_names[explanation.predicted]
+    confidence = percent(float(explanation.probabilities[explanation.predicted]))
+    verdict = _verdict(network, explanation)
+    alt = (
+        f"Photo of {photo.shows or photo.title} as {network.title} saw it, {side} pixels wide: called {answer} with "
+        f"{confidence}{verdict}."
+    )
+    caption = (
+        f"{photo.title}, as {network.title} saw it: {side} × {explanation.seen.shape[0]} pixels, every one shown. "
+        f"Its answer: {answer}, {confidence}{verdict}."
+    )
+    best = explanation.ranking[:5]
+    table = Table(
+        ("class", "probability, %", "logit"),
+        tuple(
+            (
+                network.class_names[index],
+                cell(float(explanation.probabilities[index]) * 100, 2),
+                cell(float(explanation.logits[index]), 3),
+            )
+            for index in best
+        ),
+    )
+    small = side < LARGE
+    return framed(
+        f"{prefix}-photo",
+        explanation.seen,
+        alt=alt,
+        caption=caption,
+        quality=SMALL if small else PHOTO,
+        pixelated=small,
+        table=table,
+        name=f"{files or prefix}-photo",
+    )
+
+
+def _overlay(
+    network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str, files: str = ""
+) -> Figure:
+    alt, caption = _words(network, photo, explanation, role, target, "Grad-CAM overlay")
+    photo_seen = raster.enlarge(explanation.seen, max(1, round(SIDE / explanation.seen.shape[1])))
+    return framed(
+        f"{prefix}-{role}",
+        overlay(photo_seen, explanation.cam(target)),
+        alt=alt,
+        caption=caption,
+        quality=PHOTO,
+        pixelated=explanation.seen.shape[1] < LARGE,
+        data=_cells(explanation.cam(target)),
+        name=f"{files or prefix}-{role}-overlay",
+    )
+
+
+def _cells(cam: Floats) -> Table:
+    """A map as it is: a row of cells a row."""
+    head = ("row", *(f"column {column}" for column in range(cam.shape[1])))
+    return Table(head, tuple((row, *(float(f"{value:.4g}") for value in cells)) for row, cells in enumerate(cam)))
+
+
+def _heat(network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str) -> Figure:
+    alt, caption = _words(network, photo, explanation, role, target, "Grad-CAM heat map")
+    height, width = explanation.seen.shape[:2]
+    pixels = raster.heat(explanation.cam(target), (round(height * HEAT / width), HEAT))
+    return framed(f"{prefix}-{role}-heat", pixels, alt=alt, caption=caption, quality=SMALL)
+
+
+def _words(
+    network: Network, photo: Photo, explanation: Explanation, role: str, target: int, kind: str
+) -> tuple[str, str]:
+    """Text alternative and caption of one class's map."""
+    cam = explanation.cam(target)
+    name, peak = network.class_names[target], float(cam.max())
+    probability = percent(float(explanation.probabilities[target]))
+    logit = number(float(explanation.logits[target]))
+    where = f"raw maximum {number(peak)}, strongest {place(cam)}" if peak > 0 else "no positive evidence"
+    alt = (
+        f"{kind} of {network.title} for {name}, {ROLES[role]}, on the photo {photo.title}: "
+        f"probability {probability}, {where}."
+    )
+    notice = (
+        f"Raw maximum {number(peak)}, {place(cam)}; the map's {cam.shape[1]} × {cam.shape[0]} cells are enlarged "
+        "bilinearly and painted from their least, black, to their most, pale yellow."
+        if peak > 0
+        else "Raw maximum 0: no positive evidence for this class, so the map is drawn flat."
+    )
+    caption = (
+        f"{network.title}, Grad-CAM at {layer_title(network, explanation.layer)}: {name}, {ROLES[role]}; probability "
+        f"{probability}, logit {logit}. {notice}"
+    )
+    return alt, caption
+
+
+def _every_class(network: Network, photo: Photo, explanation: Explanation, prefix: str) -> Figure:
+    """All classes on one scale, without gaps, for the page to cut."""
+    order = [explanation.targets.index(index) for index in range(len(network.class_names))]
+    cams = explanation.cams[order]
+    most, peaks = float(cams.max()), cams.max(axis=(1, 2))
+    high, wide = explanation.seen.shape[:2]
+    smooth = raster.resize(cams, max(1, round(TILE * high / wide)), TILE)
+    heat = raster.paint(smooth / most if most > 0 else smooth, "inferno")
+    first = [network.class_names[index] for index in np.argsort(-peaks, kind="stable")[:3] if peaks[index] > 0]
+    silent = int((peaks == 0).sum())
+    finding = (
+        f"strongest for {listed(first)}; no positive evidence for {silent} of {len(peaks)} classes"
+        if first
+        else "no positive evidence for any class"
+    )
+    alt = (
+        f"Grad-CAM heat maps of {network.title} for each of {len(peaks)} classes on the photo {photo.title}: {finding}."
+    )
+    caption = (
+        f"{network.title}, Grad-CAM at {layer_title(network, explanation.layer)}: the maps of all {len(peaks)} classes "
+        f"in their order, row by row, on one scale from 0 to {number(most)}, the largest of all; {finding}."
+    )
+    table = Table(
+        ("class", "raw maximum", "logit", "probability, %"),
+        tuple(
+            (
+                name,
+                cell(float(peaks[index]), 4),
+                cell(float(explanation.logits[index]), 3),
+                cell(float(explanation.probabilities[index]) * 100, 2),
+            )
+            for index, name in enumerate(network.class_names)
+        ),
+    )
+    return framed(
+        f"{prefix}-all", raster.mosaic(heat, COLUMNS, 1, 0), alt=alt, caption=caption, quality=SMALL, table=table
+    )
+
+
+def _verdict(network: Network, explanation: Explanation) -> str:
+    if explanation.label is None:
+        return ""
+    if explanation.label == explanation.predicted:
+        return ", which is right"
+    truth = percent(float(explanation.probabilities[explanation.label]))
+    return f"; it is {network.class_names[explanation.label]}, which it gave {truth}"

@@ -1,0 +1,52 @@
+"""Every group of figures that a report has, each with what it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from generator.records.figure import Figure
+from generator.records.network import Network
+from generator.records.report import Report
+from generator.report.data import figures
+from generator.report.evaluation import mistakes
+from generator.report.evaluation.figures import evaluation_figures
+from generator.report.feature_maps.figures import feature_map_figures
+from generator.report.filters import prototypes, units, weights
+from generator.report.grad_cam.figures import failure_figures, grad_cam_figures
+from generator.report.overview import tile
+from generator.report.training import curves
+from generator.report.trust.figures import trust_figures
+
+Job = tuple[tuple[object, ...], Callable[[], tuple[Figure, ...]]]
+
+
+def common_jobs(report: Report) -> Iterator[Job]:
+    """The groups of figures that are of no one network."""
+    told = [(one.title, one.weights_digest, one.class_names, one.input) for one in report.networks]
+    yield ("photos", report.photos), partial(figures.photo_figures, report.photos)
+    yield ("header", told, report.photos), partial(tile.header_tile, report)
+    yield ("data", report.data), partial(figures.data_figures, report)
+
+
+def network_jobs(report: Report, network: Network) -> Iterator[Job]:
+    """The groups of figures of one network."""
+    scale = weights.first_layer_scale([network])
+    said = (network.anchor, network.title, network.class_names, network.input)
+    photos = {photo.id: photo for photo in report.photos}
+    wrong = [(photos[photo], network.explanations[photo]) for photo in network.failures]
+    yield ("training", *said, network.runs, network.snapshots), partial(curves.training_figures, network)
+    yield ("evaluation", *said, network.evaluation), partial(evaluation_figures, network)
+    yield ("trust", *said, network.layers, network.evaluation), partial(trust_figures, network)
+    yield ("filters", *said, network.layers, scale), partial(weights.filter_figures, network, scale)
+    yield ("mistakes", *said, network.evaluation, dict(network.mistaken)), partial(mistakes.mistake_figures, network)
+    yield ("failures", *said, wrong), partial(failure_figures, network, report.photos)
+    yield ("class images", *said, network.class_images), partial(prototypes.class_image_figures, network)
+    searched = network.examined.digest if network.examined else ""
+    for number, layer in enumerate(network.layers):
+        found = network.patches[number] if network.patches else None
+        yield ("units", *said, layer, found, searched, scale), partial(units.unit_figures, network, layer, scale)
+    for photo in report.photos:
+        asked = (*said, photo, network.explanations[photo.id])
+        yield ("maps", *asked), partial(feature_map_figures, network, photo)
+        yield ("cam", *asked, network.weights_digest, searched), partial(grad_cam_figures, network, photo)

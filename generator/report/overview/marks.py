@@ -1,0 +1,89 @@
+"""The favicon, the section marks and the colour bars, made from the network's own filters."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.figures import grids, raster
+from generator.records.figure import Figure
+from generator.records.images import Pixels
+from generator.records.network import ConvLayer
+from generator.report.plates.frames import FOLDER, framed
+from generator.report.story import STORY
+
+ICONS = (32, 180)  # browser tab, Apple's home screen
+
+
+def as_pictures(layer: ConvLayer, chosen: NDArray[np.intp], scale: float) -> Pixels:
+    """First kernels as pictures, all to one scale."""
+    weights = layer.weights[chosen]
+    return raster.paint_colour(weights, scale) if weights.shape[1] == 3 else raster.paint_signed(weights[:, 0], scale)
+
+
+def nearest_pixels(tile: Pixels, high: int, wide: int) -> Pixels:
+    """A tile enlarged or reduced to (high, wide) by its nearest pixels."""
+    rows = np.arange(high) * tile.shape[0] // high
+    columns = np.arange(wide) * tile.shape[1] // wide
+    stretched: Pixels = tile[rows][:, columns]
+    return stretched
+
+
+def _liveliest(layer: ConvLayer) -> NDArray[np.intp]:
+    """Filters by how far their colours lie apart, each to its own scale."""
+    pictures = np.concatenate([_icon_pixels(layer, index) for index in range(len(layer.weights))])
+    spread = pictures.astype(np.float64).reshape(len(layer.weights), -1, 3).std(axis=1).sum(axis=1)
+    return np.argsort(-spread, kind="stable")
+
+
+def _icon_pixels(layer: ConvLayer, index: int) -> Pixels:
+    """(1, kh, kw, 3): one filter to its own scale."""
+    return as_pictures(layer, np.array([index]), float(np.abs(layer.weights[index]).max()))
+
+
+def favicon(layer: ConvLayer) -> Figure:
+    """The liveliest kernel as the site's icon."""
+    pixels = _icon_pixels(layer, int(_liveliest(layer)[0]))[0]
+    path = f"{FOLDER}/favicon.svg"
+    files = {path: grids.icon(pixels).encode()}
+    for side in ICONS:
+        files[f"{FOLDER}/favicon-{side}.png"] = raster.png(nearest_pixels(pixels, side, side))
+    return Figure("favicon", "", "", pixels.shape[1], pixels.shape[0], src=path, files=files, pixelated=True)
+
+
+def section_marks(layer: ConvLayer) -> list[Figure]:
+    """The liveliest kernels as the marks of the pages' sections."""
+    order = _liveliest(layer)
+    return [
+        Figure(
+            f"mark-{page.name}",
+            "",
+            "",
+            layer.weights.shape[3],
+            layer.weights.shape[2],
+            svg=grids.icon(_icon_pixels(layer, int(order[number % len(order)]))[0]),
+        )
+        for number, page in enumerate(STORY)
+    ]
+
+
+def colour_bars() -> list[Figure]:
+    """The bars that explain the colours of heat maps and feature maps."""
+    ramp = np.linspace(0, 1, 256)[None]
+    bars = {
+        "scale-heat": (raster.paint(ramp, "inferno"), "from black, least, over red to pale yellow, most"),
+        "scale-maps": (raster.paint(ramp, "viridis"), "from dark blue, least, over green to yellow, most"),
+        "scale-weights": (
+            raster.paint_signed(2 * ramp - 1, 1),
+            "from blue, negative, over white, zero, to red, positive",
+        ),
+        "scale-colour": (
+            raster.paint_colour(np.tile(2 * ramp - 1, (1, 3, 1, 1)), 1)[0],
+            "from black, negative, over mid-grey, zero, to white, positive",
+        ),
+    }
+    # Enlarged by a browser, pixel by pixel: with 256 steps nobody tells that from a smooth one.
+    return [
+        framed(name, pixels, alt=f"Colour scale {words}.", caption="", pixelated=True)
+        for name, (pixels, words) in bars.items()
+    ]

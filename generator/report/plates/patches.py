@@ -1,0 +1,97 @@
+"""The patches that a channel answers most, cut from their pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generator.data.preprocessing import in_colour, seen
+from generator.figures import raster
+from generator.records.images import Pixels
+from generator.records.network import ConvLayer, LayerPatches, Network
+
+PADDING = (138, 138, 134, 60)  # where a unit looks beyond the image's edge: a veil over the page's ground
+PART = 64  # stored pixels of a patch and of a map among the contributions, and of a patch in a preview
+PART_QUALITY = 70
+
+
+def unit_prefix(network: Network, layer: ConvLayer) -> str:
+    """The first part of the addresses of a layer's units: "cnn-conv3" for the third convolution."""
+    return f"{network.anchor}-conv{[one.name for one in network.layers].index(layer.name) + 1}"
+
+
+def crop(seen: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+    """What a box (x0, y0, x1, y1), inclusive, holds of an image; `PADDING` beyond the image's edges.
+
+    Returns:
+        (y1 - y0 + 1, x1 - x0 + 1, 4) uint8.
+    """
+    x0, y0, x1, y1 = box
+    height, width = seen.shape[:2]
+    patch = np.empty((y1 - y0 + 1, x1 - x0 + 1, 4), np.uint8)
+    patch[:] = PADDING
+    top, left, below, right = max(y0, 0), max(x0, 0), min(y1 + 1, height), min(x1 + 1, width)
+    if top < below and left < right:
+        inside = patch[top - y0 : below - y0, left - x0 : right - x0]
+        inside[..., :3], inside[..., 3] = seen[top:below, left:right], 255
+    return patch
+
+
+def shrunk(patch: Pixels, side: int) -> Pixels:
+    """A patch with its image made smaller so that its longer side is `side`; as it is where it is no longer.
+
+    The image's edges stay sharp on whole pixels: soft ones would be half of the bytes.
+    """
+    height, width = patch.shape[:2]
+    longest = max(height, width)
+    if longest <= side:
+        return patch
+    inside = patch[..., 3] == 255
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    small = np.empty((max(1, round(height * side / longest)), max(1, round(width * side / longest)), 4), np.uint8)
+    small[:] = PADDING
+    if len(rows):
+        top, below, left, right = (
+            round(edge * side / longest) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
+        )
+        if top < below and left < right:
+            image = patch[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
+            part = small[top:below, left:right]
+            part[..., :3], part[..., 3] = raster.stretch(image, below - top, right - left), 255
+    return small
+
+
+def shows(network: Network, patches: LayerPatches, channel: int, most: int = 2) -> str:
+    """What the images of a channel's patches show, most frequent first: "bee 6, fly 2"."""
+    assert network.examined is not None
+    names = [network.examined.names[place] for place in patches.pictures[channel] if place >= 0]
+    counts = {name: names.count(name) for name in dict.fromkeys(names)}
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1])[:most])
+
+
+def patch_size(network: Network, layer: ConvLayer) -> int:
+    """The longer side of a layer's patches, in pixels of the input: what one of its units sees, or all there is."""
+    return layer.receptive_field or max(network.input.size)
+
+
+class Seen:
+    """The examined images as the network is given them, each cut once."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.cut: dict[int, Pixels] = {}
+
+    def __getitem__(self, place: int) -> Pixels:
+        if place not in self.cut:
+            assert self.network.examined is not None
+            picture = self.network.examined.pictures[place]
+            self.cut[place] = in_colour(seen(picture, self.network.input))
+        return self.cut[place]
+
+
+def best_patch(seen: Seen, patches: LayerPatches, channel: int, rank: int = 0) -> Pixels | None:
+    """One patch of a channel as it is, None where there is none."""
+    place = int(patches.pictures[channel, rank])
+    if place < 0:
+        return None
+    x0, y0, x1, y1 = patches.boxes[channel, rank].tolist()
+    return crop(seen[place], (x0, y0, x1, y1))

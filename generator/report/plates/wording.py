@@ -1,0 +1,93 @@
+"""Numbers, lists and places as words: how captions and text alternatives say what the records hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.records.images import Floats
+from generator.records.network import Network
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+SPLITS = {"train": "training images", "validation": "validation images", "test": "test images"}
+
+SHOWN = 5  # answers, pairs and classes that a sentence or a short list names
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 1: 0.712 -> "71.2 %", the space unbreakable; "unknown" for nan."""
+    return "unknown" if math.isnan(share) else f"{share * 100:.{digits}f}\u00a0%"
+
+
+def number(value: float) -> str:
+    """Three significant digits with a true minus sign: -0.0312 -> "−0.0312"."""
+    shown = f"{value:.3g}"
+    if "e" in shown:
+        mantissa, exponent = shown.split("e")
+        shown = f"{mantissa} × 10{str(int(exponent)).translate(_RAISED)}"
+    return shown.replace("-", "−")
+
+
+def cell(value: float | None, digits: int) -> float | str:
+    """A number for a table, rounded; a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else round(float(value), digits)
+
+
+def percent_cell(share: float | None) -> float | str:
+    """A share of 1 for a table whose head says "%": 0.7123 -> 71.2."""
+    return cell(None if share is None else share * 100, 1)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """1 -> "1 filter", 1500 -> "1,500 filters", 0 -> "no filter"."""
+    return f"{format(count, ',') if count else 'no'} {one if count in (0, 1) else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """3725 -> "1 h 2 min"; the two largest units."""
+    whole = round(seconds)
+    minutes, left = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (left, "s"))
+    shown = [f"{value}\u00a0{unit}" for value, unit in parts if value][:2]
+    return " ".join(shown) or "0\u00a0s"
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """("a", "b", "c") -> "a, b and c"."""
+    return f" {last} ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
+
+
+def sentence(text: str) -> str:
+    """With a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def colour_of_nothing(network: Network) -> str:
+    """The colour that stands for "nothing" in a network's input, in a word."""
+    neutral = network.input.neutral
+    return "black" if max(neutral) < 40 else "white" if min(neutral) > 215 else "grey"
+
+
+def layer_title(network: Network, name: str) -> str:
+    """What a layer is called on the page, "convolution 3 (features.conv3)", else its dotted name."""
+    known = {layer.name: layer.title for layer in network.layers}
+    known |= {stage.layer: stage.title for shown in network.explanations.values() for stage in shown.stages}
+    return f"{known[name]} ({name})" if name in known else name
+
+
+def place(cam: Floats | NDArray[np.float64]) -> str:
+    """Where a map is highest, in words: "in the centre", "at the upper left"."""
+    height, width = cam.shape
+    row, column = divmod(int(cam.argmax()), width)
+    vertical = ("upper", "", "lower")[min(2, int(3 * (row + 0.5) / height))]
+    horizontal = ("left", "", "right")[min(2, int(3 * (column + 0.5) / width))]
+    if not vertical and not horizontal:
+        return "in the centre"
+    if not horizontal:
+        return f"at the {'top' if vertical == 'upper' else 'bottom'}"
+    return f"at the {vertical or 'middle'} {horizontal}"

@@ -1,0 +1,219 @@
+"""What the pages say about the records: names instead of indices, the best and the worst, the first and the last.
+
+Templates and texts format these facts and compute none of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from generator.base.names import slugs
+from generator.records.images import Photo
+from generator.records.network import Network
+from generator.records.scores import FEWEST_FOR_FIVE
+from generator.report.evaluation.facts import SPLITS, Scores
+from generator.report.evaluation.mistakes import Mixed, confusions
+from generator.report.filters.facts import Layer, Made, layers, made
+from generator.report.grad_cam.facts import Look, look_at
+from generator.report.plates.wording import colour_of_nothing
+from generator.report.training.facts import Training
+from generator.report.trust.sentences import Verdict, verdict
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One network with its facts."""
+
+    record: Network
+    looks: tuple[Look, ...]  # in the order of the report's photos
+
+    @property
+    def id(self) -> str:
+        """What it is called in report.toml and on the command line."""
+        return self.record.id
+
+    @property
+    def anchor(self) -> str:
+        """Its part of addresses and file names."""
+        return self.record.anchor
+
+    @property
+    def title(self) -> str:
+        """Its name in words."""
+        return self.record.title
+
+    @property
+    def size(self) -> str:
+        """What it is given of a photo, in pixels across and down."""
+        high, wide = self.record.input.size
+        return f"{wide} × {high}"
+
+    @property
+    def side(self) -> str:
+        """The same, shorter where it is a square."""
+        high, wide = self.record.input.size
+        return str(high) if high == wide else self.size
+
+    @property
+    def nothing(self) -> str:
+        """The colour that stands for "nothing" in its input, in a word."""
+        return colour_of_nothing(self.record)
+
+    @property
+    def classes(self) -> int:
+        """How many classes it tells apart."""
+        return len(self.record.class_names)
+
+    @property
+    def many(self) -> bool:
+        """Whether they are enough for five answers to be a choice."""
+        return self.classes >= FEWEST_FOR_FIVE
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of guessing."""
+        return 1 / self.classes
+
+    @cached_property
+    def splits(self) -> tuple[Scores, ...]:
+        """Test, validation, training, as far as it was evaluated: first the part that judges."""
+        evaluation = self.record.evaluation
+        if evaluation is None:
+            return ()
+        names = dict.fromkeys([evaluation.judged, *SPLITS, *evaluation.splits])
+        found = (evaluation.splits[name] for name in names if name in evaluation.splits)
+        return tuple(Scores(split, evaluation.class_names) for split in found)
+
+    @property
+    def scores(self) -> Scores | None:
+        """The scores to quote: of the test images where there are any."""
+        return self.splits[0] if self.splits else None
+
+    @property
+    def top5(self) -> float | None:
+        """How often the right name is among its first five; None where it has too few classes for that to say much."""
+        return self.scores.top5 if self.scores else None
+
+    @property
+    def fitted_temperature(self) -> bool:
+        """Whether the temperature was fitted, on images other than those that judge."""
+        return bool(self.record.evaluation and self.record.evaluation.fitted_temperature)
+
+    @cached_property
+    def addresses(self) -> Mapping[str, str]:
+        """Class that it was evaluated on -> its part of addresses, the same in whatever order classes stand."""
+        names = () if self.record.evaluation is None else self.record.evaluation.class_names
+        return dict(zip(names, slugs(names), strict=True))
+
+    @cached_property
+    def confusions(self) -> tuple[Mixed, ...]:
+        """Which test images were taken for what, the most frequent confusion first."""
+        return confusions(self.record)
+
+    @cached_property
+    def confusion_ids(self) -> Mapping[tuple[str, str], str]:
+        """(true class, answer) -> their address on the page that shows them."""
+        return {(one.true, one.predicted): one.id for one in self.confusions}
+
+    @property
+    def wrong_images(self) -> int:
+        """How many images they are."""
+        return sum(len(one.images) for one in self.confusions)
+
+    @property
+    def every_mistake(self) -> bool:
+        """Whether they are all that it got wrong."""
+        return self.scores is not None and self.wrong_images == self.scores.wrong
+
+    @property
+    def confusions_href(self) -> str:
+        """The page that shows them."""
+        return f"evaluation-{self.anchor}-mistakes.html"
+
+    @cached_property
+    def trust(self) -> Verdict | None:
+        """How far its heat maps can be believed, as far as that was measured."""
+        return verdict(self.record)
+
+    @cached_property
+    def convolutions(self) -> tuple[Layer, ...]:
+        """Its convolutions with their units."""
+        return layers(self.record)
+
+    @property
+    def coloured(self) -> bool:
+        """Whether the filters of its first layer are pictures in red, green and blue."""
+        return bool(self.convolutions) and self.convolutions[0].in_colour
+
+    @property
+    def from_noise(self) -> bool:
+        """Whether the weights that its training began with are on record."""
+        return 0 in self.record.snapshots
+
+    @cached_property
+    def made(self) -> tuple[Made, ...]:
+        """The images made for its classes."""
+        return made(self.record)
+
+    @cached_property
+    def runs(self) -> tuple[Training, ...]:
+        """The training runs that have epochs."""
+        recorded = [run for run in self.record.runs if run.epochs]
+        addresses = slugs([run.name for run in recorded])
+        return tuple(Training(run, address) for run, address in zip(recorded, addresses, strict=True))
+
+    @property
+    def main_run(self) -> Training | None:
+        """The run that made the shown weights: the augmented one, else the last."""
+        named = [run for run in self.runs if run.record.name == "augmented"]
+        found = named or list(self.runs)
+        return found[-1] if found else None
+
+    @property
+    def judged(self) -> tuple[Look, ...]:
+        """The photos that show one of its classes; no test images, for some were chosen because they are mistaken."""
+        return tuple(look for look in self.looks if look.right is not None and look.photo.origin != "test")
+
+    @property
+    def right(self) -> tuple[Look, ...]:
+        """Those of them that it names correctly."""
+        return tuple(look for look in self.judged if look.right)
+
+    @property
+    def mistaken(self) -> tuple[Look, ...]:
+        """Those of them that it names wrongly."""
+        return tuple(look for look in self.judged if not look.right)
+
+    @property
+    def wrong(self) -> tuple[Look, ...]:
+        """All photos whose class it knows and gets wrong, most confident first."""
+        missed = [look for look in self.looks if look.right is False]
+        return tuple(sorted(missed, key=lambda look: -look.predicted.probability))
+
+    @property
+    def staged(self) -> bool:
+        """Whether feature maps of its stages were taken."""
+        return any(look.stages for look in self.looks)
+
+    @property
+    def signed(self) -> bool:
+        """Whether some of its feature maps hold negative activations, so that their colours have a middle."""
+        return any(stage.signed for look in self.looks for stage in look.stages)
+
+    @property
+    def failures(self) -> tuple[Look, ...]:
+        """The mistakes that the failures page shows."""
+        by_id = {look.photo.id: look for look in self.looks}
+        return tuple(by_id[photo] for photo in self.record.failures if photo in by_id)
+
+    def look(self, photo: Photo) -> Look | None:
+        """What it says about one photo, None where it was not shown it."""
+        return next((look for look in self.looks if look.photo.id == photo.id), None)
+
+
+def portrait(network: Network, photos: Sequence[Photo]) -> Portrait:
+    """A network and what it says about each photo that it was shown."""
+    shown = [photo for photo in photos if photo.id in network.explanations]
+    return Portrait(network, tuple(look_at(network, photo) for photo in shown))

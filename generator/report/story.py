@@ -1,0 +1,144 @@
+"""The report's pages in the order of the story, the one list of them: when each is shown, and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from generator.records.report import Report
+from generator.report.portrait import Portrait
+
+Shown = Callable[[Report, Sequence[Portrait]], bool]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The pages below a page: one for each of something.
+
+    Those of photos are the page itself with another photo, <name>-<photo>.html; others have a template of their own.
+    """
+
+    each: Literal["photo", "convolution", "network"]
+    template: str = ""
+    scripts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A page of the story. It has templates/<name>.html and content/<name>.md."""
+
+    name: str
+    shown: Shown = lambda report, networks: True
+    parts: Parts | None = None
+    scripts: tuple[str, ...] = ()  # that it names
+    styles: tuple[str, ...] = ()  # likewise, beside site.css
+    loads: tuple[str, ...] = ()  # scripts that its scripts ask for
+    without: str = ""  # says why a report about networks does without it
+
+
+def _some(has: Callable[[Portrait], object]) -> Shown:
+    """Where one of the networks has it."""
+    return lambda report, networks: any(has(network) for network in networks)
+
+
+def _maps(network: Portrait) -> bool:
+    return any(look.explanation.cams.size for look in network.looks)
+
+
+STORY = (
+    Kind("index"),
+    Kind("data", scripts=("lightbox.js",)),
+    Kind(
+        "training",
+        _some(lambda network: network.runs),
+        scripts=("tables.js", "curves.js", "lightbox.js"),
+        without="No training was recorded, so that there are no curves to show.",
+    ),
+    Kind(
+        "evaluation",
+        _some(lambda network: True),
+        Parts("network", "evaluation-mistakes.html"),
+        scripts=("tables.js", "matrix.js"),
+    ),
+    Kind(
+        "filters",
+        _some(lambda network: network.record.layers),
+        Parts("convolution", "filters-layer.html", ("tables.js", "lightbox.js")),
+        scripts=("tables.js", "lightbox.js"),
+        without="There is no page of filters: no network here has a two-dimensional convolution, whose weights are "
+        "pictures.",
+    ),
+    Kind(
+        "feature-maps",
+        _some(lambda network: any(look.stages for look in network.looks)),
+        Parts("photo"),
+        scripts=("lightbox.js", "picker.js"),
+        without="There is no page of feature maps: none were taken of any photo.",
+    ),
+    Kind(
+        "grad-cam",
+        _some(_maps),
+        Parts("photo"),
+        scripts=("overlay.js", "lightbox.js", "picker.js"),
+        without="There is no page of heat maps: none were made of any photo.",
+    ),
+    Kind(
+        "failures",
+        _some(lambda network: network.looks or network.scores),
+        scripts=("tables.js", "lightbox.js"),
+        without="There is no page of failures: no photo was shown to a network, and none was evaluated.",
+    ),
+    Kind("trust", _some(lambda network: network.trust or _maps(network) or not network.looks), scripts=("tables.js",)),
+    Kind(
+        "try",
+        lambda report, networks: report.live is not None,
+        scripts=("try.js",),
+        styles=("try.css",),
+        loads=("engine.js", "inside.js", "photos.js"),
+    ),
+    Kind("about"),
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page as the navigation speaks of it; plain text."""
+
+    kind: Kind
+    title: str
+    question: str
+    description: str
+
+    @property
+    def name(self) -> str:
+        """What its template and its words are called."""
+        return self.kind.name
+
+    @property
+    def href(self) -> str:
+        """Its address, relative to any other page."""
+        return f"{self.name}.html"
+
+
+def story(report: Report, networks: Sequence[Portrait]) -> tuple[Kind, ...]:
+    """The pages that this report has something for."""
+    return tuple(kind for kind in STORY if kind.shown(report, networks))
+
+
+def left_out(report: Report, networks: Sequence[Portrait]) -> tuple[str, ...]:
+    """Why a report about networks does without some of them, a sentence each."""
+    if not networks:
+        return ()
+    return tuple(kind.without for kind in STORY if kind.without and not kind.shown(report, networks))
+
+
+def unused(shown: Sequence[Kind]) -> frozenset[str]:
+    """Scripts and styles that only pages ask for which are not shown."""
+    return frozenset(file for kind in STORY for file in _files(kind)) - {
+        file for kind in shown for file in _files(kind)
+    }
+
+
+def _files(kind: Kind) -> tuple[str, ...]:
+    return (*kind.scripts, *kind.styles, *kind.loads, *(kind.parts.scripts if kind.parts else ()))

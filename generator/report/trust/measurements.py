@@ -1,0 +1,77 @@
+"""The measurements that are shown, and how their numbers are said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from generator.records.network import Network
+from generator.records.trust import Estimate, Faithfulness, Localisation
+from generator.report.plates.wording import SPLITS, percent_cell
+
+BASELINES = {  # how the records and the page call what a method is compared with
+    "centre": "centre point",
+    "uniform": "uniform map",
+    "wrong class": "wrong class",
+    "random": "random order",
+    "centre out": "centre out",
+}
+
+
+# Words and numbers
+
+
+def measured(network: Network) -> Faithfulness | None:
+    """What was measured of a network's heat maps; None where nothing was."""
+    return network.evaluation.faithfulness if network.evaluation else None
+
+
+def localisations(found: Faithfulness, small: bool) -> list[Localisation]:
+    """The measurements on all boxes, or on the small ones."""
+    return [row for row in found.localisation if row.small == small]
+
+
+def counted_images(found: Faithfulness, count: int | None = None) -> str:
+    """How many images of which split, in words."""
+    return f"{count or found.count:,} {SPLITS.get(found.split, f'images of {found.split}')}"
+
+
+def kind_of_boxes(small: bool) -> str:
+    """Which boxes, in words."""
+    return "small boxes" if small else "all boxes"
+
+
+def plural(parts: Sequence[str]) -> str:
+    """The verb's ending: "s" after one thing."""
+    return "s" if len(parts) == 1 else ""
+
+
+def span_of(gap: Estimate) -> str:
+    """A difference's size: "2.0 points (0.4 to 3.7)", whichever sign it has."""
+    low, high = sorted((abs(gap.low), abs(gap.high)))
+    return f"{abs(gap.mean) * 100:.1f} points ({low * 100:.1f} to {high * 100:.1f})"
+
+
+def difference(gap: Estimate) -> str:
+    """With its sign and interval: "+2.0, −0.4 to +4.4"."""
+    mean, low, high = (number_of(value, "+") for value in (gap.mean, gap.low, gap.high))
+    return f"{mean}, {low} to {high}"
+
+
+def interval(value: Estimate) -> str:
+    """A 95 % interval in words."""
+    return f"{number_of(value.low)} to {number_of(value.high)}"
+
+
+def triple(value: Estimate) -> Iterable[float | str]:
+    """Mean and interval as cells of a table, in percent."""
+    return (percent_cell(each) for each in (value.mean, value.low, value.high))
+
+
+def number_of(share: float, sign: str = "-") -> str:
+    """A share in percent without its sign."""
+    return f"{share * 100:{sign}.1f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A number with two decimals and a real minus."""
+    return f"{value:.2f}".replace("-", "−")

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from generator.base import terminal
+
+
+def test_what_is_said_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.say("a line")
+    assert capsys.readouterr() == ("", "a line\n")
+
+
+def test_a_pipe_gets_no_line_from_short_work(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.bar("reading", 3, "images") as bar:
+        for _ in range(3):
+            bar.advance()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_pipe_gets_lines_but_none_for_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", -1.0)
+    with terminal.bar("reading", 10, "images") as bar:
+        bar.advance(4)
+        bar.advance(2, "loss 0.5")
+        bar.advance(4, "loss 0.4")
+    with terminal.bar("drawing", 2) as bar:
+        bar.advance()
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == ["reading: 4 of 10 images", "reading: 6 of 10 images, loss 0.5", "drawing: 50%"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.0, ""), (0.6, ", about 1 s left"), (89.0, ", about 89 s left"), (90.0, ", about 2 min left")],
+)
+def test_what_is_left_is_told_in_seconds_or_minutes(seconds: float, told: str) -> None:
+    assert terminal.left(seconds) == told
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar_that_is_wiped_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with terminal.bar("reading", 10, "images") as bar:
+        bar.advance(10, "loss 0.5")
+    assert "reading:   0%" in screen.getvalue()
+    assert screen.getvalue().rsplit("\r", 2)[-2].strip() == ""
+
+
+def test_a_line_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with terminal.bar("training", 10) as bar:
+        bar.advance(5, "loss 0.5")
+        terminal.say("epoch 1 of 2")
+    drawn = [part for line in screen.getvalue().split("\n") for part in line.split("\r")]
+    assert "epoch 1 of 2" in drawn
+    assert any(part.startswith("training:   0%|") and "<" in part for part in drawn)  # with the remaining time
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("71.2\u00a0%, Löwe, 日本, 🐝, ×, −", "71.2\u00a0%, Löwe, 日本, 🐝, ×, −"),
+        ("two\nlines\r\t", r"two\nlines\r\t"),
+        ("\x1b[31mred\x1b]0;title\x07\x9b1m\x7f", r"\x1b[31mred\x1b]0;title\x07\x9b1m\x7f"),
+        ("caf\udce9.png", r"caf\xe9.png"),  # the byte of a name that is not UTF-8
+        ("\ud800 \u202egnp.exe\u2069 \u2028", r"\ud800 \u202egnp.exe\u2069 \u2028"),
+    ],
+)
+def test_what_could_steer_a_terminal_is_escaped(text: str, shown: str) -> None:
+    assert terminal.plain(text) == shown
+
+
+def test_names_in_lines_and_bars_are_escaped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.say("\x1b[2Jsaid")
+    terminal.fail("\x1b[2Jfailed")
+    terminal.result("\x1b[2Jresult")
+    terminal.done("\x1b[2Jdone")
+    assert capsys.readouterr() == ("\\x1b[2Jresult\n\\x1b[2Jdone\n", "\\x1b[2Jsaid\n\\x1b[2Jfailed\n")
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with terminal.bar("\x1b[2Jnetwork", 10) as bar:
+        bar.advance(10, "\x1b[2Jnote")
+    assert "\\x1b[2Jnetwork" in screen.getvalue()
+    assert "\x1b[2J" not in screen.getvalue()

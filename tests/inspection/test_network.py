@@ -1,0 +1,339 @@
+"""What the report says of a network is what direct calls give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from generator import explain
+from generator.base.errors import InputError
+from generator.cache import Cache
+from generator.data.preprocessing import square
+from generator.evaluation import answers
+from generator.explain import methods
+from generator.inspection import prototypes, selection
+from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, convolution_records, network_record
+from generator.inspection.patches import layer_patches, strongest_patches
+from generator.inspection.photo import explanation, photo_arrays
+from generator.networks.architecture import initialise, require_finite
+from generator.networks.catalogue import Loaded
+from generator.networks.folder import save_card, save_run
+from generator.networks.inputs import normalise
+from generator.networks.recipes import STRONGEST
+from generator.networks.small_cnn import SmallCNN
+from generator.records.images import Photo, Pixels
+from generator.records.input import square as square_input
+from generator.records.training import Epoch, Run
+from tests import loaded as facts
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+WIDTHS = (4, 4, 4, 4)
+WAY = square_input(64)
+PHOTO = Photo("noise", "Noise", np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8), "own")
+
+
+def loaded(classes: int = 3, folder: Path | None = None, layer: str = "") -> Loaded:
+    network = SmallCNN(classes, WIDTHS)
+    initialise(network, 0)
+    with torch.no_grad():
+        network.get_parameter("head.linear.weight").normal_(generator=torch.Generator().manual_seed(1))
+    names = tuple(f"class {number}" for number in range(classes))
+    return replace(facts.loaded(network, names, folder=folder, layer=layer), notes=("A note.",))
+
+
+def images_of(photo: Photo) -> torch.Tensor:
+    return normalise(torch.tensor(square(photo.pixels, 64)).permute(2, 0, 1)[None], WAY)
+
+
+def test_every_convolution_with_what_its_units_see() -> None:
+    """By hand: a 5x5 kernel adds 4 jumps, a 3x3 kernel 2, a 2x2 pooling one and doubles the jump."""
+    one = loaded()
+    found = convolution_records(one)
+    assert [layer.name for layer in found] == [f"features.conv{number}" for number in range(1, 8)]
+    assert [layer.title for layer in found] == [f"convolution {number}" for number in range(1, 8)]
+    assert [layer.receptive_field for layer in found] == [5, 10, 20, 28, 48, 64, 80]
+    assert [layer.jump for layer in found] == [1, 2, 4, 4, 8, 8, 8]
+    assert {(layer.stride, layer.padding) for layer in found} == {(1, 1), (1, 2)}
+    for layer in found:
+        np.testing.assert_array_equal(layer.weights, one.network.state_dict()[f"{layer.name}.weight"].numpy())
+
+
+def test_an_explanation_agrees_with_direct_calls() -> None:
+    one = loaded()
+    images = images_of(PHOTO)
+    found = explanation("noise", 1, None, photo_arrays(one, PHOTO, 1, None))
+    with torch.no_grad():
+        logits = one.network(images)[0]
+    assert found.layer == "features.relu7"
+    np.testing.assert_array_equal(found.seen, square(PHOTO.pixels, 64))
+    np.testing.assert_array_equal(found.logits, logits.numpy())
+    np.testing.assert_allclose(found.probabilities, logits.softmax(0).numpy(), rtol=1e-5)
+    assert (found.photo, found.label, found.targets) == ("noise", 1, (0, 1, 2))
+    np.testing.assert_array_equal(found.cams, explain.grad_cam_all(one.network, images)[0].numpy())
+    assert found.cams.max() > 0
+    wanted = explain.feature_maps(one.network, images, one.stages)
+    assert [(stage.layer, stage.title) for stage in found.stages] == [
+        (name, f"stage {number}") for number, name in enumerate(wanted, start=1)
+    ]
+    for stage in found.stages:
+        np.testing.assert_array_equal(stage.maps, wanted[stage.layer][0].numpy())
+
+
+def test_a_cached_explanation_is_the_same(tmp_path: Path) -> None:
+    arrays = photo_arrays(loaded(), PHOTO, None, None)
+    kept = Cache(tmp_path).arrays("key", lambda: arrays)
+    kept = Cache(tmp_path).arrays("key", dict)  # the second time from the disk
+    now, then = (explanation("noise", None, None, each) for each in (arrays, kept))
+    assert [stage.layer for stage in then.stages] == [stage.layer for stage in now.stages]
+    assert (then.layer, then.targets) == (now.layer, now.targets)
+    np.testing.assert_array_equal(then.cams, now.cams)
+
+
+def test_a_comparison_has_every_method_s_map_of_the_answer(tmp_path: Path) -> None:
+    one = loaded()
+    images = images_of(PHOTO)
+    arrays = Cache(tmp_path).arrays("key", lambda: photo_arrays(one, PHOTO, None, None, compared=True))
+    found = explanation("noise", None, None, arrays)
+    assert found.comparison is not None
+    assert list(found.comparison.maps) == list(methods.METHODS)
+    for name, method in methods.METHODS.items():
+        wanted = method(one.network, images, torch.tensor([found.predicted]), "features.relu7")[0]
+        np.testing.assert_allclose(found.comparison.maps[name], wanted.numpy(), rtol=1e-4, atol=1e-6)
+    assert list(found.comparison.layers) == ["features.relu1", "features.relu3", "features.relu5"]
+    early = explain.grad_cam(one.network, images, torch.tensor([found.predicted]), "features.relu3")[0]
+    np.testing.assert_allclose(found.comparison.layers["features.relu3"], early.numpy(), rtol=1e-4, atol=1e-6)
+    assert found.comparison.patch == 16
+    assert found.comparison.hidden == found.predicted
+    assert found.comparison.answers.shape == found.comparison.probability.shape == (16, 16)
+    assert explanation("noise", None, None, photo_arrays(one, PHOTO, None, None)).comparison is None
+
+
+def test_of_a_misread_photo_the_true_class_is_hidden() -> None:
+    one = loaded()
+    predicted = int(one.network(images_of(PHOTO))[0].argmax())
+    true = (predicted + 1) % 3
+    found = explanation("noise", true, None, photo_arrays(one, PHOTO, true, None, compared=True))
+    assert found.comparison is not None
+    assert found.comparison.hidden == true
+    wanted = explain.occlude(one.network, images_of(PHOTO), [true], patch=16).probability[0]
+    np.testing.assert_allclose(found.comparison.probability, wanted.numpy(), rtol=1e-5)
+    wanted = explain.occlude(one.network, images_of(PHOTO), [predicted], patch=16).drop[0]
+    np.testing.assert_allclose(found.comparison.maps["occlusion"], wanted.numpy(), rtol=1e-4, atol=1e-7)
+
+
+def test_a_named_layer_is_the_one_explained() -> None:
+    one = loaded(layer="features.relu3")
+    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None))
+    assert found.layer == "features.relu3"
+    assert found.cams.shape == (3, 16, 16)
+    wanted = explain.grad_cam_all(one.network, images_of(PHOTO), "features.relu3")[0]
+    np.testing.assert_array_equal(found.cams, wanted.numpy())
+
+
+def test_of_many_classes_only_the_named_are_explained() -> None:
+    one = loaded(classes=101)
+    images = images_of(PHOTO)
+    first, second, third, fourth = one.network(images)[0].topk(4).indices.tolist()
+    found = explanation("noise", third, fourth, photo_arrays(one, PHOTO, third, fourth))
+    assert found.targets == (first, second, third, fourth)
+    assert (found.label, found.other) == (third, fourth)
+    assert (found.predicted, found.runner_up) == (first, second)
+    assert photo_arrays(one, PHOTO, second, first)["targets"].tolist() == [first, second]
+    for target in found.targets:
+        wanted = explain.grad_cam(one.network, images, [target])[0].numpy()
+        np.testing.assert_allclose(found.cam(target), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_hundred_classes_are_all_explained() -> None:
+    found = photo_arrays(loaded(classes=100), PHOTO, None, None)
+    assert found["targets"].tolist() == list(range(100))
+
+
+def test_the_network_s_numbers_are_those_worked_out_by_hand(tmp_path: Path) -> None:
+    run = Run("augmented", (Epoch(1, 1.0, 0.5, None, None, 0.1, 1.0, 64),), 1, {}, {})
+    save_run(tmp_path, run, {0: torch.ones(4, 3, 3, 3)})
+    save_card(tmp_path, "# The card")
+    found = network_record(loaded(folder=tmp_path), {}, ["noise"], None)
+    # Kernels 3x4 and six of 4x4, each 3x3; seven batch norms of scale and shift; the linear layer with its bias.
+    assert found.parameters == 25 * 12 + 9 * 6 * 16 + 7 * 8 + 3 * 5
+    # Convolutions run before their stage is pooled: at 64, 32, 16, 16 and three times 8 pixels.
+    assert found.macs == 25 * 12 * 64**2 + 9 * 16 * (32**2 + 2 * 16**2 + 3 * 8**2) + 4 * 3
+    assert (found.runs, found.card, found.failures, found.notes) == ((run,), "# The card", ("noise",), ("A note.",))
+    np.testing.assert_array_equal(found.snapshots[0], np.ones((4, 3, 3, 3)))
+    assert found.cam_note == MAX_NOTE
+
+
+@pytest.mark.parametrize(
+    ("network", "note"),
+    [
+        (SmallCNN(5, (4, 4, 4, 4), pool="average"), GAP_NOTE),
+        (SmallCNN(5, (4, 4, 4, 4), pool="max"), MAX_NOTE),
+        (torchvision.models.resnet18(num_classes=5), GAP_NOTE),
+        (torchvision.models.vgg11(num_classes=5), FLATTENED_NOTE),
+        (torchvision.models.squeezenet1_1(num_classes=5), ""),  # its last convolution gives the logits
+    ],
+)
+def test_the_head_decides_what_the_map_promises(network: torch.nn.Module, note: str) -> None:
+    """Whatever the record says of SmallCNN's pooling: another architecture has none."""
+    one = replace(loaded(), network=network.eval())
+    assert network_record(one, {}, [], None).cam_note == note
+
+
+def test_weights_from_elsewhere_have_no_records() -> None:
+    found = network_record(loaded(), {}, [], None)
+    assert (found.runs, found.snapshots, found.card) == ((), {}, "")
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_augmentation_begins_with_the_image_and_is_repeatable(seed: int) -> None:
+    image, partner = torch.randint(
+        0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    steps = selection.augmented(image, partner, STRONGEST, seed)
+    np.testing.assert_array_equal(steps[0][1], image.permute(1, 2, 0).numpy())
+    for (name, step), (same_name, same_step) in zip(
+        steps, selection.augmented(image, partner, STRONGEST, seed), strict=True
+    ):
+        assert name == same_name
+        np.testing.assert_array_equal(step, same_step)
+    assert not np.array_equal(steps[-1][1], steps[0][1])
+
+
+def pictures(count: int, side: int = 64) -> list[Pixels]:
+    return list(np.random.default_rng(5).integers(0, 256, (count, side, side, 3), np.uint8))
+
+
+def test_patches_lie_where_the_channel_answers_most() -> None:
+    one, images = loaded(), pictures(3)
+    found = layer_patches(strongest_patches(one, images))
+    assert [patches.layer for patches in found] == explain.convolutions(one.network)
+    batch = normalise(torch.tensor(np.stack(images)).permute(0, 3, 1, 2), WAY)
+    maps = explain.feature_maps(one.network, batch, [patches.layer for patches in found])
+    for patches in found:
+        field = explain.receptive_field(one.network, patches.layer, 64)
+        for channel in range(4):
+            first = int(patches.pictures[channel, 0])
+            best = maps[patches.layer][:, channel].flatten(1).amax(1)
+            assert first == int(best.argmax())
+            assert patches.answers[channel, 0] == pytest.approx(best.max().item(), rel=1e-4)
+            cell = int(maps[patches.layer][first, channel].argmax())
+            width = maps[patches.layer].shape[3]
+            assert tuple(patches.boxes[channel, 0]) == field.box(cell // width, cell % width)
+        assert (patches.pictures[:, 3:] == -1).all()  # three images, nine places
+
+
+def test_a_box_of_the_first_layer_holds_what_the_filter_saw() -> None:
+    """The answer is the sum of weights times the cropped pixels, zeros where the box leaves the image."""
+    one, images = loaded(), pictures(2)
+    (first, *_) = layer_patches(strongest_patches(one, images))
+    weights = one.network.state_dict()["features.conv1.weight"]
+    for channel in range(4):
+        seen = normalise(torch.tensor(images[first.pictures[channel, 0]]).permute(2, 0, 1)[None], WAY)[0]
+        x0, y0, x1, y1 = first.boxes[channel, 0].tolist()
+        side = x1 - x0 + 1
+        assert (side, y1 - y0 + 1) == (weights.shape[3], weights.shape[2])
+        padded = torch.nn.functional.pad(seen, (side, side, side, side))
+        patch = padded[:, y0 + side : y1 + 1 + side, x0 + side : x1 + 1 + side]
+        assert (patch * weights[channel]).sum().item() == pytest.approx(first.answers[channel, 0], rel=1e-4)
+
+
+def test_pictures_are_cut_as_the_network_is_given_them() -> None:
+    one, wide = loaded(), pictures(1, 100)[0][:80]
+    whole = strongest_patches(one, [wide])
+    cut = strongest_patches(one, [square(wide, 64)])
+    assert whole.keys() == cut.keys()
+    for key, value in whole.items():
+        np.testing.assert_array_equal(value, cut[key])
+
+
+def test_cached_patches_are_the_same(tmp_path: Path) -> None:
+    arrays = strongest_patches(loaded(), pictures(2))
+    Cache(tmp_path).arrays("key", lambda: arrays)
+    then = layer_patches(Cache(tmp_path).arrays("key", dict))
+    for one, other in zip(layer_patches(arrays), then, strict=True):
+        assert one.layer == other.layer
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.answers, other.answers)
+
+
+def test_contributions_add_up_to_the_answer_s_logit() -> None:
+    one = loaded(layer="features.relu7")
+    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None))
+    assert found.contributions is not None
+    assert found.contributor_maps is not None
+    bias = one.network.get_parameter("head.linear.bias")[found.predicted].item()
+    assert found.contributions.sum() + bias == pytest.approx(found.logits[found.predicted], rel=1e-4)
+    assert found.contributors == tuple(np.argsort(-found.contributions, kind="stable")[:8])
+    assert found.contributor_layer == "features.conv7"
+    maps = explain.feature_maps(one.network, images_of(PHOTO), ["features.relu7"])["features.relu7"][0]
+    np.testing.assert_array_equal(found.contributor_maps, maps[list(found.contributors)].numpy())
+
+
+def test_an_image_for_each_class_and_what_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prototypes, "CLASS_STEPS", 2)
+    one = loaded()
+    found = prototypes.class_images_of(prototypes.made_for_classes(one))
+    assert found is not None
+    assert (found.images.shape, found.steps, found.seed) == ((3, 64, 64, 3), 2, 0)
+    seen = normalise(torch.tensor(found.images).permute(0, 3, 1, 2), WAY)
+    with torch.no_grad():
+        np.testing.assert_allclose(found.logits, one.network(seen).numpy(), rtol=1e-4, atol=1e-5)
+    wanted = prototypes.maximise(one.network, range(3), WAY, seed=0, steps=2)
+    np.testing.assert_array_equal(found.images, wanted.permute(0, 2, 3, 1).numpy())
+
+
+def test_a_thousand_classes_get_no_images() -> None:
+    assert prototypes.class_images_of(prototypes.made_for_classes(loaded(classes=101))) is None
+
+
+def overflowing() -> Loaded:
+    """Weights that are finite, and answers that are not: three convolutions of 1e20 make more than float32 holds."""
+    made = loaded()
+    with torch.no_grad():
+        for name, weight in made.network.named_parameters():
+            if weight.ndim == 4:
+                made.network.get_parameter(name).fill_(1e20)
+    return made
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda made: photo_arrays(made, PHOTO, None, None),
+        lambda made: prototypes.made_for_classes(made),
+        lambda made: strongest_patches(made, [PHOTO.pixels]),
+        lambda made: answers.logits_of(
+            made.network, torch.tensor(square(PHOTO.pixels, 64)).permute(2, 0, 1)[None], WAY
+        ),
+    ],
+    ids=["observed", "class images", "patches", "evaluate"],
+)
+def test_answers_that_are_not_finite_are_told(look: Callable[[Loaded], object]) -> None:
+    with pytest.raises(InputError, match=r"expected finite (logits|answers|gradients).*, found NaN") as error:
+        look(overflowing())
+    assert "\n" not in str(error.value)
+
+
+def test_logits_at_the_edge_of_float32_are_told_and_large_ones_are_not() -> None:
+    network = loaded().network
+    require_finite(torch.tensor([[1e30, -1e30]]), network)
+    with pytest.raises(InputError, match=r"^SmallCNN: expected finite logits, .* for 2 of 3 images, though"):
+        require_finite(torch.tensor([[0.0, 1.0], [3e38, -3e38], [torch.nan, 0.0]]), network)
+
+
+def test_gradients_that_are_not_finite_are_told() -> None:
+    """The logit is 0; its gradient, that of a root at 0, is not finite."""
+
+    class Steep(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return (images.mean((1, 2, 3)) * 0).sqrt()[:, None].expand(-1, 3)
+
+    with pytest.raises(InputError, match=r"^Steep: expected finite gradients of its logits, found NaN or infinity"):
+        prototypes.maximise(Steep(), range(3), square_input(16), steps=1)

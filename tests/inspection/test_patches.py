@@ -1,0 +1,187 @@
+"""The strongest answers of each channel: by hand, against brute force, and nothing left behind in the model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from generator import explain
+from generator.base.errors import InputError
+from generator.inspection.patches import convolution_of, strongest
+from generator.networks.alexnet import alexnet
+from generator.networks.architecture import initialise
+from generator.networks.small_cnn import SmallCNN
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def one_pixel_net(*scales: float) -> nn.Sequential:
+    """One channel a scale: the red pixel times it; rectified in place."""
+    convolution = nn.Conv2d(3, len(scales), 1, bias=False)
+    with torch.no_grad():
+        convolution.weight.zero_()
+        convolution.weight[:, 0, 0, 0] = torch.tensor(scales)
+    return nn.Sequential(convolution, nn.ReLU(inplace=True))
+
+
+def images_of(*reds: list[list[float]]) -> Tensor:
+    """Images with these red values and nothing else."""
+    images = torch.zeros(len(reds), 3, len(reds[0]), len(reds[0][0]))
+    images[:, 0] = torch.tensor(reds)
+    return images
+
+
+def small(seed: int = 0) -> SmallCNN:
+    network = SmallCNN(3, (4, 5, 6, 7))
+    initialise(network, seed)
+    return network
+
+
+def noise(count: int, side: int = 16) -> Tensor:
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(3))
+
+
+def test_answers_images_and_cells_by_hand() -> None:
+    images = images_of([[1, 2], [0, 0]], [[0, 0], [5, 3]], [[0, 4], [0, 0]])
+    found = strongest(one_pixel_net(2), [images], ["0"], count=2)["0"]
+    assert found.answers.tolist() == [[10, 8]]
+    assert found.images.tolist() == [[1, 2]]
+    assert found.cells.tolist() == [[[1, 0], [0, 1]]]
+
+
+def test_of_equal_answers_the_earlier_image_and_the_upper_left_cell_come_first() -> None:
+    images = images_of([[0, 1], [0, 0]], [[0, 7], [7, 7]], [[7, 0], [0, 0]], [[0, 0], [0, 7]])
+    for batches in ((images,), torch.split(images, 1), (images[:2], images[2:])):
+        found = strongest(one_pixel_net(1), batches, ["0"], count=3)["0"]
+        assert found.images.tolist() == [[1, 2, 3]]
+        assert found.cells.tolist() == [[[0, 1], [0, 0], [1, 1]]]
+
+
+def test_too_few_images_leave_places_empty() -> None:
+    found = strongest(one_pixel_net(1), [images_of([[1, 2]], [[3, 0]])], ["0"], count=4)["0"]
+    assert found.images.tolist() == [[1, 0, -1, -1]]
+    np.testing.assert_array_equal(found.answers.numpy(), [[3, 2, np.nan, np.nan]])
+    alone = strongest(one_pixel_net(1), [images_of([[1, 2]])], ["0"], count=2)["0"]
+    assert alone.images.tolist() == [[0, -1]]
+
+
+def test_a_channel_that_answers_all_alike_has_no_strongest() -> None:
+    found = strongest(one_pixel_net(0, 1), [images_of([[1, 2]], [[3, 0]])], ["0"], count=2)["0"]
+    assert found.images.tolist() == [[-1, -1], [1, 0]]
+    assert found.answers[0].isnan().all()
+
+
+def test_the_share_of_images_in_which_a_channel_fires() -> None:
+    images = images_of([[1, -2]], [[-3, -1]], [[0, 0]], [[0, 2]])
+    found = strongest(one_pixel_net(1, -1), torch.split(images, 3), ["0"])["0"]
+    assert found.active.tolist() == [0.5, 0.5]  # images 0 and 3; 0 and 1
+    # The answers are the convolution's own, also those that the ReLU in place sets to zero.
+    assert found.answers[0, :4].tolist() == [2, 1, 0, -1]
+    unrectified = strongest(nn.Sequential(nn.Conv2d(3, 2, 1)), [images], ["0"])["0"]
+    assert unrectified.active.isnan().all()
+
+
+def ranked(maps: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]:
+    """(N, C, h, w) -> answers, images and flat cells, all maps held at once."""
+    flat = maps.reshape(*maps.shape[:2], -1)
+    answers, cells = flat.max(axis=2).T, flat.argmax(axis=2).T
+    order = np.argsort(-answers, axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(answers, order, 1), order, np.take_along_axis(cells, order, 1)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 40])
+def test_the_running_best_is_that_of_all_maps_at_once(batch: int) -> None:
+    network, images = small(), noise(40)
+    layers = explain.convolutions(network)
+    found = strongest(network, torch.split(images, batch), layers, count=9)
+    maps = explain.feature_maps(network, images, layers)
+    for layer in layers:
+        answers, order, cells = ranked(maps[layer].numpy(), 9)
+        np.testing.assert_allclose(found[layer].answers.numpy(), answers, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(found[layer].images.numpy(), order)
+        width = maps[layer].shape[3]
+        np.testing.assert_array_equal(found[layer].cells.numpy(), np.stack([cells // width, cells % width], axis=2))
+        # At most one patch an image.
+        assert all(len(set(row)) == 9 for row in found[layer].images.tolist())
+
+
+def test_nothing_is_left_behind() -> None:
+    network = small().train()
+    strongest(network, [noise(2)], ["features.conv2"])
+    with pytest.raises(RuntimeError):
+        strongest(network, [noise(2)[:, :2]], ["features.conv2"])
+    assert all(module.training for module in network.modules())
+    assert not any(module._forward_hooks for module in network.modules())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_no_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one batch"):
+        strongest(small(), [], ["features.conv1"])
+
+
+def test_the_convolution_behind_a_layer() -> None:
+    ours = small()
+    assert convolution_of(ours, "features.conv3") == "features.conv3"
+    assert convolution_of(ours, "features.relu7") == "features.conv7"
+    assert convolution_of(ours, "features.pool2") == "features.conv2"
+    assert convolution_of(ours, "features") == "features.conv7"  # it gives what its last module gives
+    assert convolution_of(ours, "head.pool") == "features.conv7"
+    assert convolution_of(ours, "head.linear") is None
+    theirs = alexnet(3)
+    assert convolution_of(theirs, "features.11") == "features.10"
+    assert convolution_of(theirs, "features") == "features.10"
+    assert convolution_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.PixelShuffle(2), nn.ReLU()), "2") is None
+    assert convolution_of(nn.Sequential(nn.ReLU()), "0") is None
+
+
+class Reused(nn.Module):
+    """One ReLU, registered first, after the first convolution and on a vector; the second goes into a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.second = nn.Conv2d(2, 2, 1, bias=False)
+        self.first = nn.Conv2d(3, 2, 1, bias=False)
+        self.norm = nn.BatchNorm2d(2)
+        with torch.no_grad():
+            for convolution in (self.first, self.second):
+                convolution.weight.zero_()
+            self.first.weight[:, 0, 0, 0] = torch.tensor([1.0, -1])
+            self.second.weight[:, 0, 0, 0] = torch.tensor([1.0, 3])
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.second(self.relu(self.norm(self.first(images))))
+        return self.relu(maps.sigmoid().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def test_a_relu_counts_where_it_runs_and_not_where_it_is_registered() -> None:
+    images = images_of([[1, -2]], [[-3, -1]], [[0, 0]], [[0, 2]])
+    found = strongest(Reused(), torch.split(images, 3), ["first", "second"], count=1)
+    assert found["first"].active.tolist() == [0.5, 0.5]
+    assert found["second"].active.isnan().all()
+    assert found["second"].answers.flatten().tolist() == pytest.approx([2, 6], rel=1e-4)
+
+
+class Twice(nn.Module):
+    """One convolution that runs on the image and on half of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = one_pixel_net(1)[0]
+        self.idle = nn.Conv2d(3, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.convolution(images).mean() + self.convolution(images[..., :1]).mean()  # type: ignore[no-any-return]
+
+
+def test_of_a_convolution_that_runs_twice_the_last_run_counts() -> None:
+    images = images_of([[1, 9]], [[3, 2]])
+    found = strongest(Twice(), torch.split(images, 1), ["convolution"], count=2)["convolution"]
+    assert found.answers.tolist() == [[3, 1]]
+    assert found.images.tolist() == [[1, 0]]
+    with pytest.raises(InputError, match="layer 'idle' does not run"):
+        strongest(Twice(), [images], ["idle"])

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from generator.config import places, reading, schema
+from generator.config.schema import DataConfig
+from generator.data import decoded, layouts, tiny_imagenet
+from generator.data.classes import Classes
+from generator.data.dataset import DataSet
+from generator.evaluation import scores as evaluation_scores
+from generator.inspection import selection
+from generator.networks.folder import save_run
+from generator.networks.small_cnn import SmallCNN
+from generator.records.recipe import Augmentation
+from generator.records.report import DataWords
+from generator.records.scores import Evaluation
+from tests import synthetic
+from tests.conftest import SmallDataSet
+from tests.data_sets import kitchen, shapes
+from tests.loaded import loaded
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CONTENT = places.bundled("content")
+
+
+@pytest.fixture(scope="module")
+def data(small_data_set: SmallDataSet, tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    return shapes(small_data_set.root, tmp_path_factory.mktemp("decoded"))
+
+
+def judging_all_wrong(data: DataSet) -> Evaluation:
+    """Of a network that calls everything the first class, surer of each image than of the one before."""
+    assert data.judged is not None
+    items = data.judged.items
+    logits = np.zeros((len(items), len(data.classes)), np.float32)
+    logits[:, 0] = 1 + np.arange(len(items)) / 4
+    targets = np.array([item.target for item in items])
+    answers = (logits, logits, targets, [item.name for item in items])
+    scores, _ = evaluation_scores.scores({data.judged.name: answers}, judged=data.judged.name)
+    return Evaluation("cnn", data.classes.names, scores, 1.0, "", "d" * 64, {})
+
+
+@pytest.fixture(scope="module")
+def evaluation(data: DataSet) -> Evaluation:
+    return judging_all_wrong(data)
+
+
+def configured(folder: Path, test_images: int, bundled: bool = False) -> schema.Config:
+    (folder / "report.toml").write_text(f"[samples]\nbundled = {str(bundled).lower()}\ntest_images = {test_images}\n")
+    return reading.load(folder / "report.toml")
+
+
+def last(data: DataSet, target: int) -> str:
+    """Name of the last test image of a class: the one that was mistaken with the most confidence."""
+    assert data.judged is not None
+    return [item.name for item in data.judged.items if item.target == target][-1]
+
+
+def test_without_a_data_set_there_are_the_bundled_photos_alone(
+    tmp_path: Path, data: DataSet, evaluation: Evaluation
+) -> None:
+    found, failures = selection.photos(
+        configured(tmp_path, 8, bundled=True), CONTENT, None, data.classes, {"cnn": evaluation, "alexnet": None}
+    )
+    assert {photo.origin for photo in found} == {"bundled"}
+    assert failures == {"cnn": (), "alexnet": ()}
+    assert [photo.label for photo in found if photo.id == "banana"] == [2]
+
+
+def test_mistakes_are_the_surest_of_each_true_class(
+    tmp_path: Path, small_data_set: SmallDataSet, data: DataSet, evaluation: Evaluation
+) -> None:
+    found, failures = selection.photos(
+        configured(tmp_path, 0), CONTENT, data, data.classes, {"cnn": evaluation, "alexnet": None}
+    )
+    # The surest of all is the last image of the last class.
+    wanted = [last(data, 2), last(data, 1)]
+    assert failures == {
+        "cnn": tuple(f"test-{name.removesuffix('.JPEG').replace('_', '-')}" for name in wanted),
+        "alexnet": (),
+    }
+    assert [photo.id for photo in found] == list(failures["cnn"])
+    assert [photo.label for photo in found] == [2, 1]
+    assert [photo.box for photo in found] == [small_data_set.boxes[name] for name in wanted]
+
+
+def test_two_networks_may_share_a_mistake_and_it_is_shown_once(
+    tmp_path: Path, data: DataSet, evaluation: Evaluation
+) -> None:
+    found, failures = selection.photos(
+        configured(tmp_path, 0), CONTENT, data, data.classes, {"cnn": evaluation, "alexnet": evaluation}
+    )
+    assert failures["cnn"] == failures["alexnet"]
+    assert [photo.id for photo in found] == list(failures["cnn"])
+
+
+@pytest.mark.parametrize(("count", "labels"), [(0, []), (1, [0]), (2, [0, 2]), (3, [0, 1, 2]), (8, [0, 1, 2])])
+def test_test_images_are_spread_over_the_classes(tmp_path: Path, data: DataSet, count: int, labels: list[int]) -> None:
+    found, _ = selection.photos(configured(tmp_path, count), CONTENT, data, data.classes, {"cnn": None})
+    assert [photo.label for photo in found] == labels
+    assert {photo.origin for photo in found} <= {"test"}
+
+
+def test_the_summary_counts_what_lies_there(data: DataSet, evaluation: Evaluation) -> None:
+    found = selection.summary(data, data.classes, evaluation, (), ("SmallCNN", Augmentation(flip=True)))
+    assert found.counts == {"train": 54, "validation": 6, "test": 18}
+    assert found.per_class == {"train": 18, "validation": 2, "test": 6}
+    assert found.roles == {"train": "fitted on", "validation": "chosen on", "test": "judged on"}
+    assert (found.present, found.boxes, found.wnids) == (True, True, data.classes.keys)
+    assert found.skipped == ()
+    assert {target: len(images) for target, images in found.examples.items()} == dict.fromkeys(
+        range(3), selection.EXAMPLES
+    )
+    assert data.fitted is not None
+    np.testing.assert_array_equal(found.examples[1][0], decoded.pixels(data, data.fitted.items[18]))
+    np.testing.assert_array_equal(found.augmented[0][1], decoded.pixels(data, data.fitted.items[0]))
+    assert found.digest == data.digest != evaluation.data_digest
+    assert selection.summary(data, data.classes, evaluation, ()).augmented == ()
+
+
+def test_without_a_data_set_the_summary_is_the_evaluation_s(
+    tmp_path: Path, data: DataSet, evaluation: Evaluation
+) -> None:
+    shown, _ = selection.photos(configured(tmp_path, 2), CONTENT, data, data.classes, {})
+    how = ("SmallCNN", Augmentation(flip=True))
+    found = selection.summary(DataConfig(), data.classes, evaluation, shown, how)
+    assert (found.counts, found.per_class, found.present) == ({"test": 18}, {"test": 6}, False)
+    assert (found.digest, found.examples, found.roles) == ("d" * 64, {}, {"test": "judged on"})
+    assert (found.name, found.words) == ("TinyImageNet30", tiny_imagenet.WORDS)
+    np.testing.assert_array_equal(found.augmented[0][1], shown[0].pixels)
+
+
+def test_without_a_data_set_and_an_evaluation_there_is_nothing_to_count(data: DataSet) -> None:
+    found = selection.summary(DataConfig(), data.classes, None, ())
+    assert (found.counts, found.per_class, found.augmented, found.digest) == ({}, {}, (), "")
+    own = selection.summary(DataConfig(licence="CC0."), Classes(("cups", "spoons"), ("cups", "spoons")), None, ())
+    assert (own.name, own.wnids, own.words) == ("The data set", (), DataWords(licence="CC0."))
+
+
+def test_images_that_are_not_here_or_broken_are_not_shown(
+    tmp_path: Path, small_data_set: SmallDataSet, data: DataSet, evaluation: Evaluation
+) -> None:
+    root = Path(shutil.copytree(small_data_set.root, tmp_path / "copy"))
+    gone = last(data, 2)
+    (root / "val" / "images" / gone).unlink()
+    (root / "val" / "images" / "val_0.JPEG").write_bytes(b"no image")
+    less = shapes(root, tmp_path / "cache")
+    found, failures = selection.photos(configured(tmp_path, 1), CONTENT, less, less.classes, {"cnn": evaluation})
+    assert gone.removesuffix(".JPEG").replace("_", "-") not in " ".join(failures["cnn"])
+    assert failures["cnn"]
+    assert found[0].id == "test-val-1"
+
+
+def test_the_validation_images_are_searched(data: DataSet) -> None:
+    found = selection.examined(data, ())
+    assert found is not None
+    assert data.chosen is not None
+    assert (found.data_set, found.digest) == (True, data.chosen.digest)
+    assert found.said == f"{len(data.chosen)} validation images of Tiny ImageNet"
+    assert found.names == tuple(data.classes.names[item.target] for item in data.chosen.items)
+    np.testing.assert_array_equal(found.pictures[1], decoded.pixels(data, data.chosen.items[1]))
+
+
+def test_of_very_many_images_some_are_searched_evenly(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "SEARCHED", 3)
+    found = selection.examined(data, ())
+    assert found is not None
+    assert found.said == "3 of 6 validation images of Tiny ImageNet"
+    assert found.names == data.classes.names
+    assert len(found.pictures) == 3
+
+
+def test_where_the_validation_images_judge_they_are_what_is_shown(tmp_path: Path) -> None:
+    folder = kitchen(tmp_path / "kitchen", {"train": 3, "val": 6})
+    data = decoded.whole(layouts.opened(folder, DataConfig()), tmp_path / "cache")
+    evaluation = judging_all_wrong(data)
+    found, failures = selection.photos(configured(tmp_path, 2), CONTENT, data, data.classes, {"net": evaluation})
+    assert [photo.label for photo in found] == [0, 1, 1]
+    assert failures == {"net": ("validation-val-spoons-5",)}
+    pictures = selection.mistaken(data, evaluation)
+    assert set(pictures) == {f"val/spoons/{number}.png" for number in range(6)}
+    assert {picture.shape for picture in pictures.values()} == {(64, 64, 3)}
+    searched = selection.examined(data, ())
+    assert searched is not None
+    assert searched.said == "12 validation images of kitchen"
+    assert searched.pictures[2].shape == (72, 72, 3)
+    summary = selection.summary(data, data.classes, evaluation, ())
+    assert (summary.wnids, summary.boxes, summary.words.size) == ((), False, "from 60 × 40 to 72 × 72")
+    assert summary.roles == {"train": "fitted on", "validation": "judged on"}
+    assert {image.shape for images in summary.examples.values() for image in images} == {(40, 40, 3)}
+
+
+def test_without_a_data_set_the_report_s_photos_are_searched(tmp_path: Path, data: DataSet) -> None:
+    shown, _ = selection.photos(configured(tmp_path, 0, bundled=True), CONTENT, None, data.classes, {})
+    found = selection.examined(None, shown)
+    assert found is not None
+    assert not found.data_set
+    assert found.said == f"{len(shown)} photos of this report"
+    assert [picture is photo.pixels for picture, photo in zip(found.pictures, shown, strict=True)] == [True] * len(
+        shown
+    )
+    assert found.names[0] == shown[0].shows
+    fewer = selection.examined(None, shown[1:])
+    assert fewer is not None
+    assert fewer.digest != found.digest
+    assert selection.examined(None, ()) is None
+
+
+def test_the_augmentation_shown_is_that_of_the_first_network_whose_training_is_on_record(tmp_path: Path) -> None:
+    """Not one preset's, whatever trained the network; of weights from elsewhere nobody knows it."""
+    network = SmallCNN(2, (4, 4))
+    own = Augmentation(area=0.5, rotation=3.0)
+    for name, said in (("none", {}), ("trained", {"augmentation": asdict(own)})):
+        save_run(tmp_path / name, replace(synthetic.run("augmented"), settings=said), {0: torch.ones(4, 3, 5, 5)})
+    elsewhere, unrecorded, trained = (
+        loaded(network, "ab", folder=folder) for folder in (None, tmp_path / "none", tmp_path / "trained")
+    )
+    assert selection.augmentation_of([elsewhere, unrecorded, trained]) == ("SmallCNN", own)
+    assert selection.augmentation_of([elsewhere, unrecorded]) is None
+    assert selection.augmentation_of([]) is None

@@ -1,0 +1,380 @@
+"""Reports of any number of networks, of any shape, on any data: they render, and no visitor meets anything broken."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from generator.config import reading
+from generator.config.schema import Config, ReportConfig
+from generator.pages import render
+from generator.publishing.check import check
+from generator.records.images import Floats, Photo
+from generator.records.input import Input
+from generator.records.network import ConvLayer, Network
+from generator.records.report import DataSummary, DataWords, Report
+from generator.records.scores import Evaluation
+from generator.report.anchors import TAKEN, anchored
+from generator.report.evaluation.figures import evaluation_figures
+from generator.report.filters.weights import filter_figures
+from generator.report.grad_cam.figures import grad_cam_figures
+from tests import sites, synthetic
+
+ROOT = Path(__file__).parents[2]
+SHAPES = ("circle", "square", "star", "triangle")
+MEAN = (0.5,)
+
+
+def settings() -> Config:
+    """A report.toml that says nothing."""
+    read = reading.load(ROOT / "report.toml")
+    return replace(read, path=None, report=ReportConfig(title="Shapes"))
+
+
+def rendered(report: Report) -> dict[str, bytes]:
+    """The finished site, with its real figures."""
+    told = replace(report, networks=anchored(report.networks))
+    figures = {figure.id: figure for figure in sites.figures_of(told)}
+    return dict(render(told, figures, settings(), (ROOT / "templates",), ROOT / "content"))
+
+
+def flawless(report: Report) -> dict[str, bytes]:
+    files = rendered(report)
+    assert [str(finding) for finding in check(files) if not finding.harmless] == []
+    return files
+
+
+@cache
+def site_of(count: int) -> Mapping[str, bytes]:
+    """The site of a report of so many networks, seen to be flawless."""
+    return flawless(made(count))
+
+
+def text(page: bytes) -> str:
+    """What a page says: its words, those of its pictures and of its head."""
+    source = page.decode()
+    spoken = " ".join(re.findall(r'(?:alt|title|content|aria-label)="([^"]*)"', source))
+    plain = html.unescape(re.sub(r"<[^>]+>", " ", source) + spoken)
+    return " ".join(plain.replace("\u00a0", " ").split())
+
+
+def photos(names: Sequence[str] = SHAPES, count: int = 2) -> tuple[Photo, ...]:
+    """Images of the data set's test part."""
+    made = (
+        synthetic.photo(f"test-{number}", number % len(names), f"Image {number}", "test") for number in range(count)
+    )
+    return tuple(made)
+
+
+def network(
+    name: str,
+    shown: Sequence[Photo],
+    classes: Sequence[str] = SHAPES,
+    size: tuple[int, int] = (16, 16),
+    channels: int = 3,
+    layers: Sequence[Floats] | None = None,
+    evaluated: bool = True,
+) -> Network:
+    """A network of somebody else: no recorded training, no card, one evaluation without boxes."""
+    made = synthetic.network(name, f"Net {name}", shown, classes, runs=(), evaluated=evaluated)
+    weights = [synthetic.weights(4, channels), synthetic.weights(8, 4)] if layers is None else layers
+    convolutions = tuple(
+        ConvLayer(f"body.{place}", f"convolution {place + 1}", each, 1, 1, 3 + 4 * place, 1)
+        for place, each in enumerate(weights)
+    )
+    ramp = np.mgrid[0 : size[0], 0 : size[1]].sum(axis=0)[..., None].repeat(3, axis=2) % 256
+    explanations = {
+        key: replace(
+            each,
+            seen=ramp.astype(np.uint8),
+            layer="body.1",
+            contributor_layer="body.1" if len(convolutions) > 1 else "",
+            comparison=synthetic.comparison(each.predicted) if len(classes) == len(SHAPES) else None,
+        )
+        for key, each in made.explanations.items()
+    }
+    return replace(
+        made,
+        input=Input(size, crop="none", channels=channels, mean=MEAN * channels, std=MEAN * channels),
+        layers=convolutions,
+        patches=tuple(synthetic.patches(layer) for layer in convolutions),
+        explanations=explanations,
+        examined=replace(synthetic.examined(), said="3 validation images of Shapes", names=("star", "circle", "star")),
+        snapshots={},
+        card="",
+        summary=(("body.0", "convolution", "4 x 16 x 16"),),
+        weights_source="The weights are those of net.pt.",
+    )
+
+
+def report(*networks: Network, classes: Sequence[str] = SHAPES, shown: Sequence[Photo] = ()) -> Report:
+    data = DataSummary(
+        name="Shapes",
+        class_names=tuple(classes),
+        keys=tuple(classes),
+        counts={"train": 40 * len(classes) + 1, "test": 10 * len(classes)},
+        per_class={"train": 40, "test": 10},
+        examples={index: (synthetic.pixels(28, index),) for index in range(len(classes))},
+        augmented=(),
+        present=True,
+        words=DataWords("Shapes", "The parts are as they came: train and test.", sizes=((28, 28), (40, 90))),
+    )
+    return Report(networks, tuple(shown), data, {"python": "3.11.2"})
+
+
+def made(count: int) -> Report:
+    """A report of so many networks, each with an id that something else has already."""
+    shown = photos(count=1)
+    names = ("photo", "Photo", "data-2")
+    return report(*(network(name, shown) for name in names[:count]), shown=shown)
+
+
+class TestAnyNumber:
+    def test_of_none_the_data_is_shown(self) -> None:
+        files = site_of(0)
+        pages = {path for path in files if path.endswith(".html")}
+        assert pages == {"index.html", "data.html", "about.html", "404.html"}
+        assert "This report shows no network yet" in text(files["index.html"])
+        assert "assets/try.js" not in files
+        assert "assets/overlay.js" not in files
+        assert "assets/lightbox.js" in files
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    def test_of_some_all_are_shown(self, count: int) -> None:
+        told = made(count)
+        files = site_of(count)
+        assert "try.html" not in files
+        assert "training.html" not in files
+        assert "No training was recorded" in text(files["index.html"])
+        for name in ("index", "evaluation", "filters", "grad-cam", "feature-maps", "failures", "about"):
+            for one in told.networks:
+                assert one.title in text(files[f"{name}.html"]), name
+        assert text(files["filters.html"]).count("begins with 4") == count
+
+    def test_the_network_that_runs_is_the_one_on_the_page(self) -> None:
+        told = made(2)
+        live = replace(synthetic.live(SHAPES), network="Photo")
+        page = text(flawless(replace(told, live=live))["try.html"])
+        assert "Net Photo itself" in page
+        assert "Net photo" not in page
+
+    def test_terms_are_explained_once_where_they_are_first_met(self) -> None:
+        shown = photos(count=1)
+        first, second = network("a", shown, evaluated=False), network("b", shown)
+        page = text(flawless(report(first, second, shown=shown))["evaluation.html"])
+        assert page.count("A confusion matrix has a row") == 1
+        assert "Of 40 test images, Net b names 80.0 % correctly." in page
+
+
+class TestAnyAddress:
+    def test_networks_may_have_the_names_of_something_else(self) -> None:
+        names = [
+            "photo",
+            "Photo",
+            "data",
+            "hero",
+            "scale",
+            "mark",
+            "title",
+            "content",
+            "reading",
+            "growth",
+            "numbers",
+            "trust",
+            "404",
+            "a",
+            "a-conv1",
+        ]
+        shown = photos(count=1)
+        told = report(*(replace(network(name, shown), class_images=None) for name in names), shown=shown)
+        many = replace(told, networks=anchored(told.networks))
+        figures = synthetic.figures(many)
+        files = render(many, figures, settings(), (ROOT / "templates",), ROOT / "content")
+        assert [str(finding) for finding in check(files) if not finding.harmless and "svg" not in str(finding)] == []
+        assert len({path.casefold() for path in files}) == len(files)
+
+    def test_what_the_pages_call_their_own_is_taken(self) -> None:
+        """An id of a page that begins with no network's anchor is in the list, or belongs to a photo or a figure."""
+        report_, figures = sites.drawn()
+        files = render(report_, figures, sites.settings(), (ROOT / "templates",), ROOT / "content")
+        own = set()
+        for path, page in files.items():
+            if path.endswith(".html") and "mistakes" not in path:
+                own |= set(re.findall(r'\bid="([^"]+)"', page.decode()))
+        own = {one for one in own if not re.match(r"(cnn|alexnet)(-|$)|(photo|data)-", one)}
+        assert sorted(own - TAKEN) == []
+
+    def test_anchors_are_told_apart(self) -> None:
+        def anchors(*names: str) -> list[str]:
+            return [one.anchor for one in anchored([synthetic.network(name, name, ()) for name in names])]
+
+        assert anchors("cnn", "alexnet") == ["cnn", "alexnet"]
+        assert anchors("photo", "network-photo") == ["network-2-photo", "network-photo"]
+        assert anchors("CNN", "cnn") == ["CNN", "network-cnn"]
+        assert anchors("resnet", "resnet-18", "resnet-conv1") == ["resnet", "resnet-18", "network-resnet-conv1"]
+        assert anchors("data-2") == ["network-data-2"]
+
+    def test_addresses_of_the_numbers_stay_those_of_report_toml(self) -> None:
+        files = site_of(1)
+        assert b'results.json#/networks/photo/layers/0"' in files["filters.html"]
+        assert "filters-network-photo-conv1.html" in files
+
+
+class TestAnyArchitecture:
+    def test_of_any_channels(self) -> None:
+        shown = photos(count=1)
+        grey, five = network("grey", shown, channels=1), network("five", shown, channels=5)
+        five = replace(five, patches=(), examined=None)  # no picture has so many
+        page = text(flawless(report(grey, five, shown=shown))["filters.html"])
+        assert "red, green and blue" not in page
+        assert "White is a weight of zero; red adds, blue subtracts" in page
+        page = text(site_of(1)["filters.html"])
+        assert "in red, green and blue" in page
+        assert "red adds, blue subtracts" not in page
+
+    def test_grey_filters_are_tiles_side_by_side(self) -> None:
+        shown = photos()
+        one = network("net", shown, channels=1, layers=[synthetic.weights(64, 1, 5), synthetic.weights(8, 64)])
+        mosaic, *_ = filter_figures(one)
+        assert 0.5 < mosaic.width / mosaic.height < 2
+        assert mosaic.caption.startswith("Net net, convolution 1 (body.0): all 64 filters")
+
+    def test_without_convolutions(self) -> None:
+        shown = photos()
+        one = replace(network("net", shown, layers=[]), class_images=None, examined=None)
+        files = flawless(report(one, shown=shown))
+        assert "filters.html" not in files
+        assert "no network here has a two-dimensional convolution" in text(files["index.html"])
+        assert "is a network of 1.2 million weights" in text(files["index.html"])
+        assert "The report in three columns" in files["results.json"].decode()
+
+    def test_not_square(self) -> None:
+        shown = photos()
+        one = network("net", shown, size=(48, 192))
+        files = flawless(report(one, shown=shown))
+        assert "192 × 48 pixels" in text(files["grad-cam.html"])
+        drawn = {figure.id: figure for figure in grad_cam_figures(one, shown[0])}
+        for name in ("net-cam-test-0-predicted", "net-cam-test-0-photo", "net-cam-test-0-predicted-heat"):
+            assert drawn[name].width == 4 * drawn[name].height, name
+        # A cell of a sheet is square, whatever is in it.
+        assert drawn["net-ways-test-0"].height == 16 * drawn["net-ways-test-0"].width
+
+    def test_a_unit_may_see_the_whole_image(self) -> None:
+        shown = photos()
+        one = network("net", shown, size=(12, 16))
+        whole = np.tile(np.array([0, 0, 15, 11]), (8, 4, 1))
+        layers = (one.layers[0], replace(one.layers[1], receptive_field=None))
+        patches = (one.patches[0], replace(one.patches[1], boxes=whole))
+        files = flawless(report(replace(one, layers=layers, patches=patches), shown=shown))
+        assert "it grows from 3 to the whole image" in text(files["filters.html"])
+        assert "One unit sees the whole image." in text(files["filters-net-conv2.html"])
+
+    def test_of_many_channels_the_page_shows_the_largest(self) -> None:
+        shown = photos()
+        one = network("net", shown, layers=[synthetic.weights(4, 3), synthetic.weights(700, 4, 1)])
+        files = flawless(report(one, shown=shown))
+        page = files["filters-net-conv2.html"].decode()
+        assert "This page shows the 512 filters with the largest norms." in text(files["filters-net-conv2.html"])
+        assert len(re.findall(r'<li id="net-conv2-\d+"', page)) == 512
+        # Weights rise from -1 to 1, so that the filters in the middle are the smallest.
+        assert 'id="net-conv2-699"' in page
+        assert 'id="net-conv2-350"' not in page
+
+
+class TestAnyClasses:
+    def test_two(self) -> None:
+        names = ("cat", "dog")
+        shown = photos(names, 2)
+        files = flawless(report(network("net", shown, names), classes=names, shown=shown))
+        for path in ("index.html", "evaluation.html"):
+            assert "first five" not in text(files[path])
+            assert "Top-5" not in text(files[path])
+        assert "guessing would get 50.0 %" in text(files["index.html"])
+
+    def test_a_hundred_and_fifty(self) -> None:
+        names = tuple(f"kind {number} of thing" for number in range(150))
+        shown = photos(names, 2)
+        one = network("net", shown, names)
+        wrong = (
+            [
+                replace(
+                    one.evaluation.splits["test"].mistakes[0],
+                    image=f"{number}.png",
+                    true=number % 150,
+                    predicted=(7 * number) % 149,
+                )
+                for number in range(2000)
+            ]
+            if one.evaluation
+            else []
+        )
+        many = replace(one, evaluation=with_mistakes(one.evaluation, wrong))
+        files = flawless(report(many, classes=names, shown=shown))
+        assert max(len(page) for path, page in files.items() if path.endswith(".html")) < 300 * 1024
+        assert "has the right name among its first five" in text(files["evaluation.html"])
+        assert "as many of those that it got wrong as this page has room for" in text(
+            files["evaluation-net-mistakes.html"]
+        )
+        assert "of the first 120 of 150" in text(files["data.html"])
+
+    def test_of_hundreds_a_page_still_has_room(self) -> None:
+        names = tuple(f"kind {number} of thing" for number in range(300))
+        dense = np.ones((300, 300), np.int64)
+        one = network("net", (), names)
+        assert one.evaluation is not None
+        splits = {part: replace(scores, confusion=dense) for part, scores in one.evaluation.splits.items()}
+        one = replace(one, evaluation=replace(one.evaluation, splits=splits), class_images=None)
+        drawn = evaluation_figures(one)
+        files = render(
+            report(one, classes=names), {figure.id: figure for figure in drawn}, settings(), (ROOT / "templates",),
+            ROOT / "content",
+        )  # fmt: skip
+        assert max(len(page) for path, page in files.items() if path.endswith(".html")) < 300 * 1024
+        assert [str(finding) for finding in check(files) if not finding.harmless] == []
+        assert "the best 50 and the last 50 of 300" in text(files["evaluation.html"])
+
+    def test_of_any_text(self) -> None:
+        names = ("<b>", "a/b", "Ünïcode 🐝", "a b")
+        shown = photos(names)
+        flawless(report(network("net", shown, names), classes=names, shown=shown))
+
+
+def with_mistakes(evaluation: Evaluation | None, mistakes: Sequence[object]) -> Evaluation:
+    assert evaluation is not None
+    splits: Mapping[str, object] = {
+        **evaluation.splits,
+        "test": replace(evaluation.splits["test"], mistakes=tuple(mistakes)),  # type: ignore[arg-type]
+    }
+    return replace(evaluation, splits=splits)  # type: ignore[arg-type]
+
+
+def test_the_words_of_a_data_set_are_shown_where_it_is_this_one() -> None:
+    told = made(1)
+    tiny = DataWords("Tiny ImageNet", "A hash decides.", sizes=((64, 64), (64, 64)))
+    files = rendered(replace(told, data=replace(told.data, words=tiny)))
+    data = text(files["data.html"])
+    assert "Every image is 64 × 64 pixels, about the size of a thumbnail, and 40 more were kept back" in data
+    assert "A hash decides." in data
+    assert "pixel for pixel. The object is rarely alone" in data
+    assert "python -m generator build --data tiny-imagenet-200" in text(files["about.html"])
+    other = text(site_of(1)["data.html"])
+    assert "Its images are from 28 × 28 to 90 × 40 pixels large, and 40 more were kept back" in other
+    assert "about 40" in other  # of the part whose classes are not equally large
+    assert "The parts are as they came: train and test." in other
+
+
+FOREIGN = ("Tiny ImageNet", "TinyImageNet", "course", "SmallCNN", "64 ×", "WordNet", "koala", "bundled")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_report_of_ones_own_tells_nothing_of_another(count: int) -> None:
+    for path, page in site_of(count).items():
+        if path.endswith(".html"):
+            assert [word for word in FOREIGN if word in text(page)] == [], path
