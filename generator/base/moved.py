@@ -58,6 +58,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {  # of modules whose name is a wing's 
         "normalise": "networks.inputs",
     },
     "__main__": {"_watched": "commands.serve"},
+    "pages.site": {"_sitemap": "pages.static", "_robots": "pages.static"},
 }
 
 
@@ -97,8 +98,9 @@ def look_up(module: str, name: str) -> object:
     if not name.startswith("__"):
         for new in (MODULES.get(old) or NAMES.get(old, {}).get(name, "")).split():
             found = importlib.import_module(f"{PACKAGE}.{new}")
-            if hasattr(found, name):
-                return getattr(found, name)
+            for known in (name, name.lstrip("_")):  # what left its module lost the underscore
+                if hasattr(found, known):
+                    return getattr(found, known)
     raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
 

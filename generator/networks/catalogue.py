@@ -302,14 +302,30 @@ def _outputs(wanted: ModelConfig, classes: Classes) -> tuple[tuple[str, ...], tu
     return tuple(name_of.get(key, entry) for key, entry in zip(keys, wanted.classes, strict=True)), keys, ()
 
 
+def _recognised(weights: Mapping[str, Tensor], classes: int) -> str:
+    """The program's own architecture whose tensors' names most of a file's end with; "" where there is none."""
+    shares = {}
+    for name, architecture in KNOWN.items():
+        with torch.device("meta"):
+            wanted = architecture.construct(classes).state_dict()
+        ends = {
+            end for held in weights for end in (held, *(held[at + 1 :] for at, sign in enumerate(held) if sign == "."))
+        }
+        shares[name] = sum(each in ends for each in wanted) / len(wanted)
+    best = max(shares, key=lambda name: shares[name])
+    return best if shares[best] > 0.5 else ""
+
+
 def _from_file(wanted: ModelConfig, path: Path, classes: Classes, beside: Path) -> Loaded:
-    """Weights in somebody's file, for the architecture that report.toml names."""
-    architecture = architecture_of(wanted, beside)
+    """Weights in somebody's file, for the architecture that report.toml names, else for that whose tensors they are."""
+    given = foreign.load(path)
     names, keys, notes = _outputs(wanted, classes)
+    said = "" if wanted.architecture else _recognised(given.weights, len(names))
+    architecture = architecture_of(wanted, beside, said)
     way = as_asked(architecture.input, wanted)
     with torch.device("meta"):
         sketch = made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments").eval()
-    found = foreign.fitted(foreign.load(path), sketch.state_dict(), str(path))
+    found = foreign.fitted(given, sketch.state_dict(), str(path))
     _require_possible(architecture, len(names), wanted.arguments, way, found.weights, str(path))
     network = fill(
         made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), found.weights, str(path)

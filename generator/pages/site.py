@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from generator.base import moved
 from generator.config.schema import Config
 from generator.pages import words
 from generator.pages.network_script import Shipped, shipped
@@ -128,3 +129,8 @@ def _shipped(report: Report) -> Shipped | None:
     if report.live is None:
         return None
     return shipped(report.live, next(one for one in report.networks if one.id == report.live.network))
+
+
+def __getattr__(name: str) -> object:
+    """What the module held in version 0.1."""
+    return moved.look_up(__name__, name)

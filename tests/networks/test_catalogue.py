@@ -663,3 +663,16 @@ def test_two_networks_of_one_architecture_are_two(tmp_path: Path) -> None:
     assert (first.id, second.id) == ("a", "b")
     assert first.digest != second.digest
     assert first.evaluated != second.evaluated
+
+
+def test_a_file_of_our_own_tensors_needs_no_architecture_named_and_another_s_does(tmp_path: Path) -> None:
+    network = initialise(SmallCNN(len(CLASSES)), 0)
+    torch.save({f"module.{name}": tensor for name, tensor in network.state_dict().items()}, tmp_path / "own.pth")
+    (tmp_path / "report.toml").write_text('[models.mine]\nweights = "own.pth"\n')
+    settings = reading.load(tmp_path / "report.toml")
+    found = catalogue.load(settings.models["mine"], settings, CLASSES)
+    assert found is not None
+    assert (found.architecture.name, type(found.network)) == ("SmallCNN", SmallCNN)
+    torch.save(squeezenet1_1(num_classes=2).state_dict(), tmp_path / "own.pth")
+    with pytest.raises(InputError, match=r"\[models\.mine\] architecture: expected .*there are no weights that say it"):
+        catalogue.load(settings.models["mine"], settings, CLASSES)
