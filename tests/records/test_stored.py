@@ -155,6 +155,18 @@ def test_one_wrong_value_is_named_with_its_place(tmp_path: Path, name: str, plac
     assert refusal(changed(tmp_path, name, place, value)).startswith(words)
 
 
+def test_where_there_are_boxes_all_of_them_were_measured(tmp_path: Path) -> None:
+    """An empty list is right: of images without boxes nothing can be said of where the maps point."""
+    row = {**said("evaluation.json")["faithfulness"]["localisation"][0], "small": True}
+    place = "faithfulness.localisation"
+    assert refusal(changed(tmp_path, "evaluation.json", place, [row])).startswith(
+        f"{place}: expected measurements on all boxes"
+    )
+    found = stored.evaluation(changed(tmp_path, "evaluation.json", place, []))
+    assert found.faithfulness is not None
+    assert not found.faithfulness.boxes
+
+
 @pytest.mark.parametrize("name", READ)
 @pytest.mark.parametrize(
     ("content", "words"),
