@@ -18,7 +18,7 @@ MODULES: Mapping[str, str] = {  # name in 0.1 -> the modules that hold what was 
     "augment": "training.augment records.recipe",
     "cards": "networks.card",
     "check": "publishing.check",
-    "checkpoints": "networks.folder networks.foreign training.resume records.stored",
+    "checkpoints": "networks.folder networks.foreign training.resume records.stored records.consistent",
     "class_images": "inspection.prototypes",
     "classes": "data.classes",
     "compress": "networks.compress",

@@ -21,7 +21,7 @@ from torch import Tensor
 from generator.base import files
 from generator.base.errors import InputError, reason
 from generator.networks import compress, foreign
-from generator.records import stored
+from generator.records import consistent, stored
 from generator.records.images import Floats
 from generator.records.input import Input
 from generator.records.ranges import Count, Name
@@ -223,7 +223,7 @@ def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = No
 def load_runs(folder: Path) -> tuple[Run, ...]:
     """The runs of history.json, in the order in which they were recorded; none where there is no such file."""
     path = folder / HISTORY
-    return stored.runs(path) if path.exists() else ()
+    return consistent.runs(path) if path.exists() else ()
 
 
 def load_snapshots(folder: Path) -> dict[int, Floats]:
@@ -263,7 +263,7 @@ def plain_evaluation(evaluation: Evaluation) -> dict[str, Any]:
 def load_evaluation(folder: Path) -> Evaluation | None:
     """Read evaluation.json; None where there is none."""
     path = folder / EVALUATION
-    return stored.evaluation(path) if path.exists() else None
+    return consistent.evaluation(path) if path.exists() else None
 
 
 def save_benchmark(folder: Path, benchmark: Benchmark) -> None:
@@ -274,7 +274,7 @@ def save_benchmark(folder: Path, benchmark: Benchmark) -> None:
 def load_benchmark(folder: Path) -> Benchmark | None:
     """Read benchmark.json; None where there is none."""
     path = folder / BENCHMARK
-    return stored.benchmark(path) if path.exists() else None
+    return consistent.benchmark(path) if path.exists() else None
 
 
 def load_card(folder: Path) -> str:
@@ -300,7 +300,7 @@ class Numbers:
     key: dict[str, Any]
 
 
-def _faults(said: Description) -> Iterator[stored.Fault]:
+def _faults(said: Description) -> Iterator[consistent.Fault]:
     """What does not fit together in a description."""
     classes = len(said.class_names)
     if not classes:

@@ -25,7 +25,7 @@ from generator.data.classes import Classes
 from generator.networks import catalogue, foreign
 from generator.networks.folder import Description
 from generator.networks.small_cnn import SmallCNN
-from generator.records import stored
+from generator.records import consistent, stored
 from generator.records.network import Network
 from generator.report.evaluation import figures
 from generator.report.training import curves
@@ -100,7 +100,7 @@ def taken(read: Callable[[Path], Any], file: Path) -> Any:
 @example(("splits", "test", "calibration", "chance"), float("nan"))
 def test_a_value_of_an_evaluation(tmp_path: Path, way: Way, value: Any) -> None:
     (tmp_path / "evaluation.json").write_text(json.dumps(changed(EVALUATION, way, value)))
-    found = taken(stored.evaluation, tmp_path / "evaluation.json")
+    found = taken(consistent.evaluation, tmp_path / "evaluation.json")
     if found is not None:
         network = replace(NETWORK, evaluation=found)
         assert figures.evaluation_figures(network)
@@ -115,7 +115,7 @@ def test_a_value_of_an_evaluation(tmp_path: Path, way: Way, value: Any) -> None:
 @example(("runs", 0, "settings", "started_after"), None)
 def test_a_value_of_a_history(tmp_path: Path, way: Way, value: Any) -> None:
     (tmp_path / "history.json").write_text(json.dumps(changed(HISTORY, way, value)))
-    found = taken(stored.runs, tmp_path / "history.json")
+    found = taken(consistent.runs, tmp_path / "history.json")
     if found:
         assert curves.training_figures(replace(NETWORK, runs=found))
 
@@ -129,7 +129,7 @@ def test_bytes_of_a_record(tmp_path: Path, whole: Any, data: st.DataObject) -> N
     content = content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content
     file = tmp_path / ("history.json" if whole is HISTORY else "evaluation.json")
     file.write_bytes(content)
-    taken(stored.runs if whole is HISTORY else stored.evaluation, file)
+    taken(consistent.runs if whole is HISTORY else consistent.evaluation, file)
 
 
 @settings(max_examples=200)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from generator.base.errors import InputError
-from generator.records import stored
+from generator.records import consistent, stored
 from generator.records.scores import Evaluation
 from generator.records.training import Run
 from tests import synthetic
@@ -22,9 +22,9 @@ from tests import synthetic
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "models").glob("*/*.json"))
 READ: dict[str, Callable[[Path], Any]] = {
-    "history.json": stored.runs,
-    "evaluation.json": stored.evaluation,
-    "benchmark.json": stored.benchmark,
+    "history.json": consistent.runs,
+    "evaluation.json": consistent.evaluation,
+    "benchmark.json": consistent.benchmark,
 }
 
 
@@ -75,7 +75,7 @@ def test_the_shipped_records_are_written_again_to_the_byte(file: Path) -> None:
 
 def test_arrays_have_their_types_and_nan_is_null(tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_bytes(stored.encode(evaluation()))
-    scores = stored.evaluation(tmp_path / "evaluation.json").splits["test"]
+    scores = consistent.evaluation(tmp_path / "evaluation.json").splits["test"]
     np.testing.assert_array_equal(scores.confusion, synthetic.CONFUSION)
     assert [str(values.dtype) for values in (scores.confusion, scores.recall)] == ["int64", "float32"]
     assert np.isnan(scores.calibration.confidence).tolist() == [True, False, False, False]
@@ -162,7 +162,7 @@ def test_where_there_are_boxes_all_of_them_were_measured(tmp_path: Path) -> None
     assert refusal(changed(tmp_path, "evaluation.json", place, [row])).startswith(
         f"{place}: expected measurements on all boxes"
     )
-    found = stored.evaluation(changed(tmp_path, "evaluation.json", place, []))
+    found = consistent.evaluation(changed(tmp_path, "evaluation.json", place, []))
     assert found.faithfulness is not None
     assert not found.faithfulness.boxes
 
@@ -189,12 +189,12 @@ def test_what_is_no_record_is_said(tmp_path: Path, name: str, content: bytes, wo
 
 def test_a_byte_order_mark_is_no_part_of_a_record(tmp_path: Path) -> None:
     (tmp_path / "history.json").write_bytes(b"\xef\xbb\xbf" + stored.encode(said("history.json")))
-    assert stored.runs(tmp_path / "history.json")[0].kept == 2
+    assert consistent.runs(tmp_path / "history.json")[0].kept == 2
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"history\.json: expected a file of JSON, found none$"):
-        stored.runs(tmp_path / "history.json")
+        consistent.runs(tmp_path / "history.json")
     (tmp_path / "history.json").mkdir()
     assert refusal(tmp_path / "history.json") == "expected a file of JSON, found a folder"
     (tmp_path / "benchmark.json").write_bytes(b"12345")
@@ -213,7 +213,7 @@ def test_settings_of_the_training_before_are_looked_at_too(tmp_path: Path) -> No
     earlier = {"teachers": ["ab"], "distillation": 0.5, "temperature": 2.0}
     whole["runs"][0]["settings"] |= {"started_from": "cd", "started_after": 2, "started_settings": earlier}
     (tmp_path / "history.json").write_text(json.dumps(whole))
-    (run,) = stored.runs(tmp_path / "history.json")
+    (run,) = consistent.runs(tmp_path / "history.json")
     assert isinstance(run, Run)
     assert run.settings["started_settings"] == earlier
     worse = copy.deepcopy(whole)
