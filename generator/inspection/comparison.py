@@ -21,7 +21,7 @@ STAGES = 5  # other layers that the answer is explained at
 def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, layer: str) -> dict[str, NDArray[Any]]:
     """One class of one photo by each method, and what a sliding grey square does: the arrays of `Comparison`."""
     network, targets = loaded.network, torch.tensor([target])
-    patch = max(1, images.shape[-1] // 4)
+    patch = max(1, min(images.shape[2:]) // 4)
     covered = explain.occlude(network, images, targets, patch=patch)
     # Zeiler and Fergus ask about the true class.
     hidden = target if label is None else label

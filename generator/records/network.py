@@ -86,7 +86,7 @@ class Comparison:
 
     maps: Mapping[str, Floats]  # by the method's name, (h, w) raw, >= 0
     layers: Mapping[str, Floats]  # by the layer's dotted name, the first method's map at it, in order
-    patch: int  # side of the grey square in pixels of what the network was given
+    patch: int  # side of the square in pixels of what the network was given
     probability: Floats  # (h, w) of the class `hidden`, by the place of the square's centre
     answers: Counts  # (h, w) the most probable class
     hidden: int  # the class whose parts the square hides

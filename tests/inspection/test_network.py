@@ -28,6 +28,7 @@ from generator.networks.inputs import normalise
 from generator.networks.recipes import STRONGEST
 from generator.networks.small_cnn import SmallCNN
 from generator.records.images import Photo, Pixels
+from generator.records.input import Input
 from generator.records.input import square as square_input
 from generator.records.training import Epoch, Run
 from tests import loaded as facts
@@ -126,6 +127,15 @@ def test_of_a_misread_photo_the_true_class_is_hidden() -> None:
     np.testing.assert_allclose(found.comparison.probability, wanted.numpy(), rtol=1e-5)
     wanted = explain.occlude(one.network, images_of(PHOTO), [predicted], patch=16).drop[0]
     np.testing.assert_allclose(found.comparison.maps["occlusion"], wanted.numpy(), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("size", [(24, 96), (96, 24)])
+def test_the_square_is_a_quarter_of_the_shorter_side(size: tuple[int, int]) -> None:
+    wide = replace(loaded(), input=Input(size))
+    found = explanation("noise", None, None, photo_arrays(wide, PHOTO, None, None, compared=True))
+    assert found.comparison is not None
+    assert found.comparison.patch == 6
+    assert found.comparison.probability.shape == size  # a step of one pixel
 
 
 def test_a_named_layer_is_the_one_explained() -> None:

@@ -12,7 +12,7 @@ from generator.report.grad_cam.ways import KINDS, cells_of, ways, worst
 from generator.report.plates.frames import framed
 from generator.report.plates.painting import fitted, squared
 from generator.report.plates.sheets import sheet
-from generator.report.plates.wording import cell, colour_of_nothing, layer_title, percent, place
+from generator.report.plates.wording import cell, colour_of_nothing, counted, layer_title, percent, place
 
 TILE = 128  # stored pixels of one picture
 QUALITY = 70
@@ -38,8 +38,8 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
     caption = (
         f"{network.title}, the answer {answer}. Maps of layers at {layer_title(network, explanation.layer)}, each over "
         "its own range, black to pale yellow; of a map of single pixels the brightest in two hundred look alike. "
-        f"The {colour} square is {found.patch} pixels wide; its two maps show, at the square’s centre, what is left of "
-        f"{network.class_names[found.hidden]}’s probability "
+        f"The {colour} square is {_side(found, explanation)}; its two maps show, at the square’s centre, what is left "
+        f"of {network.class_names[found.hidden]}’s probability "
         f"{percent(float(explanation.probabilities[found.hidden]))}, from 0, dark, to 1, yellow, and which answer is "
         f"then the most probable: yellow is {network.class_names[found.hidden]}."
     )
@@ -56,6 +56,13 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
         quality=QUALITY,
         table=Table(head, rows),
     )
+
+
+def _side(found: Comparison, explanation: Explanation) -> str:
+    """How large the square is, in words."""
+    high, wide = explanation.seen.shape[:2]
+    whole = "" if high == wide else f" and high, on an image of {high} × {wide}"
+    return f"{counted(found.patch, 'pixel')} wide{whole}"
 
 
 def shown_neutral(network: Network) -> tuple[int, int, int]:
