@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,38 +19,24 @@ FOLDERS = ("config/_default", "config/production")  # what `hugo` reads: the sec
 SECTIONS = ("portfolio", "projects", "project")
 
 
-@dataclass(frozen=True)
-class HugoSite:
-    """What its settings say; all paths are below the folder that was given."""
+@dataclass(frozen=True, kw_only=True)
+class HugoSite(settings.Host):
+    """A site that Hugo makes."""
 
-    folder: Path
+    OUTPUT = ("publishDir", "public", "where Hugo writes its site")
+
     section: str = SECTIONS[0]
     content: str = "content"  # the folder that is read for entries of the section's folder
     static: str = "static"
     suffix: str = ""  # of a page's name, where a language is told by it
-    future: bool = False
-    zone: str = ""
-    notes: tuple[str, ...] = ()
-    said: Settings = field(default_factory=dict)
 
-    def left_out(self, paths: Collection[str]) -> Iterator[str]:
-        """A note for the first of the paths that the site leaves out by its settings.
-
-        Args:
-            paths: of files, below the folder.
-        """
-        ruled = self.said.get("publishdir", "public")
-        public = settings.below(self.folder, ruled) if isinstance(ruled, str) else "public"
-        for path in paths:
-            if public and settings.holds(public, path):
-                yield f"publishDir is {ruled!r}, where Hugo writes its site, with {path} in it; name another folder"
-                return
+    def ignored(self, paths: Collection[str]) -> Iterator[str]:
+        """A note for each page that Hugo does not read."""
         pages = [path for path in paths if settings.holds(self.content, path)]
         for pattern in texts(self.said.get("ignorefiles")):
             for path in pages:
                 if _found(pattern, str(self.folder.resolve() / path)):
                     yield f"ignoreFiles has {pattern!r}, so Hugo does not read {path}; take it out"
-                    return
 
 
 def read(folder: Path, language: str) -> HugoSite:

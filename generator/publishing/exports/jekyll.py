@@ -6,7 +6,7 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,33 +20,20 @@ OF_THEMES = {"minimal-mistakes": "single", "minima": "page"}  # which come as a 
 SPECIAL = (".", "_", "#", "~")  # names that begin so are left out; lib/jekyll/entry_filter.rb
 
 
-@dataclass(frozen=True)
-class JekyllSite:
-    """What its settings say; all paths are below the folder that was given."""
+@dataclass(frozen=True, kw_only=True)
+class JekyllSite(settings.Host):
+    """A site that Jekyll makes."""
 
-    folder: Path
+    OUTPUT = ("destination", "_site", "which Jekyll empties")
+
     collection: str
     source: str = ""
     entries: str = ""  # the folder of the collection's
     base: str = ""  # the path of its address
     layout: str = "single"
-    future: bool = False
-    zone: str = ""
-    notes: tuple[str, ...] = ()
-    said: Settings = field(default_factory=dict)
 
-    def left_out(self, paths: Collection[str]) -> Iterator[str]:
-        """A note for the first of the paths that the site leaves out by its settings.
-
-        Args:
-            paths: of files, below the folder.
-        """
-        ruled = self.said.get("destination", "_site")
-        destination = settings.below(self.folder, ruled) if isinstance(ruled, str) else "_site"
-        for path in paths:
-            if destination and settings.holds(destination, path):
-                yield f"destination is {ruled!r}, which Jekyll empties, with {path} in it; name another folder"
-                return
+    def ignored(self, paths: Collection[str]) -> Iterator[str]:
+        """A note for each file that Jekyll does not publish."""
         include = texts(self.said.get("include", [".htaccess"]))
         exclude = [pattern for pattern in texts(self.said.get("exclude")) if pattern not in include]
         known: dict[str, str] = {}
@@ -56,7 +43,7 @@ class JekyllSite:
                     known[part] = self._excluded(part, exclude, include)
                 if known[part]:
                     yield f"{known[part]} leaves {path} out, so Jekyll does not publish it; add to include: {part!r}"
-                    return
+                    break
 
     def _excluded(self, path: str, exclude: Collection[str], include: Collection[str]) -> str:
         """By what a file or a folder below the source is left out, "" where it is not."""

@@ -6,9 +6,12 @@ import json
 import os
 import posixpath
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -31,6 +34,38 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
     ".yml": _yaml,
     ".json": json.loads,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host(ABC):
+    """What the settings of a site say to whoever brings an entry; all paths are below the folder that was given."""
+
+    OUTPUT: ClassVar[tuple[str, str, str]]  # the setting of the folder that is written, its default, what happens there
+
+    folder: Path
+    future: bool = False  # whether an entry is shown before its date
+    zone: str = ""
+    notes: tuple[str, ...] = ()
+    said: Settings = field(default_factory=dict)
+
+    def left_out(self, paths: Collection[str]) -> Iterator[str]:
+        """A note for the first of the paths that the site leaves out by its settings.
+
+        Args:
+            paths: of files, below the folder.
+        """
+        key, usual, why = self.OUTPUT
+        ruled = self.said.get(key.lower(), usual)
+        output = below(self.folder, ruled) if isinstance(ruled, str) else usual
+        lost = [path for path in paths if output and holds(output, path)]
+        if lost:
+            yield f"{key} is {ruled!r}, {why}, with {lost[0]} in it; name another folder"
+        else:
+            yield from islice(self.ignored(paths), 1)
+
+    @abstractmethod
+    def ignored(self, paths: Collection[str]) -> Iterator[str]:
+        """A note for each of the paths that the program does not read."""
 
 
 def read(file: Path) -> Settings:
