@@ -41,6 +41,7 @@ def train_command(options: argparse.Namespace) -> None:
             start=options.start,
             teachers=options.teachers,
             changes=changes,
+            report=settings,
         )
     kept = run.kept_epoch
     accuracy = "" if kept.validation_accuracy is None else f", validation accuracy {kept.validation_accuracy:.1%}"

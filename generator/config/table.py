@@ -172,10 +172,14 @@ class Table:
         return self.present
 
     def mapping(self, key: str) -> Mapping[str, object]:
-        """A table of values of any kind, for somebody else's code; {} where there is none."""
+        """A table of values that a weights file can keep, for somebody else's code; {} where there is none."""
         values = self._take(key, {})
         if not isinstance(values, dict):
             self._refuse(key, "a table", values)
+        for name, value in values.items():
+            if not _is_plain(value):
+                expected = "strings, finite numbers, true, false, arrays and tables of these"
+                self._refuse(key, expected, value, f"as {name}")
         return {str(name): value for name, value in values.items()}
 
     def whole(self, key: str, least: int, most: int) -> int | None:
@@ -363,6 +367,17 @@ def _came(value: Any) -> str:
     if isinstance(value, Sequence):
         return f"an array of {len(value)}" if len(value) != 1 else f"an array of one item, {_came(value[0])}"
     return str(value)[:60]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON holds it as TOML does: no date, no nan."""
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _is_file(path: Path) -> bool:

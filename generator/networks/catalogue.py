@@ -19,6 +19,7 @@ from generator.config.schema import Config, ModelConfig
 from generator.data.classes import IMAGENET_INDEX, Classes
 from generator.data.download import fetch_file
 from generator.networks import foreign, named
+from generator.networks.agreement import require_arguments, require_classes
 from generator.networks.alexnet import ALEXNET
 from generator.networks.architecture import Architecture, Official, initialise, made
 from generator.networks.folder import (
@@ -92,11 +93,11 @@ def stages(network: nn.Module) -> list[str]:
     return [name for name, module in network.named_children() if any(True for _ in module.parameters())][:-1]
 
 
-def architecture_of(wanted: ModelConfig, folder: Path, said: str = "") -> Architecture:
+def architecture_of(wanted: ModelConfig, folder: Path | None, said: str = "") -> Architecture:
     """The architecture that report.toml names, else the one that the weights say.
 
     Args:
-        folder: report.toml's.
+        folder: report.toml's; None: of a network of no report, which has no file of code.
         said: by the weights' own description.
     Raises:
         InputError: where neither does.
@@ -117,7 +118,9 @@ def architecture_of(wanted: ModelConfig, folder: Path, said: str = "") -> Archit
         raise InputError(
             f"[models.{wanted.id}] architecture: expected that of its weights, {foreign.shown(said)}, got {name!r}"
         )
-    return KNOWN.get(name) or named.architecture(name, folder)
+    if folder is None and named.is_file(name):
+        raise InputError(f"[models.{wanted.id}] architecture {name!r}: expected a report.toml beside it, got none")
+    return KNOWN.get(name) or named.architecture(name, folder or Path())
 
 
 def load(
@@ -151,6 +154,9 @@ def _sought(
         read = config.models.read(wanted.id)
         said = load_model(read).description.architecture if not wanted.architecture and has_model(read) else ""
         architecture = architecture_of(wanted, config.folder, said)
+        if official := architecture.official():
+            names = official.class_names
+            require_classes(wanted, names, _imagenet_keys(names), "ImageNet's weights say", classes)
         try:
             return _from_elsewhere(_published(wanted, architecture, offline, say), config)
         except InputError as error:
@@ -183,15 +189,15 @@ def _tried(found: Loaded) -> Loaded:
 
 
 def from_folder(
-    wanted: ModelConfig, folder: Path, classes: Classes | None = None, beside: Path = Path()
+    wanted: ModelConfig, folder: Path, classes: Classes | None = None, beside: Path | None = None
 ) -> Loaded | None:
     """The network of a model folder, None where it holds no weights.
 
     Args:
         classes: the report's; None: any will do.
-        beside: report.toml's folder.
+        beside: report.toml's folder, below which a file of code lies; None: of no report.
     Raises:
-        InputError: where they are damaged, or for other classes than these.
+        InputError: where they are damaged, for other classes than these, or other than report.toml says of them.
     """
     if not has_model(folder):
         return None
@@ -207,6 +213,8 @@ def from_folder(
     architecture = architecture_of(wanted, beside, said.architecture)
     file = str(weights_file(folder))
     stored = said.shape(architecture.stored)
+    require_classes(wanted, said.class_names, keys, f"its weights in {file} say", classes)
+    require_arguments(wanted, architecture, stored, file)
     shape = {name: value for name, value in stored.items() if name not in architecture.trained_only}
     shown = square(said.input_size, said.resize)
     way = replace(said.input or architecture.input, size=shown.size, resize=shown.resize)
@@ -224,12 +232,42 @@ def from_folder(
         class_names=said.class_names if classes is None else classes.names,
         class_keys=keys,
         input=way,
-        digest=_digest(model.digest, way, wanted, architecture),
+        # What report.toml says once more of them makes no other network.
+        digest=_digest(model.digest, way, replace(wanted, classes=(), arguments={}), architecture),
         source=f"Trained from scratch on {len(said.class_names)} classes ({names}, …) with this program.",
         folder=folder,
         evaluated=folder,
         wanted=wanted,
     )
+
+
+def from_any_folder(folder: Path, classes: Classes, report: Config | None = None) -> Loaded:
+    """The trained network of a folder that no report need name, to start or learn from.
+
+    Args:
+        report: whose networks name the code that may be run, and below whose folder it lies; None: none may be.
+    Raises:
+        InputError: where there is none, and as `from_folder`; for code that the report does not name, and for a file
+            of code beside weights from outside the report, where another file may have that name.
+    """
+    if not has_model(folder):
+        raise InputError(f"{folder}: expected a trained model, found no weights")
+    name = load_model(folder).description.architecture
+    own = name in KNOWN or name.startswith("torchvision.models:")
+    trusted = {network.architecture for network in report.models.networks} if report else set()
+    if not own and name not in trusted:
+        raise InputError(
+            f"{folder}: expected weights of SmallCNN, AlexNet or an architecture that report.toml names, found "
+            f"those of {foreign.shown(name)}, code that no file of weights has run; if you trust it, name it there"
+        )
+    if named.is_file(name) and report and not folder.resolve().is_relative_to(report.folder.resolve()):
+        raise InputError(
+            f"{folder}: expected a model below {report.folder}, where its {foreign.shown(name)} lies, found one "
+            "elsewhere, where another file may have that name; copy the model to there"
+        )
+    found = from_folder(ModelConfig(folder.name, architecture=name), folder, classes, report.folder if report else None)
+    assert found is not None
+    return found
 
 
 def layer_of(network: nn.Module, way: Input, architecture: Architecture | None = None) -> str:

@@ -56,10 +56,15 @@ def architecture(name: str, folder: Path) -> Architecture:
     )
 
 
+def is_file(name: str) -> bool:
+    """Whether an architecture's name is that of a file: "file.py:Name"."""
+    return name.rpartition(":")[0].endswith(".py")
+
+
 def _code(name: str, folder: Path) -> str:
     """Digest of what makes the networks of a name: the user's files beside it, or the version of its package."""
     where = name.rpartition(":")[0]
-    if where.endswith(".py"):
+    if is_file(name):
         beside = (folder / where).parent
         return digest([(str(file.relative_to(beside)), file.read_bytes()) for file in code_files(name, folder)])
     package = where.partition(".")[0]

@@ -62,9 +62,11 @@ def load_state(folder: Path, key: Mapping[str, Any], side_run: str = "") -> Trai
         raise InputError(
             f"{path}: expected the tensors of an interrupted run, found others ({error}); {advice}"
         ) from error
-    # What a recipe did not have yet when the run began was as it is by default.
-    found = json.loads(json.dumps(asdict(Recipe(epochs=0)))) | found
-    for name, value in json.loads(json.dumps(dict(key))).items():
+    asked: dict[str, Any] = json.loads(json.dumps(dict(key)))
+    # What a recipe did not have yet when the run began was as it is by default; the network was not told at all.
+    untold = {name: asked[name] for name in ("architecture", "arguments", "input") if name in asked}
+    found = json.loads(json.dumps(asdict(Recipe(epochs=0)))) | untold | found
+    for name, value in asked.items():
         if found.get(name) != value:
             raise InputError(
                 f"{path}: expected a run with {name} = {value}, found {found.get(name)}; "

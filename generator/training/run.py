@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from generator.base import environment, terminal
 from generator.base.errors import InputError
-from generator.config.schema import ModelConfig
+from generator.config.schema import Config, ModelConfig
 from generator.data import decoded
 from generator.data.classes import Classes
 from generator.data.dataset import DataSet, Part
+from generator.networks.agreement import require_classes, require_same
 from generator.networks.architecture import Architecture, initialise, made
 from generator.networks.card import ONE_A_BATCH
-from generator.networks.catalogue import Loaded, as_asked, from_folder
+from generator.networks.catalogue import Loaded, as_asked, from_any_folder, from_folder
 from generator.networks.folder import (
     SMALL,
     WEIGHTS,
@@ -55,6 +56,7 @@ def train_model(
     start: Path | None = None,
     teachers: Sequence[Path] = (),
     changes: Mapping[str, object] | None = None,
+    report: Config | None = None,
 ) -> Run:
     """Train a network of the report by a preset and write its folder: weights, history, snapshots.
 
@@ -69,6 +71,7 @@ def train_model(
         start: the folder of a trained model to go on from; its epochs stay in the record, before the new ones.
         teachers: folders of the trained models whose answers a recipe with `distillation` learns from.
         changes: fields of the recipe to be replaced.
+        report: whose networks name the code that `start` and `teachers` may run.
     Raises:
         InputError: for an unusable data set, a folder that cannot be written, a run that does not converge, a model to
             start or learn from that is missing or of other classes; for teachers without distillation and vice versa.
@@ -83,7 +86,8 @@ def train_model(
     if parallel.rank() == 0:
         require_usable(folder)
     classes = data.classes
-    learnt_from = [_trained_in(teacher, classes) for teacher in teachers]
+    require_classes(wanted, classes.names, classes.keys, f"the images in {data.root} are of them")
+    learnt_from = [from_any_folder(teacher, classes, report) for teacher in teachers]
     if data.fitted is None:
         raise InputError(f"{data.root}: expected images to train on, in a folder train, found none")
     with parallel.one_first():
@@ -93,9 +97,20 @@ def train_model(
     if teachers:
         origin["asked"] = ONE_A_BATCH
     if start:
-        origin["started_from"] = _trained_in(start, classes).digest
+        origin["started_from"] = from_any_folder(start, classes, report).digest
+        require_same(
+            start, load_model(start).description, _description(architecture, wanted, classes, recipe, way), architecture
+        )
     network = new_network(architecture, len(classes), recipe, wanted.arguments, start)
-    key = {"preset": preset, "data": data.fitted.digest, **asdict(recipe), **origin}
+    key = {
+        "preset": preset,
+        "data": data.fitted.digest,
+        "architecture": architecture.name,
+        "arguments": dict(wanted.arguments),
+        "input": asdict(way),
+        **asdict(recipe),
+        **origin,
+    }
     side_run = preset if preset in RUNS else ""
     state = load_state(folder, key, side_run) if resume and parallel.rank() == 0 else None
     state = parallel.agreed(state)
@@ -189,14 +204,6 @@ def new_network(
     return network
 
 
-def _trained_in(folder: Path, classes: Classes) -> Loaded:
-    """The trained network of a folder."""
-    found = from_folder(ModelConfig(folder.name), folder, classes)
-    if found is None:
-        raise InputError(f"{folder}: expected a trained model, found no weights")
-    return found
-
-
 def _continued(start: Path, run: Run, snapshots: Mapping[int, Tensor]) -> tuple[Run, dict[int, Tensor]]:
     """`run` and its snapshots after the epochs of the run that its first weights come from, counted on."""
     earlier = next((old for old in load_runs(start) if old.name == run.name), None)
@@ -227,7 +234,7 @@ def compress_model(name: str, folder: Path) -> tuple[int, int]:
     return size, (folder / SMALL).stat().st_size
 
 
-def trained(wanted: ModelConfig, folder: Path, classes: Classes, beside: Path = Path()) -> Loaded:
+def trained(wanted: ModelConfig, folder: Path, classes: Classes, beside: Path | None = None) -> Loaded:
     """The network that was just trained into `folder`."""
     found = from_folder(wanted, folder, classes, beside)
     if found is None:

@@ -587,3 +587,11 @@ def test_of_the_channels_the_longest_list_tells_how_many_there_are_and_a_number_
 def test_arguments_and_classes_are_read_by_their_kind(tmp_path: Path) -> None:
     assert refusal(tmp_path, "[models.a]\narguments = 3") == "[models.a] arguments: expected a table, got 3"
     assert "classes: expected an array of strings" in refusal(tmp_path, "[models.a]\nclasses = 'a'")
+
+
+@pytest.mark.parametrize("value", ["2026-07-31", "nan", "[1, [-inf]]", "{deep = 07:30:00}", "9223372036854775808"])
+def test_an_argument_that_no_weights_file_could_keep_is_refused(tmp_path: Path, value: str) -> None:
+    """Before, it was found out after the training."""
+    said = refusal(tmp_path, f"[models.a]\narguments = {{width = 4, since = {value}}}")
+    assert said.startswith("[models.a] arguments: expected strings, finite numbers, true, false, arrays and tables of")
+    assert "as since" in said

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from generator.data import download, samples
 from generator.data.classes import Classes
 from generator.data.preprocessing import seen
 from generator.evaluation import answers, evaluation
-from generator.networks import alexnet, catalogue
+from generator.networks import alexnet, catalogue, named
 from generator.networks.architecture import initialise
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import Description, fill, load_model, save_evaluation, save_model
@@ -109,6 +110,45 @@ def test_weights_for_other_classes_are_refused(tmp_path: Path, classes: Classes,
     with pytest.raises(InputError, match=f"{words}; .*: python -m generator train cnn$") as error:
         catalogue.from_folder(CNN, tmp_path / "cnn", classes)
     assert str(tmp_path / "cnn") in str(error.value)
+
+
+@pytest.mark.parametrize("said", [DESCRIPTION.class_names, CLASSES.keys, CLASSES.names, ("goldfish", "n07753592")])
+def test_a_folder_s_classes_may_be_said_again(tmp_path: Path, said: tuple[str, ...]) -> None:
+    """By any of their names, in their order; that makes no other network, whose measurements would be lost."""
+    save(tmp_path / "cnn")
+    plain = catalogue.from_folder(CNN, tmp_path / "cnn", CLASSES)
+    again = catalogue.from_folder(
+        ModelConfig("cnn", classes=said, arguments={"widths": [4, 4, 4, 4]}), tmp_path / "cnn", CLASSES
+    )
+    assert plain is not None
+    assert again is not None
+    assert (again.class_names, again.class_keys, again.digest) == (plain.class_names, plain.class_keys, plain.digest)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"classes": ("banana", "goldfish")}, r"classes: expected gold fish in place 1, as its .* say, got banana"),
+        ({"classes": ("goldfish", "bee")}, r"classes: expected a banana in place 2, as its weights in .*, got bee"),
+        ({"classes": ("goldfish",)}, r"classes: expected 2, as its weights in .* say, got 1; leave them out"),
+        ({"arguments": {"pool": "average"}}, r'arguments: expected pool = "max", as its .*, got pool = "average"; '),
+        ({"arguments": {"widths": [4, 4, 4, 8]}}, r"arguments: expected widths = \[4, 4, 4, 4\], as its weights in "),
+        ({"arguments": {"colour": 3}}, r"arguments: expected no colour, as its weights in .* say, got colour = 3; "),
+    ],
+)
+def test_what_report_toml_says_against_a_folder_s_weights_is_refused(
+    tmp_path: Path, asked: dict[str, Any], words: str
+) -> None:
+    """Before, it was ignored: the pages showed another network than report.toml asks for."""
+    save(tmp_path / "cnn")
+    with pytest.raises(InputError, match=rf"^\[models\.cnn\] {words}"):
+        catalogue.from_folder(ModelConfig("cnn", **asked), tmp_path / "cnn", CLASSES)
+
+
+def test_classes_against_those_of_published_weights_are_refused(tmp_path: Path, published: None) -> None:
+    settings = configured(tmp_path, "auto", more='classes = ["goldfish", "banana"]')
+    with pytest.raises(InputError, match=r"^\[models\.cnn\] classes: expected 1000, as ImageNet's weights say, got 2"):
+        loaded_of(settings, offline=True)
 
 
 def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
@@ -676,3 +716,43 @@ def test_a_file_of_our_own_tensors_needs_no_architecture_named_and_another_s_doe
     torch.save(squeezenet1_1(num_classes=2).state_dict(), tmp_path / "own.pth")
     with pytest.raises(InputError, match=r"\[models\.mine\] architecture: expected .*there are no weights that say it"):
         catalogue.load(settings.models["mine"], settings, CLASSES)
+
+
+def test_a_model_of_the_user_s_code_teaches_where_report_toml_names_it(tmp_path: Path) -> None:
+    """And its file is looked for below report.toml's folder, wherever the command was called."""
+    settings = report_with_code(tmp_path)
+    found = catalogue.from_any_folder(tmp_path / "teacher", CLASSES, settings)
+    assert found.network(torch.ones(1, 3, 64, 64)).shape == (1, 2)
+    assert found.architecture.name == "nets/net.py:Net"
+
+
+def test_a_model_s_code_that_no_report_names_is_refused_unrun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = report_with_code(tmp_path)
+    assert capsys.readouterr().out == "ran\n"
+    other = replace(settings, models=replace(settings.models, networks=(CNN,)))
+    for report in (other, None):
+        with pytest.raises(InputError, match=r"teacher: expected .* that report\.toml names, found those of nets/net"):
+            catalogue.from_any_folder(tmp_path / "teacher", CLASSES, report)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    moved = replace(settings, folder=elsewhere)
+    with pytest.raises(
+        InputError, match=r"teacher: expected a model below .*elsewhere, where its nets/net\.py:Net lies"
+    ):
+        catalogue.from_any_folder(tmp_path / "teacher", CLASSES, moved)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(InputError, match="nowhere: expected a trained model, found no weights"):
+        catalogue.from_any_folder(tmp_path / "nowhere", CLASSES, settings)
+
+
+def report_with_code(folder: Path) -> schema.Config:
+    """A report that names a file of code, and a folder of weights of that code beside its models."""
+    (folder / "nets").mkdir()
+    (folder / "nets" / "net.py").write_text("print('ran')\n" + NET)
+    name = "nets/net.py:Net"
+    (folder / "report.toml").write_text(f'[models.mine]\narchitecture = "{name}"\n')
+    network = named.architecture(name, folder).construct(2)
+    save_model(folder / "teacher", network.state_dict(), replace(DESCRIPTION, architecture=name, widths=()))
+    return reading.load(folder / "report.toml")

@@ -236,6 +236,43 @@ def test_a_network_goes_on_from_another_and_learns_from_teachers(
         train("cnn", teacher, start=tmp_path / "nowhere")
 
 
+def test_a_training_that_report_toml_contradicts_does_not_begin(
+    trained: tuple[Path, Run], data: DataSet, decoded: Path, tmp_path: Path
+) -> None:
+    """Its weights would be refused after it; a network of another make would go on under the same name."""
+
+    def train(wanted: ModelConfig, **more: Any) -> None:
+        train_model(wanted, SMALL_CNN, "quick", data, tmp_path / "cnn", decoded, changes=SHORT, **more)
+
+    with pytest.raises(
+        InputError, match=r"classes: expected 3, as the images in .* are of them, got 2; leave them out"
+    ):
+        train(ModelConfig("cnn", classes=("goldfish", "banana")))
+    with pytest.raises(
+        InputError, match=r'cnn: expected weights of pool = "average" to start from, found those of "max'
+    ):
+        train(ModelConfig("cnn", arguments={"pool": "average"}), start=trained[0])
+    assert not (tmp_path / "cnn" / "weights.safetensors").exists()
+
+
+def test_a_run_of_other_arguments_is_not_gone_on_with(
+    data: DataSet, decoded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tensors have the same shapes, so nothing else would tell."""
+    changes = {**SHORT, "widths": (8, 8, 12, 12), "epochs": 2}
+
+    def train(**arguments: str) -> Run:
+        wanted = ModelConfig("cnn", arguments=arguments)
+        return train_model(wanted, SMALL_CNN, "quick", data, tmp_path, decoded, resume=True, changes=changes)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", Impatient())
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    with pytest.raises(InputError, match=r"expected a run with arguments = \{'pool': 'average'\}, found \{\}"):
+        train(pool="average")
+
+
 def test_nothing_to_resume_is_said(
     data: DataSet, classes: Classes, decoded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
