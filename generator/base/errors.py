@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import sysconfig
+import traceback
+from pathlib import Path
 
 # These need no path to be understood.
 SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
@@ -39,3 +42,29 @@ def reason(error: OSError, otherwise: str = "") -> str:
     mends = " or ".join(filter(None, (MENDS.get(error.errno or 0), otherwise)))
     said = f"({error.strerror or type(error).__name__})"
     return f"{said}; {mends}" if mends else said
+
+
+def raised(error: BaseException) -> str:
+    """What somebody's code raised, with its own file and line: "raised KeyError at net.py:8: 'width'"."""
+    places, said = _places(error), str(error)
+    if isinstance(error, SyntaxError):  # where it stands, not where it was imported
+        places, said = [(error.filename or "", error.lineno)], error.msg
+    at = f" at {Path(places[-1][0]).name}:{places[-1][1]}" if places else ""
+    return f"raised {type(error).__name__}{at}: {' '.join(said.split())[:200]}".rstrip(": ")
+
+
+def of_own_code(error: BaseException) -> bool:
+    """Whether code that is neither the program's nor a package's was running when it was raised."""
+    return bool(_places(error))
+
+
+def _places(error: BaseException) -> list[tuple[str, int | None]]:
+    """File and line of each call of a traceback that is the user's own, the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [(frame.filename, frame.lineno) for frame in frames if not _is_elsewhere(frame.filename)]
+
+
+def _is_elsewhere(file: str) -> bool:
+    """Whether a file of a traceback is none of the user's: the program's, Python's own, or a package's."""
+    packaged = "site-packages" in file or "dist-packages" in file
+    return packaged or file.startswith(("<", str(Path(__file__).parents[1]), sysconfig.get_paths()["stdlib"]))

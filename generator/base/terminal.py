@@ -14,7 +14,7 @@ import re
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
@@ -51,6 +51,18 @@ def say(line: str) -> None:
     if speaks():
         tqdm.write(plain(line), file=sys.stderr)  # above a bar, not into it
         sys.stderr.flush()
+
+
+def once() -> Callable[[str], None]:
+    """A `say` of its own that says no line twice, and nothing where the line is empty."""
+    said = {""}
+
+    def tell(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    return tell
 
 
 def fail(line: str) -> None:

@@ -14,13 +14,14 @@ from generator.base import terminal
 from generator.base.errors import InputError, reason
 from generator.base.files import UNFINISHED, replacing
 from generator.base.installation import check_pair
-from generator.commands.places import data_at_hand, loaded_network, print_json, with_data
+from generator.commands.places import data_at_hand, loaded_network, print_json, wanted_network, with_data
 from generator.config import places, reading
 from generator.data.classes import without_data
 
 
 def evaluate_command(options: argparse.Namespace) -> None:
     """`evaluate`: a network's scores on the data set, printed and kept."""
+    wanted_network(options, reading.load(options.config))  # before a data set is looked through
     check_pair()
     from generator.evaluation import evaluation
     from generator.networks import folder
@@ -55,6 +56,7 @@ def evaluate_command(options: argparse.Namespace) -> None:
 def predict_command(options: argparse.Namespace) -> None:
     """`predict`: what a network answers to image files, as a table."""
     settings = reading.load(options.config)
+    wanted_network(options, settings)
     data = data_at_hand(options, settings)
     classes = data.classes if data else without_data(settings.data.classes)
     check_pair()

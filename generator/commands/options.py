@@ -149,6 +149,7 @@ def _command(
     parser = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
     parser.set_defaults(run=run)
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: report.toml here, else the bundled one")
+    parser.add_argument("--debug", action="store_true", help="before an error, say where it came from: the whole trace")
     return parser
 
 

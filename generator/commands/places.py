@@ -22,9 +22,12 @@ if TYPE_CHECKING:  # it loads torch, which an unchanged build does without
 
 
 def tell_own_code(settings: Config) -> None:
-    """Say whose code is run, where it is not the program's."""
+    """Say whose code a build runs, where it is not the program's: a line for the templates, and one for each file."""
     if folder := digests.own_code(settings):
         terminal.say(f"note: runs the templates in {folder}")
+    tell = terminal.once()
+    for network in settings.models.networks:
+        tell(places.code_line(settings, network.architecture))
 
 
 def print_json(value: object) -> None:
@@ -75,6 +78,7 @@ def loaded_network(options: argparse.Namespace, settings: Config, classes: Class
     from generator.networks import catalogue
 
     wanted = wanted_network(options, settings)
+    terminal.once()(places.code_line(settings, wanted.architecture))
     loaded = catalogue.load(wanted, settings, classes, offline=options.offline, say=terminal.say)
     if loaded is None:
         raise InputError(

@@ -33,6 +33,7 @@ def serve_command(options: argparse.Namespace) -> None:
     build += ["--config", str(file)] if file else []
     build += ["--data", str(options.data)] if options.data else []
     build += ["--offline"] if options.offline else []
+    build += ["--debug"] if options.debug else []
     ended = threading.Event()
 
     def rebuild() -> None:

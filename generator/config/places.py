@@ -41,6 +41,16 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
+def code_line(config: Config, architecture: str) -> str:
+    """What is said before somebody's code is run; "" for an architecture of the program's own or torchvision's."""
+    where = architecture.rpartition(":")[0]
+    if not where or where == "torchvision.models":
+        return ""
+    same = [one for one in config.models.networks if one.architecture.rpartition(":")[0] == where]
+    named = " and ".join(f"[models.{one.id}]" for one in same)
+    return f"note: runs {where} ({'the architecture' if len(same) == 1 else 'architectures'} of {named})"
+
+
 def code_files(architecture: str, folder: Path) -> list[Path]:
     """The user's Python files that make a network: the one that its architecture names, and what that may import.
 

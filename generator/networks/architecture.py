@@ -99,6 +99,8 @@ def initialise(network: nn.Module, seed: int) -> nn.Module:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+    if not weighted:
+        return network
     nn.init.normal_(weighted[-1].weight, std=0.01, generator=generator)
     with torch.no_grad():
         weighted[0].weight.mul_(FIRST_KERNELS)

@@ -241,7 +241,9 @@ def from_folder(
     )
 
 
-def from_any_folder(folder: Path, classes: Classes, report: Config | None = None) -> Loaded:
+def from_any_folder(
+    folder: Path, classes: Classes, report: Config | None = None, say: Callable[[str], None] = lambda line: None
+) -> Loaded:
     """The trained network of a folder that no report need name, to start or learn from.
 
     Args:
@@ -265,6 +267,8 @@ def from_any_folder(folder: Path, classes: Classes, report: Config | None = None
             f"{folder}: expected a model below {report.folder}, where its {foreign.shown(name)} lies, found one "
             "elsewhere, where another file may have that name; copy the model to there"
         )
+    if report:
+        say(places.code_line(report, name))
     found = from_folder(ModelConfig(folder.name, architecture=name), folder, classes, report.folder if report else None)
     assert found is not None
     return found

@@ -12,8 +12,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-import sysconfig
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +22,7 @@ from typing import Any
 from torch import nn
 
 from generator.base.digest import digest
-from generator.base.errors import InputError
+from generator.base.errors import InputError, raised
 from generator.config.places import code_files
 from generator.networks.architecture import GENERAL, Architecture
 from generator.records.input import Input, square
@@ -83,26 +81,33 @@ def constructor(name: str, folder: Path) -> Callable[..., nn.Module]:
     where, _, attribute = name.rpartition(":")
     if not where or not attribute:
         raise InputError(f"architecture {name!r}: expected the form package.module:name or file.py:Name")
-    try:
-        module = _from_file(where, folder) if where.endswith(".py") else importlib.import_module(where)
+    if not is_file(name) and not all(part.isidentifier() for part in where.split(".")):
+        raise InputError(f"architecture {name!r}: expected the form package.module:name of something importable")
+    with told(f"architecture {name!r}"):
+        try:
+            module = _from_file(where, folder) if is_file(name) else importlib.import_module(where)
+        except ImportError as error:
+            raise InputError(
+                f"architecture {name!r}: expected the form package.module:name of something importable ({error})"
+            ) from error
         found: Any = module
         for part in attribute.split("."):
+            if not hasattr(found, part):
+                raise InputError(
+                    f"architecture {name!r}: expected {attribute} in {where}, found none{_near(module, attribute)}"
+                )
             found = getattr(found, part)
-    except InputError:
-        raise
-    except AttributeError as error:
-        near = difflib.get_close_matches(attribute, [each for each, value in vars(module).items() if callable(value)])
-        own = [each for each, value in vars(module).items() if inspect.isclass(value) and issubclass(value, nn.Module)]
-        hint = f"; it has {', '.join(near or own[:5])}" if near or own else ""
-        raise InputError(f"architecture {name!r}: expected {attribute} in {where}, found none{hint}") from error
-    except (ImportError, TypeError, ValueError) as error:
-        raise InputError(
-            f"architecture {name!r}: expected the form package.module:name of something importable ({error})"
-        ) from error
     if not callable(found):
         raise InputError(f"architecture {name!r}: expected a class or function that makes an nn.Module")
     made: Callable[..., nn.Module] = found
     return made
+
+
+def _near(module: ModuleType, attribute: str) -> str:
+    """What a module has that may have been meant, as the end of a line."""
+    near = difflib.get_close_matches(attribute, [each for each, value in vars(module).items() if callable(value)])
+    own = [each for each, value in vars(module).items() if inspect.isclass(value) and issubclass(value, nn.Module)]
+    return f"; it has {', '.join(near or own[:5])}" if near or own else ""
 
 
 def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: dict[str, Any]) -> nn.Module:
@@ -172,18 +177,4 @@ def told(what: str) -> Iterator[None]:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        places = [(frame.filename, frame.lineno) for frame in frames if not _is_elsewhere(frame.filename)]
-        said = str(error)
-        if isinstance(error, SyntaxError):  # where it stands, not where it was imported
-            places, said = [(error.filename or "", error.lineno)], error.msg
-        at = f" at {Path(places[-1][0]).name}:{places[-1][1]}" if places else ""
-        raise InputError(
-            f"{what}: it raised {type(error).__name__}{at}: {' '.join(said.split())[:200]}".rstrip(": ")
-        ) from error
-
-
-def _is_elsewhere(file: str) -> bool:
-    """Whether a file of a traceback is none of the user's: the program's, Python's own, or a package's."""
-    packaged = "site-packages" in file or "dist-packages" in file
-    return packaged or file.startswith(("<frozen", str(Path(__file__).parents[1]), sysconfig.get_paths()["stdlib"]))
+        raise InputError(f"{what}: it {raised(error)}") from error

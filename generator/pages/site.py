@@ -16,7 +16,7 @@ from generator.pages.network_script import Shipped, shipped
 from generator.pages.parts import filled, page_files
 from generator.pages.results import results
 from generator.pages.sources import data_files
-from generator.pages.static import licence_path, robots, sitemap, static_files
+from generator.pages.static import licence_path, robots, sitemap, static_files, without_unshown
 from generator.records.figure import Figure
 from generator.records.report import Report
 from generator.report.data.facts import material
@@ -63,6 +63,7 @@ def render(
     files["404.html"] = filled(
         pages, "404.html", "404.html", root=f"{config.report.base_url}/" if config.report.base_url else ""
     )
+    files = without_unshown(files, figures)
     files |= {one.path: one.data for page in spoken.values() for one in page.pictures.values()}
     files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures)
     files["results.json"] = results(report, networks, figures["teaser"].alt if "teaser" in figures else "")

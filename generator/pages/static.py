@@ -11,6 +11,7 @@ from generator.base import addresses
 from generator.base.clutter import is_clutter
 from generator.base.errors import InputError
 from generator.base.names import slug
+from generator.records.figure import Figure
 
 STATIC = (".css", ".js")
 CANONICAL = re.compile('<link rel="canonical" href="([^"]+)">')
@@ -32,6 +33,14 @@ def static_files(templates: Sequence[Path], without: Collection[str]) -> dict[st
         ]
         found |= {f"assets/{file.name}": _content(file) for file in files}
     return dict(sorted(found.items()))
+
+
+def without_unshown(files: Mapping[str, bytes], figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """The files but the colour scales that no page shows, of kinds of figures that this report does not have."""
+    pages = [data for path, data in files.items() if path.endswith(".html")]
+    scales = {path for identity, figure in figures.items() if identity.startswith("scale-") for path in figure.files}
+    unshown = {path for path in scales if not any(path.encode() in page for page in pages)}
+    return {path: data for path, data in files.items() if path not in unshown}
 
 
 def _content(file: Path) -> bytes:

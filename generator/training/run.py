@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from generator.base import environment, terminal
 from generator.base.errors import InputError
+from generator.config import places
 from generator.config.schema import Config, ModelConfig
 from generator.data import decoded
 from generator.data.classes import Classes
@@ -87,7 +88,8 @@ def train_model(
         require_usable(folder)
     classes = data.classes
     require_classes(wanted, classes.names, classes.keys, f"the images in {data.root} are of them")
-    learnt_from = [from_any_folder(teacher, classes, report) for teacher in teachers]
+    tell = _telling(report, wanted)
+    learnt_from = [from_any_folder(teacher, classes, report, tell) for teacher in teachers]
     if data.fitted is None:
         raise InputError(f"{data.root}: expected images to train on, in a folder train, found none")
     with parallel.one_first():
@@ -97,7 +99,7 @@ def train_model(
     if teachers:
         origin["asked"] = ONE_A_BATCH
     if start:
-        origin["started_from"] = from_any_folder(start, classes, report).digest
+        origin["started_from"] = from_any_folder(start, classes, report, tell).digest
         require_same(
             start, load_model(start).description, _description(architecture, wanted, classes, recipe, way), architecture
         )
@@ -202,6 +204,14 @@ def new_network(
     if start:
         fill(network, load_model(start).weights, str(start))
     return network
+
+
+def _telling(report: Config | None, wanted: ModelConfig) -> Callable[[str], None]:
+    """What says whose code is run, each once; that of the network to train is said."""
+    tell = terminal.once()
+    if report:
+        tell(places.code_line(report, wanted.architecture))
+    return tell
 
 
 def _continued(start: Path, run: Run, snapshots: Mapping[int, Tensor]) -> tuple[Run, dict[int, Tensor]]:

@@ -145,6 +145,7 @@ class TestAnyNumber:
         assert "assets/try.js" not in files
         assert "assets/overlay.js" not in files
         assert "assets/lightbox.js" in files
+        assert check(files) == ()  # no file too many either
 
     @pytest.mark.parametrize("count", [1, 2, 3])
     def test_of_some_all_are_shown(self, count: int) -> None:

@@ -122,8 +122,15 @@ def cells(site: Published, summary: Summary, report: str | None) -> tuple[Cell, 
 
     Args:
         report: where report.toml is, seen from the notebook; None: the one that comes with the program.
+    Raises:
+        InputError: the report shows no network, so that there is no code to write.
     """
     results = results_of(site)
+    if not results["networks"]:
+        raise InputError(
+            f"--to notebook: expected a report of at least one network, which the notebook would load; {site.folder} "
+            "shows none: add one as [models.<id>] and build it"
+        )
     identity, network = next(iter(results["networks"].items()))
     looks = tuple(picture for picture in summary.figures if picture.path)
     shown = [picture.id.removeprefix(f"{identity}-cam-") for picture in looks]

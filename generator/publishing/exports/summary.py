@@ -161,8 +161,8 @@ def results_of(site: Published) -> dict[str, Any]:
         results: dict[str, Any] = _on_lines(json.loads(site.files["results.json"]))
         for network in results["networks"].values():
             network["title"], network["parameters"], network["photos"]
-        next(iter(results["networks"])), results["photos"], results["tile"].split()
-    except (KeyError, TypeError, AttributeError, ValueError, StopIteration, RecursionError):
+        results["photos"], results["tile"].split()
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise InputError(
             f"{site.folder / 'results.json'}: expected the results of this version of the program; "
             f"make the site with: {MAKE}"
@@ -199,11 +199,17 @@ def _curves(results: Mapping[str, Any], pages: _Pages) -> Iterator[Picture]:
                 return
 
 
+def _first(results: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The id of the first network and what is told of it; of none, nothing."""
+    nothing: Mapping[str, Any] = {}
+    return next(iter(results["networks"].items()), ("", nothing))
+
+
 def _looks(results: Mapping[str, Any], pages: _Pages) -> Iterator[Picture]:
     """Grad-CAM of the first network: the photo that it is surest of, right, and the one where it errs most surely."""
-    identity, network = next(iter(results["networks"].items()))
+    identity, network = _first(results)
     photos = {photo["id"]: photo for photo in results["photos"] if photo["origin"] != "test"}
-    told = [(photo, look) for photo, look in network["photos"].items() if photo in photos and look.get("true")]
+    told = [(photo, look) for photo, look in network.get("photos", {}).items() if photo in photos and look.get("true")]
     told.sort(key=lambda entry: -entry[1]["top"][0]["probability"])
     for right in (True, False):
         for photo, look in told:
@@ -217,7 +223,7 @@ def _looks(results: Mapping[str, Any], pages: _Pages) -> Iterator[Picture]:
 
 
 def _filters(results: Mapping[str, Any], pages: _Pages) -> Picture | None:
-    identity, network = next(iter(results["networks"].items()))
+    identity, network = _first(results)
     layers = network.get("layers")
     if not layers:
         return None

@@ -15,10 +15,12 @@ import pytest
 
 from generator.base.errors import InputError
 from generator.config import schema
+from generator.publishing import published, writer
 from generator.publishing.exports import export
 from generator.publishing.exports.summary import Summary, summary
 from generator.publishing.published import Published
 from tests import sites
+from tests.pages.test_any_report import site_of
 from tests.publishing.exports.conftest import HOSTILE
 
 
@@ -240,3 +242,31 @@ def test_names_of_photos_classes_and_networks_are_text_in_every_export(
     parsed = list(html5lib.parse(text, namespaceHTMLElements=False).iter())
     assert unescape(text).count(HOSTILE) > 10
     assert not [element for element in parsed if element.tag in ("b", "script") or "onclick" in element.attrib]
+
+
+@pytest.fixture(scope="module")
+def unfilled(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """The site of a report that names no network yet."""
+    folder = tmp_path_factory.mktemp("unfilled") / "site"
+    writer.place(dict(site_of(0)), folder, {"inputs": "1"})
+    return published.read(folder)
+
+
+@pytest.mark.parametrize("kind", ["jekyll", "hugo", "fragment"])
+def test_a_report_of_no_network_is_carried_as_any(unfilled: Published, tmp_path: Path, kind: str) -> None:
+    """Before, its results were taken for those of another version."""
+    (tmp_path / "_config.yml").touch()
+    (tmp_path / "hugo.toml").touch()
+    config = sites.settings(title="Nothing yet")
+    page = export(kind, unfilled, config, tmp_path / "entry.html" if kind == "fragment" else tmp_path).page
+    assert "Nothing yet" in page.read_text()
+    told = summary(unfilled, config.report)
+    assert (told.numbers, told.hero, told.figures, told.filters) == ((), (), (), None)
+
+
+def test_a_notebook_of_no_network_is_refused_in_one_line(unfilled: Published, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"^--to notebook: expected a report of at least one network, .* shows none: add"
+    ):
+        export("notebook", unfilled, sites.settings(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
