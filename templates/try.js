@@ -7,10 +7,10 @@
   const LOADING = "Loading the network …";
   const SHOWN = { answers: 5, channels: 8 };
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  const HEAT = ramp("000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4"); // inferno
-  const MAPS = ramp("440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"); // viridis
 
   const page = document.getElementById("live");
+  const HEAT = ramp(page.dataset.heat);
+  const MAPS = ramp(page.dataset.maps);
   const of = (id) => document.getElementById(id);
   const stage = of("stage");
   const status = of("status");
@@ -373,7 +373,7 @@
       say,
       ARROWS,
       MAPS,
-      SIGNED: ramp("053061 4393c3 f7f7f7 d6604d 67001f"),
+      SIGNED: ramp(page.dataset.signed),
     });
     photos = Photos({ model, stage, button: of("camera"), element, canvas, turn, claim, say, decline, take });
     for (const one of page.parentElement.querySelectorAll(".scripted")) one.classList.remove("scripted");

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from generator.figures.svg import LONGEST, SERIES, TEXT, Chart, rewrite, shorten
+from generator.figures.svg import LONGEST, TEXT, Chart, rewrite, shorten
+from generator.figures.theme import DRAWN, SERIES
 
 Floats = NDArray[np.floating[Any]]
 
@@ -32,7 +33,7 @@ LARGEST, SMALLEST = 1e300, 1e-300  # of what an axis shows
 _CHARACTER = 6.0  # width of one of system-ui at TEXT, generously
 _LEFT = 46.0  # margin for numbers like 0.0025
 _LINE = 12.0  # from one line of words to the next
-_HAIRLINE: dict[str, Any] = {"color": "black", "linewidth": 0.8}
+_HAIRLINE: dict[str, Any] = {"color": DRAWN, "linewidth": 0.8}
 _DOTTED: dict[str, Any] = {**_HAIRLINE, "dashes": (2, 2), "alpha": 0.6}
 _PERCENT = (0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100")
 _OPTIONS: dict[Any, Any] = {
@@ -133,7 +134,7 @@ def reliability(figure_id: str, alt: str, bins: Sequence[Bins]) -> Chart:
         _frame(below, (0, 1), (0, most), percent=False)
         below.set_yticks([0, most], ["0", str(most)])
         below.set_xticks(*_PERCENT)
-        below.stairs(counts, np.linspace(0, 1, len(counts) + 1), fill=True, color="black", alpha=0.4)
+        below.stairs(counts, np.linspace(0, 1, len(counts) + 1), fill=True, color=DRAWN, alpha=0.4)
         _axis_words(below, "confidence, %", "images", words)
         return _finish(figure, figure_id, alt, words)
 
@@ -156,7 +157,7 @@ def dot_plot(figure_id: str, alt: str, names: Sequence[str], values: Sequence[tu
         table = np.stack([np.asarray(numbers, np.float64) for _, numbers in values])  # (values, N)
         rows = np.flatnonzero(~np.isnan(table).all(axis=0))
         low, high = np.nanmin(table[:, rows], axis=0), np.nanmax(table[:, rows], axis=0)
-        axes.hlines(rows, low, high, color="black", alpha=0.45, linewidth=1)
+        axes.hlines(rows, low, high, color=DRAWN, alpha=0.45, linewidth=1)
         for style, numbers in enumerate(table):
             seen = np.flatnonzero(~np.isnan(numbers))
             _points(axes, numbers[seen], seen, style)
@@ -174,7 +175,7 @@ def strip(figure_id: str, alt: str, values: Floats, *, x_label: str, y_label: st
         _frame(axes, (0, max(1, count)), (0, high), percent=False)
         axes.set_yticks([0, high], ["0", f"{high:.2g}"])
         axes.set_xticks([0.5, count - 0.5] if count > 1 else [0.5], ["1", str(count)] if count > 1 else ["1"])
-        axes.stairs(values, np.arange(count + 1), fill=True, color="black", alpha=0.5)
+        axes.stairs(values, np.arange(count + 1), fill=True, color=DRAWN, alpha=0.5)
         _axis_words(axes, "", y_label, words)
         _annotate(axes, _say(words, x_label, WIDTH), (0.5, 0), (0, -14), horizontal="center")
         return _finish(figure, figure_id, alt, words)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.figures.svg import SERIES, Chart, add, add_series, root, short, shorten, text
+from generator.figures.svg import Chart, add, add_series, root, short, shorten, text
+from generator.figures.theme import SERIES, rgb
 
 Floats = NDArray[np.floating[Any]]
 
@@ -53,7 +54,7 @@ def matrix(figure_id: str, alt: str, names: Sequence[str], shares: Floats) -> Ch
 
 def matrix_pixels(shares: Floats) -> NDArray[np.uint8]:
     """The cells of `matrix` as pixels (K, K, 4): of hundreds of classes they are more than a page can hold as SVG."""
-    colours = [[int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in SERIES[:2]]
+    colours = [rgb(colour) for colour in SERIES[:2]]
     right = np.eye(len(shares), dtype=np.bool_)[..., None]
     veil = np.where(shares > 0, FAINTEST + (1 - FAINTEST) * np.sqrt(np.clip(shares, 0, 1)), 0)[..., None] * 255
     painted = np.concatenate([np.where(right, *colours), veil], axis=2)

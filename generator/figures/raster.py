@@ -1,7 +1,7 @@
 """Arrays -> image bytes: colour, resampling, mosaics, blending, encoding.
 
-Colours are perceptual: lightness rises with the value (inferno, viridis, cividis), or falls to both sides of zero
-(signed). Mosaics have transparent gaps, so that the page's ground shows through in its light and its dark theme.
+Colours are perceptual: lightness rises with the value, or falls to both sides of zero (signed); `theme` names them.
+Mosaics have transparent gaps, so that the page's ground shows through in its light and its dark theme.
 The same arrays give the same bytes; no file carries a date or a version.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,35 +18,35 @@ from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 from PIL import Image
 
+from generator.figures import theme
+
 Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]  # (..., 3) RGB or (..., 4) RGBA
-Sequential = Literal["inferno", "viridis", "cividis"]
 
-PAPER = (252, 251, 248)  # the light theme's ground
-CLEAR = (0, 0, 0, 0)
-STRUCK = (138, 138, 134, 255)  # a grey that is seen on paper and on the dark ground (contrast 3.4 and 5.2)
-JOINT = (138, 138, 134, 140)  # the same half-transparent, between tiles as light as paper
 LEVELS = 64  # steps of a painted feature map: one step is below what an eye tells apart, the file two thirds as long
-# From dark blue over white to dark red (ColorBrewer's RdBu, Harrower and Brewer 2003). Odd, so that zero has one entry
-# of its own and the table is symmetric about it.
-SIGNED_STEPS = 127
+SIGNED_STEPS = 127  # to each side of zero, which has one entry of its own: the table is symmetric about it
 
 
-def palette(name: Sequential, steps: int = 256) -> Pixels:
+def palette(name: theme.Palette, steps: int = 256) -> Pixels:
     """(steps, 3) colours of a sequential map, darkest first."""
     table: Pixels = (colormaps[name](np.linspace(0, 1, steps))[:, :3] * 255).round().astype(np.uint8)
     return table
 
 
-def signed_palette() -> Pixels:
-    """(255, 3) colours for -1..1; the middle one, for exactly zero, is the lightest."""
-    source = colormaps["RdBu_r"]
+def signed_palette(steps: int = SIGNED_STEPS) -> Pixels:
+    """(2 * steps + 1, 3) colours for -1..1; the middle one, for exactly zero, is the lightest."""
+    source = colormaps[theme.SIGNED]
     assert isinstance(source, LinearSegmentedColormap)
-    table: Pixels = (source.resampled(2 * SIGNED_STEPS + 1)(np.arange(2 * SIGNED_STEPS + 1))[:, :3] * 255).round()
+    table: Pixels = (source.resampled(2 * steps + 1)(np.arange(2 * steps + 1))[:, :3] * 255).round()
     return table.astype(np.uint8)
 
 
-def paint(values: Floats, name: Sequential = "viridis", steps: int = 256) -> Pixels:
+def ramp(table: Pixels) -> str:
+    """(steps, 3) colours as a script has them, six hexadecimal digits each."""
+    return " ".join(bytes(colour).hex() for colour in table)
+
+
+def paint(values: Floats, name: theme.Palette = theme.MAPS, steps: int = 256) -> Pixels:
     """Values of [0, 1] in a sequential map; what lies outside is clipped.
 
     Returns:
@@ -104,12 +104,12 @@ def resize(maps: Floats, height: int, width: int) -> NDArray[np.float64]:
 
 
 def heat(cam: Floats, size: tuple[int, int]) -> Pixels:
-    """A raw map as a heat map: resized to (height, width), one min-max at the end, inferno.
+    """A raw map as a heat map: resized to (height, width), one min-max at the end, in its colours.
 
     Returns:
         (height, width, 3) uint8; flat in the darkest colour where the map is the same everywhere.
     """
-    return paint(min_max(resize(cam, *size)), "inferno")
+    return paint(min_max(resize(cam, *size)), theme.HEAT)
 
 
 def blend(photo: Pixels, colours: Pixels, strength: float | Floats) -> Pixels:
@@ -130,7 +130,7 @@ def laid_over(photo: Pixels, values: Floats, veil: tuple[float, float]) -> Pixel
         values: (H, W) in [0, 1].
         veil: opacity where the map is 0 and where it is 1.
     """
-    return blend(photo, paint(values, "inferno"), veil[0] + (veil[1] - veil[0]) * values)
+    return blend(photo, paint(values, theme.HEAT), veil[0] + (veil[1] - veil[0]) * values)
 
 
 def grey(photo: Pixels) -> Pixels:
@@ -150,7 +150,7 @@ def mosaic(
     scale: int = 1,
     gap: int = 1,
     struck: Sequence[int] = (),
-    joints: tuple[int, int, int, int] = CLEAR,
+    joints: theme.RGBA = theme.CLEAR,
 ) -> Pixels:
     """Tiles in reading order, each enlarged `scale` times, with gaps of `gap` pixels between them.
 
@@ -180,7 +180,7 @@ def stroke(height: int, width: int) -> Pixels:
     tile = np.zeros((height, width, 4), np.uint8)
     steps = np.arange(2 * max(height, width))
     rows = (height - 1 - steps * height // len(steps)).clip(0)
-    tile[rows, steps * width // len(steps)] = STRUCK
+    tile[rows, steps * width // len(steps)] = theme.STRUCK
     return tile
 
 
@@ -209,7 +209,7 @@ def shrink(photo: Pixels, width: int) -> Pixels:
 
 
 def compose(
-    height: int, width: int, panels: Sequence[tuple[Pixels, int, int]], ground: tuple[int, int, int] | None = None
+    height: int, width: int, panels: Sequence[tuple[Pixels, int, int]], ground: theme.RGB | None = None
 ) -> Pixels:
     """Panels, each (picture, top, left), laid on a ground; where a panel is transparent the ground shows.
 

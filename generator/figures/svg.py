@@ -12,9 +12,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# Blue and vermilion of Okabe and Ito 2008, a green and a pink that nobody takes for them or for one another, whichever
-# cones are missing; each has a contrast of at least 3 both on #fcfbf8 and on #14161a (WCAG 2.2, 1.4.11).
-SERIES = ("#0072b2", "#d55e00", "#779966", "#bb7799")
+from generator.figures.theme import DRAWN, SERIES
+
 TEXT = 11  # units of the words' size
 LONGEST = 20  # characters of a name inside a chart; tables have the whole
 
@@ -159,7 +158,7 @@ def _attributes(source: ET.Element, colour: str, names: _Names) -> dict[str, str
             kept["id"] = names.marks.setdefault(value, f"{names.figure_id}-m{len(names.marks) + 1}")
         elif name == _LINK:
             kept["href"] = "#" + names.marks[value.removeprefix("#")]
-        elif name in ("fill", "stroke") and value in ("#000000", colour):
+        elif name in ("fill", "stroke") and value in (DRAWN, colour):
             kept[name] = "currentColor"
         elif name == "d":
             kept[name] = _path(value)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from generator.figures import raster, theme
 from generator.records.images import Pixels
 from generator.records.live import Live, LiveStep
 from generator.records.network import Network
@@ -26,6 +27,7 @@ SCRIPT = "assets/network.js"
 LETTERS = 2**17  # of a piece: a few milliseconds to read
 # Fifteen bits become one letter from here on: U+5000 to U+CFFF are no surrogates and nothing that a script escapes.
 FIRST_LETTER = 0x5000
+STOPS = 10  # colours of a ramp, between which the script mixes
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class Shipped:
     def bits(self) -> list[int]:
         """How many a weight has, from the fewest on."""
         return sorted({step.bits for step in self.live.steps if step.bits})
+
+    @property
+    def colours(self) -> Mapping[str, str]:
+        """What the page's script paints heat maps, feature maps and signed values with, and a visitor at first."""
+        return {
+            "heat": raster.ramp(raster.palette(theme.HEAT, STOPS)),
+            "maps": raster.ramp(raster.palette(theme.MAPS, STOPS)),
+            "signed": raster.ramp(raster.signed_palette(STOPS // 2)),
+            "brush": theme.BRUSH,
+        }
 
 
 def shipped(live: Live, network: Network) -> Shipped:

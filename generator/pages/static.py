@@ -1,7 +1,8 @@
-"""The files beside the pages: styles, scripts, robots.txt and the sitemap."""
+"""The files beside the pages: the style sheet joined from its parts, scripts, robots.txt and the sitemap."""
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Collection, Mapping, Sequence
 from html import escape, unescape
@@ -11,9 +12,16 @@ from generator.base import addresses
 from generator.base.clutter import is_clutter
 from generator.base.errors import InputError
 from generator.base.names import slug
+from generator.figures import theme
 from generator.records.figure import Figure
 
 STATIC = (".css", ".js")
+LOOK = "site.css"  # of all pages: the colours, these parts of the folder `styles`, then others that somebody adds there
+ORDER = (
+    "ground.css", "masthead.css", "controls.css", "grid.css", "figures.css", "numbers.css", "overview.css",
+    "samples.css", "answers.css", "units.css", "channels.css", "lightbox.css", "foot.css", "print.css",
+)  # fmt: skip
+HEADING = re.compile(rb"\A\s*/\*(?!!).*?\*/", re.DOTALL)  # what a part is for, unless it is a licence
 CANONICAL = re.compile('<link rel="canonical" href="([^"]+)">')
 
 
@@ -23,16 +31,40 @@ def licence_path(name: str) -> str:
 
 
 def static_files(templates: Sequence[Path], without: Collection[str]) -> dict[str, bytes]:
-    """Styles and scripts by their path in the site."""
-    found: dict[str, bytes] = {}
+    """Styles and scripts by their path in the site.
+
+    Args:
+        templates: folders of which the first that has a file wins; so for the parts of site.css, in `styles`. A
+            site.css of one's own takes the place of all of them.
+        without: names of files that no page needs.
+    Raises:
+        InputError: for a file that cannot be read, and for parts that a site.css beside them hides.
+    """
+    found: dict[str, Path] = {}
+    parts: dict[str, Path] = {}
     for folder in reversed(templates):
-        files = [
-            file
-            for file in folder.iterdir()
-            if file.suffix in STATIC and file.name not in without and not is_clutter(file.name) and file.is_file()
-        ]
-        found |= {f"assets/{file.name}": _content(file) for file in files}
-    return dict(sorted(found.items()))
+        whole, own = _files(folder, STATIC), _files(folder / "styles", (".css",))
+        if LOOK in whole and own:
+            raise InputError(
+                f"{folder / LOOK}: expected it alone or the files in {folder / 'styles'}, which it takes the place of; "
+                "delete it or them"
+            )
+        found |= whole
+        parts |= own
+    files = {f"assets/{name}": _content(file) for name, file in found.items() if name not in without}
+    if LOOK not in found:
+        order = dict.fromkeys([*(part for part in ORDER if part in parts), *sorted(parts)])
+        joined = [theme.declared().encode(), *(HEADING.sub(b"", _read(parts[part])) for part in order)]
+        files[f"assets/{LOOK}"] = _narrow(b"\n".join(joined))
+    return dict(sorted(files.items()))
+
+
+def _files(folder: Path, endings: Collection[str]) -> dict[str, Path]:
+    """The files of a folder by name; none where there is no folder."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    return {
+        file.name: file for file in there if file.suffix in endings and not is_clutter(file.name) and file.is_file()
+    }
 
 
 def without_unshown(files: Mapping[str, bytes], figures: Mapping[str, Figure]) -> dict[str, bytes]:
@@ -44,12 +76,19 @@ def without_unshown(files: Mapping[str, bytes], figures: Mapping[str, Figure]) -
 
 
 def _content(file: Path) -> bytes:
+    return _narrow(_read(file)) if file.suffix == ".css" else _read(file)
+
+
+def _read(file: Path) -> bytes:
     try:
-        content = file.read_bytes()
+        return file.read_bytes().removeprefix(codecs.BOM_UTF8)  # which in the middle of a style sheet hides a rule
     except OSError as error:
         raise InputError(f"{file}: expected a style or script that can be read ({error.strerror or error})") from None
-    # A seventh of a style's bytes is indentation.
-    return re.sub(rb"\s*\n\s*", b"\n", content) if file.suffix == ".css" else content
+
+
+def _narrow(style: bytes) -> bytes:
+    """Without indentation, a seventh of a style's bytes."""
+    return re.sub(rb"\s*\n\s*", b"\n", style)
 
 
 def robots(base_url: str) -> bytes:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,7 +62,13 @@ Copy the one that you want to change from there to here, change it, and build:
 |---|---|
 {rows}
 
-`site.css` is the look of all pages, `base.html` the frame around each of them. Templates are Jinja
+`base.html` is the frame around each page. The look of all pages is in `styles`: the program writes the colours
+(`--paper`, `--ink`, `--accent` and so on) and joins those files below them into one site.css. A file of another name in
+`styles` comes last, so that it can change a few rules, or a colour in both themes:
+
+    :root {{ --accent: light-dark(teal, aquamarine) }}
+
+A `site.css` here takes the place of all of them, colours included. Templates are Jinja
 (https://jinja.palletsprojects.com); the words of the pages are not in them but in ../content. A mistake is told with
 its file and line, and the site stays as it was. `python -m generator check` looks at the result.
 
@@ -129,14 +135,24 @@ def _fill(folder: Path) -> Iterator[str]:
 def _about_templates() -> str:
     """With each of the program's templates by name."""
     made = {"base.html": "the frame of every page", "plates.html": "how figures and tables stand on a page"}
-    kinds = {".css": "the styles", ".js": "a script of the pages"}
+    kinds: Mapping[str, Callable[[Path], str]] = {
+        ".html": lambda file: f"the page {file.stem}",
+        ".css": _dressed,
+        ".js": lambda _: "a script of the pages",
+    }
     rows = [
-        f"| {file.name} | {made.get(file.name) or kinds.get(file.suffix) or f'the page {file.stem}'} |"
+        f"| {file.relative_to(bundled('templates')).as_posix()} | {made.get(file.name) or kinds[file.suffix](file)} |"
         for file in files(bundled("templates"))
-        if file.suffix in (".html", ".css", ".js")
+        if file.suffix in kinds
     ]
     shown = "python -c \"from generator.config.places import bundled; print(bundled('templates'))\""
     return TEMPLATES.format(folder=shown, rows="\n".join(rows))
+
+
+def _dressed(file: Path) -> str:
+    """What a style sheet is for, as its first line says."""
+    said = re.match(r"/\* (.*?)[.]? \*/", file.read_text(encoding="utf-8"))
+    return f"the styles of {said[1][:1].lower()}{said[1][1:]}" if said else "styles"
 
 
 def _title(folder: Path) -> str:

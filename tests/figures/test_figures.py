@@ -9,7 +9,6 @@ import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from generator.figures import charts, grids, raster, svg
+from generator.figures import charts, grids, raster, svg, theme
 from generator.figures.charts import Bins, Series
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -37,11 +36,6 @@ def linear(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
     return luminance
 
 
-def contrast(one: str, other: str) -> float:
-    low, high = sorted(float(linear(np.frombuffer(bytes.fromhex(c[1:]), np.uint8))) for c in (one, other))
-    return (high + 0.05) / (low + 0.05)
-
-
 def elements(markup: str, tag: str) -> list[ET.Element]:
     return [element for element in ET.fromstring(markup).iter() if element.tag.rpartition("}")[2] == tag]
 
@@ -50,8 +44,8 @@ def texts(markup: str) -> list[str]:
     return [element.text or "" for element in elements(markup, "text")]
 
 
-@pytest.mark.parametrize("name", ["inferno", "viridis", "cividis"])
-def test_lightness_rises_with_the_value(name: raster.Sequential) -> None:
+@pytest.mark.parametrize("name", [theme.HEAT, theme.MAPS])
+def test_lightness_rises_with_the_value(name: theme.Palette) -> None:
     assert (np.diff(linear(raster.palette(name))) > -1e-3).all()
     assert linear(raster.palette(name))[-1] > linear(raster.palette(name))[0] + 0.5
 
@@ -181,7 +175,7 @@ def test_struck_tile_is_empty_but_for_its_diagonal() -> None:
     sheet = raster.mosaic(tiles, 1, struck=[0])
     shown = sheet[..., 3] > 0
     assert shown.tolist() == [[False, False, True], [False, True, False], [True, False, False]]
-    assert (sheet[shown] == raster.STRUCK).all()
+    assert (sheet[shown] == theme.STRUCK).all()
 
 
 def test_one_tile_has_no_gap() -> None:
@@ -227,59 +221,6 @@ def test_encoding_is_deterministic_and_without_metadata(encode: Callable[[NDArra
     opened = Image.open(io.BytesIO(first))
     assert opened.size == (30, 40)
     assert not {"exif", "icc_profile", "xmp", "comment"} & set(opened.info)
-
-
-# Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113: linear RGB as it looks without one kind of cone.
-SIGHT = {
-    "full": np.eye(3),
-    "no long cones": np.array(
-        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
-    ),
-    "no middle cones": np.array(
-        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
-    ),
-    "no short cones": np.array(
-        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
-    ),
-}
-
-
-def lab(colour: str, sight: str) -> NDArray[np.float64]:
-    """CIELAB of a colour as it looks to somebody, for D65."""
-    share = np.frombuffer(bytes.fromhex(colour[1:]), np.uint8) / 255
-    line = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    x, y, z = np.cbrt(xyz @ np.clip(SIGHT[sight] @ line, 0.009, 1) / [0.9505, 1, 1.089])
-    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
-
-
-def page_series(dark: bool) -> list[str]:
-    """The colours of the series as site.css changes them."""
-    css = (Path(__file__).parents[2] / "templates" / "site.css").read_text()
-    changed = dict(re.findall(r"\.series-(\d) \{\s*color: light-dark\(([^)]+)\)", css))
-    assert changed
-    pairs = [changed.get(str(number), f"{colour}, {colour}") for number, colour in enumerate(svg.SERIES, start=1)]
-    return [pair.split(", ")[dark] for pair in pairs]
-
-
-@pytest.mark.parametrize("sight", SIGHT)
-def test_series_are_told_apart_by_everybody(sight: str) -> None:
-    """By 20 units of CIELAB; 2.3 are a just noticeable difference."""
-    for colours in ([*svg.SERIES], page_series(dark=False), page_series(dark=True)):
-        seen = [lab(colour, sight) for colour in colours]
-        for one, other in itertools.combinations(seen, 2):
-            assert np.linalg.norm(one - other) >= 20
-
-
-def test_the_pages_series_are_seen_on_their_grounds() -> None:
-    assert min(contrast(colour, "#fcfbf8") for colour in page_series(dark=False)) >= 3
-    assert min(contrast(colour, "#14161a") for colour in page_series(dark=True)) >= 3
-
-
-@pytest.mark.parametrize("ground", ["#fcfbf8", "#14161a"])
-@pytest.mark.parametrize("colour", svg.SERIES)
-def test_series_are_seen_on_both_grounds(colour: str, ground: str) -> None:
-    assert contrast(colour, ground) >= 3
 
 
 def every_chart(label: str = "validation") -> dict[str, svg.Chart]:

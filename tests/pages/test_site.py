@@ -24,7 +24,8 @@ from PIL import Image
 from generator.base.errors import InputError
 from generator.config import addresses, reading, schema
 from generator.data.classes import TINY_IMAGENET_30
-from generator.pages import formats, network_script, prose, render
+from generator.figures import theme
+from generator.pages import formats, network_script, prose, render, static
 from generator.publishing import check
 from generator.records.figure import Figure, Table
 from generator.records.report import Report
@@ -865,6 +866,40 @@ def test_an_override_wins_and_its_mistakes_are_named(tmp_path: Path) -> None:
     files = site(templates=(tmp_path, ROOT / "templates"))
     assert files["404.html"] == b"<!doctype html>\n<title>Ours</title>\n"
     assert files["assets/site.css"] == b"p { color: green }"
+
+
+def joined(*folders: Path) -> str:
+    return static.static_files((*folders, ROOT / "templates"), ())["assets/site.css"].decode()
+
+
+def test_the_style_sheet_is_the_colours_and_then_its_parts_in_their_order() -> None:
+    parts = {file.name: file.read_text("utf-8") for file in (ROOT / "templates" / "styles").iterdir()}
+    assert sorted(parts) == sorted(static.ORDER)
+    bodies = [parts[name].partition("*/\n")[2] for name in static.ORDER]
+    assert joined() == re.sub(r"\s*\n\s*", "\n", theme.declared() + "".join(bodies))
+    assert [name for name, text in parts.items() if len(text.splitlines()) > 250] == []
+
+
+def test_ones_own_part_takes_a_parts_place_or_comes_last(tmp_path: Path) -> None:
+    (tmp_path / "styles").mkdir()
+    (tmp_path / "styles" / "foot.css").write_text("\ufeff/* mine */ footer { order: 9 }", "utf-8")
+    (tmp_path / "styles" / "a.css").write_text(":root {\n  --accent: teal;\n}\n")
+    (tmp_path / "styles" / ".a.css").write_text("of an editor")
+    (tmp_path / "styles" / "README.md").write_text("of its author")
+    style = joined(tmp_path)
+    assert "\nfooter { order: 9 }\n@media print {" in style
+    assert ".onward {" not in style
+    assert style.endswith("}\n:root {\n--accent: teal;\n}\n")
+    assert len(style) < len(joined())
+
+
+def test_a_part_that_a_whole_style_sheet_beside_it_hides_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "site.css").write_text("p { color: green }")
+    (tmp_path / "styles").mkdir()
+    assert joined(tmp_path) == "p { color: green }"
+    (tmp_path / "styles" / "foot.css").write_text("")
+    with pytest.raises(InputError, match=r"site\.css: expected it alone or the files in .*styles, which it takes the"):
+        joined(tmp_path)
 
 
 def test_without_the_data_set_its_place_is_a_sentence() -> None:

@@ -111,7 +111,8 @@ def test_a_template_in_the_folder_replaces_the_programs(tmp_path: Path) -> None:
     report, figures = sites.drawn()
     before = render(report, figures, settings, templates, content)
     (folder / "templates" / "404.html").write_text("<p>mine: {{ site.title }}</p>")
-    (folder / "templates" / "site.css").write_text("p { color: red }")
+    (folder / "templates" / "styles").mkdir()
+    (folder / "templates" / "styles" / "foot.css").write_text("p { color: red }")
     after = render(report, figures, settings, templates, content)
     changed = {path for path in after if after[path] != before.get(path)}
     assert changed == {"404.html", "assets/site.css"}
@@ -122,8 +123,9 @@ def test_a_template_in_the_folder_replaces_the_programs(tmp_path: Path) -> None:
 def test_the_readme_names_each_template(tmp_path: Path) -> None:
     init(tmp_path / "mine")
     text = (tmp_path / "mine" / "templates" / "README.md").read_text("utf-8")
-    for file in places.bundled("templates").iterdir():
-        assert f"| {file.name} | " in text
+    for file in everything(places.bundled("templates")):
+        assert f"| {file} | " in text
+    assert "| styles/masthead.css | the styles of the masthead: " in text
     (command,) = re.findall(r"python -c \"(.*)\"", text)
     assert eval(f"str({command.split('print(')[1]}", {"bundled": places.bundled}) == str(places.bundled("templates"))
     assert str(tmp_path) not in text

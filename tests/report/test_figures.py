@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from generator.base.names import slug, slugs
-from generator.figures import raster
+from generator.figures import raster, theme
 from generator.records.figure import Figure
 from generator.records.images import Photo
 from generator.records.network import Comparison, ConvLayer, Explanation, Network, StageMaps
@@ -400,10 +400,10 @@ def test_duplicates_are_framed_and_named() -> None:
     pixels = decoded(figure)
     # Three tiles of 66 and gaps of 5 in one row of 3: the frame stands in the gap before the third.
     left = 2 * (66 + 5)
-    assert (pixels[:66, left - 2 : left] == raster.STRUCK).all()
+    assert (pixels[:66, left - 2 : left] == theme.STRUCK).all()
     assert pixels[10, left - 3].tolist() == CLEAR
     assert pixels[10, left].tolist() == [192, 128, 128, 255]  # the weights themselves are untouched
-    assert not (pixels[:, 66 : 66 + 3] == raster.STRUCK).all(axis=2).any()
+    assert not (pixels[:, 66 : 66 + 3] == theme.STRUCK).all(axis=2).any()
 
 
 def test_one_scale_for_all_first_layers() -> None:
@@ -430,7 +430,7 @@ def test_slices_are_signed_about_zero() -> None:
     row = decoded(figure)[10]
     table = raster.signed_palette()
     assert [row[x, :3].tolist() for x in (0, 23, 46)] == [table[254].tolist(), table[127].tolist(), table[0].tolist()]
-    assert row[21].tolist() == list(raster.JOINT)
+    assert row[21].tolist() == list(theme.JOINT)
 
 
 def test_filters_of_one_channel_are_pictures() -> None:
@@ -467,8 +467,8 @@ def test_feature_maps_are_sorted_and_silent_ones_struck() -> None:
     # A unit is 80 stored pixels; below a map are 1 pixel, a bar of 3 and a gap of 40.
     side = 160
     assert pixels.shape[:2] == (side + 4 + 40 + 8, 2 * side + 40)
-    assert (pixels[side + 1 : side + 4, :side] == raster.STRUCK).all()  # the mean 4: the longest bar
-    assert (pixels[side + 1 : side + 4, side + 40 :][:, :40] == raster.STRUCK).all()  # the mean 1: a quarter of it
+    assert (pixels[side + 1 : side + 4, :side] == theme.STRUCK).all()  # the mean 4: the longest bar
+    assert (pixels[side + 1 : side + 4, side + 40 :][:, :40] == theme.STRUCK).all()  # the mean 1: a quarter of it
     assert not pixels[side + 1 : side + 4, side + 40 + 40 :].any()
     strokes = pixels[side + 4 + 40 :]
     assert strokes[:, :side, 3].any(axis=0).all()  # silent maps: a low stroke each, from left to right
@@ -747,7 +747,7 @@ def test_header_pictures_have_the_sizes_that_their_readers_ask_for() -> None:
     found = by_id(tile.header_tile(synthetic.report()))
     social = Image.open(io.BytesIO(found["social"].files["assets/figures/social.jpg"]))
     assert (social.format, social.size) == ("JPEG", (1200, 630))
-    assert np.abs(np.asarray(social)[0, 0].astype(int) - raster.PAPER).max() <= 2
+    assert np.abs(np.asarray(social)[0, 0].astype(int) - theme.PAPER).max() <= 2
     assert (found["teaser"].width, found["teaser"].height) == (800, 500)
     icons = found["favicon"].files
     assert Image.open(io.BytesIO(icons["assets/figures/favicon-180.png"])).size == (180, 180)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from generator.figures import raster
+from generator.figures.theme import PADDING
 from generator.records.figure import Figure
 from generator.records.images import Pixels
 from generator.records.input import square as square_input
@@ -20,7 +21,7 @@ from generator.report.filters import prototypes, units
 from generator.report.filters.units import TILE
 from generator.report.grad_cam import contributions, figures
 from generator.report.plates.numbers import probabilities
-from generator.report.plates.patches import PADDING, crop, shows, shrunk, unit_prefix
+from generator.report.plates.patches import crop, shows, shrunk, unit_prefix
 from generator.report.plates.sheets import CELLS, place, sheet, sheet_id, sheets
 from tests import synthetic
 

@@ -15,13 +15,12 @@ from typing import Any
 
 from generator.base.errors import InputError
 from generator.data.image_files import read_photo
-from generator.figures import raster
+from generator.figures import raster, theme
 from generator.pages.prose import clean, literally
 from generator.publishing.exports.fragment import figure_html
 from generator.publishing.exports.summary import Picture, Summary, results_of
 from generator.publishing.published import Published
 
-PAPER, INK = "#fcfbf8", "#1b1b19"  # of a chart, which would take a dark notebook's light text for its ink
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 SETUP = '''\
 import io
@@ -210,7 +209,7 @@ def page(site: Published, summary: Summary, made: tuple[Cell, ...]) -> bytes:
         f"<title>{escape(summary.title)}</title>",
         f'<meta name="description" content="{escape(summary.description)}">',
         '<meta name="color-scheme" content="light dark">',
-        f"<style>{PAGE_STYLE}</style></head>",
+        f"<style>{theme.declared()}{PAGE_STYLE}</style></head>",
         "<body><main>",
         *(line for number, cell in enumerate(made) for line in _cell_html(site, cell, f"cell-{number}")),
         "</main></body></html>",
@@ -219,14 +218,15 @@ def page(site: Published, summary: Summary, made: tuple[Cell, ...]) -> bytes:
 
 
 PAGE_STYLE = """
-body{margin:0;font:1rem/1.5 system-ui,sans-serif;color:#1b1b19;background:#fcfbf8}
+html{color-scheme:light dark}
+body{margin:0;font:1rem/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
+a{color:var(--accent)}
 main{max-width:52rem;margin:0 auto;padding:1.5rem}
-pre{overflow-x:auto;padding:.75rem 1rem;background:#f0eee8;font:.8125rem/1.5 ui-monospace,monospace}
+pre{overflow-x:auto;padding:.75rem 1rem;background:var(--wash);font:.8125rem/1.5 ui-monospace,monospace}
 pre.printed{background:none;padding:0 1rem;white-space:pre-wrap}
 figure{margin:1rem 0}
 figure img,figure svg{display:block;width:100%;max-width:34rem;height:auto}
 figure img{max-width:20rem;image-rendering:pixelated}
-@media (prefers-color-scheme:dark){body{color:#e8e6e0;background:#14161a}pre{background:#1f2228}a{color:#9ecbff}}
 """.strip()
 
 
@@ -280,8 +280,10 @@ def _answer(results: Mapping[str, Any], network: Mapping[str, Any], identity: st
 def _shown(site: Published, picture: Picture) -> Mapping[str, str]:
     """A picture as a notebook holds it: PNG, for not every viewer shows WebP, or SVG on paper."""
     if picture.svg:
+        # Of its own, for a chart would take a dark notebook's light text for its ink.
+        paper, ink = theme.PAGE["paper"].light, theme.PAGE["ink"].light
         opening, rest = picture.svg.split(">", 1)
-        svg = f'{opening} color="{INK}"><rect width="100%" height="100%" fill="{PAPER}" />{rest}'
+        svg = f'{opening} color="{ink}"><rect width="100%" height="100%" fill="{paper}" />{rest}'
         return {"image/svg+xml": svg, "text/plain": picture.alt}
     pixels = read_photo(site.folder / picture.path)
     return {"image/png": base64.b64encode(raster.png(pixels)).decode(), "text/plain": picture.alt}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.base.names import slug
-from generator.figures import raster
+from generator.figures import raster, theme
 from generator.records.figure import Figure, Table
 from generator.records.images import Photo, Pixels
 from generator.records.network import Network, StageMaps
@@ -106,7 +106,7 @@ def _barred(
         lost = index in struck
         panels.append((raster.stroke(high, wide) if lost else raster.enlarge(tiles[index], factor), top, left))
         if lengths[index] > 0:
-            bar = np.full((BAR, max(1, round(lengths[index] * wide)), 4), raster.STRUCK, np.uint8)
+            bar = np.full((BAR, max(1, round(lengths[index] * wide)), 4), theme.STRUCK, np.uint8)
             panels.append((bar, top + high + 1, left))
     below = -(-shown // across) * step
     lows = len(tiles) - shown

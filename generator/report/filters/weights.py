@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.base.names import slug
-from generator.figures import charts, raster
+from generator.figures import charts, raster, theme
 from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Pixels
 from generator.records.network import ConvLayer, Network
@@ -130,7 +130,7 @@ def _slices(network: Network, layer: ConvLayer) -> Figure:
     tiles = raster.paint_signed(shown.reshape(-1, high, wide), scale)
     lost = np.isin(chosen, dead(sizes)).repeat(len(channels))
     struck = np.flatnonzero(lost).tolist()
-    sheet = raster.mosaic(tiles, len(channels), max(1, SLICE // max(high, wide)), SLICE_GAP, struck, raster.JOINT)
+    sheet = raster.mosaic(tiles, len(channels), max(1, SLICE // max(high, wide)), SLICE_GAP, struck, theme.JOINT)
     pixels = _with_bars(sheet, sizes[chosen] / max(sizes.max(), 1e-12))
     finding = f"norms from {number(float(sizes[chosen].max()))} to {number(float(sizes[chosen].min()))}"
     alt = (
@@ -194,7 +194,7 @@ def _with_bars(sheet: Pixels, lengths: NDArray[np.float64]) -> Pixels:
     step = (height + SLICE_GAP) // len(lengths)
     bars: list[tuple[Pixels, int, int]] = []
     for row, length in enumerate(lengths):
-        bar = np.full((max(2, step // 3), max(1, round(length * BAR)), 4), raster.STRUCK, np.uint8)
+        bar = np.full((max(2, step // 3), max(1, round(length * BAR)), 4), theme.STRUCK, np.uint8)
         bars.append((bar, row * step + (step - SLICE_GAP - bar.shape[0]) // 2, width + 8))
     return raster.compose(height, width + 8 + BAR, [(sheet, 0, 0), *bars])
 
@@ -243,7 +243,7 @@ def _frame(sheet: Pixels, top: int, left: int, high: int, wide: int) -> None:
         (slice(top, below), slice(max(0, left - RING), left)),
         (slice(top, below), slice(right, right + RING)),
     ):
-        sheet[rows, across] = raster.STRUCK
+        sheet[rows, across] = theme.STRUCK
 
 
 def _are(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from generator.figures import raster
+from generator.figures import raster, theme
 from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Photo, Pixels
 from generator.records.network import Comparison, Explanation, Network
@@ -77,7 +77,7 @@ def _laid(explanation: Explanation, cam: Floats) -> Pixels:
     high, wide = fitted(explanation.seen, TILE)
     if cam.shape == explanation.seen.shape[:2]:
         values = np.clip(cam / max(float(np.percentile(cam, BRIGHT)), 1e-12), 0, 1)
-        return raster.paint(raster.resize(values.astype(np.float32), high, wide).clip(0, 1), "inferno")
+        return raster.paint(raster.resize(values.astype(np.float32), high, wide).clip(0, 1), theme.HEAT)
     values = raster.min_max(raster.resize(cam, high, wide))
     ground = raster.grey(raster.cover(explanation.seen, high, wide))
     return raster.laid_over(ground, values, VEIL)
@@ -95,7 +95,7 @@ def _covered(network: Network, explanation: Explanation, found: Comparison) -> P
 
 
 def _probability(explanation: Explanation, found: Comparison) -> Pixels:
-    return raster.paint(raster.resize(found.probability, *fitted(explanation.seen, TILE)).clip(0, 1), "viridis")
+    return raster.paint(raster.resize(found.probability, *fitted(explanation.seen, TILE)).clip(0, 1), theme.MAPS)
 
 
 def _answers(explanation: Explanation, found: Comparison) -> Pixels:
@@ -107,4 +107,4 @@ def _answers(explanation: Explanation, found: Comparison) -> Pixels:
     values = np.vectorize(shades.__getitem__, otypes=[np.float64])(found.answers)
     shown = zip(fitted(explanation.seen, TILE), values.shape, strict=True)
     rows, columns = (np.arange(length) * side // length for length, side in shown)
-    return raster.paint(values[rows][:, columns], "viridis")
+    return raster.paint(values[rows][:, columns], theme.MAPS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from generator.figures import raster
+from generator.figures import raster, theme
 from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Photo
 from generator.records.network import Explanation, Network
@@ -183,7 +183,7 @@ def _every_class(network: Network, photo: Photo, explanation: Explanation, prefi
     most, peaks = float(cams.max()), cams.max(axis=(1, 2))
     high, wide = explanation.seen.shape[:2]
     smooth = raster.resize(cams, max(1, round(TILE * high / wide)), TILE)
-    heat = raster.paint(smooth / most if most > 0 else smooth, "inferno")
+    heat = raster.paint(smooth / most if most > 0 else smooth, theme.HEAT)
     first = [network.class_names[index] for index in np.argsort(-peaks, kind="stable")[:3] if peaks[index] > 0]
     silent = int((peaks == 0).sum())
     finding = (

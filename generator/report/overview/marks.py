@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.figures import grids, raster
+from generator.figures import grids, raster, theme
 from generator.records.figure import Figure
 from generator.records.images import Pixels
 from generator.records.network import ConvLayer
@@ -71,8 +71,8 @@ def colour_bars() -> list[Figure]:
     """The bars that explain the colours of heat maps and feature maps."""
     ramp = np.linspace(0, 1, 256)[None]
     bars = {
-        "scale-heat": (raster.paint(ramp, "inferno"), "from black, least, over red to pale yellow, most"),
-        "scale-maps": (raster.paint(ramp, "viridis"), "from dark blue, least, over green to yellow, most"),
+        "scale-heat": (raster.paint(ramp, theme.HEAT), "from black, least, over red to pale yellow, most"),
+        "scale-maps": (raster.paint(ramp, theme.MAPS), "from dark blue, least, over green to yellow, most"),
         "scale-weights": (
             raster.paint_signed(2 * ramp - 1, 1),
             "from blue, negative, over white, zero, to red, positive",

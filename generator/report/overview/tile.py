@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.figures import raster
+from generator.figures import raster, theme
 from generator.records.figure import Figure
 from generator.records.images import Photo, Pixels
 from generator.records.network import ConvLayer, Explanation, Network
@@ -87,7 +87,7 @@ def compose(cells: Sequence[Sequence[Pixels]], size: tuple[int, int], margin: in
         for row, line in enumerate(cells)
         for column, cell in enumerate(line)
     ]
-    return raster.compose(*size, panels, raster.PAPER)
+    return raster.compose(*size, panels, theme.PAPER)
 
 
 def _tile(rows: Sequence[_Row], size: tuple[int, int], margin: int) -> Pixels:

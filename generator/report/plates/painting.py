@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.figures import raster
+from generator.figures import raster, theme
 from generator.records.images import Floats, Pixels
 
 BULK = 0.995  # of a stage's activations lie within its scale; the few above are painted in its end colour
@@ -29,7 +29,7 @@ def painted(maps: Floats, scale: float) -> Pixels:
     """(C, h, w) -> (C, h, w, 3): viridis from 0 to `scale`, or the diverging map where values are negative."""
     if maps.min() < 0:
         return raster.paint_signed(maps, scale)
-    return raster.paint(maps / scale if scale > 0 else maps, "viridis", raster.LEVELS)
+    return raster.paint(maps / scale if scale > 0 else maps, theme.MAPS, raster.LEVELS)
 
 
 def fitted(seen: Pixels, side: int) -> tuple[int, int]:

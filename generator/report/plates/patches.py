@@ -6,10 +6,10 @@ import numpy as np
 
 from generator.data.preprocessing import in_colour, seen
 from generator.figures import raster
+from generator.figures.theme import PADDING
 from generator.records.images import Pixels
 from generator.records.network import ConvLayer, LayerPatches, Network
 
-PADDING = (138, 138, 134, 60)  # where a unit looks beyond the image's edge: a veil over the page's ground
 PART = 64  # stored pixels of a patch and of a map among the contributions, and of a patch in a preview
 PART_QUALITY = 70
 

@@ -73,7 +73,7 @@ def test_it_is_a_valid_notebook_with_code_text_and_figures(notebook: dict[str, A
             with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as image:
                 assert image.format == "PNG"
         else:
-            assert 'color="#1b1b19"><rect width="100%" height="100%" fill="#fcfbf8" />' in data["image/svg+xml"]
+            assert 'color="#1c1a17"><rect width="100%" height="100%" fill="#fcfbf8" />' in data["image/svg+xml"]
 
 
 def test_it_shows_the_numbers_of_the_results(notebook: dict[str, Any]) -> None:
