@@ -56,8 +56,8 @@ LOAD = """(async () => {
   window.whole = work => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
   const start = performance.now(); window.model = whole(Engine.load(liveNetwork, liveLetters));
   return performance.now() - start; })()"""
-PASSES = """(() => { const { size } = model, times = [];
-  const pixels = Float32Array.from({ length: 3 * size * size }, (_none, i) => Math.sin(i * 12.9898) * 2);
+PASSES = """(() => { const { size: [high, wide], channels } = model.input, times = [];
+  const pixels = Float32Array.from({ length: channels * high * wide }, (_none, i) => Math.sin(i * 12.9898) * 2);
   for (let i = 0; i < %d; i++) { const start = performance.now();
     whole(Engine.run(model, pixels)); whole(Engine.cams(model)); times.push(performance.now() - start); }
   return times; })()"""

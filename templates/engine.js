@@ -20,7 +20,7 @@ const Engine = (() => {
     if (pieces.length !== count) throw new Error("weights of another network came along: reload the page");
     const letters = pieces.join("");
     const layers = [];
-    let shape = [3, told.size, told.size];
+    let shape = [told.input.channels, ...told.input.size];
     for (const step of told.steps) {
       const layer = { ...step, from: shape };
       if (step.floats) yield* unpack(layer, letters);
@@ -96,7 +96,7 @@ const Engine = (() => {
     }
   }
 
-  // The network's answer for (3, S, S) normalised pixels; each layer keeps its output.
+  // The network's answer for (C, H, W) normalised pixels; each layer keeps its output.
   function* run(model, pixels) {
     model.pixels = pixels;
     let input = pixels;
@@ -557,29 +557,53 @@ const Engine = (() => {
     return shares.map((share) => share / sum);
   }
 
-  // From a photo to the network's input
+  // From a photo to the network's input: what generator/records/input.py says, to the bit as
+  // generator/data/preprocessing.py does it with Pillow. An input's size is [H, W], in pixels.
 
-  // A photo's rows come in as RGBA, from the top; the centre comes out as (S, S, 3) bytes, to the bit as
-  // generator/photos.py cuts it: Pillow's bilinear resampling with antialiasing, in its fixed point (Resample.c).
-  function cutter(width, height, size, resize) {
-    const short = Math.min(width, height);
-    const [wide, high] = [width, height].map((side) => (side === short ? resize : Math.trunc((resize * side) / short)));
-    const columns = taps(width, wide, even((wide - size) / 2), size);
-    const rows = taps(height, high, even((high - size) / 2), size);
-    const narrow = new Uint8Array(height * size * 3);
+  // To what an image is brought, and where in that the cut begins; below 0: black lies around it.
+  function framed({ size, resize, crop }, height, width) {
+    const [high, wide] = crop === "none" ? size : brought(size, resize, height, width);
+    const start = (side, cut) => (side >= cut ? even((side - cut) / 2) : -Math.floor((cut - side) / 2));
+    return { high, wide, top: start(high, size[0]), left: start(wide, size[1]) };
+  }
+
+  // Without a resize as small as the cut allows.
+  function brought([high, wide], resize, height, width) {
+    const least = (side, along, across) => Math.min(side, Math.ceil((side * along) / across));
+    const short = resize || (wide * height > high * width ? least(wide, height, width) : least(high, width, height));
+    const long = Math.trunc((short * Math.max(height, width)) / Math.min(height, width));
+    return width <= height ? [long, short] : [short, long];
+  }
+
+  // A photo's rows come in as RGBA, from the top, or where `turned` is said its columns, from the left; the network's
+  // input comes out as (H, W, C) bytes. Of a photo that loses more than twice as much of its height as of its width,
+  // Pillow from 13 on makes the height smaller first, and rounds in between (Resample.c, ImagingResampleInner).
+  function cutter(width, height, input, tallFirst) {
+    const { high, wide, top, left } = framed(input, height, width);
+    const columns = taps(width, wide, left, input.size[1], input.interpolation);
+    const rows = taps(height, high, top, input.size[0], input.interpolation);
+    const turned = tallFirst && height > high && height - high > 2 * (width - wide);
+    const [first, then] = turned ? [rows, columns] : [columns, rows];
+    const [across, down] = turned ? [height, width] : [width, height];
+    const { channels } = input;
+    const step = first.length * channels;
+    const narrow = new Uint8Array(down * step);
+    const squeeze = channels === 1 ? squeezeGrey : squeezeColours;
     let filled = 0;
     return {
+      turned,
       add(rgba, count) {
-        squeeze(rgba, count, width, columns, narrow, filled);
+        squeeze(rgba, count, across, first, narrow, filled);
         filled += count;
       },
       finish() {
-        const cut = new Uint8Array(size * size * 3);
-        rows.forEach(({ first, weights }, y) => {
-          for (let x = 0; x < size * 3; x++) {
-            let sum = 1 << 21;
-            for (let i = 0; i < weights.length; i++) sum += narrow[(first + i) * size * 3 + x] * weights[i];
-            cut[y * size * 3 + x] = Math.min(255, Math.max(0, sum >> 22));
+        const cut = new Uint8Array(then.length * step);
+        const [along, next] = turned ? [channels, channels * then.length] : [step, channels];
+        then.forEach(({ first: start, weights }, y) => {
+          for (let x = 0; x < step; x++) {
+            let sum = HALF;
+            for (let i = 0; i < weights.length; i++) sum += narrow[(start + i) * step + x] * weights[i];
+            cut[y * along + Math.floor(x / channels) * next + (x % channels)] = byte(sum);
           }
         });
         return cut;
@@ -587,38 +611,83 @@ const Engine = (() => {
     };
   }
 
-  function squeeze(rgba, count, width, columns, narrow, filled) {
+  const HALF = 1 << 21; // sums are in 1 / 2^22, as the weights of `taps` are
+  const byte = (sum) => Math.min(255, Math.max(0, sum >> 22));
+
+  function squeezeColours(rgba, count, width, columns, narrow, filled) {
     for (let y = 0; y < count; y++)
       for (let x = 0, to = (filled + y) * columns.length * 3; x < columns.length; x++, to += 3) {
         const { first, weights } = columns[x];
-        let r = 1 << 21,
-          g = 1 << 21,
-          b = 1 << 21;
+        let r = HALF,
+          g = HALF,
+          b = HALF;
         for (let i = 0, at = 4 * (y * width + first); i < weights.length; i++, at += 4) {
           const weight = weights[i];
           r += rgba[at] * weight;
           g += rgba[at + 1] * weight;
           b += rgba[at + 2] * weight;
         }
-        narrow[to] = Math.min(255, Math.max(0, r >> 22));
-        narrow[to + 1] = Math.min(255, Math.max(0, g >> 22));
-        narrow[to + 2] = Math.min(255, Math.max(0, b >> 22));
+        narrow[to] = byte(r);
+        narrow[to + 1] = byte(g);
+        narrow[to + 2] = byte(b);
       }
   }
 
-  // Which pixels of `before` make the pixels start, start + 1, ... of `after`, and how much each weighs, in 1 / 2^22.
-  function taps(before, after, start, count) {
+  function squeezeGrey(rgba, count, width, columns, narrow, filled) {
+    const line = new Uint8Array(width);
+    for (let y = 0; y < count; y++) {
+      for (let x = 0, at = 4 * y * width; x < width; x++, at += 4) line[x] = luma(rgba[at], rgba[at + 1], rgba[at + 2]);
+      for (let x = 0, to = (filled + y) * columns.length; x < columns.length; x++, to++) {
+        const { first, weights } = columns[x];
+        let sum = HALF;
+        for (let i = 0; i < weights.length; i++) sum += line[first + i] * weights[i];
+        narrow[to] = byte(sum);
+      }
+    }
+  }
+
+  // ITU-R 601's grey of a colour, in the fixed point of Pillow's convert("L").
+  const luma = (red, green, blue) => (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16;
+
+  // What Pillow's filters weigh a pixel with at a distance from the middle, and how far they reach.
+  const FILTERS = {
+    bilinear: [(x) => Math.max(0, 1 - Math.abs(x)), 1],
+    bicubic: [(x) => cubic(Math.abs(x)), 2],
+    lanczos: [(x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0), 3],
+  };
+  const cubic = (x) =>
+    x < 1 ? ((-0.5 + 2) * x - (-0.5 + 3)) * x * x + 1 : x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+  const sinc = (x) => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
+
+  // Which pixels of `before` make the pixels start, start + 1, ... of `after`, and how much each weighs, in 1 / 2^22;
+  // none make those beyond, which are black.
+  function taps(before, after, start, count, interpolation) {
     const scale = before / after;
-    const support = Math.max(1, scale);
+    const found = interpolation === "nearest" ? nearest(scale, after) : null;
+    const [filter, reach] = FILTERS[interpolation] ?? [];
+    const shrunk = Math.max(1, scale);
+    const support = reach * shrunk;
     return Array.from({ length: count }, (_none, i) => {
+      if (start + i < 0 || start + i >= after) return { first: 0, weights: new Int32Array(0) };
+      if (found) return { first: found[start + i], weights: Int32Array.of(1 << 22) };
       const centre = (start + i + 0.5) * scale;
       const first = Math.max(0, Math.trunc(centre - support + 0.5));
       const end = Math.min(before, Math.trunc(centre + support + 0.5));
       const shares = [];
-      for (let x = first; x < end; x++) shares.push(Math.max(0, 1 - Math.abs((x - centre + 0.5) * (1 / support))));
+      for (let x = first; x < end; x++) shares.push(filter((x - centre + 0.5) * (1 / shrunk)));
       const sum = shares.reduce((a, b) => a + b);
-      return { first, weights: Int32Array.from(shares, (share) => Math.trunc(0.5 + (share / sum) * (1 << 22))) };
+      return { first, weights: Int32Array.from(shares, (share) => rounded((share / sum) * (1 << 22))) };
     });
+  }
+
+  // Away from zero where it is a half.
+  const rounded = (value) => Math.trunc(value < 0 ? value - 0.5 : value + 0.5);
+
+  // The nearest pixel to each of `after`, counted on from one to the next (Geometry.c, ImagingScaleAffine).
+  function nearest(scale, after) {
+    const found = new Int32Array(after);
+    for (let i = 0, at = scale * 0.5; i < after; i++, at += scale) found[i] = at;
+    return found;
   }
 
   // To the nearest whole number, halves to the even one, as Python rounds.
@@ -627,36 +696,61 @@ const Engine = (() => {
     return value - below === 0.5 ? below + (below % 2) : Math.round(value);
   }
 
-  // (S, S, 3) bytes -> (3, S, S) normalised, in float32 as torch computes it.
-  function normalise({ mean, std, size }, bytes) {
-    const area = size * size;
-    const pixels = new Float32Array(3 * area);
-    for (let c = 0; c < 3; c++) {
-      const [zero, one] = [mean[c], std[c]].map((value) => Math.fround(Math.fround(value) * 255));
-      for (let i = 0; i < area; i++) pixels[c * area + i] = Math.fround(bytes[3 * i + c] - zero) / one;
+  // (H, W, C) bytes -> (C, H, W) normalised, in float32 as torch computes it.
+  function normalise({ mean, std, range, channels, size }, bytes) {
+    const area = size[0] * size[1];
+    const pixels = new Float32Array(channels * area);
+    const by = Math.fround(255 / range);
+    for (let c = 0; c < channels; c++) {
+      const [zero, one] = [mean[c], std[c]].map((value) => Math.fround(Math.fround(value) * by));
+      for (let i = 0; i < area; i++) pixels[c * area + i] = Math.fround(bytes[channels * i + c] - zero) / one;
     }
     return pixels;
   }
 
+  // A pixel of the network's input as a colour to be shown.
+  const shown = (values) => (values.length === 1 ? [values[0], values[0], values[0]] : values);
+
+  // A stroke of a brush: the pixels whose middles are within its radius of the line from one place to the other get its
+  // colour, of grey images its grey; without one what was drawn there is erased.
+  function stroke({ size: [high, wide], channels }, ink, from, to, radius, colour) {
+    const [red, green, blue] = colour && channels === 1 ? shown([luma(...colour)]) : (colour ?? []);
+    const value = colour ? (1 << 24) | (red << 16) | (green << 8) | blue : 0;
+    const [dx, dy] = [to.x - from.x, to.y - from.y];
+    const length = dx * dx + dy * dy || 1; // squared
+    const ends = (a, b, end) => [
+      Math.max(0, Math.floor(Math.min(a, b) - radius)),
+      Math.min(end, Math.ceil(Math.max(a, b) + radius)),
+    ];
+    const [left, right] = ends(from.x, to.x, wide);
+    const [top, bottom] = ends(from.y, to.y, high);
+    for (let row = top; row < bottom; row++)
+      for (let column = left; column < right; column++) {
+        const [x, y] = [column + 0.5 - from.x, row + 0.5 - from.y];
+        const share = Math.min(1, Math.max(0, (x * dx + y * dy) / length)); // where the stroke is nearest
+        if (Math.hypot(x - share * dx, y - share * dy) <= radius) ink[row * wide + column] = value;
+      }
+  }
+
   // Enlarged with bilinear interpolation, as torch's interpolate(align_corners=False) does it.
-  function enlarge(map, high, wide, side) {
-    const found = new Float32Array(side * side);
-    const at = (i, count) => Math.max(0, ((i + 0.5) * count) / side - 0.5);
-    for (let y = 0; y < side; y++) {
-      const down = at(y, high);
+  function enlarge(map, high, wide, tall, across) {
+    const found = new Float32Array(tall * across);
+    const at = (i, count, side) => Math.max(0, ((i + 0.5) * count) / side - 0.5);
+    for (let y = 0; y < tall; y++) {
+      const down = at(y, high, tall);
       const top = Math.min(Math.floor(down), high - 1);
       const bottom = Math.min(top + 1, high - 1);
-      for (let x = 0; x < side; x++) {
-        const over = at(x, wide);
+      for (let x = 0; x < across; x++) {
+        const over = at(x, wide, across);
         const left = Math.min(Math.floor(over), wide - 1);
         const right = Math.min(left + 1, wide - 1);
         const above = map[top * wide + left] * (1 - over + left) + map[top * wide + right] * (over - left);
         const below = map[bottom * wide + left] * (1 - over + left) + map[bottom * wide + right] * (over - left);
-        found[y * side + x] = above * (1 - down + top) + below * (down - top);
+        found[y * across + x] = above * (1 - down + top) + below * (down - top);
       }
     }
     return found;
   }
 
-  return { load, run, cams, contributions, unit, field, softmax, cutter, normalise, enlarge };
+  return { load, run, cams, contributions, unit, field, softmax, framed, cutter, normalise, shown, stroke, enlarge };
 })();

@@ -4,12 +4,14 @@
 // biome-ignore lint/correctness/noUnusedVariables: the page's other scripts use it
 function Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, say, ARROWS, MAPS, SIGNED }) {
   const WIDTH = 288; // of a stage's picture, about, so that all are shown alike
+  const SIGHT = 112; // longer side of what a unit sees, as it is shown
   const PARTS = 6; // input channels that are shown one by one
   let opened = false; // whether the numbers are
   let chosen = false; // whether the visitor chose the pixel
 
   function nameOf(place, channel) {
-    return place ? `input channel ${channel}` : ["red", "green", "blue"][channel];
+    if (place) return `input channel ${channel}`;
+    return model.input.channels === 1 ? "grey" : ["red", "green", "blue"][channel];
   }
 
   // All maps of a stage in one picture.
@@ -169,25 +171,38 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     return `${total} Then ${[...after, `the pixel is ${number(value)}`].join("; ")}.`;
   }
 
-  // The unit's field with what lies on the photo there; beyond the photo there is padding, which stays empty.
-  function sight([top, left, bottom, right]) {
-    const picture = canvas(112, 112);
+  // The unit's field with what lies on the photo there. Beyond the photo there is padding, which stays empty; but where
+  // the field is larger than the photo, all of the photo is shown, and what the unit does not see of it stays empty.
+  function sight(ends) {
+    const { size } = model.input;
+    const field = [0, 1].map((axis) => ends[axis + 2] - ends[axis]);
+    const from = size.map((side, axis) => (field[axis] > side ? 0 : ends[axis]));
+    const shown = size.map((side, axis) => Math.min(side, field[axis]));
+    const picture = canvas(...fit(shown, SIGHT).reverse());
+    const seen = size.map((side, axis) => [Math.max(0, ends[axis]), Math.min(side, ends[axis + 2])]);
     const context = picture.getContext("2d");
-    for (const source of [layers.seen.hidden ? layers.photo : layers.seen, layers.ink]) {
-      const unit = source.width / model.size;
+    const [top, left, high, wide] = [seen[0][0], seen[1][0], seen[0][1] - seen[0][0], seen[1][1] - seen[1][0]];
+    for (const source of high > 0 && wide > 0 ? [layers.seen.hidden ? layers.photo : layers.seen, layers.ink] : []) {
+      const [down, across] = [source.height / size[0], source.width / size[1]];
+      const [to, over] = [picture.height / shown[0], picture.width / shown[1]];
+      const place = [(left - from[1]) * over, (top - from[0]) * to, wide * over, high * to];
       context.imageSmoothingEnabled = source === layers.photo;
-      context.drawImage(source, left * unit, top * unit, (right - left) * unit, (bottom - top) * unit, 0, 0, 112, 112);
+      context.drawImage(source, left * across, top * down, wide * across, high * down, ...place);
     }
-    const within = (low, high) => Math.min(model.size, high) - Math.max(0, low);
-    const [high, wide] = [within(top, bottom), within(left, right)];
-    const padded = high < bottom - top || wide < right - left;
-    const rest = padded ? `; the rest of its ${bottom - top} × ${right - left} is padding.` : ".";
+    const padded = high < field[0] || wide < field[1];
+    const rest = padded ? `; the rest of its ${field[0]} × ${field[1]} is padding.` : ".";
     return element(
       "figure",
       {},
       picture,
       element("figcaption", {}, `What the unit sees: ${high} × ${wide} pixels of the photo${rest}`),
     );
+  }
+
+  // [height, width] in a square of a side.
+  function fit([high, wide], side) {
+    const scale = side / Math.max(high, wide);
+    return [high, wide].map((length) => Math.max(1, Math.round(length * scale)));
   }
 
   function showPart({ place, kernel }, { channel, filter, patch, sum }) {

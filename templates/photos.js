@@ -2,8 +2,8 @@
 // It comes with the network, when the page can already be read.
 "use strict";
 // biome-ignore lint/correctness/noUnusedVariables: the page's other scripts use it
-function Photos({ model, stage, button, element, canvas, turn, claim, say, decline, take }) {
-  const LARGEST = 50e6; // pixels, and sides at most 20 to 1, as generator/photos.py accepts them
+function Photos({ model, layers, stage, button, element, canvas, turn, claim, say, decline, take }) {
+  const LARGEST = 50e6; // pixels, and sides at most 20 to 1, as generator/data/image_files.py accepts them
   const LONGEST = 20;
   const PLAIN = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
   // An AVIF of 8 x 2 pixels, the left half red and the right one blue, with colours at half the resolution; and the red
@@ -30,7 +30,7 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
     throw new Error(words);
   }
 
-  // -> the picture, and (S, S, 3) bytes of it.
+  // -> the picture, and (H, W, C) bytes of it.
   async function read(blob, name) {
     if (!blob.size) refuse(`${name} is empty: it has 0 bytes.`);
     if (!honest())
@@ -256,10 +256,9 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
   // Strips of rows at a time, so that a photo of 12 million pixels does not hold the page up. Tall photos go through it
   // on their side, as the report's version of Pillow shrinks them: vertically first.
   async function cut(picture) {
-    const { size, resize, tallFirst } = model;
-    const turned = tallFirst && picture.height > 2 * picture.width && resize < picture.width;
+    const cutter = Engine.cutter(picture.width, picture.height, model.input, model.tallFirst);
+    const { turned } = cutter;
     const [width, height] = turned ? [picture.height, picture.width] : [picture.width, picture.height];
-    const cutter = Engine.cutter(width, height, size, resize);
     const rows = Math.max(1, Math.min(height, Math.floor(4e5 / width)));
     const strip = canvas(width, rows);
     const context = strip.getContext("2d", { willReadFrequently: true });
@@ -274,10 +273,29 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
       cutter.add(context.getImageData(0, 0, width, count).data, count);
       await turn();
     }
-    const bytes = cutter.finish();
-    return turned
-      ? bytes.map((_none, i) => bytes[3 * (size * (Math.floor(i / 3) % size) + Math.floor(i / 3 / size)) + (i % 3)])
-      : bytes;
+    return cutter.finish();
+  }
+
+  // What is cut out of a picture as the visitor sees it, and as the network does.
+  function lay(picture, width, height, bytes) {
+    const { size, channels } = model.input;
+    const { photo, seen } = layers;
+    const context = photo.getContext("2d");
+    context.fillStyle = "#000"; // around what is too small for the cut
+    context.fillRect(0, 0, photo.width, photo.height);
+    if (width && height) {
+      const { high, wide, top, left } = Engine.framed(model.input, height, width);
+      const [down, across] = [photo.height / size[0], photo.width / size[1]];
+      const place = [-left * across, -top * down, wide * across, high * down];
+      context.fillStyle = "#fff"; // transparency lies on white, as the network sees it
+      context.fillRect(...place);
+      context.imageSmoothingQuality = "high";
+      context.drawImage(picture, ...place);
+    }
+    const image = new ImageData(size[1], size[0]);
+    for (let i = 0; i < size[0] * size[1]; i++)
+      image.data.set([...Engine.shown(bytes.subarray(channels * i, channels * (i + 1))), 255], 4 * i);
+    seen.getContext("2d").putImageData(image, 0, 0);
   }
 
   // Whether pixels are read as they were drawn.
@@ -332,5 +350,5 @@ function Photos({ model, stage, button, element, canvas, turn, claim, say, decli
   button.hidden = !navigator.mediaDevices?.getUserMedia;
   button.addEventListener("click", shoot);
   document.addEventListener("keydown", (event) => event.key === "Escape" && film && end());
-  return { read, stop };
+  return { read, lay, stop };
 }

@@ -3,7 +3,8 @@
 "use strict";
 (() => {
   const SLICE = 12; // milliseconds of work before the browser has its turn
-  const DISPLAY = 448; // side of the photo on the page
+  const DISPLAY = [448, 1344]; // shorter side of the photo on the page, and its longer one at most
+  const SMOOTH = [128, 384]; // likewise of the heat map
   const LOADING = "Loading the network …";
   const SHOWN = { answers: 5, channels: 8 };
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -16,8 +17,8 @@
   const status = of("status");
 
   let model = null; // the network, once it is loaded
-  let photo = null; // { title, id of a sample, bytes: (S, S, 3) as the network is given it }
-  let ink = null; // a colour for each of its pixels, 0 where nothing is drawn
+  let photo = null; // { title, id of a sample, bytes: (H, W, C) as the network is given it }
+  let ink = null; // a colour for each of its pixels, as the network is given it; 0 where nothing is drawn
   let strokes = []; // the ink before each stroke, to undo
   let cursor = null; // { x, y } of the square or the brush, in its pixels; null: no square
   let target = null; // the class whose map is shown; null: the answer
@@ -187,24 +188,35 @@
 
   // The photo with what is drawn on it; the square is the mean colour, 0 once normalised.
   function input() {
-    const { size } = model;
+    const { size, channels } = model.input;
+    const [high, wide] = size;
     const bytes = photo.bytes.slice();
     ink.forEach((colour, i) => {
-      if (colour) bytes.set(parts(colour), 3 * i);
+      if (colour) bytes.set(parts(colour).slice(0, channels), channels * i);
     });
-    const pixels = Engine.normalise(model, bytes);
+    const pixels = Engine.normalise(model.input, bytes);
     const [left, top, right, bottom] = square();
     for (let y = top; y < bottom; y++)
-      for (let x = left; x < right; x++) for (let c = 0; c < 3; c++) pixels[(c * size + y) * size + x] = 0;
+      for (let x = left; x < right; x++) for (let c = 0; c < channels; c++) pixels[(c * high + y) * wide + x] = 0;
     return pixels;
   }
 
+  // Where the square lies: [left, top, right, bottom], within the photo.
   function square() {
     if (!cursor || tool() !== "patch") return [0, 0, 0, 0];
     const side = Number(of("size").value);
     const [left, top] = [cursor.x, cursor.y].map((at) => Math.round(at - side / 2));
-    const within = (at) => Math.min(model.size, Math.max(0, at));
-    return [left, top, left + side, top + side].map(within);
+    const [high, wide] = model.input.size;
+    return [left, top, left + side, top + side].map((at, i) => within(at, i % 2 ? high : wide));
+  }
+
+  const within = (at, end) => Math.min(end, Math.max(0, at));
+
+  // [height, width] with the proportions of what the network is given.
+  function inProportion([shorter, longer]) {
+    const { size } = model.input;
+    const scale = Math.min(shorter / Math.min(...size), longer / Math.max(...size));
+    return size.map((side) => Math.max(1, Math.round(side * scale)));
   }
 
   function announce() {
@@ -235,7 +247,7 @@
   async function show(found, k) {
     photo = found;
     reading = false;
-    ink = new Int32Array(found.bytes.length / 3);
+    ink = new Int32Array(found.bytes.length / model.input.channels);
     strokes = [];
     cursor = null;
     target = k;
@@ -258,7 +270,7 @@
     if (!model || !current()) return;
     const bytes = unpack(window.liveSamples[link.dataset.sample]);
     mark(link);
-    lay(picture, picture.naturalWidth, picture.naturalHeight, bytes);
+    photos.lay(picture, picture.naturalWidth, picture.naturalHeight, bytes);
     await show({ title: link.title, id: link.dataset.sample, bytes }, k);
   }
 
@@ -299,21 +311,6 @@
     link?.setAttribute("aria-current", "true");
   }
 
-  // The middle of a picture as the visitor sees it, and as the network does.
-  function lay(picture, width, height, bytes) {
-    const { size, resize } = model;
-    const side = (Math.min(width, height) * size) / resize;
-    const context = layers.photo.getContext("2d");
-    context.fillStyle = "#fff"; // transparency lies on white, as the network sees it
-    context.fillRect(0, 0, DISPLAY, DISPLAY);
-    context.imageSmoothingQuality = "high";
-    if (side) context.drawImage(picture, (width - side) / 2, (height - side) / 2, side, side, 0, 0, DISPLAY, DISPLAY);
-    const image = new ImageData(size, size);
-    for (let i = 0; i < size * size; i++)
-      image.data.set([bytes[3 * i], bytes[3 * i + 1], bytes[3 * i + 2], 255], 4 * i);
-    layers.seen.getContext("2d").putImageData(image, 0, 0);
-  }
-
   // A file or a blob from the visitor -> a photo, or a sentence that says why not.
   async function take(file, title) {
     const current = claim(true);
@@ -325,7 +322,7 @@
       if (!current()) return;
       const [picture, bytes] = await photos.read(file, name);
       if (current()) {
-        lay(picture, picture.width, picture.height, bytes);
+        photos.lay(picture, picture.width, picture.height, bytes);
         mark(null);
         show({ title: name, bytes }, null);
         view();
@@ -345,19 +342,24 @@
   const layers = {};
 
   function furnish() {
-    const { size, classes } = model;
+    const { classes } = model;
+    const [high, wide] = model.input.size;
     stage.replaceChildren();
-    layers.photo = canvas(DISPLAY, DISPLAY);
-    layers.seen = canvas(size, size, "pixels");
-    layers.ink = canvas(size, size, "pixels");
-    layers.heat = canvas(128, 128, "heat");
+    const [display, smooth] = [inProportion(DISPLAY), inProportion(SMOOTH)];
+    layers.photo = canvas(display[1], display[0]);
+    layers.seen = canvas(wide, high, "pixels");
+    layers.ink = canvas(wide, high, "pixels");
+    layers.heat = canvas(smooth[1], smooth[0], "heat");
     layers.sight = element("span", { className: "sight", hidden: true }); // what the chosen unit sees
     layers.brush = element("span", { className: "sight", hidden: true });
     stage.append(...Object.values(layers));
     layers.seen.hidden = !of("seen").checked;
     stage.tabIndex = 0;
     stage.setAttribute("role", "application");
-    stage.setAttribute("aria-label", "The photo. Arrow keys move the grey square or the brush, the space bar paints.");
+    stage.setAttribute(
+      "aria-label",
+      `The photo. Arrow keys move the ${page.dataset.nothing} square or the brush, the space bar paints.`,
+    );
     of("classes").replaceChildren(...classes.map((name, k) => element("li", {}, tile(name, k))));
     inside = Inside({
       model,
@@ -375,7 +377,7 @@
       MAPS,
       SIGNED: ramp(page.dataset.signed),
     });
-    photos = Photos({ model, stage, button: of("camera"), element, canvas, turn, claim, say, decline, take });
+    photos = Photos({ model, layers, stage, button: of("camera"), element, canvas, turn, claim, say, decline, take });
     for (const one of page.parentElement.querySelectorAll(".scripted")) one.classList.remove("scripted");
     strength();
   }
@@ -408,13 +410,13 @@
 
   function drawEdits() {
     const context = layers.ink.getContext("2d");
-    const image = new ImageData(model.size, model.size);
+    const image = new ImageData(layers.ink.width, layers.ink.height);
     ink.forEach((colour, i) => {
       if (colour) image.data.set([...parts(colour), 255], 4 * i);
     });
     context.putImageData(image, 0, 0);
     const [left, top, right, bottom] = square();
-    context.fillStyle = `rgb(${model.mean.map((value) => Math.round(255 * value))})`;
+    context.fillStyle = `rgb(${Engine.shown(model.input.neutral)})`;
     context.fillRect(left, top, right - left, bottom - top);
     const reach = tool() === "patch" ? 0 : Number(of("size").value) / 2;
     frame(
@@ -427,7 +429,8 @@
   function frame(one, ends) {
     one.hidden = !ends;
     if (!ends) return;
-    const [top, left, bottom, right] = ends.map((at) => (100 * Math.min(model.size, Math.max(0, at))) / model.size);
+    const { size } = model.input;
+    const [top, left, bottom, right] = ends.map((at, i) => (100 * within(at, size[i % 2])) / size[i % 2]);
     Object.assign(one.style, {
       top: `${top}%`,
       left: `${left}%`,
@@ -436,25 +439,10 @@
     });
   }
 
-  // A stroke: the pixels whose middles are within the brush's radius of the line from one place to the other.
-  function brush(from, to) {
-    const { size } = model;
-    const radius = Math.max(0.71, Number(of("size").value) / 2);
-    const colour = tool() === "erase" ? 0 : parseInt(of("colour").value.slice(1), 16) | (1 << 24);
-    const [dx, dy] = [to.x - from.x, to.y - from.y];
-    const length = dx * dx + dy * dy || 1; // squared
-    const ends = (a, b) => [
-      Math.max(0, Math.floor(Math.min(a, b) - radius)),
-      Math.min(size, Math.ceil(Math.max(a, b) + radius)),
-    ];
-    const [left, right] = ends(from.x, to.x);
-    const [top, bottom] = ends(from.y, to.y);
-    for (let row = top; row < bottom; row++)
-      for (let column = left; column < right; column++) {
-        const [x, y] = [column + 0.5 - from.x, row + 0.5 - from.y];
-        const share = Math.min(1, Math.max(0, (x * dx + y * dy) / length)); // where the stroke is nearest
-        if (Math.hypot(x - share * dx, y - share * dy) <= radius) ink[row * size + column] = colour;
-      }
+  // A stroke from there to the cursor.
+  function brush(from) {
+    const colour = tool() === "erase" ? null : parts(parseInt(of("colour").value.slice(1), 16));
+    Engine.stroke(model.input, ink, from, cursor, Math.max(0.71, Number(of("size").value) / 2), colour);
   }
 
   function history() {
@@ -477,7 +465,8 @@
   function at(event) {
     const area = stage.getBoundingClientRect();
     const [x, y] = [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height];
-    return { x: x * model.size, y: y * model.size };
+    const [high, wide] = model.input.size;
+    return { x: x * wide, y: y * high };
   }
 
   let held = false;
@@ -495,7 +484,7 @@
     const before = cursor;
     edit(() => {
       cursor = at(event);
-      if (tool() !== "patch") brush(before, cursor);
+      if (tool() !== "patch") brush(before);
     });
   }
 
@@ -506,17 +495,18 @@
     event.preventDefault();
     if (paints && event.repeat) return; // a key that is held paints once
     edit(() => {
-      cursor ??= { x: model.size / 2, y: model.size / 2 };
+      const [high, wide] = model.input.size;
+      cursor ??= { x: wide / 2, y: high / 2 };
       if (paints) {
         remember();
-        brush(cursor, cursor);
+        brush(cursor);
         return;
       }
       const { x, y } = cursor;
-      const within = (value) => Math.min(model.size, Math.max(0, value));
       const step = event.shiftKey ? 8 : 1;
-      cursor = { x: within(x + step * by[0]), y: within(y + step * by[1]) };
-      say(`Row ${Math.round(cursor.y)}, column ${Math.round(cursor.x)} of ${model.size}.`);
+      cursor = { x: within(x + step * by[0], wide), y: within(y + step * by[1], high) };
+      const all = high === wide ? wide : `${high} × ${wide}`;
+      say(`Row ${Math.round(cursor.y)}, column ${Math.round(cursor.x)} of ${all}.`);
     });
   }
 
@@ -557,7 +547,7 @@
     const most = map.reduce((a, b) => Math.max(a, b), 0);
     const least = map.reduce((a, b) => Math.min(a, b), most);
     layers.heat.hidden = !most;
-    paint(layers.heat, Engine.enlarge(map, high, wide, 128), HEAT, least, most);
+    paint(layers.heat, Engine.enlarge(map, high, wide, layers.heat.height, layers.heat.width), HEAT, least, most);
     const found = most ? `Raw maximum ${number(most)}.` : "No positive evidence: the map is zero everywhere.";
     of("map").textContent = `Map of ${model.classes[k]}, ${percent(shares[k])}. ${found}`;
     of("classes")

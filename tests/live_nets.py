@@ -13,7 +13,7 @@ from generator.live.running import dequantised
 from generator.networks.catalogue import Loaded
 from generator.networks.small_cnn import SmallCNN
 from generator.records.images import Photo
-from generator.records.input import square
+from generator.records.input import Input, square
 from generator.records.live import Live
 from tests.loaded import loaded
 
@@ -117,6 +117,31 @@ class Twice(nn.Module):
         return self.fc(x.amax((2, 3)))  # type: ignore[no-any-return]
 
 
+def wide() -> nn.Module:
+    """For images of 12 x 44 pixels: a head that knows each place, uneven maps."""
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 7, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(7 * 3 * 11, len(CLASSES)),
+    )  # fmt: skip
+
+
+def grey() -> nn.Module:
+    """For grey images of any size."""
+    return nn.Sequential(
+        nn.Conv2d(1, 5, 3, padding=1), nn.ReLU(), nn.Conv2d(5, 6, (1, 4), stride=2), nn.ReLU(),
+        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(6, len(CLASSES)),
+    )  # fmt: skip
+
+
+# Networks that take images otherwise than as a square in colour.
+INPUTS: dict[str, tuple[Callable[[], nn.Module], Input]] = {
+    "wide": (wide, Input((12, 44), crop="none", mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4), range=255.0)),
+    "wide, cut out": (gap, Input((20, 36), interpolation="bicubic")),
+    "high and grey": (grey, Input((41, 18), 30, channels=1, mean=(0.1307,), std=(0.3081,))),
+    "grey": (grey, Input((28, 28), channels=1, mean=(0.5,), std=(0.5,), interpolation="lanczos")),
+}
+
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "global maximum": gmp,
     "global average": gap,
@@ -129,7 +154,7 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def made(build: Callable[[], nn.Module], seed: int = 0, layer: str = "") -> Loaded:
+def made(build: Callable[[], nn.Module], seed: int = 0, layer: str = "", way: Input | None = None) -> Loaded:
     """The network with random weights and batch norms of both signs, in eval mode."""
     torch.manual_seed(seed)
     network = build()
@@ -141,7 +166,7 @@ def made(build: Callable[[], nn.Module], seed: int = 0, layer: str = "") -> Load
                 continue
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2)
-    return loaded(network, CLASSES, square(SIZE), layer=layer)
+    return loaded(network, CLASSES, way or square(SIZE), layer=layer)
 
 
 def photos(count: int = 4, seed: int = 0) -> tuple[Photo, ...]:

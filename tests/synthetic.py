@@ -363,8 +363,12 @@ def complete(made: Network) -> Network:
     )
 
 
-def live(class_names: Sequence[str] = CLASSES) -> Live:
-    """A network for 16-pixel photos that a page can run: convolutions of 4 and 8 channels, global maximum, linear."""
+def live(class_names: Sequence[str] = CLASSES, channels: int = 3) -> Live:
+    """A network that a page can run, for photos of any size: convolutions of 4 and 8 channels, global maximum, linear.
+
+    Args:
+        channels: of the photos.
+    """
 
     def weighed(kind: Literal["conv", "linear"], outputs: int, inputs: int, side: int) -> LiveStep:
         numbers = (np.arange(outputs * inputs * side * side) * 37 % 255 - 127).reshape(outputs, -1)
@@ -379,7 +383,7 @@ def live(class_names: Sequence[str] = CLASSES) -> Live:
         )
 
     steps = (
-        weighed("conv", 4, 3, 3),
+        weighed("conv", 4, channels, 3),
         LiveStep("relu"),
         LiveStep("maxpool", (2, 2), (2, 2)),
         weighed("conv", 8, 4, 3),
@@ -388,12 +392,9 @@ def live(class_names: Sequence[str] = CLASSES) -> Live:
         weighed("linear", len(class_names), 8, 1),
     )
     stages = ((1, "features.conv1"), (4, "features.conv2"))
-    half = (0.5, 0.5, 0.5)
     return Live(
         "cnn",
         steps,
-        half,
-        half,
         cam=4,
         layer="features.conv2",
         explained="features.conv2",

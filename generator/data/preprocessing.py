@@ -9,8 +9,8 @@ from PIL import Image
 from generator.records.images import Pixels
 from generator.records.input import Input
 
-# From version 13 on Pillow shrinks pictures more than twice as high as wide vertically first (its pull request 9549),
-# which rounds otherwise: whoever repeats `seen` elsewhere must know.
+# From version 13 on Pillow shrinks vertically first what loses more than twice as much of its height as of its width
+# (its pull request 9549), which rounds otherwise: whoever repeats `seen` elsewhere must know.
 TALL_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +27,13 @@ from generator.live.trace import Step, UnsuitedError, steps_of
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
 from generator.records.images import Photo
-from generator.records.input import Input, square
+from generator.records.input import Input
 from generator.records.live import Live, LiveStep
 
 # Folding batch norm reorders sums; more than this is another function.
 ROUNDING = 1e-4
 
+CHANNELS = (1, 3)  # of the images that a page can give a network: grey and in colour
 ARRAYS = ("factors", "biases", "integers")  # of a step
 
 
@@ -45,9 +45,10 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
     Raises:
         UnsuitedError: where it has a step that the page does not know, would be too large, or answers otherwise.
     """
-    way = square(loaded.input.size[0], loaded.input.resize, loaded.input.mean, loaded.input.std)
-    if replace(loaded.input, resize=way.resize) != way:  # brought to no more than what is cut is as small as can be
-        raise UnsuitedError("takes images in another way than the page can: as a square in colour, cut from the middle")
+    if loaded.input.channels not in CHANNELS:
+        raise UnsuitedError(
+            f"takes images of {loaded.input.channels} channels, and a visitor's photo has three, or one in grey"
+        )
     with in_eval_mode(loaded.network), torch.no_grad():
         plain = steps_of(loaded.network)
         images = _images(photos, loaded.input)
@@ -72,8 +73,6 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
     return Live(
         network=loaded.id,
         steps=tuple(quantised),
-        mean=loaded.input.mean,
-        std=loaded.input.std,
         cam=cam,
         layer=steps[cam].name,
         explained=explained,

@@ -14,8 +14,6 @@ from generator.base.errors import InputError
 from generator.data.preprocessing import seen
 from generator.records.input import Input
 
-# torch has no Lanczos, and where sizes do not divide another nearest pixel.
-PILLOW_S = ("nearest", "lanczos")
 LUMA = (19595, 38470, 7471)  # ITU-R 601 in 65536ths
 # How torch says that memory ran out: on GPUs, on the CPU of Linux and macOS, of Windows, in cuBLAS and in cuDNN.
 NO_MEMORY = (
@@ -41,28 +39,36 @@ def memory_explained(batch: int, advice: str = OTHERS) -> Iterator[None]:
 
 
 def fitted(images: Tensor, way: Input) -> Tensor:
-    """Images of one size as a network is given them: `data.preprocessing.seen` for a whole batch.
+    """Images of one size as a network is given them: `data.preprocessing.seen` for a whole batch, to the last bit.
 
     Args:
         images: (N, 3, H, W) uint8.
     Returns:
-        (N, C, h, w) uint8. torch's antialiased uint8 resampling is Pillow's to the last bit for the doubling that
-        AlexNet needs (64 to 128 and to 256 pixels), and within two levels elsewhere.
+        (N, C, h, w) uint8, on the images' device.
     """
-    height, width = way.resized(*images.shape[-2:])
-    moved = (height, width) != tuple(images.shape[-2:])
-    if moved and way.interpolation in PILLOW_S:
+    before = (images.shape[-2], images.shape[-1])
+    after = way.resized(*before)
+    if after != before and not _as_pillow(before, after, way):
         every = [seen(image.permute(1, 2, 0).cpu().numpy(), way) for image in images]
         return torch.from_numpy(np.stack(every)).permute(0, 3, 1, 2).to(images.device)
     images = as_channels(images, way)
-    if moved:
-        images = F.interpolate(
-            images, size=(height, width), mode=way.interpolation, align_corners=False, antialias=True
-        )
-    above, beside = way.margins(height, width)
+    if after != before:  # on the CPU, for what torch makes of bytes elsewhere is not told
+        resampled = F.interpolate(images.cpu(), size=after, mode="bilinear", align_corners=False, antialias=True)
+        images = resampled.to(images.device)
+    above, beside = way.margins(*after)
     images = F.pad(images, (*beside, *above))
-    top, left = (max(0, start) for start in way.cut(height, width))
+    top, left = (max(0, start) for start in way.cut(*after))
     return images[..., top : top + way.size[0], left : left + way.size[1]]
+
+
+def _as_pillow(before: tuple[int, int], after: tuple[int, int], way: Input) -> bool:
+    """Whether torch resamples as Pillow does: bilinearly, to 1, 2, 4, ... times as much.
+
+    The weights are then whole numbers of a power of two, which both hold exactly. Others torch rounds to 16 bits, so
+    that a value may differ by two; it has no Lanczos, and another nearest pixel.
+    """
+    times = [new // old if new % old == 0 else 0 for old, new in zip(before, after, strict=True)]
+    return way.interpolation == "bilinear" and all(each and each & (each - 1) == 0 for each in times)
 
 
 def as_channels(images: Tensor, way: Input) -> Tensor:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,9 @@ def shipped(live: Live, network: Network) -> Shipped:
     """All that the page asks for once it is read."""
     samples = {photo: f"assets/samples/{photo}.js" for photo in network.explanations}
     scripts = network_scripts(live, network)
-    files = {path: sample_script(photo, network.explanations[photo].seen) for photo, path in samples.items()}
+    # What was given in grey is shown in three equal channels.
+    given = {photo: one.seen[..., : network.input.channels] for photo, one in network.explanations.items()}
+    files = {path: sample_script(photo, given[photo]) for photo, path in samples.items()}
     return Shipped(live, tuple(scripts), samples, scripts | files, sum(map(len, scripts.values())))
 
 
@@ -75,11 +77,8 @@ def network_scripts(live: Live, network: Network) -> dict[str, bytes]:
     key = hashlib.sha256(letters.encode()).hexdigest()[:16]
     told = {
         "pieces": [key, math.ceil(len(letters) / LETTERS)],
-        "size": network.input.size[0],
-        "resize": network.input.resize or network.input.size[0],
+        "input": {**asdict(network.input), "neutral": network.input.neutral},
         "tallFirst": live.tall_first,
-        "mean": live.mean,
-        "std": live.std,
         "classes": network.class_names,
         "cam": live.cam,
         "stages": [[place, titles.get(layer, layer)] for place, layer in live.stages],
@@ -96,7 +95,7 @@ def network_scripts(live: Live, network: Network) -> dict[str, bytes]:
 
 
 def sample_script(photo: str, seen: Pixels) -> bytes:
-    """A photo as the network is given it, (S, S, 3) row by row: exact, whatever a browser makes of image files."""
+    """A photo as the network is given it, (H, W, C) row by row: exact, whatever a browser makes of image files."""
     data = base64.b64encode(np.ascontiguousarray(seen).tobytes()).decode()
     return f'(window.liveSamples ??= {{}})["{photo}"] = "{data}";\n'.encode()
 

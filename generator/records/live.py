@@ -33,8 +33,6 @@ class Live:
 
     network: str  # Network.id
     steps: tuple[LiveStep, ...]
-    mean: tuple[float, ...]  # of the normalisation, of channels in [0, 1]
-    std: tuple[float, ...]
     cam: int  # the maps that Grad-CAM explains
     layer: str  # their dotted name in the network; "": they are a function's
     stages: tuple[tuple[int, str], ...]  # (place, layer) of the maps that the page shows
@@ -42,4 +40,4 @@ class Live:
     photos: int  # on which that was found
     explained: str = ""  # the layer that the report explains
     maps: float = 0.0  # largest difference of a heat map's value, as a share of the photo's largest
-    tall_first: bool = True  # photos more than twice as high as wide are shrunk vertically first
+    tall_first: bool = True  # photos that lose most of their height are shrunk vertically first

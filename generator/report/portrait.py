@@ -57,6 +57,18 @@ class Portrait:
         return str(high) if high == wide else self.size
 
     @property
+    def broad(self) -> bool:
+        """Whether what it is given is so much wider than high that it needs a page's width."""
+        high, wide = self.record.input.size
+        return wide >= 2 * high
+
+    @property
+    def tall(self) -> bool:
+        """Whether what it is given is so much higher than wide that it would need more than a window's height."""
+        high, wide = self.record.input.size
+        return 2 * high >= 3 * wide
+
+    @property
     def nothing(self) -> str:
         """The colour that stands for "nothing" in its input, in a word."""
         return colour_of_nothing(self.record)

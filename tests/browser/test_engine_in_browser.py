@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import codecs
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,71 +15,42 @@ from numpy.typing import NDArray
 from torch import nn
 
 from generator import explain
-from generator.data.preprocessing import square
+from generator.data.preprocessing import TALL_FIRST, square
+from generator.data.preprocessing import seen as given
 from generator.live import export
-from generator.networks.inputs import normalise
-from generator.pages.network_script import network_scripts
+from generator.networks.inputs import fitted, normalise
+from generator.records.images import Pixels
+from generator.records.input import Input
 from generator.records.input import square as square_input
 from generator.records.live import Live, LiveStep
 from tests import live_nets
-from tests.browser import devtools, shipped
+from tests.browser import devtools, engines, shipped
+from tests.browser.engines import Page, encoded, opened
 from tests.browser.hosts import serving
 from tests.conftest import REAL_DATA
-from tests.live_nets import ARCHITECTURES, CLASSES, SIZE
+from tests.live_nets import ARCHITECTURES, INPUTS, SIZE
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("one_thread")]
 
-ROOT = Path(__file__).parents[2]
-# A generator to its end; arrays as base64, so that no digit is lost.
-HELP = """
-window.whole = (work) => { for (;;) { const { done, value } = work.next(); if (done) return value; } };
-window.added = (src) => new Promise((onload, onerror) =>
-  document.head.append(Object.assign(document.createElement("script"), { src, onload, onerror })));
-window.floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-window.bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-window.sent = (array) => { const raw = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-  let text = ""; for (const byte of raw) text += String.fromCharCode(byte); return btoa(text); };
-"ready";
-"""
-
-
-@dataclass
-class Page:
-    """A tab with the engine in it."""
-
-    tab: devtools.Tab
-
-    def value(self, script: str) -> Any:
-        """The value of an expression, by way of JSON."""
-        return json.loads(self.tab.evaluate(f"JSON.stringify({script})"))
-
-    def floats(self, script: str) -> NDArray[np.float32]:
-        """A Float32Array, to the bit."""
-        return np.frombuffer(base64.b64decode(self.tab.evaluate(f"sent({script})")), np.float32)
-
-    def load(self, found: Live, size: int, classes: Sequence[str] = CLASSES, folder: Path | None = None) -> None:
-        """The network as the page's `model`; with the page's folder, from files in it as the report's page loads it."""
-        shape: Any = SimpleNamespace(input=square_input(size), class_names=classes, explanations={})
-        scripts = network_scripts(found, shape)
-        self.tab.evaluate("delete window.liveLetters; 0")
-        if folder:
-            own = Path(tempfile.mkdtemp(dir=folder))  # one each, for the browser keeps files by their addresses
-            for path, script in scripts.items():
-                (own / path).parent.mkdir(exist_ok=True)
-                (own / path).write_bytes(script)
-            sources = json.dumps([f"{own.name}/{path}" for path in scripts])
-            self.tab.evaluate(f"Promise.all({sources}.map(added)).then(() => 0)")
-        for script in () if folder else reversed(scripts.values()):
-            self.tab.evaluate(script.decode("utf-16" if script.startswith(codecs.BOM_UTF16_LE) else "utf-8") + " 0")
-        self.tab.evaluate("window.model = whole(Engine.load(liveNetwork, window.liveLetters)); 0")
-
-    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The logits for (3, S, S) normalised pixels."""
-        return self.floats(f"whole(Engine.run(model, floats('{encoded(pixels)}')))")
-
-
-def encoded(array: NDArray[Any]) -> str:
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+# (H, W) of images: as large, smaller, larger, higher and wider than what networks are given, and such as Pillow makes
+# smaller vertically first.
+IMAGES = [(64, 64), (48, 64), (65, 33), (37, 300), (256, 17), (1, 9), (300, 120), (200, 100)]
+WAYS = {
+    "a square in colour": square_input(64),
+    "cut out of more": square_input(64, 72),
+    "wide": Input((48, 192)),
+    "wide, whatever the shape": Input((48, 192), crop="none"),
+    "high, cut out of too little": Input((60, 20), 30),
+    "grey": Input((28, 28), channels=1, mean=(0.1307,), std=(0.3081,)),
+    "grey and wide": Input((31, 57), crop="none", channels=1, mean=(0.5,), std=(0.5,)),
+    "bicubic": Input((40, 56), 60, interpolation="bicubic"),
+    "bicubic, grey": Input((30, 70), crop="none", interpolation="bicubic", channels=1, mean=(0.4,), std=(0.2,)),
+    "lanczos": Input((57, 31), interpolation="lanczos"),
+    "nearest": Input((33, 47), interpolation="nearest"),
+    "nearest, whatever the shape": Input((70, 90), crop="none", interpolation="nearest"),
+    "of bytes": Input((24, 36), mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), range=255.0),
+    "of another range": Input((24, 36), mean=(2.0, 3.0, 4.1), std=(1.1, 0.9, 7.0), range=10.0),
+}
 
 
 @pytest.fixture(scope="module")
@@ -95,23 +62,13 @@ def chrome(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("engine")
-    (made / "engine.js").write_bytes((ROOT / "templates" / "engine.js").read_bytes())
-    head = '<title>engine</title><link rel="icon" href="data:,"><script src="engine.js"></script>'
-    (made / "index.html").write_text(f"<!doctype html>{head}")
-    return made
+    return engines.page_in(tmp_path_factory.mktemp("engine"))
 
 
 @pytest.fixture(scope="module")
 def host(folder: Path) -> Iterator[str]:
     with serving(folder) as address:
         yield f"{address}/index.html"
-
-
-def opened(chrome: devtools.Browser, address: str) -> Page:
-    tab = devtools.open_page(chrome, address)
-    assert tab.evaluate(HELP) == "ready"
-    return Page(tab)
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +89,7 @@ def weighed(kind: Any, integers: Sequence[Sequence[int]], side: tuple[int, int] 
 
 
 def network(*steps: LiveStep, cam: int = 0) -> Live:
-    half = (0.5, 0.5, 0.5)
-    return Live("cnn", steps, half, half, cam, "", ((cam, "maps"),), 0.0, 0)
+    return Live("cnn", steps, cam, "", ((cam, "maps"),), 0.0, 0)
 
 
 def image(*channels: Sequence[Sequence[float]]) -> NDArray[np.float32]:
@@ -269,17 +225,46 @@ def test_the_arithmetic_of_a_unit_and_what_it_sees(page: Page) -> None:
 def test_a_photo_is_cut_by_hand(page: Page) -> None:
     # 4 x 2 to 1 x 1: the middle two columns weigh what a triangle of half-width 2 gives them at the centre.
     rgba = [value for grey in (0, 100, 200, 40, 0, 100, 200, 40) for value in (grey, grey, grey, 255)]
-    script = "(() => { const cutter = Engine.cutter(4, 2, 1, 1); cutter.add(RGBA, 2); return [...cutter.finish()]; })()"
-    cut = script.replace("RGBA", str(rgba))
+    made = f"const cutter = Engine.cutter(4, 2, {told(square_input(1))}, true); cutter.add({rgba}, 2);"
     # Resized to 2 x 1 (the shorter side to 1); the centre cut rounds 0.5 to the even 0: the left one of the two, whose
     # weights over columns 0 to 2 are 3/8, 3/8, 1/8 and on column 3 0 - normalised 3/7, 3/7, 1/7.
-    assert page.value(cut) == [round(100 * 3 / 7 + 200 / 7)] * 3
+    assert page.value(f"(() => {{ {made} return [...cutter.finish()]; }})()") == [round(100 * 3 / 7 + 200 / 7)] * 3
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_numpy_torch_and_the_page_give_a_network_the_same(page: Page, way: Input) -> None:
+    """The three faces of `records.input.Input`: the same bytes of each photo, and of these the same numbers."""
+    for seed, (high, wide) in enumerate(IMAGES):
+        photo = np.random.default_rng(seed).integers(0, 256, (high, wide, 3), np.uint8)
+        one = given(photo, way)
+        batch = fitted(torch.tensor(photo).permute(2, 0, 1)[None], way)
+        np.testing.assert_array_equal(batch[0].permute(1, 2, 0).numpy(), one)
+        np.testing.assert_array_equal(cut(page, photo, way), one, f"{high} x {wide}")
+        pixels = page.floats(f"Engine.normalise({told(way)}, bytes('{encoded(one)}'))")
+        np.testing.assert_array_equal(pixels, normalise(batch, way).numpy().ravel())
+
+
+def told(way: Input) -> str:
+    return json.dumps(asdict(way))
+
+
+def cut(page: Page, photo: Pixels, way: Input) -> Pixels:
+    """The page's face: a photo comes as strips of RGBA, of columns where it asks for them."""
+    high, wide = photo.shape[:2]
+    clear = np.dstack([photo, np.full((high, wide), 255, np.uint8)])
+    script = f"""(() => {{ const cutter = Engine.cutter({wide}, {high}, {told(way)}, {json.dumps(TALL_FIRST)});
+      const rgba = bytes(cutter.turned ? '{encoded(clear.transpose(1, 0, 2))}' : '{encoded(clear)}');
+      const [row, rows] = cutter.turned ? [{4 * high}, {wide}] : [{4 * wide}, {high}];
+      for (let top = 0; top < rows; top += 7)
+        cutter.add(rgba.subarray(top * row, (top + 7) * row), Math.min(7, rows - top));
+      return cutter.finish(); }})()"""
+    return np.frombuffer(page.bytes(script), np.uint8).reshape(*way.size, way.channels)
 
 
 def test_bilinear_enlargement_is_that_of_torch(page: Page) -> None:
     coarse = np.array([[0, 1, 2], [3, 4, 9]], np.float32)
-    found = page.floats(f"Engine.enlarge(floats('{encoded(coarse)}'), 2, 3, 7)").reshape(7, 7)
-    wanted = nn.functional.interpolate(torch.tensor(coarse)[None, None], size=(7, 7), mode="bilinear")[0, 0]
+    found = page.floats(f"Engine.enlarge(floats('{encoded(coarse)}'), 2, 3, 7, 5)").reshape(7, 5)
+    wanted = nn.functional.interpolate(torch.tensor(coarse)[None, None], size=(7, 5), mode="bilinear")[0, 0]
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
 
 
@@ -307,15 +292,25 @@ def test_the_same_answers_maps_and_channels_as_pytorch(
     page = opened_by(protocol, chrome, folder, host)
     page.load(found, SIZE, folder=folder)
     for photo in live_nets.photos(3, seed=2):
-        agree(page, own, layer, square(photo.pixels, SIZE))
+        agree(page, own, layer, square(photo.pixels, SIZE), loaded.input)
     assert not page.tab.problems
     page.tab.close()
 
 
-def agree(page: Page, own: nn.Module, layer: str, seen: NDArray[np.uint8]) -> NDArray[np.float32]:
+@pytest.mark.parametrize(("build", "way"), INPUTS.values(), ids=INPUTS)
+def test_also_of_images_that_are_no_squares_in_colour(page: Page, build: Callable[[], nn.Module], way: Input) -> None:
+    loaded = live_nets.made(build, way=way)
+    found = export.export(loaded, live_nets.photos())
+    own, layer = live_nets.rebuilt(found), str(found.cam)
+    page.load(found, way)
+    for photo in live_nets.photos(3, seed=2):
+        agree(page, own, layer, cut(page, photo.pixels, way), way)
+
+
+def agree(page: Page, own: nn.Module, layer: str, seen: NDArray[np.uint8], way: Input) -> NDArray[np.float32]:
     """The page's logits, maps and contributions are those of the same weights in PyTorch; returns the logits."""
-    images = normalise(torch.tensor(seen).permute(2, 0, 1)[None].contiguous(), square_input(len(seen)))
-    pixels = page.floats(f"Engine.normalise(model, bytes('{encoded(seen)}'))")
+    images = normalise(torch.tensor(seen).permute(2, 0, 1)[None].contiguous(), way)
+    pixels = page.floats(f"Engine.normalise(model.input, bytes('{encoded(seen)}'))")
     assert np.array_equal(pixels, images.numpy().ravel())
     logits = page.run(images[0].numpy())
     with torch.no_grad():
@@ -327,9 +322,9 @@ def agree(page: Page, own: nn.Module, layer: str, seen: NDArray[np.uint8]) -> ND
     most = maps.max((1, 2))
     assert (np.abs(cams - maps).max((1, 2)) <= 1e-3 * most + 1e-6 * maps.max()).all()
     target = int(wanted.argmax())
-    given = explain.channel_contributions(own, images, [target], layer)[0].numpy()
+    shares = explain.channel_contributions(own, images, [target], layer)[0].numpy()
     np.testing.assert_allclose(
-        page.value(f"[...Engine.contributions(model, {target})]"), given, atol=1e-5 * np.abs(given).max()
+        page.value(f"[...Engine.contributions(model, {target})]"), shares, atol=1e-5 * np.abs(shares).max()
     )
     return logits
 
@@ -348,7 +343,7 @@ def test_the_shipped_network_on_every_bundled_photo(
     own, layer = live_nets.rebuilt(shipped.exported()), str(shipped.exported().cam)
     logits, maps = [], []
     for seen in judged.seen:
-        logits.append(agree(page, own, layer, seen))
+        logits.append(agree(page, own, layer, seen, loaded.input))
         maps.append(page.floats("whole(Engine.cams(model))"))
     judged.agrees(logits, maps)
     page.tab.close()
@@ -365,7 +360,7 @@ def test_the_shipped_network_on_300_test_images(
     page.load(shipped.exported(), loaded.input.size[0], loaded.class_names, folder)
     logits, maps = [], []
     for seen in judged.seen:
-        logits.append(page.floats(f"whole(Engine.run(model, Engine.normalise(model, bytes('{encoded(seen)}'))))"))
+        logits.append(page.floats(f"whole(Engine.run(model, Engine.normalise(model.input, bytes('{encoded(seen)}'))))"))
         maps.append(page.floats("whole(Engine.cams(model))"))
     judged.agrees(logits, maps)
     page.tab.close()

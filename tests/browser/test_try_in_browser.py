@@ -34,9 +34,10 @@ pytestmark = pytest.mark.browser
 STATUS = "document.getElementById('status').textContent"
 # A layer's pixels, read from a copy of it.
 SEEN = """(() => { const seen = document.querySelectorAll('#stage canvas')[1], copy = document.createElement('canvas');
-  copy.width = copy.height = seen.width; const context = copy.getContext('2d', { willReadFrequently: true });
+  copy.width = seen.width; copy.height = seen.height;
+  const context = copy.getContext('2d', { willReadFrequently: true });
   context.drawImage(seen, 0, 0);
-  return [seen.width, ...context.getImageData(0, 0, seen.width, seen.height).data]; })()"""
+  return [seen.height, seen.width, ...context.getImageData(0, 0, seen.width, seen.height).data]; })()"""
 # What is announced from now on.
 LISTEN = """window.words = []; new MutationObserver(() => words.push(document.getElementById('status').textContent))
   .observe(document.getElementById('status'), { childList: true }); 0"""
@@ -115,9 +116,9 @@ def give(tab: devtools.Tab, *files: Path) -> None:
 
 
 def seen(tab: devtools.Tab, script: str = SEEN) -> Pixels:
-    """(S, S, 3) what the network was given."""
-    size, *values = tab.evaluate(script)
-    return np.array(values, np.uint8).reshape(size, size, 4)[..., :3]
+    """(H, W, 3) what the network was given."""
+    high, wide, *values = tab.evaluate(script)
+    return np.array(values, np.uint8).reshape(high, wide, 4)[..., :3]
 
 
 def colours(height: int, width: int) -> Pixels:
@@ -541,12 +542,12 @@ def test_a_visitors_own_photo_has_no_address(tab: devtools.Tab, tmp_path: Path) 
 
 def pointer(tab: devtools.Tab, kind: str, x: float, y: float) -> None:
     """The mouse at a share of the photo's sides."""
-    left, top, side = tab.evaluate(
-        "(({ x, y, width }) => [x, y, width])(document.getElementById('stage').getBoundingClientRect())"
+    left, top, width, height = tab.evaluate(
+        "(({ x, y, width, height }) => [x, y, width, height])(document.getElementById('stage').getBoundingClientRect())"
     )
     buttons = {} if kind == "mouseReleased" else {"buttons": 1}
     tab.browser.call(
-        "Input.dispatchMouseEvent", tab.session, type=kind, x=left + x * side, y=top + y * side, button="left",
+        "Input.dispatchMouseEvent", tab.session, type=kind, x=left + x * width, y=top + y * height, button="left",
         clickCount=1, **buttons,
     )  # fmt: skip
 
@@ -734,7 +735,7 @@ def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
 
 # What the page shows of a unit's field, as it shows a layer.
 FIELD = """(() => { const picture = document.querySelector('#arithmetic figure canvas');
-  return [112, ...picture.getContext('2d').getImageData(0, 0, 112, 112).data]; })()"""
+  return [112, 112, ...picture.getContext('2d').getImageData(0, 0, 112, 112).data]; })()"""
 
 
 def unit(tab: devtools.Tab, *address: int) -> None:
@@ -757,9 +758,9 @@ def test_what_a_unit_sees_has_the_edits_too(chrome: devtools.Browser, host: str)
     tab.evaluate("document.getElementById('stage').scrollIntoView()")
     pointer(tab, "mousePressed", 8.5 / 16, 8.5 / 16)
     pointer(tab, "mouseReleased", 8.5 / 16, 8.5 / 16)
-    until(tab, f"{FIELD}.slice(1 + 4 * (56 * 112 + 56)).slice(0, 3).join() === '208,32,32'")
+    until(tab, f"{FIELD}.slice(2 + 4 * (56 * 112 + 56)).slice(0, 3).join() === '208,32,32'")
     tool(tab, "patch", 2)
-    until(tab, f"{FIELD}.slice(1 + 4 * (56 * 112 + 56)).slice(0, 3).join() === '128,128,128'")
+    until(tab, f"{FIELD}.slice(2 + 4 * (56 * 112 + 56)).slice(0, 3).join() === '124,116,104'")
     tab.close()
 
 

@@ -11,15 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from generator import explain
-from generator.data.preprocessing import square
+from generator.data.preprocessing import seen, square
 from generator.live import bits, export, running
 from generator.live.trace import UnsuitedError
 from generator.networks.catalogue import layer_of
 from generator.networks.inputs import normalise
+from generator.records.images import Pixels
+from generator.records.input import Input
 from generator.records.input import square as square_input
 from generator.records.live import Live, LiveStep
 from tests import live_nets
-from tests.live_nets import ARCHITECTURES, CLASSES, SIZE
+from tests.live_nets import ARCHITECTURES, CLASSES, INPUTS, SIZE
 from tests.loaded import loaded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,8 +31,8 @@ WAY = square_input(SIZE)
 
 
 def images(count: int = 4, seed: int = 1) -> Tensor:
-    seen = [square(photo.pixels, SIZE) for photo in live_nets.photos(count, seed)]
-    return normalise(torch.tensor(np.stack(seen)).permute(0, 3, 1, 2).contiguous(), WAY)
+    shown = [square(photo.pixels, SIZE) for photo in live_nets.photos(count, seed)]
+    return normalise(torch.tensor(np.stack(shown)).permute(0, 3, 1, 2).contiguous(), WAY)
 
 
 @pytest.mark.parametrize("build", ARCHITECTURES.values(), ids=ARCHITECTURES)
@@ -44,6 +46,29 @@ def test_the_steps_are_the_network(build: Callable[[], nn.Module]) -> None:
     assert found.difference <= bits.SHARE * bits.AGREEMENT[0]
     assert found.maps <= bits.SHARE * bits.AGREEMENT[1]
     assert torch.equal(steps.argmax(1), wanted.argmax(1))
+
+
+@pytest.mark.parametrize(("build", "way"), INPUTS.values(), ids=INPUTS)
+def test_images_may_have_any_proportions_and_be_grey(build: Callable[[], nn.Module], way: Input) -> None:
+    net = live_nets.made(build, way=way)
+    found = export.export(net, live_nets.photos())
+    others = torch.stack([given_to(way, photo.pixels) for photo in live_nets.photos(8, seed=1)])
+    with torch.no_grad():
+        wanted, steps = net.network(others), running.run(found, others)
+    assert (steps - wanted).abs().max() <= bits.AGREEMENT[0] * wanted.abs().max()
+    assert found.layer == found.explained == net.layer
+
+
+def given_to(way: Input, pixels: Pixels) -> Tensor:
+    return normalise(torch.tensor(seen(pixels, way)).permute(2, 0, 1)[None], way)[0]
+
+
+@pytest.mark.parametrize("channels", [2, 4, 11])
+def test_images_of_other_channels_than_a_photo_s_are_refused(channels: int) -> None:
+    way = Input((SIZE, SIZE), channels=channels, mean=(0.5,) * channels, std=(0.5,) * channels)
+    net = live_nets.made(lambda: nn.Sequential(nn.Conv2d(channels, 2, SIZE), nn.Flatten(), nn.Linear(2, 5)), way=way)
+    with pytest.raises(UnsuitedError, match=rf"takes images of {channels} channels, and a visitor's photo has three"):
+        export.export(net, live_nets.photos(1))
 
 
 @pytest.mark.parametrize("build", ARCHITECTURES.values(), ids=ARCHITECTURES)
