@@ -19,7 +19,6 @@ from generator.evaluation import scores as evaluation_scores
 from generator.evaluation import trust
 from generator.evaluation.answers import of_part
 from generator.evaluation.scores import Answers
-from generator.explain import methods
 from generator.networks import card
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import SMALL, load_evaluation, load_runs, require_records, save_card, save_evaluation
@@ -94,8 +93,11 @@ def _faithfulness(loaded: Loaded, data: DataSet, part: Part, columns: Sequence[i
         columns: the network's output for each of the data set's classes.
     """
     network, layer = loaded.network, loaded.layer
+    able, why_not = loaded.methods
+    for name, reason in why_not.items():
+        terminal.say(f"{loaded.title}: {name} is left out: {reason}")
     candidates = [*dict.fromkeys([*loaded.stages, layer])] if data.boxes else []
-    total = trust.parts(network, methods.METHODS, candidates)
+    total = trust.parts(network, able, candidates)
     with terminal.bar(f"{loaded.title}, how far to trust its maps", total, "parts") as bar:
         return trust.measure(
             network,
@@ -103,7 +105,7 @@ def _faithfulness(loaded: Loaded, data: DataSet, part: Part, columns: Sequence[i
             torch.tensor([columns[item.target] for item in part.items]),
             [item.box for item in part.items if item.box] if data.boxes else None,
             loaded.input,
-            methods.METHODS,
+            able,
             layer,
             split=part.name,
             layers=candidates,

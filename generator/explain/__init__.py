@@ -1,11 +1,13 @@
 """What a network learnt and where it looks: layers, receptive fields, feature maps and heat maps.
 
 Any nn.Module and a batch of images go in, tensors and small records come out. No model is changed: hooks, gradients and
-train/eval modes are as before afterwards, after an exception too. Layers are named as in `model.named_modules()`.
+train/eval modes are as before afterwards, after an exception too. Layers are named as in `model.named_modules()`, and
+functions that a model's own code calls after what they are given: "conv3+relu"; `points` lists them all.
 
-`layers` and `receptive_fields` describe the architecture, `passes` runs it; `cam` makes class activation maps,
-`occlusion` and `gradients` what they are compared with. Below them `fields` follows the image's cells through every
-operation, `flops` counts what torch does not, and `obstacles` finds why there is no gradient.
+`points`, `layers` and `receptive_fields` describe the architecture, `passes` runs it; `cam` makes class activation
+maps, `occlusion` and `gradients` what they are compared with. Below them `calls` names what a pass calls, `flow` knows
+what is made from what, `fields` follows the image's cells through every operation, `flops` counts what torch does not,
+and `obstacles` finds why there is no gradient.
 """
 
 from __future__ import annotations
@@ -23,11 +25,14 @@ from generator.explain.gradients import guided_backprop, integrated_gradients
 from generator.explain.layers import choose_layer, convolutions, macs, summary
 from generator.explain.occlusion import Occlusion, occlude
 from generator.explain.passes import feature_maps
+from generator.explain.points import Point, Points, points
 from generator.explain.receptive_fields import ReceptiveField, receptive_field
 
 __all__ = [
     "Axis",
     "Occlusion",
+    "Point",
+    "Points",
     "ReceptiveField",
     "channel_contributions",
     "choose_layer",
@@ -41,6 +46,7 @@ __all__ = [
     "layer_cam",
     "macs",
     "occlude",
+    "points",
     "receptive_field",
     "score_cam",
     "summary",

@@ -98,6 +98,14 @@ class Following(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if torch.is_inference_mode_enabled():  # where operations come whole that otherwise come in their parts
+            super().__enter__()  # type: ignore[no-untyped-call]
+            try:
+                output = func.decompose(*args, **(kwargs or {}))
+            finally:
+                super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            if output is not NotImplemented:
+                return output
         # What a tensor saw that is overwritten does not count.
         read = args[1:] if func is torch.ops.aten.copy_.default else args
         found = [self._kept[id(leaf)] for leaf in tree_leaves((read, kwargs)) if id(leaf) in self._kept]

@@ -1,6 +1,6 @@
 """The ways of explaining that the report compares: from a class-activation map to the references it stands beside.
 
-Each takes (model, (N, 3, S, S) normalised images, (N,) targets, layer) and gives (N, h, w) raw maps >= 0.
+Each takes (model, (N, C, H, W) normalised images, (N,) targets, layer) and gives (N, h, w) raw maps >= 0.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+import torch
 from torch import Tensor, nn
 
 from generator import explain
+from generator.base.errors import InputError
 
 OCCLUSION = "occlusion"
 
-# (model, (N, 3, S, S) normalised images, (N,) targets, layer) -> (N, h, w) raw maps >= 0
+# (model, (N, C, H, W) normalised images, (N,) targets, layer) -> (N, h, w) raw maps >= 0
 Method = Callable[[nn.Module, Tensor, Tensor, str | None], Tensor]
 
 
@@ -42,3 +44,26 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "integrated gradients": _integrated_gradients,
     }
 )
+
+
+# Those that not every network has what they need for.
+_ASKING = ("guided backprop",)
+
+
+def suited(
+    model: nn.Module, images: Tensor, layer: str | None, methods: Mapping[str, Method] = METHODS
+) -> tuple[dict[str, Method], dict[str, str]]:
+    """The methods that can explain a model, and by the names of the others why they cannot.
+
+    Args:
+        images: (N, C, H, W) normalised; the first is tried.
+    """
+    able, why_not = dict(methods), {}
+    for name in _ASKING:
+        if name in able:
+            try:
+                able[name](model, images[:1], torch.zeros(1, dtype=torch.int64), layer)
+            except InputError as error:
+                why_not[name] = str(error).removeprefix("model: ").split(";")[0].split(", so that")[0]
+                del able[name]
+    return able, why_not

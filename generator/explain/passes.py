@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,7 +14,8 @@ from torch.nn.modules.module import _has_any_global_hook
 from torch.utils._pytree import tree_map
 
 from generator.base.errors import InputError
-from generator.explain.checks import check_images, check_logits, check_maps, check_model, idle, module_named, shape_text
+from generator.explain.calls import told
+from generator.explain.checks import check_images, check_logits, check_maps, check_model, idle, shape_text
 from generator.explain.fields import Following
 from generator.explain.obstacles import Obstacles, blockers, explained
 
@@ -125,23 +126,21 @@ def maps_and_output(model: nn.Module, images: Tensor, layers: Sequence[str]) -> 
     outputs: dict[str, Any] = {}
     shapes: set[tuple[int, ...]] = set()
 
-    def keeps(layer: str) -> Callable[[nn.Module, Any, Any], None]:
-        def keep(_module: nn.Module, _args: Any, output: Any) -> None:
-            runs[layer] += 1
-            outputs[layer] = output.detach().clone() if isinstance(output, Tensor) else output
-
-        return keep
+    def keep(layer: str, _module: nn.Module | None, output: Any) -> None:
+        runs[layer] += 1
+        outputs[layer] = output.detach().clone() if isinstance(output, Tensor) else output
 
     def note(_module: nn.Module, _args: Any, output: Any) -> None:
         shapes.add(tuple(output.shape) if isinstance(output, Tensor) else ())
 
+    given = images.detach().clone()  # a model may begin with an in-place operation
+    modules = runnable(model)
     with ExitStack() as hooks:
-        for module in runnable(model):
+        for module in modules:
             if isinstance(module, _GRIDS):
                 hooks.enter_context(module.register_forward_hook(note))
-        for layer in layers:
-            hooks.enter_context(module_named(model, layer).register_forward_hook(keeps(layer)))
-        output = model(images.detach().clone())  # a model may begin with an in-place operation
+        hooks.enter_context(told(model, given, modules, dict.fromkeys(layers, keep)))
+        output = model(given)
     maps = {}
     for layer in layers:
         if not runs[layer]:
@@ -170,8 +169,8 @@ def channels_last(model: nn.Module, images: Tensor, layer: str, maps: Tensor, sh
     outputs: list[Any] = []
     one = images[:1].detach().clone() if len(images) else images.new_zeros(1, *images.shape[1:])
     following = Following(one)
-    hook = module_named(model, layer).register_forward_hook(lambda _module, _args, output: outputs.append(output))
-    with torch.no_grad(), hook, following:
+    tap = told(model, one, runnable(model), {layer: lambda _name, _module, output: outputs.append(output)})
+    with torch.no_grad(), following, tap:
         model(one)
     seen = following.seen(outputs[-1]) if outputs else None
     if seen is None:  # made from nothing of the image: as the others are
@@ -246,7 +245,6 @@ class _Watch:
 
     def __init__(self, model: nn.Module, layer: str, each_cell: bool) -> None:
         self.model, self.layer, self.each_cell = model, layer, each_cell
-        self.module = module_named(model, layer)
         self.modules = runnable(model)
         self.last = False  # whether the channels come last
 
@@ -265,11 +263,9 @@ class _Watch:
                 hooks.enter_context(leaf.register_forward_pre_hook(self.chain.enter))
                 # Before other hooks, which may replace the output: the chain then breaks.
                 hooks.enter_context(leaf.register_forward_hook(self.chain.leave, prepend=True))
-            hooks.enter_context(self.module.register_forward_pre_hook(self._begin))
-            hooks.enter_context(self.module.register_forward_hook(self._end))
+            self.obstacles = obstacles
+            hooks.enter_context(told(self.model, given, self.modules, {self.layer: self._end}, self._begin))
             if obstacles is not None:
-                # What comes before the layer does no harm.
-                hooks.enter_context(self.module.register_forward_hook(lambda *_: obstacles.met.clear()))
                 hooks.enter_context(obstacles)
             output = self.model(given)
         if not self.runs:
@@ -278,10 +274,16 @@ class _Watch:
         logits = check_logits(output, images)
         return Run(self.layer, *self.seen, logits, self.chain.tail(logits))
 
-    def _begin(self, _module: nn.Module, args: tuple[Any, ...]) -> None:
+    def _begin(self, _layer: str, _module: nn.Module | None, args: tuple[Any, ...]) -> None:
         self.versions = [(arg, arg._version) for arg in args if isinstance(arg, Tensor) and not arg.is_inference()]
 
-    def _end(self, _module: nn.Module, _args: Any, output: Any) -> Tensor | None:
+    def _end(self, _layer: str, _module: nn.Module | None, output: Any) -> Tensor | None:
+        nudged = self._nudged(output)
+        if self.obstacles is not None:
+            self.obstacles.met.clear()  # what comes before the layer does no harm
+        return nudged
+
+    def _nudged(self, output: Any) -> Tensor | None:
         self.runs += 1
         self.given = output
         if not (isinstance(output, Tensor) and output.dim() == 4 and len(output) == self.count):

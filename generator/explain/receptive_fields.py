@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 from generator.base.errors import InputError
-from generator.explain.checks import check_unscripted, idle, module_named, shape_text
+from generator.explain.calls import told
+from generator.explain.checks import check_unscripted, idle, shape_text
 from generator.explain.fields import Axis, Following
-from generator.explain.passes import blank, evaluating
+from generator.explain.passes import blank, evaluating, runnable
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,10 @@ def receptive_field(
             such regular field (unequal adaptive windows, shifted cells, attention): the message names it.
     """
     check_unscripted(model)
-    module = module_named(model, layer)
     outputs: list[Any] = []
-    with evaluating(model), module.register_forward_hook(lambda _module, _args, output: outputs.append(output)):
+    with evaluating(model):
         size = (input_size, input_size) if isinstance(input_size, int) else input_size
-        following = _followed(model, size, outputs)
+        following = _followed(model, size, layer, outputs)
     if not outputs:
         raise idle(layer)
     seen = following.seen(outputs[-1])
@@ -79,8 +79,12 @@ def receptive_field(
     return ReceptiveField(seen.rows, seen.columns)
 
 
-def _followed(model: nn.Module, size: Sequence[int], outputs: list[Any]) -> Following:
-    """A forward pass of one image of that size, (H, W) or (C, H, W); only `outputs` of the pass that succeeds stay."""
+def _followed(model: nn.Module, size: Sequence[int], layer: str, outputs: list[Any]) -> Following:
+    """A forward pass of one image of that size, (H, W) or (C, H, W).
+
+    Args:
+        outputs: of the layer, to which only those of the pass that succeeds are added.
+    """
     *channels, height, width = size
     found = [module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)]
     tried: list[str] = []
@@ -89,7 +93,8 @@ def _followed(model: nn.Module, size: Sequence[int], outputs: list[Any]) -> Foll
         following = Following(images)
         outputs.clear()
         try:
-            with following:
+            tap = told(model, images, runnable(model), {layer: lambda _name, _module, output: outputs.append(output)})
+            with following, tap:
                 model(images)
         except RuntimeError as error:  # torch has no other class for channels that do not fit
             tried.append(f"{count} channels: {str(error).strip().splitlines()[0]}")

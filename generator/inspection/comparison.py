@@ -21,6 +21,7 @@ STAGES = 5  # other layers that the answer is explained at
 def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, layer: str) -> dict[str, NDArray[Any]]:
     """One class of one photo by each method, and what a sliding grey square does: the arrays of `Comparison`."""
     network, targets = loaded.network, torch.tensor([target])
+    able, _ = loaded.methods
     patch = max(1, min(images.shape[2:]) // 4)
     covered = explain.occlude(network, images, targets, patch=patch)
     # Zeiler and Fergus ask about the true class.
@@ -29,9 +30,9 @@ def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, lay
     found = {
         # Its forward passes are the dearest part, so the square slides over the photo once for all.
         name: covered.drop if name == methods.OCCLUSION else method(network, images, targets, layer)
-        for name, method in methods.METHODS.items()
+        for name, method in able.items()
     }
-    first = next(iter(methods.METHODS.values()))
+    first = next(iter(able.values()))
     earlier = [name for name in loaded.stages if name != layer][-STAGES:]
     return {
         **{f"method {name}": maps[0].numpy() for name, maps in found.items()},

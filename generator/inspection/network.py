@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from generator import explain
+from generator.explain.layers import rows
+from generator.explain.points import head
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import load_benchmark, load_card, load_runs, load_snapshots
 from generator.records.network import ClassImages, ConvLayer, Examined, Explanation, LayerPatches, Network
@@ -53,17 +55,17 @@ def network_record(
         parameters=sum(parameter.numel() for parameter in loaded.network.parameters()),
         macs=explain.macs(loaded.network, shape),
         input=loaded.input,
-        summary=explain.summary(loaded.network, shape),
+        summary=rows(loaded.points),
         weights_source=loaded.source,
         weights_digest=loaded.digest,
-        notes=loaded.notes,
+        notes=(*loaded.notes, *_left_out(loaded)),
         layers=convolution_records(loaded),
         explanations=explanations,
         runs=load_runs(folder) if folder else (),
         evaluation=evaluation,
         snapshots=load_snapshots(folder) if folder else {},
         card=load_card(folder) if folder else "",
-        cam_note=cam_note(loaded.network),
+        cam_note=NOTES[head(loaded.points, loaded.layer)],
         failures=tuple(failures),
         benchmark=load_benchmark(folder) if folder else None,
         examined=examined,
@@ -72,37 +74,31 @@ def network_record(
     )
 
 
-def cam_note(network: torch.nn.Module) -> str:
-    """What Grad-CAM promises, told by the modules after the last convolution; "" where they are of no known kind."""
-    modules = list(network.modules())
-    last = max(i for i, module in enumerate(modules) if isinstance(module, torch.nn.Conv2d))
-    head = modules[last + 1 :]
-    linears = [module for module in head if isinstance(module, torch.nn.Linear)]
-    whole = [module for module in head if getattr(module, "output_size", None) in (1, (1, 1))]
-    if len(linears) == 1 and any(isinstance(module, torch.nn.AdaptiveAvgPool2d) for module in whole):
-        return GAP_NOTE
-    if len(linears) == 1 and any(isinstance(module, torch.nn.AdaptiveMaxPool2d) for module in whole):
-        return MAX_NOTE
-    return FLATTENED_NOTE if len(linears) > 1 and not whole else ""
+NOTES = {"average": GAP_NOTE, "maximum": MAX_NOTE, "flattened": FLATTENED_NOTE, "": ""}
+
+
+def _left_out(loaded: Loaded) -> list[str]:
+    """Which methods cannot explain it, and why."""
+    _, why_not = loaded.methods
+    return [f"{name[:1].upper()}{name[1:]} is left out: {reason}." for name, reason in why_not.items()]
 
 
 def convolution_records(loaded: Loaded) -> tuple[ConvLayer, ...]:
-    """Every convolution with its weights and what its units see."""
-    size = loaded.input.size
-    found = []
-    for number, name in enumerate(explain.convolutions(loaded.network), start=1):
-        module = loaded.network.get_submodule(name)
-        assert isinstance(module, torch.nn.Conv2d)
-        field = explain.receptive_field(loaded.network, name, size)
+    """Every convolution that runs, in that order, with its weights and what its units see."""
+    found: list[ConvLayer] = []
+    for point in loaded.points:
+        module = point.module
+        if not isinstance(module, torch.nn.Conv2d):
+            continue
         found.append(
             ConvLayer(
-                name=name,
-                title=f"convolution {number}",
+                name=point.name,
+                title=f"convolution {len(found) + 1}",
                 weights=module.weight.detach().float().numpy(),
                 stride=module.stride[0],
                 padding=module.padding[0] if isinstance(module.padding, tuple) else 0,
-                receptive_field=field.size,
-                jump=field.jump,
+                receptive_field=point.field.size if point.field else None,
+                jump=point.field.jump if point.field else 0,
             )
         )
     return tuple(found)

@@ -6,9 +6,10 @@ image, so that the memory needed does not grow with the number of images.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from generator import explain
 from generator.base.errors import InputError
 from generator.data.preprocessing import seen
-from generator.explain.checks import check_maps, idle, module_named
+from generator.explain.calls import told
+from generator.explain.checks import check_maps, idle
 from generator.explain.passes import evaluating, runnable
+from generator.explain.points import Points, points, rectifier, source
+from generator.explain.receptive_fields import ReceptiveField
 from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
-from generator.records.images import Arrays, Pixels
+from generator.records.images import Arrays, Counts, Pixels
 from generator.records.network import LayerPatches
 
 COUNT = 9  # of the strongest images that are kept for each channel
-
-# Modules through which a channel stays a channel.
-_CHANNELWISE = (
-    *(nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
-    *(nn.Dropout, nn.Dropout2d, nn.Identity),
-)
 
 PATCH_BATCH = 50  # images at once while the strongest patches are sought
 
@@ -59,7 +56,7 @@ def strongest(
 
     Args:
         batches: (B, C, H, W) float32 each, normalised.
-        layers: dotted names of convolutions (or of other layers that give (N, C, h, w)).
+        layers: names of convolutions (or of other points that give (N, C, h, w)).
         count: P, how many are kept.
     Returns:
         by layer; hooks and modes of the model are as before afterwards.
@@ -69,19 +66,17 @@ def strongest(
     """
     found = {layer: _Best(layer, count) for layer in layers}
     seen = 0
-
-    def follow(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        for best in found.values():
-            best.follow(module, args, output)
-
-    with evaluating(model), ExitStack() as hooks:
-        for layer, best in found.items():
-            hooks.enter_context(module_named(model, layer).register_forward_hook(best.look))
-        for module in runnable(model):
-            if isinstance(module, _CHANNELWISE):
-                hooks.enter_context(module.register_forward_hook(follow))
+    with evaluating(model):
+        modules = runnable(model)
+        rectified: dict[tuple[str, int], list[_Best]] = {}
         for batch in batches:
-            model(batch)
+            if not seen:
+                rectified = _rectified(points(model, batch), found)
+            runs: Counter[str] = Counter()
+
+            look = partial(_look, found, rectified, runs)
+            with told(model, batch, modules, dict.fromkeys([*found, *(name for name, _ in rectified)], look)):
+                model(batch)
             for best in found.values():
                 best.take(seen, len(batch))
             seen += len(batch)
@@ -90,26 +85,29 @@ def strongest(
     return {layer: best.result(seen) for layer, best in found.items()}
 
 
-def convolution_of(model: nn.Module, layer: str) -> str | None:
-    """The convolution whose channels are those of `layer`: itself, or the last one before it.
+def _look(
+    found: Mapping[str, _Best],
+    rectified: Mapping[tuple[str, int], Sequence[_Best]],
+    runs: Counter[str],
+    name: str,
+    _module: nn.Module | None,
+    output: Any,
+) -> None:
+    """What a point gave in a run, for the layers that it is or rectifies."""
+    runs[name] += 1
+    if name in found:
+        found[name].look(output)
+    for best in rectified.get((name, runs[name]), ()):
+        best.fire(output)
 
-    None where something between the two mixes channels, and where `layer` is a block other than a plain sequence.
-    """
-    module = model.get_submodule(layer)
-    while isinstance(module, nn.Sequential) and len(module):  # it gives what its last module gives
-        name, module = list(module.named_children())[-1]
-        layer = f"{layer}.{name}" if layer else name
-    last: str | None = None
-    for name, module in model.named_modules():
-        if next(module.children(), None) is not None:
-            continue
-        if isinstance(module, nn.Conv2d):
-            last = name
-        elif not isinstance(module, _CHANNELWISE):
-            last = None
-        if name == layer:
-            return last
-    return None
+
+def _rectified(traced: Points, found: Mapping[str, _Best]) -> dict[tuple[str, int], list[_Best]]:
+    """By name and run of a rectifier, the layers whose channels it rectifies."""
+    by_run: dict[tuple[str, int], list[_Best]] = {}
+    for layer, best in found.items():
+        if (point := rectifier(traced, layer)) is not None:
+            by_run.setdefault((point.name, point.run), []).append(best)
+    return by_run
 
 
 class _Best:
@@ -122,11 +120,11 @@ class _Best:
         self.least = self.fired = torch.empty(0)
         self.width = 1
         self.rectified = False
-        self.held: Any = None  # the layer's output in this pass, or what modules made of it, channel by channel
+        self.held: Any = None  # the layer's output in this pass
         self.strongest: tuple[Tensor, Tensor] | None = None  # each image's, and its cell, both (B, C)
         self.firing: Tensor | None = None  # (C,) in how many of this pass's images
 
-    def look(self, _module: nn.Module, _args: Any, output: Any) -> None:
+    def look(self, output: Any) -> None:
         """The layer's output in a pass: its maxima are taken before an in-place ReLU can change it."""
         self.held, self.strongest, self.firing = output, None, None
         if isinstance(output, Tensor) and output.dim() == 4:
@@ -134,13 +132,10 @@ class _Best:
             answers, cells = output.detach().flatten(2).float().max(dim=2)  # of equal ones the first
             self.strongest = answers, cells
 
-    def follow(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """A module that ran: a ReLU that got just what the layer gave tells which channels fire."""
-        if self.held is None or not args or args[0] is not self.held or not isinstance(output, Tensor):
-            return
-        self.held = output
-        if isinstance(module, nn.ReLU) and output.dim() == 4:
-            self.held, self.firing = None, (output.detach().flatten(2).amax(2) > 0).float().sum(0)
+    def fire(self, output: Any) -> None:
+        """What the rectifier of its channels gave: those that fire are above zero."""
+        if isinstance(output, Tensor) and output.dim() == 4:
+            self.firing = (output.detach().flatten(2).amax(2) > 0).float().sum(0)
 
     def take(self, start: int, count: int) -> None:
         """What a pass of so many images, the first of which has the number `start`, showed."""
@@ -185,21 +180,36 @@ class _Best:
 
 
 def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels]) -> dict[str, NDArray[Any]]:
-    """Where in these pictures each channel of each convolution answers most, as arrays: see `layer_patches`."""
-    names = explain.convolutions(loaded.network)
+    """Where in these pictures each channel answers most, of each convolution and of the layer that is explained.
+
+    Of that layer only where no convolution makes its channels, as behind a residual block's addition. As arrays: see
+    `layer_patches`.
+    """
+    names = [point.name for point in loaded.points if isinstance(point.module, nn.Conv2d)]
+    explained = loaded.points.named(loaded.layer)
+    if explained is not None and explained.form == "maps" and not source(loaded.points, loaded.layer):
+        names.append(loaded.layer)
     arrays: dict[str, NDArray[Any]] = {}
     for layer, found in strongest(loaded.network, _batches(loaded, pictures), names).items():
-        field = explain.receptive_field(loaded.network, layer, loaded.input.size)
+        point = loaded.points.named(layer)
         rows, columns = found.cells.numpy().transpose(2, 0, 1)
-        left, top = (axis.offset + axis.jump * at for axis, at in ((field.columns, columns), (field.rows, rows)))
-        right, bottom = left + field.columns.size - 1, top + field.rows.size - 1
         arrays |= {
             f"answers {layer}": found.answers.numpy(),
             f"pictures {layer}": found.images.numpy(),
-            f"boxes {layer}": np.stack([left, top, right, bottom], axis=2),
+            f"boxes {layer}": _boxes(point.field if point else None, rows, columns, loaded.input.size),
             f"active {layer}": found.active.numpy(),
         }
     return arrays
+
+
+def _boxes(field: ReceptiveField | None, rows: Counts, columns: Counts, size: tuple[int, int]) -> Counts:
+    """(C, P, 4) x0, y0, x1, y1 of what the cells see, inclusive; the whole image where that is of no regular size."""
+    if field is None:
+        whole = np.array([0, 0, size[1] - 1, size[0] - 1], np.int64)
+        return np.tile(whole, (*rows.shape, 1))
+    left, top = (axis.offset + axis.jump * at for axis, at in ((field.columns, columns), (field.rows, rows)))
+    boxes: Counts = np.stack([left, top, left + field.columns.size - 1, top + field.rows.size - 1], axis=2)
+    return boxes
 
 
 def layer_patches(arrays: Arrays) -> tuple[LayerPatches, ...]:

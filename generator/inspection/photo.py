@@ -12,7 +12,8 @@ from torch import Tensor
 from generator import explain
 from generator.base.errors import InputError
 from generator.data.preprocessing import in_colour, seen
-from generator.inspection import comparison, patches
+from generator.explain.points import source
+from generator.inspection import comparison
 from generator.inspection.comparison import comparison_of
 from generator.networks.architecture import require_finite
 from generator.networks.catalogue import Loaded
@@ -63,7 +64,7 @@ def photo_arrays(
         "contributions": contributions.numpy(),
         "contributors": most.numpy(),
         "contributor maps": maps[layer][0][most].numpy(),
-        "contributor layer": np.array(patches.convolution_of(loaded.network, layer) or ""),
+        "contributor layer": np.array(source(loaded.points, layer) or layer),
     }
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+
+from generator.explain.calls import IMAGES, JOINT, label
 
 POOLING = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")  # as max_pool2d takes them
 
@@ -20,7 +22,7 @@ class UnsuitedError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """A step in full precision; `name` is the dotted name of the module whose output it gives, "" for a function."""
+    """A step in full precision; `name` is that of the point whose output it gives: see `explain.calls`."""
 
     kind: Any
     name: str
@@ -48,6 +50,7 @@ def steps_of(network: nn.Module) -> list[Step]:
     modules = dict(network.named_modules())
     found: list[Step] = []
     last: fx.Node | None = None
+    point = IMAGES
     for node in graph.nodes:
         if node.op == "placeholder" and last is None:
             last = node
@@ -57,8 +60,13 @@ def steps_of(network: nn.Module) -> list[Step]:
         elif not _is_size(node):
             if [other for other in node.all_input_nodes if not _is_size(other)] != [last]:
                 raise UnsuitedError(f"is no chain of layers: {node.name}")
-            name = str(node.target)
-            found += _module(name, modules[name]) if node.op == "call_module" else _function(node)
+            if node.op == "call_module":
+                point = str(node.target)
+                found += _module(point, modules[point])
+            else:
+                target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+                point += JOINT + part if (part := label(target)) else ""
+                found += [replace(step, name=point) for step in _function(node)]
             last = node
     return found
 

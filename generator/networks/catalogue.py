@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from generator.config import places
 from generator.config.schema import Config, ModelConfig
 from generator.data.classes import IMAGENET_INDEX, Classes
 from generator.data.download import fetch_file
+from generator.explain.methods import Method, suited
+from generator.explain.passes import blank
+from generator.explain.points import Points, layer_to_explain, stage_ends
 from generator.networks import foreign, named
 from generator.networks.agreement import require_arguments, require_classes
 from generator.networks.alexnet import ALEXNET
@@ -71,26 +75,31 @@ class Loaded:
         named = [known.index(name.casefold()) for name in names if known.count(name.casefold()) == 1]
         return named[0] if named else None
 
+    @cached_property
+    def points(self) -> Points:
+        """The points of a forward pass of one image."""
+        return explain.points(self.network, self._blank)
+
+    @cached_property
+    def methods(self) -> tuple[Mapping[str, Method], Mapping[str, str]]:
+        """The methods that can explain it, and why others cannot: see `explain.methods.suited`."""
+        return suited(self.network, self._blank, self.layer)
+
     @property
+    def _blank(self) -> Tensor:
+        return blank(self.network, self.input.shape)
+
+    @cached_property
     def stages(self) -> tuple[str, ...]:
-        """Dotted names of the layers whose output the feature-map page shows: the end of each stage."""
+        """Names of the points whose output the feature-map page shows: the end of each stage."""
         own = self.architecture.stages
-        return tuple(own(self.network) if own else stages(self.network))
+        return tuple(own(self.network)) if own else stage_ends(self.points)
 
-    @property
+    @cached_property
     def layer(self) -> str:
-        """The layer that class activation maps look at: report.toml's, else as `layer_of` chooses."""
-        return self.wanted.layer or layer_of(self.network, self.input, self.architecture)
-
-
-def stages(network: nn.Module) -> list[str]:
-    """The ends of the stages of a network of which nothing is known: a max pooling, or a part with weights."""
-    features = getattr(network, "features", None)
-    if isinstance(features, nn.Sequential):
-        pooled = [f"features.{name}" for name, module in features.named_children() if isinstance(module, nn.MaxPool2d)]
-        if pooled:
-            return pooled
-    return [name for name, module in network.named_children() if any(True for _ in module.parameters())][:-1]
+        """The point that class activation maps look at: report.toml's, else the architecture's, else as chosen."""
+        own = self.architecture.layer
+        return self.wanted.layer or (own(self.network) if own else layer_to_explain(self.points))
 
 
 def architecture_of(wanted: ModelConfig, folder: Path | None, said: str = "") -> Architecture:
@@ -272,18 +281,6 @@ def from_any_folder(
     found = from_folder(ModelConfig(folder.name, architecture=name), folder, classes, report.folder if report else None)
     assert found is not None
     return found
-
-
-def layer_of(network: nn.Module, way: Input, architecture: Architecture | None = None) -> str:
-    """The layer that class activation maps look at where nobody names one.
-
-    Raises:
-        InputError: where no layer can be looked at.
-    """
-    if architecture and architecture.layer:
-        return architecture.layer(network)
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    return explain.choose_layer(network, torch.zeros(1, *way.shape, device=device))
 
 
 def as_asked(way: Input, wanted: ModelConfig) -> Input:

@@ -45,10 +45,10 @@ class Examined:
 
 @dataclass(frozen=True)
 class LayerPatches:
-    """Where each of C channels of one convolution answers most strongly: P images, strongest first.
+    """Where each of C channels of one layer answers most strongly: P images, strongest first.
 
-    An answer is the convolution's own output. A box is what the answering unit sees of the network's input, in its
-    pixels, inclusive as Photo.box; what lies outside the image is padding.
+    An answer is the layer's own output, of a convolution before its rectifier. A box is what the answering unit sees of
+    the network's input, in its pixels, inclusive as Photo.box; what lies outside the image is padding.
     """
 
     layer: str
@@ -113,7 +113,7 @@ class Explanation:
     contributions: Floats | None = None  # (C,) what each channel of `layer` gave to the predicted class's logit
     contributors: tuple[int, ...] = ()  # the channels that gave most, most first
     contributor_maps: Floats | None = None  # (len(contributors), h, w) their activations
-    contributor_layer: str = ""  # the convolution that makes these channels; "": unknown
+    contributor_layer: str = ""  # the convolution that makes these channels, else `layer` itself
     comparison: Comparison | None = None  # of the predicted class; None: not made for this photo
 
     @property
@@ -162,7 +162,7 @@ class Network:
     mistaken: Mapping[str, Pixels] = field(default_factory=dict)  # test images that it got wrong, by file name
     benchmark: Benchmark | None = None
     examined: Examined | None = None
-    patches: tuple[LayerPatches, ...] = ()  # one for each of `layers`
+    patches: tuple[LayerPatches, ...] = ()  # of `layers`, and of the explained one if none makes its channels
     class_images: ClassImages | None = None
     apart: str = ""  # see `anchor`; "": the id
 

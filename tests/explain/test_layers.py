@@ -27,7 +27,7 @@ from tests.explain.nets import Functional, Residual, images, seeded, stacked
         (lambda: models.squeezenet1_1(num_classes=4), 64, "classifier.2"),
         (lambda: models.mobilenet_v3_small(num_classes=4), 64, "features"),
         (Residual, 16, "relu"),
-        (Functional, 16, "conv"),
+        (Functional, 16, "conv+relu"),
         (stacked(nn.ReLU(), nn.Dropout(), nn.AdaptiveAvgPool2d(6), nn.Flatten(), nn.Linear(216, 8)), 8, "1"),
     ],
 )
@@ -136,6 +136,7 @@ def test_modules_that_give_tuples_have_rows_and_costs() -> None:
         ("conv", "16 × 8 × 6"),
         ("attention", "48 × 16"),
         ("lstm", "48 × 8"),
+        ("lstm+mean", "8"),
         ("head", "10"),
     ]
     convolution, tokens = 16 * 8 * 6 * 3 * 4 * 4, 48

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
-from generator.inspection.patches import convolution_of, strongest
-from generator.networks.alexnet import alexnet
+from generator.inspection.patches import strongest
 from generator.networks.architecture import initialise
 from generator.networks.small_cnn import SmallCNN
 
@@ -121,21 +120,6 @@ def test_nothing_is_left_behind() -> None:
 def test_no_images_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one batch"):
         strongest(small(), [], ["features.conv1"])
-
-
-def test_the_convolution_behind_a_layer() -> None:
-    ours = small()
-    assert convolution_of(ours, "features.conv3") == "features.conv3"
-    assert convolution_of(ours, "features.relu7") == "features.conv7"
-    assert convolution_of(ours, "features.pool2") == "features.conv2"
-    assert convolution_of(ours, "features") == "features.conv7"  # it gives what its last module gives
-    assert convolution_of(ours, "head.pool") == "features.conv7"
-    assert convolution_of(ours, "head.linear") is None
-    theirs = alexnet(3)
-    assert convolution_of(theirs, "features.11") == "features.10"
-    assert convolution_of(theirs, "features") == "features.10"
-    assert convolution_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.PixelShuffle(2), nn.ReLU()), "2") is None
-    assert convolution_of(nn.Sequential(nn.ReLU()), "0") is None
 
 
 class Reused(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from generator.live.trace import scale_and_shift
 from generator.networks import named
 from generator.networks.alexnet import ALEXNET, alexnet, widen
 from generator.networks.architecture import initialise
-from generator.networks.catalogue import stages
 from generator.networks.inputs import fitted, normalise
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN, pass_on
 from generator.records.input import MEAN, STD
@@ -225,21 +223,12 @@ def test_construct_makes_what_the_record_names() -> None:
     assert foreign.state_dict()["classifier.1.weight"].shape[0] == 7
 
 
-def test_stages_end_where_the_resolution_changes() -> None:
-    features = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3), nn.MaxPool2d(2))
-    other = nn.Module()
-    other.features = features
-    blocks = nn.Sequential(
-        OrderedDict(stem=nn.Conv2d(3, 2, 3), relu=nn.ReLU(), body=nn.Conv2d(2, 2, 3), fc=nn.Linear(2, 2))
-    )
-
+def test_small_cnns_stages_end_with_a_rectifier() -> None:
     own = SMALL_CNN.stages
     assert own is not None
     assert own(SmallCNN(2, (2, 2, 2, 2))) == [f"features.relu{number}" for number in (1, 3, 5, 7)]
     assert own(SmallCNN(2, (2, 2))) == ["features.relu1", "features.relu3"]
     assert own(SmallCNN(2, (2, 2, 2), depths=(2, 3, 1))) == [f"features.relu{number}" for number in (2, 5, 6)]
-    assert stages(other) == ["features.2", "features.4"]
-    assert stages(blocks) == ["stem", "body"]
 
 
 def test_stages_of_alexnet_are_activations_and_poolings_of_its_features() -> None:

@@ -1,0 +1,92 @@
+"""Networks of every family that torchvision has, small and untrained, from somebody's file to one whole report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from generator.__main__ import main
+from tests.data_sets import kitchen
+
+NETS = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision import models
+from torchvision.models.convnext import CNBlockConfig
+from torchvision.models.mobilenetv3 import InvertedResidualConfig
+from torchvision.models.regnet import BlockParams
+
+
+class Functions(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, padding=1)
+        self.conv2 = nn.Conv2d(4, 6, 3, padding=1)
+        self.fc = nn.Linear(6 * 64, num_classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.fc(torch.flatten(x, 1))
+
+
+def residual(num_classes):
+    network = models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1], num_classes)
+    network.layer3, network.layer4 = nn.Identity(), nn.Identity()
+    network.fc = nn.Linear(128, num_classes)
+    return network
+
+
+def dense(num_classes):
+    return models.DenseNet(4, (1, 1), 8, num_classes=num_classes)
+
+
+def regnet(num_classes):
+    blocks = BlockParams([1, 1], [8, 16], [8, 8], [1.0, 1.0], [2, 2], se_ratio=0.25)
+    return models.RegNet(blocks, num_classes=num_classes, stem_width=8)
+
+
+def convnext(num_classes):
+    return models.ConvNeXt([CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)], num_classes=num_classes)
+
+
+def mobile(num_classes):
+    blocks = [
+        InvertedResidualConfig(16, 3, 16, 16, True, "RE", 2, 1, 1),
+        InvertedResidualConfig(16, 3, 24, 24, True, "HS", 1, 1, 1),
+    ]
+    return models.MobileNetV3(blocks, 32, num_classes=num_classes)
+"""
+NAMES = ("Functions", "residual", "dense", "regnet", "convnext", "mobile")
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+
+
+def test_a_report_of_six_families(tmp_path: Path) -> None:
+    kitchen(tmp_path / "things", {"train": 3, "val": 2}, ("cups", "forks", "spoons"))
+    (tmp_path / "nets.py").write_text(NETS)
+    text = '[data]\nroot = "things"\n[samples]\nbundled = false\ntest_images = 2\n'
+    for name in NAMES:
+        text += f'[models.{name}]\narchitecture = "nets.py:{name}"\nweights = "random"\ninput = {{size = 32}}\n'
+    (tmp_path / "report.toml").write_text(text)
+    assert main(["build", "--strict", "--config", str(tmp_path / "report.toml"), "--offline"]) == 0
+    results = json.loads((tmp_path / "site" / "results.json").read_text("utf-8"))
+    assert list(results["networks"]) == list(NAMES)
+    for name, layer, stages in (
+        ("Functions", "conv2+relu", ["conv1+relu", "conv2+relu"]),
+        ("residual", "layer2", ["relu", "layer1", "layer2"]),
+        ("dense", "features+relu", ["features.relu0", "features.denseblock1", "features+relu"]),
+        ("regnet", "trunk_output", ["stem", "trunk_output.block1", "trunk_output"]),
+        ("convnext", "features", ["features.1", "features"]),
+        ("mobile", "features", ["features.0", "features"]),
+    ):
+        explained = next(iter(results["networks"][name]["photos"].values()))
+        assert explained["cam_layer"] == layer, name
+        assert [stage["layer"] for stage in explained["stages"]] == stages, name
+        # Each channel that gave to the answer has its strongest patches: no struck-out square.
+        assert explained["contributors"], name
+    notes = results["networks"]["convnext"]["notes"]
+    assert any("Guided backprop is left out: no ReLU lies between" in note for note in notes)
