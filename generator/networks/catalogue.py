@@ -20,7 +20,7 @@ from generator.config.schema import Config, ModelConfig
 from generator.data.classes import IMAGENET_INDEX, Classes
 from generator.data.download import fetch_file
 from generator.explain.methods import Method, suited
-from generator.explain.passes import blank
+from generator.explain.passes import blank, in_eval_mode
 from generator.explain.points import Points, layer_to_explain, stage_ends
 from generator.networks import foreign, named
 from generator.networks.agreement import require_arguments, require_classes
@@ -35,6 +35,7 @@ from generator.networks.folder import (
     weights_file,
 )
 from generator.networks.inputs import LUMA
+from generator.networks.outputs import as_logits
 from generator.networks.small_cnn import SMALL_CNN
 from generator.records.input import Input, square
 
@@ -181,20 +182,40 @@ def _sought(
 
 
 def _tried(found: Loaded) -> Loaded:
-    """The same network; one of somebody else's code after it has answered an image."""
+    """The same network; one of somebody else's code after it has answered an image, and then with logits."""
     if found.architecture.name in KNOWN:
         return found
-    shape, classes = found.input.shape, len(found.class_names)
-    what = f"[models.{found.id}] architecture {found.architecture.name!r}"
-    with named.told(f"{what}: given an image of {' x '.join(map(str, shape))}"), torch.no_grad():
-        logits = found.network(torch.zeros(1, *shape))
-    given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    return replace(
+        found,
+        notes=(
+            *found.notes,
+            *answering(found.network, found.architecture, found.input, found.id, len(found.class_names)),
+        ),
+    )
+
+
+def answering(network: nn.Module, architecture: Architecture, way: Input, name: str, classes: int) -> tuple[str, ...]:
+    """Let somebody else's network answer an image with logits, in place: see `outputs.as_logits`.
+
+    Args:
+        name: of the network in report.toml.
+    Raises:
+        InputError: where it does not, or not with one for each class.
+    """
+    if architecture.name in KNOWN:
+        return ()
+    what = f"[models.{name}] architecture {architecture.name!r}"
+    image = torch.zeros(1, *way.shape)
+    with named.told(f"{what}: given an image of {' x '.join(map(str, way.shape))}"), in_eval_mode(network):
+        notes = as_logits(network, image, classes, what)
+        with torch.no_grad():
+            given = tuple(network(image).shape)
     if given != (1, classes):
         raise InputError(
             f"{what}: expected logits of shape (1, {classes}) for an image, one for each class, got {given}; "
             "classes of report.toml says what its outputs stand for"
         )
-    return found
+    return notes
 
 
 def from_folder(

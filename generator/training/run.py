@@ -20,7 +20,7 @@ from generator.data.dataset import DataSet, Part
 from generator.networks.agreement import require_classes, require_same
 from generator.networks.architecture import Architecture, initialise, made
 from generator.networks.card import ONE_A_BATCH
-from generator.networks.catalogue import Loaded, as_asked, from_any_folder, from_folder
+from generator.networks.catalogue import Loaded, answering, as_asked, from_any_folder, from_folder
 from generator.networks.folder import (
     SMALL,
     WEIGHTS,
@@ -104,6 +104,7 @@ def train_model(
             start, load_model(start).description, _description(architecture, wanted, classes, recipe, way), architecture
         )
     network = new_network(architecture, len(classes), recipe, wanted.arguments, start)
+    answering(network, architecture, way, wanted.id, len(classes))
     key = {
         "preset": preset,
         "data": data.fitted.digest,

@@ -1,0 +1,123 @@
+"""What a network gives, as logits (N, K): out of tuples, mappings and records, and before a softmax at its end.
+
+Networks that end in a log-softmax, a softmax or a sigmoid are right to, but a heat map is one of a logit: of a
+log-probability it is black where the network is sure. No name and no weight changes; the module stays the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from generator.base.errors import InputError
+
+# By the names that torch gives the functions; modules such as nn.LogSoftmax call them.
+_ENDINGS = {
+    "log_softmax": "a log-softmax",
+    "softmax": "a softmax",
+    "sigmoid": "a sigmoid",
+    "logsigmoid": "a log-sigmoid",
+}
+# Where networks that give several things keep their logits; transformers' records have the first.
+_KEYS = ("logits", "out", "output", "prediction", "predictions", "scores", "main")
+
+
+class _Endings(TorchFunctionMode):
+    """While active, knows of what each softmax and sigmoid was taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = WeakTensorKeyDictionary()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        name = str(getattr(func, "__name__", "")).strip("_")
+        if name in _ENDINGS and isinstance(output, Tensor):
+            given = args[0] if args else (kwargs or {}).get("input")
+            if isinstance(given, Tensor) and given is not output:
+                self.before[output] = given, name
+        return output
+
+
+def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> tuple[str, ...]:
+    """Let a network give logits, in place, whatever it gives now.
+
+    One logit z for two classes becomes -z/2 and z/2, whose softmax is the sigmoid of z and 1 minus it.
+
+    Args:
+        sample: (1, C, H, W), which it is tried with.
+        classes: K.
+        source: of the network, for a message.
+    Returns:
+        what was done, in a sentence each; () where it gives logits already.
+    Raises:
+        InputError: where no logits are found in what it gives.
+    """
+    endings = _Endings()
+    with torch.no_grad(), endings:
+        output = network(sample)
+    place, found = _found(output, source)
+    notes = []
+    if place:
+        notes.append(f"It gives {_called(output)}; its logits are {place}.")
+    ending = endings.before[found] if found in endings.before else None
+    if ending is not None:
+        notes.append(f"It ends in {_ENDINGS[ending[1]]}; maps and scores are of what comes before it, the logits.")
+    single = classes == 2 and (found if ending is None else ending[0]).shape in ((1,), (1, 1))
+    if single:
+        notes.append("It gives one logit: a positive one speaks for the second class, a negative one for the first.")
+    if notes:
+        network.forward = MethodType(partial(_forward, single), network)
+    return tuple(notes)
+
+
+def _forward(single: bool, self: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+    """The network's own forward, and of what it gives the logits.
+
+    Args:
+        single: it gives one for two classes.
+    """
+    endings = _Endings()
+    with endings:
+        output = type(self).forward(self, *args, **kwargs)
+    _, found = _found(output, type(self).__name__)
+    ending = endings.before[found] if found in endings.before else None
+    logits: Tensor = found if ending is None else ending[0]
+    return torch.stack([logits.flatten() / -2, logits.flatten() / 2], 1) if single else logits
+
+
+def _found(output: Any, source: str) -> tuple[str, Tensor]:
+    """Where the logits are in what a network gives, in words, "" if they are all of it; and the logits."""
+    if isinstance(output, Tensor):
+        return "", output
+    if isinstance(output, Mapping):
+        named = {str(key): value for key, value in output.items() if isinstance(value, Tensor)}
+        for key in (*_KEYS, *named):
+            if key in named and named[key].dim() == 2:
+                return f'under "{key}"', named[key]
+    elif isinstance(output, tuple | list):
+        for place, value in enumerate(output):
+            if isinstance(value, Tensor) and value.dim() == 2:
+                return f"the {('first', 'second', 'third')[place] if place < 3 else f'{place + 1}th'}", value
+    elif isinstance(logits := getattr(output, "logits", None), Tensor):
+        return "under its name logits", logits
+    raise InputError(f"{source}: expected logits (N, K), it gives {_called(output)} without any")
+
+
+def _called(output: Any) -> str:
+    """What a network gives, in words."""
+    if isinstance(output, Mapping):
+        keys = ", ".join(str(key) for key in list(output)[:4])
+        return f"a {type(output).__name__} ({keys}{', …' if len(output) > 4 else ''})"
+    if isinstance(output, tuple | list):
+        return f"a {type(output).__name__} of {len(output)}"
+    return f"a {type(output).__name__}"

@@ -1,0 +1,93 @@
+"""Whatever a network gives, its logits are found, and its maps are those of the logits."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict, namedtuple
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from generator import explain
+from generator.base.errors import InputError
+from generator.explain.points import head, layer_to_explain, points
+from generator.networks.outputs import as_logits
+
+IMAGES = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+Record = namedtuple("Record", ["loss", "logits"])
+
+
+class Net(nn.Module):
+    """A convolution and a linear layer, and then what is asked."""
+
+    def __init__(self, end: Callable[[Tensor], Any], classes: int = 4) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(1, 3, 3)
+        self.linear = nn.Linear(3, classes)
+        self.end = end
+
+    def forward(self, batch: Tensor) -> Any:
+        return self.end(self.linear(F.relu(self.conv(batch)).mean((2, 3))))
+
+
+def plain(network: Net) -> Tensor:
+    return network.linear(F.relu(network.conv(IMAGES)).mean((2, 3)))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("end", "note"),
+    [
+        (lambda logits: F.log_softmax(logits, dim=1), "ends in a log-softmax"),
+        (lambda logits: logits.softmax(1), "ends in a softmax"),
+        (nn.Softmax(dim=1), "ends in a softmax"),
+        (nn.Sigmoid(), "ends in a sigmoid"),
+        (lambda logits: torch.sigmoid(input=logits), "ends in a sigmoid"),
+        (lambda logits: (logits, logits.sum()), r"gives a tuple of 2; its logits are the first"),
+        (lambda logits: [logits.sum(), logits], r"gives a list of 2; its logits are the second"),
+        (lambda logits: {"loss": logits.sum(), "logits": logits}, 'its logits are under "logits"'),
+        (lambda logits: OrderedDict(aux=logits.sum(), out=logits.log_softmax(1)), "ends in a log-softmax"),
+        (lambda logits: Record(None, logits), "a Record of 2; its logits are the second"),
+    ],
+)
+def test_logits_are_found_and_explained(end: Callable[[Tensor], Any], note: str) -> None:
+    network = Net(end).eval()
+    want = plain(network).detach()
+    names = list(network.state_dict())
+    notes = as_logits(network, IMAGES[:1], 4, "net")
+    assert any(note in said for said in notes) or pytest.fail(str(notes))
+    torch.testing.assert_close(network(IMAGES), want)
+    assert list(network.state_dict()) == names
+    torch.testing.assert_close(copy.deepcopy(network)(IMAGES), want)
+    bare = Net(lambda logits: logits).eval()
+    bare.load_state_dict(network.state_dict(), strict=False)
+    assert layer_to_explain(points(network, IMAGES)) == "conv+relu"
+    assert head(points(network, IMAGES), "conv+relu") == "average"
+    torch.testing.assert_close(explain.grad_cam_all(network, IMAGES), explain.grad_cam_all(bare, IMAGES))
+
+
+def test_logits_stay_as_they_are() -> None:
+    network = Net(lambda logits: logits * 2).eval()
+    assert as_logits(network, IMAGES[:1], 4, "net") == ()
+    assert "forward" not in vars(network)
+
+
+@pytest.mark.parametrize("end", [lambda logits: logits, torch.sigmoid, lambda logits: logits.squeeze(1)])
+def test_one_logit_is_that_of_the_second_class(end: Callable[[Tensor], Any]) -> None:
+    network = Net(end, classes=1).eval()
+    want = plain(network).detach()
+    notes = as_logits(network, IMAGES[:1], 2, "net")
+    assert "one logit" in notes[-1]
+    given = network(IMAGES)
+    torch.testing.assert_close(given.softmax(1)[:, 1:], want.sigmoid())
+    assert given.shape == (3, 2)
+
+
+@pytest.mark.parametrize("end", [lambda logits: "words", lambda logits: {}, lambda logits: (logits.sum(),)])
+def test_a_network_without_logits_is_told(end: Callable[[Tensor], Any]) -> None:
+    with pytest.raises(InputError, match=r"net: expected logits \(N, K\), it gives a"):
+        as_logits(Net(end).eval(), IMAGES[:1], 4, "net")
