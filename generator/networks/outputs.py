@@ -69,7 +69,7 @@ def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> 
     notes = []
     if place:
         notes.append(f"It gives {_called(output)}; its logits are {place}.")
-    ending = endings.before[found] if found in endings.before else None
+    ending = endings.before.get(found, None)  # type: ignore[no-untyped-call]
     if ending is not None:
         notes.append(f"It ends in {_ENDINGS[ending[1]]}; maps and scores are of what comes before it, the logits.")
     single = classes == 2 and (found if ending is None else ending[0]).shape in ((1,), (1, 1))
@@ -90,7 +90,7 @@ def _forward(single: bool, self: nn.Module, *args: Any, **kwargs: Any) -> Tensor
     with endings:
         output = type(self).forward(self, *args, **kwargs)
     _, found = _found(output, type(self).__name__)
-    ending = endings.before[found] if found in endings.before else None
+    ending = endings.before.get(found, None)  # type: ignore[no-untyped-call]
     logits: Tensor = found if ending is None else ending[0]
     return torch.stack([logits.flatten() / -2, logits.flatten() / 2], 1) if single else logits
 
