@@ -78,11 +78,12 @@ def build(
         InputError: for anything that the user can mend; the previous site is left as it was.
     """
     writer.prepare(out)
+    templates, content = places.folders(config)
+    pages.proofread(config, templates, content)
     if data is not None:
         data = decoded.whole(data, cache / "data")
     classes = data.classes if data else without_data(config.data.classes)
     site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline)
-    templates, content = places.folders(config)
     loaded = [_obtain(site, wanted) for wanted in config.models.networks]
     evaluations = {one.id: _evaluation(one, classes) for one in loaded}
     photos, failures = selection.photos(config, content, data, classes, evaluations)

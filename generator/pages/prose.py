@@ -158,6 +158,16 @@ def picture(folder: Path, source: str) -> Picture:
     return Picture(path, raster.webp(pixels, QUALITY), width, height)
 
 
+def pictured(text: str) -> list[str]:
+    """The addresses of a Markdown text's pictures; none of a text that cannot be read."""
+    try:
+        tokens = _MARKDOWN.parse(text, {})
+    except RefusedError:  # which is told of the text as it is shown
+        return []
+    every = (child for token in tokens for child in token.children or ())
+    return [str(child.attrs["src"]) for child in every if child.type == "image"]
+
+
 def fences(text: str) -> list[tuple[int, int, bool]]:
     """The fenced blocks of code in a text: first line, the line after the last, from 0, and whether each is closed."""
     lines = text.split("\n")

@@ -26,8 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import unquote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound, nodes
 from jinja2.exceptions import TemplateSyntaxError
 from markupsafe import Markup
 
@@ -35,14 +36,28 @@ from generator.base.clutter import is_clutter
 from generator.base.errors import InputError
 from generator.config.reading import text_of
 from generator.pages.formats import FILTERS
-from generator.pages.prose import ID, LONGEST, Picture, RefusedError, card, clean, fences, inline, literally, picture
+from generator.pages.prose import (
+    ID,
+    LONGEST,
+    Picture,
+    RefusedError,
+    card,
+    clean,
+    fences,
+    inline,
+    literally,
+    picture,
+    pictured,
+)
 from generator.pages.sandbox import WordsEnvironment
+from generator.report.story import Kind
 
 FRONT_MATTER = ("title", "question", "description")
 LARGEST = 2**17  # bytes of a file: a page of the site may have 300 KiB
 LETTER = 10  # steps that Markdown takes for one
 # A heading that names its id, {#key} or {: #key}; not one with a comment of Jinja's, {# remark #}.
 NAMED = re.compile(r"^(?P<start> {0,3}(?P<level>#{1,6}) +(?P<title>.*?) *)\{:? *#(?P<id>[^{}#]*?) *\}[ #]*$")
+TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)  # Jinja's
 FOOTNOTE = re.compile(r"^ {0,3}\[\^[^\]]+\]:")
 BRACE = "\ufdd0"  # stands for a brace that Jinja shall not see; Unicode keeps it for a program's own use
 # What a mistake in a template or in the use of a filter raises; RecursionError where a template extends itself.
@@ -109,8 +124,7 @@ class Words:
         Raises:
             InputError: if the file has no such section, or names something unknown.
         """
-        if key not in self.passages:
-            raise InputError(f"{self.path}: expected a section '## ... {{#{key}}}', which the page's template places")
+        self.require(key)
         passage = self.passages[key]
         title = Markup(inline(self._expand(passage.title, passage.line, variables)))
         text = self._expand(passage.text, passage.line, variables)
@@ -119,6 +133,35 @@ class Words:
             with self._refusing(passage):
                 self.made[text] = Markup(clean(text, self._find))
         return Section(title, self.made[text])
+
+    def require(self, key: str) -> None:
+        """Refuse a file without the section `key`."""
+        if key not in self.passages:
+            raise InputError(f"{self.path}: expected a section '## ... {{#{key}}}', which the page's template places")
+
+    def parsed(self, key: str) -> Iterator[nodes.Template]:
+        """The title and the text of a passage as Jinja understands them, whatever their names stand for.
+
+        Raises:
+            InputError: for what is no Jinja, or more of it than words may use.
+        """
+        passage = self.passages[key]
+        for source in filter(None, (passage.title, passage.text)):
+            with located(begin=(self.path, passage.line)):
+                self._compile(source, passage.line)
+                yield self.environment.parse(_padded(source, passage.line), str(self.path))
+
+    def look(self, key: str) -> None:
+        """See that the pictures are there that a passage names.
+
+        Raises:
+            InputError: for one that cannot be shown.
+        """
+        passage = self.passages[key]
+        with self._refusing(passage):
+            for source in pictured(TAG.sub(BRACE, passage.text)):
+                if BRACE not in unquote(source):  # else its name is not known yet
+                    self._find(source)
 
     def text(self, key: str) -> str:
         """A line of the front matter as plain text."""
@@ -144,8 +187,7 @@ class Words:
     def _compile(self, source: str, line: int) -> Template:
         if len(source) > LONGEST:
             raise InputError(f"{self.path}:{line}: expected at most {LONGEST:,} letters up to the next heading")
-        # The blank lines before it make Jinja count as the file's reader does.
-        padded, file = "\n" * (line - 1) + source, str(self.path)
+        padded, file = _padded(source, line), str(self.path)
         try:
             code = self.environment.compile(self.environment.checked(padded, file), file, file)
         except TOO_DEEP:
@@ -166,6 +208,11 @@ class Words:
         if source not in self.pictures:
             self.pictures[source] = picture(self.path.parent, source)
         return self.pictures[source]
+
+
+def _padded(source: str, line: int) -> str:
+    """With the blank lines before it that make Jinja count as the file's reader does."""
+    return "\n" * (line - 1) + source
 
 
 def read(path: Path, environment: WordsEnvironment, template: str) -> Words:
@@ -195,6 +242,8 @@ class _Templates(FileSystemLoader):
             raise InputError(f"template {template}: expected a name that is neither hidden nor an editor's; rename it")
         try:
             return super().get_source(environment, template)
+        except TemplateNotFound:  # an OSError, too
+            raise
         except UnicodeDecodeError as error:
             raise InputError(f"template {template}: expected a UTF-8 text file, got: {error}") from None
         except OSError as error:
@@ -215,6 +264,18 @@ def environments(templates: Sequence[Path], shared: Mapping[str, Any]) -> tuple[
     pages.tests["match_prefix"] = str.startswith
     pages.globals.update(shared)
     return pages, WordsEnvironment(SPOKEN, shared, literally)
+
+
+def templates_of(kind: Kind) -> tuple[str, ...]:
+    """The page's template, and that of the pages below it where they have one of their own."""
+    below = kind.parts.template if kind.parts else ""
+    return (f"{kind.name}.html", *([below] if below else []))
+
+
+def placed(pages: Environment, kind: Kind) -> str:
+    """The sources of a page's templates, which tell the sections that they place."""
+    with located():
+        return "".join(pages.loader.get_source(pages, name)[0] for name in templates_of(kind)) if pages.loader else ""
 
 
 @contextmanager

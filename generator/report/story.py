@@ -24,17 +24,26 @@ class Parts:
     scripts: tuple[str, ...] = ()
 
 
+def _always(report: Report, networks: Sequence[Portrait]) -> bool:  # noqa: ARG001
+    return True
+
+
 @dataclass(frozen=True)
 class Kind:
     """A page of the story. It has templates/<name>.html and content/<name>.md."""
 
     name: str
-    shown: Shown = lambda report, networks: True
+    shown: Shown = _always
     parts: Parts | None = None
     scripts: tuple[str, ...] = ()  # that it names
     styles: tuple[str, ...] = ()  # likewise, beside site.css
     loads: tuple[str, ...] = ()  # scripts that its scripts ask for
     without: str = ""  # says why a report about networks does without it
+
+    @property
+    def always(self) -> bool:
+        """Whether every report has it."""
+        return self.shown is _always
 
 
 def _some(has: Callable[[Portrait], object]) -> Shown:

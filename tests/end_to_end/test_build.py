@@ -325,6 +325,17 @@ def test_no_weights_and_no_data_offline_is_one_line(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "site").exists()
 
 
+def test_words_are_read_before_a_network_is_looked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "report.toml").write_text('[models]\nfolder = "models"\n[models.cnn]\narchitecture = "SmallCNN"\n')
+    shutil.copytree(REPOSITORY / "content", tmp_path / "content", ignore=shutil.ignore_patterns("samples"))
+    with (tmp_path / "content" / "trust.md").open("a") as file:
+        file.write("{{ networks[0].titel }}\n")
+    assert main(["build", "--offline", "--config", str(tmp_path / "report.toml")]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith("this has no 'titel'; did you mean 'title'?")
+    assert "content/trust.md:" in last
+
+
 def test_predict_writes_the_course_format(project: Path, small_data_set: SmallDataSet, tmp_path: Path) -> None:
     images = small_data_set.root / "val" / "images"
     words = ["--model", "cnn", "--csv", str(tmp_path / "out.csv"), "--config", str(project / "report.toml")]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from generator.base.errors import InputError
 from generator.config import reading, schema
-from generator.pages import site, words
+from generator.pages import facts, proofreading, words
 from generator.report.portrait import portrait
 from tests import synthetic
 
@@ -61,7 +61,7 @@ def shared() -> Mapping[str, Any]:
     made = synthetic.report()
     networks = tuple(portrait(network, made.photos) for network in made.networks)
     folder = Path(__file__).parents[2]
-    return {**site._facts(made, networks, {}, reading.load(folder / "report.toml")), "live": None}
+    return {**facts.facts(made, networks, {}, reading.load(folder / "report.toml")), "live": None}
 
 
 def accepted(folder: Path, name: str, text: bytes, read: Any) -> object:
@@ -90,6 +90,16 @@ def rendered(file: Path) -> str:
     )
 
 
+def proofread(file: Path) -> bool:
+    """Every passage of a page, as it is read before there are facts."""
+    known = {**get_type_hints(facts.Facts), **get_type_hints(facts.Given)}
+    settled = facts.settled(reading.load(ROOT / "report.toml"))
+    spoken = words.read(file, words.environments([], settled)[1], "")
+    for key in spoken.passages:
+        proofreading._read_passage(spoken, key, {**dict.fromkeys(spoken.environment.globals, Any), **known})
+    return True
+
+
 @settings(max_examples=120)
 @given(text=mutated((TOML,), TOML_PIECES))
 def test_any_report_toml_is_read_or_refused_in_one_line(tmp_path: Path, text: bytes) -> None:
@@ -103,6 +113,12 @@ def test_any_words_are_shown_or_refused_in_one_line_and_act_nowhere(tmp_path: Pa
     html = accepted(tmp_path, "index.md", text, rendered)
     assert not re.search(r"<(script|img|style|iframe)|<[^>]* on\w+=|href=\"\s*javascript", str(html), re.IGNORECASE)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.md"]
+
+
+@settings(max_examples=100)
+@given(text=mutated(PAGES, WORDS_PIECES))
+def test_any_words_are_proofread_or_refused_in_one_line(tmp_path: Path, text: bytes) -> None:
+    accepted(tmp_path, "index.md", text, proofread)
 
 
 @settings(max_examples=80)
@@ -119,3 +135,4 @@ def test_without_a_change_everything_is_read(tmp_path: Path, text: bytes) -> Non
     name, read = ("report.toml", reading.load) if text is TOML else ("index.md", rendered)
     found = accepted(tmp_path, name, text, read)
     assert found is not None
+    assert text is TOML or accepted(tmp_path, name, text, proofread)
