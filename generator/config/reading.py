@@ -26,6 +26,7 @@ from generator.config.schema import (
     Link,
     ModelConfig,
     ModelsConfig,
+    Order,
     ReportConfig,
     SamplePhoto,
     SamplesConfig,
@@ -162,6 +163,8 @@ def _data(table: Table) -> DataConfig:
     return DataConfig(
         root=table.path("root"),
         classes=table.classes("classes"),
+        order=table.one_of("order", Order) or DataConfig.order,
+        label=table.text("label"),
         name=table.text("name"),
         licence=table.text("licence"),
     )

@@ -10,6 +10,8 @@ from typing import Literal, NoReturn
 from generator.config.languages import RIGHT_TO_LEFT, RIGHT_TO_LEFT_LANGUAGES
 from generator.records.input import Crop, Interpolation
 
+Order = Literal["strings", "natural"]
+
 
 @dataclass(frozen=True)
 class Link:
@@ -50,6 +52,8 @@ class DataConfig:
 
     root: Path | None = None
     classes: str | tuple[str, ...] | None = None  # None: the thirty of Tiny ImageNet, all of any other
+    order: Order = "strings"  # in which classes stand that are told by names
+    label: str = ""  # which of several labels: a list's column, "coarse" of CIFAR-100; "": the usual one
     name: str = ""  # "": as the data set's folder says
     licence: str = ""
 

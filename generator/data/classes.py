@@ -118,7 +118,12 @@ def of_tiny_imagenet(classes: Classes) -> bool:
 
 def repeated(entries: Sequence[str]) -> str:
     """The first entry that stands there twice; "" where there is none."""
-    return next((entry for place, entry in enumerate(entries) if entry in entries[:place]), "")
+    seen: set[str] = set()
+    for entry in entries:
+        if entry in seen:
+            return entry
+        seen.add(entry)
+    return ""
 
 
 def resolve_classes(spec: str | Sequence[str] | None, root: Path | None) -> Classes:

@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from generator.base.errors import InputError
 from generator.data.classes import Classes
+from generator.records.images import Pixels
 from generator.records.report import DataWords
 
 Box = tuple[int, int, int, int]
@@ -27,14 +28,31 @@ CHOSEN_AND_JUDGED = (
 )
 
 
+class Held(Protocol):
+    """Images that are no files of their own: many in one file, or what somebody's code gives."""
+
+    @property
+    def digest(self) -> str:
+        """Of what they hold; found without decoding all of them."""
+
+    def __getitem__(self, at: int) -> Pixels:
+        """One of them, (H, W, 3) uint8.
+
+        Raises:
+            InputError: if it cannot be read; that ends the work, for none of the others can be trusted either.
+        """
+
+
 @dataclass(frozen=True)
 class Item:
     """One image of a data set; `box` is (x0, y0, x1, y1) in its pixels, inclusive, around what it shows."""
 
     name: str  # as records and pages call it, the only one of its part
-    path: Path
+    path: Path  # the file that it is, or lies in
     target: int  # index among the classes
     box: Box | None = None
+    held: Held | None = field(default=None, compare=False)  # None: it is a file of its own
+    at: int = 0  # its place among those of `held`
 
 
 @dataclass(frozen=True)
@@ -135,13 +153,17 @@ def fingerprint(items: Iterable[Item], *others: object) -> str:
     """sha256 over the names, sizes, classes and boxes of images, and over `others`, in hex.
 
     Cheap: no image is read. Modification times stay out of it, since a copied data set is the same data set; so an
-    image that is replaced by another of the same size in bytes goes unnoticed.
+    image that is replaced by another of the same size in bytes goes unnoticed. Of images that share a file it is over
+    what that holds, whose size is always the same.
 
     Raises:
         InputError: if an image is gone.
     """
     try:
-        files = [(item.name, item.path.stat().st_size, item.target, item.box) for item in items]
+        files = [
+            (item.name, item.held.digest if item.held else item.path.stat().st_size, item.target, item.box)
+            for item in items
+        ]
     except OSError as error:
         raise InputError(f"{error.filename}: expected an image, it cannot be read ({error.strerror})") from None
     return hashlib.sha256(json.dumps([files, others]).encode()).hexdigest()

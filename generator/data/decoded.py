@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from generator.base import terminal
 from generator.base.errors import InputError, reason
 from generator.base.files import replacing, write
+from generator.data import image_files
 from generator.data.dataset import DataSet, Item, Part, fingerprint
 from generator.data.image_files import read_photo
 from generator.data.preprocessing import square
@@ -69,7 +70,7 @@ def pixels(data: DataSet, item: Item) -> Pixels:
     Raises:
         InputError: if it cannot be read.
     """
-    found = read_photo(item.path)
+    found = _read(item)
     return square(found, data.side) if data.side else found
 
 
@@ -138,18 +139,34 @@ def _place(data: DataSet, part: Part, side: int, cache: Path) -> Path:
     return cache / f"{part.name}-{key[:32]}"
 
 
+def _read(item: Item) -> Pixels:
+    return read_photo(item.path) if item.held is None else item.held[item.at]
+
+
+def _read_or_skip(item: Item) -> Pixels | None:
+    """None for a file that is broken; of images that share one, each is there or none is."""
+    try:
+        return _read(item)
+    except InputError:
+        if item.held is not None:
+            raise
+        return None
+
+
 def _keep_look(part: Part, file: Path) -> _Look:
-    """Every image read once: which are broken, their sizes, and a digest of the files of the others."""
+    """Every image read once: which are broken, the others' sizes, and a digest of their files, or of their pixels."""
     state, skipped, sizes = hashlib.sha256(), [], []
     with terminal.bar(f"reading the {part.called}", len(part), "images") as bar:
         for item in part.items:
-            try:
-                sizes.append(read_photo(item.path).shape[:2])
-            except InputError:
+            found = _read_or_skip(item)
+            if found is None:
                 skipped.append(item.name)
             else:
+                sizes.append(found.shape[:2])
                 name = item.name.encode("utf-8", "surrogateescape")
-                state.update(len(name).to_bytes(8, "little") + name + hashlib.sha256(item.path.read_bytes()).digest())
+                held = item.held and bytes.fromhex(image_files.digest(found))
+                content = held or hashlib.sha256(item.path.read_bytes()).digest()
+                state.update(len(name).to_bytes(8, "little") + name + content)
             bar.advance()
     look = _Look(state.hexdigest(), tuple(skipped), (_least(sizes), _most(sizes)) if sizes else None)
     with _written(file.parent):
@@ -164,12 +181,11 @@ def _keep_squares(part: Part, side: int, file: Path) -> _Look:
     def cuts() -> Iterator[Pixels]:
         with terminal.bar(f"decoding the {part.called}", len(part), "images") as bar:
             for item in part.items:
-                try:
-                    cut = square(read_photo(item.path), side)
-                except InputError:
+                found = _read_or_skip(item)
+                if found is None:
                     skipped.append(item.name)
                 else:
-                    yield cut.transpose(2, 0, 1)
+                    yield square(found, side).transpose(2, 0, 1)
                 bar.advance()
 
     with _written(file.parent):

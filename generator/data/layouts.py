@@ -9,18 +9,19 @@ from pathlib import Path
 from generator.base.clutter import is_clutter
 from generator.base.errors import InputError, reason
 from generator.config.schema import DataConfig
-from generator.data import folder, tiny_imagenet
+from generator.data import folder, listed, lists, tiny_imagenet
 from generator.data.dataset import DataSet
+from generator.data.naming import some
 
 VARIABLE = "TINY_IMAGENET"
-KNOWN = f"Tiny ImageNet's folder, {folder.LAYOUT}"
+KNOWN = f"Tiny ImageNet's folder, {folder.LAYOUT}, or {listed.LAYOUT}"
 
 
 def find(argument: Path | None, configured: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The data set's folder: `--data`, else the variable TINY_IMAGENET, else `[data] root`; None where none is set.
+    """The data set's folder or list: `--data`, else the variable TINY_IMAGENET, else `[data] root`; None for none.
 
     Raises:
-        InputError: if the one that is set is no folder.
+        InputError: if the one that is set is neither.
     """
     variable = environ.get(VARIABLE, "")
     wanted = (
@@ -30,8 +31,9 @@ def find(argument: Path | None, configured: Path | None, environ: Mapping[str, s
     )
     for source, root in wanted:
         if root is not None:
-            if not root.is_dir():
-                raise InputError(f"{source}: expected a data set's folder, {root} is not a folder; check the path")
+            if not root.is_dir() and not lists.is_list(root):
+                expected = f"a data set's folder, or a list ({', '.join(lists.SUFFIXES)})"
+                raise InputError(f"{source}: expected {expected}, {root} is not a folder; check the path")
             return root
     return None
 
@@ -44,20 +46,45 @@ def opened(root: Path, told: DataConfig) -> DataSet:
     Raises:
         InputError: where the folder is in no layout that is known, or what it holds does not fit.
     """
+    found = _read(root, told)
+    words = replace(found.words, source=told.name or found.words.source, licence=told.licence or found.words.licence)
+    return replace(found, name=told.name or found.name, words=words)
+
+
+def _read(root: Path, told: DataConfig) -> DataSet:
+    """The data set, as its layout's reader has it."""
+    if root.is_file():
+        return listed.read(root, listed.alone(root), told)
     lacking = tiny_imagenet.lacks(root)
+    official = not lacking or set(tiny_imagenet.LISTS) - set(lacking)
+    if not official and (usable := listed.lists_in(root, told.label)):
+        return listed.read(root, _preferred(root, usable), told)
+    if told.label:
+        raise InputError(
+            f"[data] label: expected a list with a column {told.label} in {root}, found none; leave it out"
+        )
     if not lacking:
-        found = tiny_imagenet.read(root, told.classes)
-    elif set(tiny_imagenet.LISTS) - set(lacking):
+        return tiny_imagenet.read(root, told.classes)
+    if official:
         raise InputError(
             f"{root}: expected Tiny ImageNet, whose lists it holds, it lacks {', '.join(lacking)}; "
             "give the unpacked folder tiny-imagenet-200"
         )
-    elif folder.looks_like(root):
-        found = folder.read(root, told.classes)
-    else:
-        raise InputError(f"{root}: expected {KNOWN}; found {_found(root)}")
-    words = replace(found.words, source=told.name or found.words.source, licence=told.licence or found.words.licence)
-    return replace(found, name=told.name or found.name, words=words)
+    if folder.looks_like(root):
+        return folder.read(root, told)
+    raise InputError(f"{root}: expected {KNOWN}; found {_found(root)}")
+
+
+def _preferred(root: Path, usable: Mapping[Path, str]) -> Mapping[Path, str]:
+    """The lists of a folder, unless class folders may be meant as well; Hugging Face's go before those."""
+    folders = folder.class_folders(root)
+    if folders and not all(file.name in listed.METADATA for file in usable):
+        names = some([file.name for file in usable])
+        raise InputError(
+            f"{root}: expected class folders or a list, found both: {some(folders)}, and {names}; name the list in "
+            "[data] root, or move it elsewhere"
+        )
+    return usable
 
 
 def _found(root: Path) -> str:

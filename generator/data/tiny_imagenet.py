@@ -9,7 +9,8 @@ from pathlib import Path
 from generator.base.errors import InputError
 from generator.data.classes import PRESET, Classes, resolve_classes
 from generator.data.dataset import PARTS, TEST, VALIDATION, Box, DataSet, Item, parts_of
-from generator.data.folder import image_names, split_names
+from generator.data.folder import image_names
+from generator.data.parts import split_names
 from generator.records.report import DataWords
 
 NAME = "Tiny ImageNet"

@@ -220,6 +220,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "[data]\nclasses = 30",
             '[data] classes: expected "TinyImageNet30", "all" or an array of class names or wnids, got 30',
         ),
+        ("[data]\norder = 'abc'", '[data] order: expected "strings" or "natural", got "abc"'),
         ("[data]\nclasses = ['bee']", '[data] classes: expected at least 2 classes, got an array of one item, "bee"'),
         ("[data]\nclasses = ['bee', 'bee']", '[data] classes: expected different classes, got "bee" more than once'),
         (

@@ -15,8 +15,8 @@ from generator.config.schema import DataConfig
 from generator.data import decoded
 from generator.data.classes import Classes
 from generator.data.dataset import CHOSEN_AND_JUDGED, DataSet
-from generator.data.folder import MAYBE_SEEN
 from generator.data.layouts import find, opened
+from generator.data.parts import MAYBE_SEEN
 from tests.conftest import SmallDataSet
 
 LETTERS = "abcdefghijklmnopqrst"
@@ -101,6 +101,17 @@ def test_classes_stand_in_the_order_of_strings_as_torchvision_has_it(tmp_path: P
     assert data.classes.names == names
     assert {target for _, target in listed(data)["test"]} == {0, 1, 2, 3}
     assert data.words.notes == ("There are no test images of é.",)
+
+
+def test_the_natural_order_is_timms(tmp_path: Path) -> None:
+    """timm 1.0.31: sorted(names, key=natural_key) of timm/utils/misc.py."""
+    names = ("1", "2", "10", "a", "A1", "a2", "a10", "B", "é")
+    root = tree(tmp_path, *names)
+    assert opened(root, DataConfig(order="natural")).classes.names == names
+    assert opened(root, DataConfig()).classes.names == ("1", "10", "2", "A1", "B", "a", "a10", "a2", "é")
+    one, other = (opened(root, DataConfig(order=order)).fingerprint for order in ("natural", "strings"))
+    assert one != other
+    assert opened(root, DataConfig(classes=("B", "10"), order="natural")).classes.names == ("B", "10")
 
 
 def test_named_classes_are_taken_in_their_order(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from generator.base.errors import InputError
 from generator.data.classes import Classes, resolve_classes
 from generator.data.dataset import PARTS, fingerprint
-from generator.data.folder import split_names
+from generator.data.parts import split_names
 from generator.data.tiny_imagenet import list_images, read
 from tests.conftest import SmallDataSet
 
