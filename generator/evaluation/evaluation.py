@@ -19,6 +19,7 @@ from generator.evaluation import scores as evaluation_scores
 from generator.evaluation import trust
 from generator.evaluation.answers import of_part
 from generator.evaluation.scores import Answers
+from generator.explain.methods import left_out
 from generator.networks import card
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import SMALL, load_evaluation, load_runs, require_records, save_card, save_evaluation
@@ -94,9 +95,9 @@ def _faithfulness(loaded: Loaded, data: DataSet, part: Part, columns: Sequence[i
     """
     network, layer = loaded.network, loaded.layer
     able, why_not = loaded.methods
-    for name, reason in why_not.items():
-        terminal.say(f"{loaded.title}: {name} is left out: {reason}")
-    candidates = [*dict.fromkeys([*loaded.stages, layer])] if data.boxes else []
+    for line in left_out(why_not):
+        terminal.say(f"{loaded.title}: {line}")
+    candidates = [*dict.fromkeys([*loaded.stages, layer])] if data.boxes and layer else []
     total = trust.parts(network, able, candidates)
     with terminal.bar(f"{loaded.title}, how far to trust its maps", total, "parts") as bar:
         return trust.measure(

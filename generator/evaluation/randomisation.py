@@ -143,6 +143,7 @@ def randomisations(
     kept = {name: np.flatnonzero(~_constant(maps)) for name, maps in raw.items()}
     likeness: dict[str, list[tuple[Values, Values, int]]] = {name: [] for name in methods}
     layers = cascade(network)
+    own = " and ".join(name for name, _ in network.named_parameters(recurse=False))  # the network has no name itself
     most = max(map(len, raw.values()))
     batches = [task.inputs(start, min(start + BATCH, most)) for start in range(0, most, BATCH)]
     random: list[str] = []
@@ -155,14 +156,14 @@ def randomisations(
                 maps = maps_of(task, name, method, len(raw[name]), task.targets, network=network)
                 rows = kept[name]
                 likeness[name].append(_likeness(raw[name][rows], maps[rows], task.input.size))
-        on_part(f"{group[0]} randomised")
+        on_part(f"{group[0] or own} randomised")
     found = []
     for name in methods:
         if likeness[name]:
             both = np.stack([values for step in likeness[name] for values in step[:2]])
             means = estimates(both, task.seed)
             silent = tuple(step[2] for step in likeness[name])
-            names = tuple(group[0] for group in layers)
+            names = tuple(group[0] or own for group in layers)
             found.append(Randomisation(name, len(kept[name]), names, tuple(means[::2]), tuple(means[1::2]), silent))
     return tuple(found)
 

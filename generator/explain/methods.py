@@ -46,19 +46,23 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 )
 
 
+# Those that look at the maps of a layer.
+OF_LAYERS = ("Grad-CAM", "Grad-CAM++", "LayerCAM", "Score-CAM")
 # Those that not every network has what they need for.
 _ASKING = ("guided backprop",)
 
 
 def suited(
-    model: nn.Module, images: Tensor, layer: str | None, methods: Mapping[str, Method] = METHODS
+    model: nn.Module, images: Tensor, layer: str | None, methods: Mapping[str, Method] = METHODS, no_layer: str = ""
 ) -> tuple[dict[str, Method], dict[str, str]]:
     """The methods that can explain a model, and by the names of the others why they cannot.
 
     Args:
         images: (N, C, H, W) normalised; the first is tried.
+        no_layer: why there is no layer whose maps could be looked at; "": there is one.
     """
-    able, why_not = dict(methods), {}
+    why_not = {name: no_layer for name in OF_LAYERS if no_layer and name in methods}
+    able = {name: method for name, method in methods.items() if name not in why_not}
     for name in _ASKING:
         if name in able:
             try:
@@ -67,3 +71,13 @@ def suited(
                 why_not[name] = str(error).removeprefix("model: ").split(";")[0].split(", so that")[0]
                 del able[name]
     return able, why_not
+
+
+def left_out(why_not: Mapping[str, str]) -> list[str]:
+    """Which methods cannot explain a model, and why: a sentence a reason, for what `suited` found."""
+    said = []
+    for reason in dict.fromkeys(why_not.values()):
+        *others, last = [name for name in why_not if why_not[name] == reason]
+        names = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+        said.append(f"{names[:1].upper()}{names[1:]} left out: {reason}.")
+    return said

@@ -8,6 +8,7 @@ import torch
 
 from generator import explain
 from generator.explain.layers import rows
+from generator.explain.methods import left_out
 from generator.explain.points import head
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import load_benchmark, load_card, load_runs, load_snapshots
@@ -58,14 +59,14 @@ def network_record(
         summary=rows(loaded.points),
         weights_source=loaded.source,
         weights_digest=loaded.digest,
-        notes=(*loaded.notes, *_left_out(loaded)),
+        notes=(*loaded.notes, *left_out(loaded.methods[1])),
         layers=convolution_records(loaded),
         explanations=explanations,
         runs=load_runs(folder) if folder else (),
         evaluation=evaluation,
         snapshots=load_snapshots(folder) if folder else {},
         card=load_card(folder) if folder else "",
-        cam_note=NOTES[head(loaded.points, loaded.layer)],
+        cam_note=NOTES[head(loaded.points, loaded.layer)] if loaded.layer else "",
         failures=tuple(failures),
         benchmark=load_benchmark(folder) if folder else None,
         examined=examined,
@@ -75,12 +76,6 @@ def network_record(
 
 
 NOTES = {"average": GAP_NOTE, "maximum": MAX_NOTE, "flattened": FLATTENED_NOTE, "": ""}
-
-
-def _left_out(loaded: Loaded) -> list[str]:
-    """Which methods cannot explain it, and why."""
-    _, why_not = loaded.methods
-    return [f"{name[:1].upper()}{name[1:]} is left out: {reason}." for name, reason in why_not.items()]
 
 
 def convolution_records(loaded: Loaded) -> tuple[ConvLayer, ...]:

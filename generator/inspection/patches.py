@@ -186,9 +186,11 @@ def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels]) -> dict[str, N
     `layer_patches`.
     """
     names = [point.name for point in loaded.points if isinstance(point.module, nn.Conv2d)]
-    explained = loaded.points.named(loaded.layer)
+    explained = loaded.points.named(loaded.layer) if loaded.layer else None
     if explained is not None and explained.form == "maps" and not source(loaded.points, loaded.layer):
         names.append(loaded.layer)
+    if not names:
+        return {}
     arrays: dict[str, NDArray[Any]] = {}
     for layer, found in strongest(loaded.network, _batches(loaded, pictures), names).items():
         point = loaded.points.named(layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,29 +44,15 @@ def photo_arrays(
         answers = loaded.network(images)
     require_finite(answers, loaded.network)
     logits = answers[0]
-    targets = _targets(logits, label, other)
-    if len(targets) == len(logits):
-        cams = explain.grad_cam_all(loaded.network, images, layer)[0]
-    else:
-        cams = explain.grad_cam(loaded.network, images.expand(len(targets), -1, -1, -1), targets, layer)
     staged = loaded.stages
-    maps = explain.feature_maps(loaded.network, images, [*dict.fromkeys([*staged, layer])])
+    named = [*dict.fromkeys([*staged, *([layer] if layer else [])])]
+    maps = explain.feature_maps(loaded.network, images, named) if named else {}
     arrays = {f"stage {number} {name}": maps[name][0].numpy() for number, name in enumerate(staged)}
-    contributions = explain.channel_contributions(loaded.network, images, [int(logits.argmax())], layer)[0]
-    most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
     if compared:
         arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer)
-    arrays |= {
-        "seen": in_colour(given),
-        "logits": logits.numpy(),
-        "targets": np.array(targets, np.int64),
-        "cams": cams.numpy(),
-        "layer": np.array(layer),
-        "contributions": contributions.numpy(),
-        "contributors": most.numpy(),
-        "contributor maps": maps[layer][0][most].numpy(),
-        "contributor layer": np.array(source(loaded.points, layer) or layer),
-    }
+    arrays |= {"seen": in_colour(given), "logits": logits.numpy(), "layer": np.array(layer)}
+    if layer:
+        arrays |= _explained(loaded, images, logits, _targets(logits, label, other), maps[layer][0])
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(
@@ -75,8 +62,33 @@ def photo_arrays(
     return arrays
 
 
+def _explained(
+    loaded: Loaded, images: Tensor, logits: Tensor, targets: Sequence[int], maps: Tensor
+) -> dict[str, NDArray[Any]]:
+    """The heat maps of the target classes, and the channels that the answer is made of, both at the layer explained.
+
+    Args:
+        maps: (C, h, w) of that layer.
+    """
+    network, layer = loaded.network, loaded.layer
+    if len(targets) == len(logits):
+        cams = explain.grad_cam_all(network, images, layer)[0]
+    else:
+        cams = explain.grad_cam(network, images.expand(len(targets), -1, -1, -1), targets, layer)
+    contributions = explain.channel_contributions(network, images, [int(logits.argmax())], layer)[0]
+    most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
+    return {
+        "targets": np.array(targets, np.int64),
+        "cams": cams.numpy(),
+        "contributions": contributions.numpy(),
+        "contributors": most.numpy(),
+        "contributor maps": maps[most].numpy(),
+        "contributor layer": np.array(source(loaded.points, layer) or layer),
+    }
+
+
 def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays) -> Explanation:
-    """The record of what `observed` found."""
+    """The record of what `photo_arrays` found."""
     logits = arrays["logits"].astype(np.float32)
     shifted = np.exp(logits - logits.max())
     maps = [(key.split(" ", 2)[2], value) for key, value in arrays.items() if key.startswith("stage ")]
@@ -88,17 +100,24 @@ def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays
         label=label,
         other=other,
         layer=str(arrays["layer"]),
-        targets=tuple(arrays["targets"].tolist()),
-        cams=arrays["cams"].astype(np.float32),
         stages=tuple(
             StageMaps(name, f"stage {number}", value.astype(np.float32)) for number, (name, value) in enumerate(maps, 1)
         ),
-        contributions=arrays["contributions"].astype(np.float32),
-        contributors=tuple(arrays["contributors"].tolist()),
-        contributor_maps=arrays["contributor maps"].astype(np.float32),
-        contributor_layer=str(arrays["contributor layer"]),
         comparison=comparison_of(arrays),
+        **(_made_of(arrays) if str(arrays["layer"]) else {"targets": (), "cams": np.zeros((0, 1, 1), np.float32)}),
     )
+
+
+def _made_of(arrays: Arrays) -> dict[str, Any]:
+    """What `_explained` found, by the names of the record."""
+    return {
+        "targets": tuple(arrays["targets"].tolist()),
+        "cams": arrays["cams"].astype(np.float32),
+        "contributions": arrays["contributions"].astype(np.float32),
+        "contributors": tuple(arrays["contributors"].tolist()),
+        "contributor_maps": arrays["contributor maps"].astype(np.float32),
+        "contributor_layer": str(arrays["contributor layer"]),
+    }
 
 
 def _targets(logits: Tensor, label: int | None, other: int | None) -> list[int]:

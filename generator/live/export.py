@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generator import explain
-from generator.base.errors import InputError
 from generator.data.preprocessing import TALL_FIRST, seen
 from generator.explain.passes import in_eval_mode
 from generator.live import running
@@ -49,13 +48,15 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         raise UnsuitedError(
             f"takes images of {loaded.input.channels} channels, and a visitor's photo has three, or one in grey"
         )
+    if not loaded.layer:
+        raise UnsuitedError("has no layer whose maps could show where it looks")
     with in_eval_mode(loaded.network), torch.no_grad():
         plain = steps_of(loaded.network)
         images = _images(photos, loaded.input)
         wanted = loaded.network(images).float()
         if wanted.shape != (len(images), len(loaded.class_names)):
             raise UnsuitedError("does not give one logit a class")
-        explained = _layer(loaded)
+        explained = loaded.layer
         steps = folded(plain, explained)
         if not running.difference(run_steps(steps, images), wanted) <= ROUNDING:
             raise UnsuitedError("answers otherwise when its steps are run one by one")
@@ -117,14 +118,6 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tuples(inner) for key, inner in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _layer(loaded: Loaded) -> str:
-    """The layer whose maps the report explains; "" where there is none."""
-    try:
-        return loaded.layer
-    except InputError:
-        return ""
 
 
 def _explained(steps: Sequence[Step], layer: str) -> int:

@@ -84,7 +84,7 @@ class Loaded:
     @cached_property
     def methods(self) -> tuple[Mapping[str, Method], Mapping[str, str]]:
         """The methods that can explain it, and why others cannot: see `explain.methods.suited`."""
-        return suited(self.network, self._blank, self.layer)
+        return suited(self.network, self._blank, self.layer, no_layer=self.no_layer)
 
     @property
     def _blank(self) -> Tensor:
@@ -96,11 +96,29 @@ class Loaded:
         own = self.architecture.stages
         return tuple(own(self.network)) if own else stage_ends(self.points)
 
-    @cached_property
+    @property
     def layer(self) -> str:
-        """The point that class activation maps look at: report.toml's, else the architecture's, else as chosen."""
+        """The point that class activation maps look at: report.toml's, else the architecture's, else as chosen.
+
+        "": there is none, see `no_layer`.
+        """
+        return self._explained[0]
+
+    @property
+    def no_layer(self) -> str:
+        """Why there are no maps of a layer to explain its answers with, as a clause; "" where there are."""
+        return self._explained[1]
+
+    @cached_property
+    def _explained(self) -> tuple[str, str]:
         own = self.architecture.layer
-        return self.wanted.layer or (own(self.network) if own else layer_to_explain(self.points))
+        if said := self.wanted.layer or (own(self.network) if own else ""):
+            return said, ""
+        found = self.points
+        try:
+            return layer_to_explain(found), ""
+        except InputError as error:
+            return "", str(error).removeprefix("layer: ").split(";")[0].replace("the model", "the network")
 
 
 def architecture_of(wanted: ModelConfig, folder: Path | None, said: str = "") -> Architecture:

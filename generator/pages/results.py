@@ -95,7 +95,7 @@ def _look(look: Look, class_names: tuple[str, ...]) -> Mapping[str, Any]:
         "true": look.truth.name if look.truth else None,
         "rank_of_true": look.rank,
         "top": look.top,
-        "cam_layer": seen.layer,
+        "cam_layer": seen.layer or None,
         "contributors": {one.channel: one.value for one in look.contributors},
         "maps": [
             {

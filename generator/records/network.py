@@ -97,7 +97,7 @@ class Explanation:
     """One photo through one network.
 
     `cams[i]` is the raw Grad-CAM (after ReLU, not normalised) of class `targets[i]` at `layer`; all classes where the
-    network has few of them, else those that the page shows.
+    network has few of them, else those that the page shows. Of a network without such a layer there are none.
     """
 
     photo: str  # Photo.id
@@ -105,7 +105,7 @@ class Explanation:
     logits: Floats  # (K,)
     probabilities: Floats  # (K,)
     label: int | None  # the photo's class among this network's classes
-    layer: str
+    layer: str  # "": there is none
     targets: tuple[int, ...]
     cams: Floats  # (len(targets), h, w)
     stages: tuple[StageMaps, ...]

@@ -210,6 +210,16 @@ class Portrait:
         return any(look.stages for look in self.looks)
 
     @property
+    def mapped(self) -> bool:
+        """Whether class activation maps were made of some photo."""
+        return any(look.explanation.cams.size for look in self.looks)
+
+    @property
+    def compared(self) -> bool:
+        """Whether some answer was explained in several ways."""
+        return any(look.ways for look in self.looks)
+
+    @property
     def signed(self) -> bool:
         """Whether some of its feature maps hold negative activations, so that their colours have a middle."""
         return any(stage.signed for look in self.looks for stage in look.stages)

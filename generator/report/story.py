@@ -51,10 +51,6 @@ def _some(has: Callable[[Portrait], object]) -> Shown:
     return lambda report, networks: any(has(network) for network in networks)
 
 
-def _maps(network: Portrait) -> bool:
-    return any(look.explanation.cams.size for look in network.looks)
-
-
 STORY = (
     Kind("index"),
     Kind("data", scripts=("lightbox.js",)),
@@ -87,7 +83,7 @@ STORY = (
     ),
     Kind(
         "grad-cam",
-        _some(_maps),
+        _some(lambda network: network.mapped or network.compared),
         Parts("photo"),
         scripts=("overlay.js", "lightbox.js", "picker.js"),
         without="There is no page of heat maps: none were made of any photo.",
@@ -98,7 +94,7 @@ STORY = (
         scripts=("tables.js", "lightbox.js"),
         without="There is no page of failures: no photo was shown to a network, and none was evaluated.",
     ),
-    Kind("trust", _some(lambda network: network.trust or _maps(network) or not network.looks), scripts=("tables.js",)),
+    Kind("trust", _some(lambda network: network.trust or network.mapped or not network.looks), scripts=("tables.js",)),
     Kind(
         "try",
         lambda report, networks: report.live is not None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,21 +61,35 @@ def mobile(num_classes):
         InvertedResidualConfig(16, 3, 24, 24, True, "HS", 1, 1, 1),
     ]
     return models.MobileNetV3(blocks, 32, num_classes=num_classes)
+
+
+def perceptron(num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 16), nn.ReLU(), nn.Linear(16, num_classes))
+
+
+def transformer(num_classes):
+    return models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=num_classes)
 """
 NAMES = ("Functions", "residual", "dense", "regnet", "convnext", "mobile")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
-def test_a_report_of_six_families(tmp_path: Path) -> None:
-    kitchen(tmp_path / "things", {"train": 3, "val": 2}, ("cups", "forks", "spoons"))
-    (tmp_path / "nets.py").write_text(NETS)
-    text = '[data]\nroot = "things"\n[samples]\nbundled = false\ntest_images = 2\n'
-    for name in NAMES:
+def built(folder: Path, names: Sequence[str], samples: str = "") -> dict[str, Any]:
+    """What results.json says of a report of untrained networks of 32 pixels, built strictly."""
+    kitchen(folder / "things", {"train": 3, "val": 2}, ("cups", "forks", "spoons"))
+    (folder / "nets.py").write_text(NETS)
+    text = f'[data]\nroot = "things"\n[samples]\nbundled = false\ntest_images = 2\n{samples}\n'
+    for name in names:
         text += f'[models.{name}]\narchitecture = "nets.py:{name}"\nweights = "random"\ninput = {{size = 32}}\n'
-    (tmp_path / "report.toml").write_text(text)
-    assert main(["build", "--strict", "--config", str(tmp_path / "report.toml"), "--offline"]) == 0
-    results = json.loads((tmp_path / "site" / "results.json").read_text("utf-8"))
+    (folder / "report.toml").write_text(text)
+    assert main(["build", "--strict", "--config", str(folder / "report.toml"), "--offline"]) == 0
+    results: dict[str, Any] = json.loads((folder / "site" / "results.json").read_text("utf-8"))
+    return results
+
+
+def test_a_report_of_six_families(tmp_path: Path) -> None:
+    results = built(tmp_path, NAMES)
     assert list(results["networks"]) == list(NAMES)
     for name, layer, stages in (
         ("Functions", "conv2+relu", ["conv1+relu", "conv2+relu"]),
@@ -90,3 +106,21 @@ def test_a_report_of_six_families(tmp_path: Path) -> None:
         assert explained["contributors"], name
     notes = results["networks"]["convnext"]["notes"]
     assert any("Guided backprop is left out: no ReLU lies between" in note for note in notes)
+
+
+@pytest.mark.parametrize("names", [("perceptron",), ("transformer",), ("perceptron", "Functions", "transformer")])
+def test_networks_without_a_layer_to_explain_have_a_report_too(tmp_path: Path, names: tuple[str, ...]) -> None:
+    results = built(tmp_path, names, 'photos = ["things/val/cups/0.png"]')
+    pages = {path.name: path.read_text("utf-8") for path in (tmp_path / "site").glob("*.html")}
+    heat = pages["grad-cam-own-0.html"]
+    assert ("<title>0 – Grad-CAM –" in heat) == ("Functions" in names)
+    for name in set(names) - {"Functions"}:
+        looks = results["networks"][name]["photos"]
+        assert {look["cam_layer"] for look in looks.values()} == {None}
+        assert {"occlusion", "integrated gradients"} <= {way["name"] for way in looks["own-0"]["ways"]}
+        assert f'id="{name}-ways-own-0"' in heat
+        assert f'id="{name}-cam-own-0-predicted"' not in heat
+        assert "Grad-CAM, Grad-CAM++, LayerCAM and Score-CAM are left out: " in heat
+        test = pages["grad-cam-validation-val-cups-0.html"]
+        assert f"No heat map was made of this photo for {name}." in test
+    assert ("filters.html" in pages) == (names != ("perceptron",))

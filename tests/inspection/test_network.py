@@ -147,6 +147,26 @@ def test_a_named_layer_is_the_one_explained() -> None:
     np.testing.assert_array_equal(found.cams, wanted.numpy())
 
 
+def test_without_a_layer_there_are_answers_and_what_needs_none() -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64 * 64, 8), torch.nn.ReLU())
+    network.append(torch.nn.Linear(8, 3))
+    one = facts.loaded(network, ("a", "b", "c"))
+    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None, compared=True))
+    assert (found.layer, found.targets, found.stages, found.contributions) == ("", (), (), None)
+    assert found.cams.shape == (0, 1, 1)
+    images = images_of(PHOTO)
+    np.testing.assert_array_equal(found.logits, network(images)[0].detach().numpy())
+    assert found.comparison is not None
+    assert list(found.comparison.maps) == ["occlusion", "guided backprop", "integrated gradients"]
+    assert found.comparison.layers == {}
+    wanted = explain.integrated_gradients(network, images, [found.predicted]).abs().sum(1)[0]
+    np.testing.assert_allclose(found.comparison.maps["integrated gradients"], wanted.numpy(), rtol=1e-4, atol=1e-7)
+    record = network_record(one, {"noise": found}, [], None)
+    assert (record.layers, record.cam_note) == ((), "")
+    assert record.notes[-1].startswith("Grad-CAM, Grad-CAM++, LayerCAM and Score-CAM are left out: the network runs no")
+    assert strongest_patches(one, [PHOTO.pixels]) == {}
+
+
 def test_of_many_classes_only_the_named_are_explained() -> None:
     one = loaded(classes=101)
     images = images_of(PHOTO)

@@ -25,6 +25,7 @@ from generator.data import download, samples
 from generator.data.classes import Classes
 from generator.data.preprocessing import seen
 from generator.evaluation import answers, evaluation
+from generator.explain import methods
 from generator.networks import alexnet, catalogue, named
 from generator.networks.architecture import initialise
 from generator.networks.catalogue import Loaded
@@ -32,6 +33,7 @@ from generator.networks.folder import Description, fill, load_model, save_evalua
 from generator.networks.inputs import fitted
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN
 from generator.records.input import Input, square
+from tests import loaded as facts
 from tests import synthetic
 from tests.data.test_download import Archive, served
 
@@ -658,6 +660,32 @@ def test_outputs_that_are_not_the_report_s_classes_are_told(tmp_path: Path) -> N
     (tmp_path / "net.py").write_text(NET.replace("num_classes, ", "").replace("num_classes", "10"))
     with pytest.raises(InputError, match=r"expected logits of shape \(1, 2\) .* got \(1, 10\); classes of report.toml"):
         loaded_of(reading.load(tmp_path / "report.toml"))
+
+
+NO_CONVOLUTION = "the network runs no 2-d convolution (nn.Conv2d) that gives maps of more than one cell"
+TOKENS = (
+    "after its last convolution, 'conv_proj', the network goes on over its cells in "
+    "'encoder.layers.encoder_layer_0.ln_1' (LayerNorm), as transformers do, so that this convolution's maps would not "
+    "show where it looks"
+)
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2)), NO_CONVOLUTION),
+        (models.VisionTransformer(64, 16, 1, 1, 4, 4, num_classes=2), TOKENS),
+    ],
+)
+def test_a_network_without_a_layer_to_explain_says_why(network: nn.Module, reason: str) -> None:
+    found = facts.loaded(network, ("a", "b"))
+    assert (found.layer, found.no_layer) == ("", reason)
+    able, why_not = found.methods
+    assert {"occlusion", "integrated gradients"} <= set(able)
+    assert not set(able) & set(methods.OF_LAYERS)
+    assert methods.left_out(why_not)[0] == f"Grad-CAM, Grad-CAM++, LayerCAM and Score-CAM are left out: {reason}."
+    named = facts.loaded(network, ("a", "b"), layer="any")
+    assert (named.layer, named.no_layer) == ("any", "")
 
 
 def test_report_toml_s_layer_is_the_network_s(tmp_path: Path) -> None:

@@ -318,6 +318,28 @@ def test_the_layer_that_report_toml_names_is_the_one_that_is_measured(
     assert trust.layer == "features.relu3"
 
 
+def test_a_network_without_a_layer_is_measured_by_what_needs_none(data: DataSet, tmp_path: Path) -> None:
+    class Perceptron(torch.nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(torch.nn.Flatten(), torch.nn.Linear(3 * 64 * 64, 4), torch.nn.ReLU())
+            self.append(torch.nn.Linear(4, 3))
+            self.shift = torch.nn.Parameter(torch.ones(1))  # of the network itself, which has no name
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self[3](self[2](self[1](self[0](images)))) + self.shift  # type: ignore[no-any-return]
+
+    one = loaded(initialise(Perceptron(), 0), data.classes.names)
+    evaluate_model(replace(one, evaluated=tmp_path), data)
+    written = load_evaluation(tmp_path)
+    assert written is not None
+    assert written.faithfulness is not None
+    trust = written.faithfulness
+    assert (trust.layer, trust.sweep_method, trust.sweep) == ("", "", ())
+    asked = {"occlusion", "guided backprop", "integrated gradients"}
+    assert {row.method for row in trust.localisation} == {row.method for row in trust.perturbation} == asked
+    assert trust.randomisation[0].layers == ("3", "1", "shift")
+
+
 def test_what_is_measured_of_weights_from_elsewhere_is_kept_beside_the_models(
     data: DataSet, classes: Classes, decoded: Path, tmp_path: Path
 ) -> None:

@@ -35,8 +35,9 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
     told = "; ".join(f"{way.name} {way.shows}" for way in shown)
     colour = colour_of_nothing(network)
     alt = f"{network.title}’s answer {answer} on the photo {photo.title}, explained in several ways: {told}."
+    layers = f"Maps of layers at {layer_title(network, explanation.layer)}, each" if explanation.layer else "Each map"
     caption = (
-        f"{network.title}, the answer {answer}. Maps of layers at {layer_title(network, explanation.layer)}, each over "
+        f"{network.title}, the answer {answer}. {layers} over "
         "its own range, black to pale yellow; of a map of single pixels the brightest in two hundred look alike. "
         f"The {colour} square is {_side(found, explanation)}; its two maps show, at the square’s centre, what is left "
         f"of {network.class_names[found.hidden]}’s probability "
