@@ -85,7 +85,7 @@ def build(
     classes = data.classes if data else without_data(config.data.classes)
     site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline)
     loaded = [_obtain(site, wanted) for wanted in config.models.networks]
-    evaluations = {one.id: _evaluation(one, classes) for one in loaded}
+    evaluations = {one.id: _evaluation(one, data, classes) for one in loaded}
     photos, failures = selection.photos(config, content, data, classes, evaluations)
     examined = selection.examined(data, photos)
     observed = [_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded]
@@ -128,7 +128,8 @@ def _notes(config: Config) -> tuple[str, ...]:
 
 def _obtain(site: Site, wanted: ModelConfig) -> Loaded:
     """The network, loaded; trained and evaluated first where there is none yet."""
-    found = catalogue.load(wanted, site.config, site.classes, offline=site.offline, say=terminal.say)
+    size = site.data.words.alike if site.data else None
+    found = catalogue.load(wanted, site.config, site.classes, size=size, offline=site.offline, say=terminal.say)
     if found is None:
         folder = site.config.models.folder / wanted.id
         architecture = catalogue.architecture_of(wanted, site.config.folder)
@@ -156,9 +157,24 @@ def _downloaded(site: Site, folder: Path) -> DataSet:
     return decoded.whole(layouts.opened(root, site.config.data), site.decoded)
 
 
-def _evaluation(loaded: Loaded, classes: Classes) -> Evaluation | None:
+def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation | None:
+    """What is measured now of a network of which nothing is known yet; of one that has learnt nothing, nothing is."""
+    if data is None or data.judged is None or loaded.wanted.weights == "random":
+        return None
+    if any(
+        loaded.output_of(key, (name,)) is None for key, name in zip(data.classes.keys, data.classes.names, strict=True)
+    ):
+        terminal.say(f"{loaded.title}: it is not scored, for it has no output for some of the data set's classes")
+        return None
+    terminal.say(f"{loaded.title}: it was not scored yet, which is done now")
+    return evaluate_model(loaded, data)
+
+
+def _evaluation(loaded: Loaded, data: DataSet | None, classes: Classes) -> Evaluation | None:
     """What was measured of these very weights on these classes; another evaluation is said to be one and left out."""
     found = measured(loaded)
+    if found is None or found.weights_digest != loaded.digest:
+        found = _scored(loaded, data) or found
     if loaded.folder is not None:  # what its pages tell later is looked at before minutes are spent
         require_records(loaded.folder)
     if found is None:

@@ -1,4 +1,4 @@
-"""`build`: the site, unless nothing has changed since it was built."""
+"""`build`: the site, unless nothing has changed since it was built; `inspect`: how what it is made of is read."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import time
 
 from generator.base import terminal
 from generator.base.installation import check_pair, import_matplotlib
+from generator.commands import own
 from generator.commands.places import build_digest, cache_folder, data_at_hand, out_folder, published_at, tell_own_code
-from generator.config import reading
+from generator.data.classes import without_data
+from generator.data.dataset import DataSet
 from generator.publishing import check, published, writer
 
 
 def build_command(options: argparse.Namespace) -> None:
     """`build`: see `build.build`."""
-    settings = published_at(reading.load(options.config), options.base_url)
+    settings = published_at(own.settings(options), options.base_url)
     cache, out = cache_folder(settings), out_folder(options, settings)
     begun = time.perf_counter()
     data = data_at_hand(options, settings)
@@ -31,3 +33,44 @@ def build_command(options: argparse.Namespace) -> None:
 
     index = build.build(settings, data, out, cache, digest, offline=options.offline, strict=options.strict)
     terminal.done(f"built {index} in {time.perf_counter() - begun:.1f} s")
+
+
+def inspect_command(options: argparse.Namespace) -> None:
+    """`inspect`: a line a fact."""
+    settings = own.settings(options)
+    data = data_at_hand(options, settings)
+    tell_own_code(settings)
+    check_pair()
+    from generator.data import decoded
+    from generator.inspection.network import facts
+    from generator.networks import catalogue
+
+    if data is not None:
+        data = decoded.whole(data, cache_folder(settings) / "data")
+        _tell_data(data)
+    classes = data.classes if data else without_data(settings.data.classes)
+    for wanted in settings.models.networks:
+        size = data.words.alike if data else None
+        loaded = catalogue.load(wanted, settings, classes, size=size, offline=options.offline, say=terminal.say)
+        if loaded is None:
+            terminal.result(f"[models.{wanted.id}] has no weights yet")
+            continue
+        terminal.result(f"[models.{wanted.id}] {loaded.title}: {loaded.source}")
+        for fact in facts(loaded):
+            terminal.result(f"  {fact.what}: {fact.value} ({fact.origin}: {fact.source})")
+        for note in loaded.notes:
+            terminal.result(f"  {note}")
+
+
+def _tell_data(data: DataSet) -> None:
+    terminal.result(f"data: {data.root}: {data.name}")
+    terminal.result(
+        f"  classes: {len(data.classes)}: {', '.join(data.classes.names[:5])}{', …' * (len(data.classes) > 5)}"
+    )
+    for part in data.parts:
+        terminal.result(f"  {part.name}: {len(part):,} images, {part.role}")
+    if data.words.size:
+        terminal.result(f"  image size: {data.words.size}")
+    for note in (data.words.split, *data.words.notes):
+        if note:
+            terminal.result(f"  {note}")

@@ -14,7 +14,7 @@ from generator.base import terminal
 from generator.base.errors import InputError, reason
 from generator.base.files import UNFINISHED, replacing
 from generator.base.installation import check_pair
-from generator.commands.places import data_at_hand, loaded_network, print_json, wanted_network, with_data
+from generator.commands.places import cache_folder, data_at_hand, loaded_network, print_json, wanted_network, with_data
 from generator.config import places, reading
 from generator.data.classes import without_data
 
@@ -30,7 +30,7 @@ def evaluate_command(options: argparse.Namespace) -> None:
     with parallel.group():
         with parallel.one_first():
             settings, data = with_data(options)
-            loaded = loaded_network(options, settings, data.classes)
+            loaded = loaded_network(options, settings, data.classes, data.words.alike)
         names = [part.name for part in data.parts]
         if options.split and options.split not in names:
             raise InputError(f"--split: expected one of {', '.join(names)} of {data.root}, got {options.split}")
@@ -56,13 +56,16 @@ def evaluate_command(options: argparse.Namespace) -> None:
 def predict_command(options: argparse.Namespace) -> None:
     """`predict`: what a network answers to image files, as a table."""
     settings = reading.load(options.config)
-    wanted_network(options, settings)
+    wanted = wanted_network(options, settings)
     data = data_at_hand(options, settings)
     classes = data.classes if data else without_data(settings.data.classes)
     check_pair()
+    from generator.data import decoded
     from generator.evaluation import answers
 
-    loaded = loaded_network(options, settings, classes)
+    unknown = ":" in wanted.architecture and wanted.input.size is None  # its size may be that of the images
+    size = decoded.whole(data, cache_folder(settings) / "data").words.alike if data and unknown else None
+    loaded = loaded_network(options, settings, classes, size)
     _write_csv(options.csv, None)  # lest an hour's answers find no place
     rows = answers.folder(loaded, options.folder)
     _write_csv(options.csv, rows)

@@ -9,8 +9,9 @@ from typing import NoReturn
 
 from generator import __version__
 from generator.base import terminal
-from generator.commands.build import build_command
+from generator.commands.build import build_command, inspect_command
 from generator.commands.evaluate import evaluate_command, predict_command
+from generator.commands.own import add_options
 from generator.commands.publish import check_command, deploy_command, export_command, init_command
 from generator.commands.serve import serve_command
 from generator.commands.train import compress_command, train_command
@@ -54,6 +55,13 @@ def parser() -> argparse.ArgumentParser:
         "--strict", action="store_true", help="keep the previous site if `check` finds the new one broken"
     )
     build.add_argument("--base-url", metavar="URL", help="where the site will be (default: [report] base_url)")
+    add_options(build)
+
+    inspect = _command(
+        commands, "inspect", inspect_command, "say how a network and its data are read, building nothing"
+    )
+    _data_options(inspect)
+    add_options(inspect)
 
     train = _command(commands, "train", train_command, "train a network into models/<model>")
     train.add_argument("model", metavar="ID", help="of a network in report.toml: cnn, alexnet, or one of your own")
@@ -133,6 +141,8 @@ def parser() -> argparse.ArgumentParser:
 
     init = _command(commands, "init", init_command, "begin a report of your own in a new folder")
     init.add_argument("folder", type=Path, metavar="DIR")
+    init.add_argument("--data", type=Path, metavar="DIR", help="the data set of a network of your own")
+    add_options(init)
     return parser
 
 

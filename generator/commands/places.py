@@ -73,13 +73,19 @@ def wanted_network(options: argparse.Namespace, settings: Config) -> ModelConfig
         ) from None
 
 
-def loaded_network(options: argparse.Namespace, settings: Config, classes: Classes) -> Loaded:
-    """The network that the command is about, with its weights."""
+def loaded_network(
+    options: argparse.Namespace, settings: Config, classes: Classes, size: tuple[int, int] | None = None
+) -> Loaded:
+    """The network that the command is about, with its weights.
+
+    Args:
+        size: (H, W) of all images of the data set, None where they differ or there is none.
+    """
     from generator.networks import catalogue
 
     wanted = wanted_network(options, settings)
     terminal.once()(places.code_line(settings, wanted.architecture))
-    loaded = catalogue.load(wanted, settings, classes, offline=options.offline, say=terminal.say)
+    loaded = catalogue.load(wanted, settings, classes, size=size, offline=options.offline, say=terminal.say)
     if loaded is None:
         raise InputError(
             f"{settings.models.folder / wanted.id}: expected weights, found none; "

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from generator.base import terminal
 from generator.base.errors import InputError
+from generator.commands import own
 from generator.commands.places import beside, out_folder, print_json
 from generator.commands.serve import note_change
 from generator.config import reading
@@ -79,9 +80,14 @@ def deploy_command(options: argparse.Namespace) -> None:
 
 
 def init_command(options: argparse.Namespace) -> None:
-    """`init`: a new report."""
+    """`init`: a new report; of a network of one's own where the options tell of one."""
     from generator.publishing import scaffold
 
+    if own.is_told(options):
+        file = scaffold.begin(options.folder, own.text(options, options.folder))
+        terminal.say(f"made {file}")
+        terminal.done(f"next: cd {shlex.quote(str(options.folder))} && cnn-report build")
+        return
     for name in scaffold.init(options.folder):
         terminal.say(f"made {options.folder / name}")
     # The same program in another folder, whichever way it was started.

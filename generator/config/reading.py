@@ -64,6 +64,28 @@ def load(path: Path | None = None) -> Config:
     text = text_of(
         file, "report.toml", "expected a report.toml, there is no such file; give one with --config FILE", LARGEST
     )
+    config = _config(path, file, text, folder)
+    if path is None:  # nothing is written among the program's own files
+        mine = replace(config.models, folder=Path.cwd() / "models", fallback=bundled("models"))
+        config = replace(config, models=mine)
+    return config
+
+
+def of_text(text: str, called: str, folder: Path) -> Config:
+    """The settings that a text tells which is no file.
+
+    Args:
+        called: the text, in messages.
+        folder: what its paths are relative to.
+    Raises:
+        InputError: as `load`.
+    """
+    config = _config(None, Path(called), text, folder)
+    networks = tuple(replace(network, said_in="the command line") for network in config.models.networks)
+    return replace(config, models=replace(config.models, fallback=None, networks=networks))
+
+
+def _config(path: Path | None, file: Path, text: str, folder: Path) -> Config:
     top = Table(Source(file, text), "", _parsed(file, text), folder)
     config = Config(
         path=path,
@@ -74,9 +96,6 @@ def load(path: Path | None = None) -> Config:
         samples=top.table("samples", _samples),
     )
     top.finish()
-    if path is None:  # nothing is written among the program's own files
-        mine = replace(config.models, folder=Path.cwd() / "models", fallback=bundled("models"))
-        config = replace(config, models=mine)
     return config
 
 

@@ -36,6 +36,7 @@ class ReportConfig:
     languages: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     base_url: str = ""  # ASCII, as it is sent, without a slash at its end
+    command: str = ""  # that makes the report without a report.toml; "": there is one
 
     @property
     def direction(self) -> str:
@@ -92,6 +93,7 @@ class ModelConfig:
     input: InputConfig = InputConfig()
     layer: str = ""  # that class activation maps look at; "": chosen by the program
     other_class: str = ""  # a class to explain beside the predicted one, "" for none
+    said_in: str = "report.toml"  # where all of this stands
 
 
 @dataclass(frozen=True)

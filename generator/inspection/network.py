@@ -12,7 +12,7 @@ from generator.explain.methods import left_out
 from generator.explain.points import head
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import load_benchmark, load_card, load_runs, load_snapshots
-from generator.records.network import ClassImages, ConvLayer, Examined, Explanation, LayerPatches, Network
+from generator.records.network import ClassImages, ConvLayer, Examined, Explanation, Fact, LayerPatches, Network
 from generator.records.scores import Evaluation
 
 GAP_NOTE = (
@@ -72,10 +72,27 @@ def network_record(
         examined=examined,
         patches=tuple(strongest),
         class_images=made,
+        facts=facts(loaded),
     )
 
 
 NOTES = {"average": GAP_NOTE, "maximum": MAX_NOTE, "flattened": FLATTENED_NOTE, "": ""}
+
+
+def facts(loaded: Loaded) -> tuple[Fact, ...]:
+    """How a network was read, each fact with its origin."""
+    return (*loaded.facts, _layer(loaded))
+
+
+def _layer(loaded: Loaded) -> Fact:
+    """The layer that is explained, and who chose it."""
+    if not loaded.layer:
+        return Fact("layer explained", "none", "inferred", loaded.no_layer)
+    if loaded.wanted.layer:
+        return Fact("layer explained", loaded.layer, "declared", loaded.wanted.said_in)
+    if loaded.architecture.layer:
+        return Fact("layer explained", loaded.layer, "read", f"it is known of {loaded.architecture.title}")
+    return Fact("layer explained", loaded.layer, "inferred", "the last convolution’s maps, rectified and not pooled")
 
 
 def convolution_records(loaded: Loaded) -> tuple[ConvLayer, ...]:

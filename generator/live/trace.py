@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,7 +60,9 @@ def steps_of(network: nn.Module) -> list[Step]:
         elif not _is_size(node):
             if [other for other in node.all_input_nodes if not _is_size(other)] != [last]:
                 raise UnsuitedError(f"is no chain of layers: {node.name}")
-            if node.op == "call_module":
+            if _is_ending(node, modules):
+                pass
+            elif node.op == "call_module":
                 point = str(node.target)
                 found += _module(point, modules[point])
             else:
@@ -69,6 +71,15 @@ def steps_of(network: nn.Module) -> list[Step]:
                 found += [replace(step, name=point) for step in _function(node)]
             last = node
     return found
+
+
+def _is_ending(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Whether the node is a softmax at the end, before which the logits are: see `networks.outputs`."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    if node.op == "call_module":
+        name = type(modules[str(node.target)]).__name__
+    last = all(user.op == "output" for user in node.users)
+    return last and name in ("softmax", "log_softmax", "Softmax", "LogSoftmax")
 
 
 def _is_size(node: fx.Node) -> bool:

@@ -66,6 +66,7 @@ class Architecture:
     stored: tuple[str, ...] = ()  # arguments of the constructor that a weights file keeps, and of these
     trained_only: tuple[str, ...] = ()  # those that `converted` takes out of the network
     official: Callable[[], Official | None] = lambda: None
+    usual_for: str = ""  # whose input `input` is where it is that of more networks: "torchvision's networks"
     code: str = ""  # digest of somebody else's code that makes it: another one makes another network
 
 

@@ -22,7 +22,7 @@ from generator.data.download import fetch_file
 from generator.explain.methods import Method, suited
 from generator.explain.passes import blank, in_eval_mode
 from generator.explain.points import Points, layer_to_explain, stage_ends
-from generator.networks import foreign, named
+from generator.networks import foreign, named, recognise
 from generator.networks.agreement import require_arguments, require_classes
 from generator.networks.alexnet import ALEXNET
 from generator.networks.architecture import Architecture, Official, initialise, made
@@ -38,6 +38,7 @@ from generator.networks.inputs import LUMA
 from generator.networks.outputs import as_logits
 from generator.networks.small_cnn import SMALL_CNN
 from generator.records.input import Input, square
+from generator.records.network import Fact
 
 KNOWN: Mapping[str, Architecture] = {known.name: known for known in (SMALL_CNN, ALEXNET)}
 LARGEST = 1 << 28  # numbers that a layer may give for one photo: 1 GiB; AlexNet's most are 2e5
@@ -62,6 +63,7 @@ class Loaded:
     # Where what is measured of it is kept: `folder` if that is the report's own, else one for these weights alone.
     evaluated: Path | None = None
     wanted: ModelConfig = field(default_factory=lambda: ModelConfig(""))  # what report.toml says of it
+    facts: tuple[Fact, ...] = ()  # how it was read
 
     @property
     def class_of(self) -> dict[str, int]:
@@ -156,27 +158,35 @@ def load(
     config: Config,
     classes: Classes,
     *,
+    size: tuple[int, int] | None = None,
     offline: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Loaded | None:
     """One network of report.toml; None where its folder holds no weights yet.
 
+    Args:
+        size: (H, W) of all images of the data set, None where they differ or there is none.
     Raises:
         InputError: where its weights are damaged, of another architecture or for other classes; for a network that
             cannot be made, or does not answer an image with a logit for each class.
     """
-    found = _sought(wanted, config, classes, offline, say)
+    found = _sought(wanted, config, classes, size, offline, say)
     return found and _tried(found)
 
 
 def _sought(
-    wanted: ModelConfig, config: Config, classes: Classes, offline: bool, say: Callable[[str], None]
+    wanted: ModelConfig,
+    config: Config,
+    classes: Classes,
+    size: tuple[int, int] | None,
+    offline: bool,
+    say: Callable[[str], None],
 ) -> Loaded | None:
     """The network from wherever its weights are."""
     if isinstance(wanted.weights, Path):
-        return _from_elsewhere(_from_file(wanted, wanted.weights, classes, config.folder), config)
+        return _from_elsewhere(_from_file(wanted, wanted.weights, classes, size, config.folder), config)
     if wanted.weights == "random":
-        return _from_elsewhere(_untrained(wanted, classes, config.folder), config)
+        return _from_elsewhere(_untrained(wanted, classes, size, config.folder), config)
     notes: tuple[str, ...] = ()
     if wanted.weights in ("imagenet", "auto"):
         read = config.models.read(wanted.id)
@@ -286,6 +296,11 @@ def from_folder(
         folder=folder,
         evaluated=folder,
         wanted=wanted,
+        facts=(
+            Fact("architecture", architecture.name, "read", weights_file(folder).name),
+            replace(_named(wanted, said.class_names), origin="read", source=weights_file(folder).name),
+            *recognise.told(way, wanted, (), ("read", weights_file(folder).name)),
+        ),
     )
 
 
@@ -394,7 +409,7 @@ def _recognised(weights: Mapping[str, Tensor], classes: int) -> str:
     return best if shares[best] > 0.5 else ""
 
 
-def _from_file(wanted: ModelConfig, path: Path, classes: Classes, beside: Path) -> Loaded:
+def _from_file(wanted: ModelConfig, path: Path, classes: Classes, size: tuple[int, int] | None, beside: Path) -> Loaded:
     """Weights in somebody's file, for the architecture that report.toml names, else for that whose tensors they are."""
     given = foreign.load(path)
     names, keys, notes = _outputs(wanted, classes)
@@ -408,6 +423,7 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, beside: Path) 
     network = fill(
         made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), found.weights, str(path)
     )
+    way, seen = _seen(network, architecture, wanted, size)
     return Loaded(
         id=wanted.id,
         title=wanted.title or architecture.title,
@@ -420,10 +436,11 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, beside: Path) 
         source=f"Loaded from the file {path.name}.",
         notes=(*notes, *found.notes),
         wanted=wanted,
+        facts=(_made_by(wanted, architecture, path.name), _named(wanted, names), *seen),
     )
 
 
-def _untrained(wanted: ModelConfig, classes: Classes, beside: Path) -> Loaded:
+def _untrained(wanted: ModelConfig, classes: Classes, size: tuple[int, int] | None, beside: Path) -> Loaded:
     """A network as it starts."""
     architecture = architecture_of(wanted, beside)
     names, keys, _ = _outputs(wanted, classes)
@@ -431,6 +448,7 @@ def _untrained(wanted: ModelConfig, classes: Classes, beside: Path) -> Loaded:
     network = initialise(
         made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), SEED
     ).eval()
+    way, seen = _seen(network, architecture, wanted, size)
     return Loaded(
         id=wanted.id,
         title=wanted.title or architecture.title,
@@ -442,7 +460,34 @@ def _untrained(wanted: ModelConfig, classes: Classes, beside: Path) -> Loaded:
         digest=_digest(digest(architecture.name, len(names), SEED), way, wanted, architecture),
         source="Its weights are random: it has learnt nothing.",
         wanted=wanted,
+        facts=(_made_by(wanted, architecture, ""), _named(wanted, names), *seen),
     )
+
+
+def _seen(
+    network: nn.Module, architecture: Architecture, wanted: ModelConfig, size: tuple[int, int] | None
+) -> tuple[Input, tuple[Fact, ...]]:
+    """How a network takes images: as report.toml says, else as shows, else as is usual."""
+    usual, usual_for = architecture.input, architecture.usual_for
+    found: tuple[Fact, ...] = ()
+    if architecture.name not in KNOWN:
+        usual, found = recognise.input_of(network, usual, wanted, size, usual_for)
+    way = as_asked(usual, wanted)
+    told = f"{usual_for} is used so" if usual_for else "nobody said it: what is most usual"
+    return way, recognise.told(way, wanted, found, ("assumed", told))
+
+
+def _made_by(wanted: ModelConfig, architecture: Architecture, file: str) -> Fact:
+    if wanted.architecture:
+        return Fact("architecture", architecture.name, "declared", wanted.said_in)
+    return Fact("architecture", architecture.name, "inferred", f"the names of the tensors in {file} are its")
+
+
+def _named(wanted: ModelConfig, names: Sequence[str]) -> Fact:
+    value = f"{len(names)}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+    if wanted.classes:
+        return Fact("classes", value, "declared", wanted.said_in)
+    return Fact("classes", value, "assumed", "the data set's classes in its order")
 
 
 def _require_possible(
@@ -516,6 +561,11 @@ def _published(wanted: ModelConfig, architecture: Architecture, offline: bool, s
             "for non-commercial research by ImageNet's terms."
         ),
         wanted=wanted,
+        facts=(
+            _made_by(wanted, architecture, path.name),
+            replace(_named(wanted, official.class_names), origin="read", source=f"torchvision, {official.name}"),
+            *recognise.told(way, wanted, (), ("read", f"torchvision, {official.name}")),
+        ),
     )
 
 

@@ -50,6 +50,7 @@ def architecture(name: str, folder: Path) -> Architecture:
         input=TORCHVISION if name.startswith("torchvision.") else square(64),
         purpose=f"a network of the architecture {name} with {{}} convolutions",
         presets=GENERAL,
+        usual_for="a network of torchvision's" if name.startswith("torchvision.") else "",
         code=_code(name, folder),
     )
 

@@ -103,6 +103,25 @@ def init(folder: Path) -> tuple[str, ...]:
             raise
 
 
+def begin(folder: Path, text: str) -> Path:
+    """Write a report.toml into a folder, which may hold anything else.
+
+    Returns:
+        the file.
+    Raises:
+        InputError: where there is one already, or it cannot be written.
+    """
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / FILE_NAME
+        try:
+            with file.open("x", encoding="utf-8", newline="\n") as opened:
+                opened.write(text)
+        except FileExistsError:
+            raise InputError(f"{file}: expected none yet, there is one; change it, or choose another folder") from None
+    return file
+
+
 def report_toml(title: str) -> str:
     """The report.toml of a new report: the program's own, each key explained, with its title and without its models."""
     text = bundled(FILE_NAME).read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,16 @@ from generator.records.images import Counts, Floats, Pixels
 from generator.records.input import Input
 from generator.records.scores import Evaluation
 from generator.records.training import Benchmark, Run
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that the program holds true of a network, and from where it has it."""
+
+    what: str  # "classes"
+    value: str  # in words
+    origin: Literal["declared", "read", "inferred", "assumed", "measured"]
+    source: str  # "report.toml", "weights.safetensors", or what speaks for it
 
 
 @dataclass(frozen=True)
@@ -164,6 +175,7 @@ class Network:
     examined: Examined | None = None
     patches: tuple[LayerPatches, ...] = ()  # of `layers`, and of the explained one if none makes its channels
     class_images: ClassImages | None = None
+    facts: tuple[Fact, ...] = ()  # how it was read
     apart: str = ""  # see `anchor`; "": the id
 
     @property

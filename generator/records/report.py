@@ -25,6 +25,11 @@ class DataWords:
     sizes: tuple[tuple[int, int], tuple[int, int]] | None = None  # (H, W): the least and the most of its images
 
     @property
+    def alike(self) -> tuple[int, int] | None:
+        """(H, W) of all images; None where they differ or it is not known."""
+        return self.sizes[0] if self.sizes and self.sizes[0] == self.sizes[1] else None
+
+    @property
     def told(self) -> tuple[str, ...]:
         """The words alone."""
         return (self.source, self.split, self.licence, *self.notes)

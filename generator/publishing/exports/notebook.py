@@ -45,7 +45,8 @@ settings = reading.load({report})
 root = layouts.find(None, settings.data.root, os.environ)  # the data set's folder, None where it is not here
 data = decoded.whole(layouts.opened(root, settings.data), Path(".cache/data")) if root else None
 classes = data.classes if data else without_data(settings.data.classes)
-networks = {{one.id: catalogue.load(one, settings, classes, offline=True) for one in settings.models.networks}}
+told = {{"size": data.words.alike if data else None, "offline": True}}
+networks = {{one.id: catalogue.load(one, settings, classes, **told) for one in settings.models.networks}}
 
 
 def show(figure):

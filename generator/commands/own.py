@@ -1,0 +1,240 @@
+"""A report from the command line alone: `--model`, `--weights`, `--data` and what else tells of a network of one's own.
+
+The options become the text of a report.toml: `init` writes it, `build` and `inspect` read it as if it stood here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from generator.base.errors import InputError, reason
+from generator.config import reading
+from generator.config.schema import Config
+
+# The shorter names of the two packages whose networks need no more.
+_PACKAGES = {"torchvision": "torchvision.models"}
+TEST_IMAGES = 12
+LARGEST = 1 << 20  # bytes of a file of class names
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What tells of a network of one's own, where no report.toml does."""
+    own = parser.add_argument_group("a network of your own, instead of report.toml")
+    own.add_argument(
+        "--model",
+        metavar="SPEC",
+        help="what makes it: file.py:Name (whose code is run), package.module:name, torchvision:resnet18",
+    )
+    own.add_argument("--weights", metavar="FILE", help='its weights (.pth, .ckpt, .safetensors), or "random"')
+    own.add_argument("--logs", metavar="PATH", help="the record of its training: a file, or a folder to look through")
+    own.add_argument("--size", metavar="N|HxW", help="of its images, in pixels")
+    own.add_argument("--channels", metavar="N", help="of its images: 1 for grey, 3 for colour")
+    own.add_argument("--mean", metavar="X,Y,Z", help="taken off each channel, of values from 0 to 1")
+    own.add_argument("--std", metavar="X,Y,Z", help="that each channel is then divided by")
+    own.add_argument(
+        "--classes", metavar="A,B|FILE", help="what its outputs stand for, in their order; FILE: a line each"
+    )
+    own.add_argument("--layer", metavar="NAME", help="that heat maps look at")
+    own.add_argument("--title", metavar="WORDS", help="of the report")
+
+
+def is_told(options: argparse.Namespace) -> bool:
+    """Whether the options tell of a network of one's own.
+
+    Raises:
+        InputError: where they tell more of one that they do not name.
+    """
+    if options.model or options.weights:
+        if options.config:
+            raise InputError("--config: expected none beside --model, which takes the place of a report.toml")
+        return True
+    for name in ("logs", "size", "channels", "mean", "std", "classes", "layer", "title"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name}: expected --model or --weights beside it, which it tells more of")
+    return False
+
+
+def settings(options: argparse.Namespace) -> Config:
+    """The settings of a command: of the options, where they tell of a network, else of report.toml."""
+    if not is_told(options):
+        return reading.load(options.config)
+    found = reading.of_text(text(options, Path.cwd()), "the options", Path.cwd())
+    return replace(found, report=replace(found.report, command=command(options)))
+
+
+def command(options: argparse.Namespace) -> str:
+    """The command that makes the report again, without where on this machine things lie."""
+    words = ["cnn-report", "build"]
+    for name in ("model", "weights", "data", "logs", "size", "channels", "mean", "std", "classes", "layer", "title"):
+        given = getattr(options, name)
+        if given is not None:
+            told = str(given)
+            where, colon, attribute = told.rpartition(":") if name == "model" else (told, "", "")
+            shown = Path(where).name if os.path.isabs(where) else where  # noqa: PTH117 (of text, not of a path)
+            words += [f"--{name}", shlex.quote(shown + colon + attribute)]
+    return " ".join(words)
+
+
+def text(options: argparse.Namespace, folder: Path, facts: Mapping[str, str] | None = None) -> str:
+    """The report.toml that says what the options do.
+
+    Args:
+        folder: where it will lie; paths are written relative to it.
+        facts: comments by key of [models.<id>].
+    Raises:
+        InputError: where an option cannot be meant.
+    """
+    architecture = _architecture(options.model or "", folder)
+    name = _id(architecture, options.weights)
+    title = options.title or f"What {_called(architecture, options.weights)} sees"
+    model: dict[str, object] = {}
+    if architecture:
+        model["architecture"] = architecture
+    model["weights"] = _weights(options.weights, folder)
+    if options.classes:
+        model["classes"] = _classes(options.classes)
+    way: dict[str, object] = {}
+    if options.size:
+        way["size"] = _size(options.size)
+    if options.channels:
+        way["channels"] = _whole("channels", options.channels)
+    for key in ("mean", "std"):
+        if getattr(options, key):
+            way[key] = _numbers(key, getattr(options, key))
+    if way:
+        model["input"] = way
+    if options.logs:
+        model["logs"] = _relative(Path(options.logs), folder)
+    if options.layer:
+        model["layer"] = options.layer
+    told = facts or {}
+    lines = ["[report]", f"title = {_toml(title)}", ""]
+    if options.data:
+        lines += ["[data]", f"root = {_toml(_relative(options.data, folder))}", ""]
+    lines.append(f"[models.{name}]")
+    lines += [f"{key} = {_toml(value)}{f'  # {told[key]}' if key in told else ''}" for key, value in model.items()]
+    lines += ["", "[samples]", "bundled = false", f"test_images = {TEST_IMAGES}", ""]
+    return "\n".join(lines)
+
+
+def _architecture(spec: str, folder: Path) -> str:
+    """As report.toml names it: a file below the folder, a package's long name."""
+    where, colon, name = spec.rpartition(":")
+    if not spec or spec in ("SmallCNN", "AlexNet"):
+        return spec
+    if not colon or not where or not name:
+        raise InputError(f"--model: expected file.py:Name, package.module:name or torchvision:resnet18, got {spec!r}")
+    if not where.endswith(".py"):
+        return f"{_PACKAGES.get(where, where)}:{name}"
+    path = Path(where)
+    if not path.is_file():
+        raise InputError(f"--model: expected a Python file, found none at {path}")
+    inside = os.path.relpath(path.resolve(), folder.resolve())
+    if inside.startswith(".."):
+        raise InputError(
+            f"--model: expected a file below {folder}, {path} lies elsewhere; run the command where it lies"
+        )
+    return f"{Path(inside).as_posix()}:{name}"
+
+
+def _id(architecture: str, weights: str | None) -> str:
+    """The network's id: the name of what makes it, else of its file, in letters that stand in addresses."""
+    name = architecture.rpartition(":")[2].rpartition(".")[2] or Path(weights or "network").stem
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:40].lower() or "network"
+
+
+def _called(architecture: str, weights: str | None) -> str:
+    return architecture.rpartition(":")[2] or Path(weights or "a network").stem
+
+
+def _weights(weights: str | None, folder: Path) -> str:
+    if weights is None:
+        raise InputError(
+            '--weights: expected the file of the network\'s weights, none is given; "random" shows it untrained'
+        )
+    if weights in ("random", "imagenet", "auto", "bundled"):
+        return weights
+    path = Path(weights)
+    if not path.is_file():
+        raise InputError(f"--weights: expected a file of weights, found none at {path}")
+    return _relative(path, folder)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """A path as a report.toml in the folder names it."""
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def _size(given: str) -> int | list[int]:
+    found = re.fullmatch(r"(\d{1,4})(?:\s*[x×,]\s*(\d{1,4}))?", given.strip())
+    if not found:
+        raise InputError(f"--size: expected a side in pixels such as 64, or HxW such as 48x192, got {given!r}")
+    return int(found[1]) if found[2] is None else [int(found[1]), int(found[2])]
+
+
+def _whole(option: str, given: str) -> int:
+    if not given.strip().isdecimal():
+        raise InputError(f"--{option}: expected a whole number, got {given!r}")
+    return int(given)
+
+
+def _numbers(option: str, given: str) -> float | list[float]:
+    try:
+        found = [float(part) for part in re.split(r"[\s,;]+", given.strip(" []()"))]
+    except ValueError:
+        raise InputError(
+            f"--{option}: expected a number, or one for each channel such as 0.5,0.5,0.5; got {given!r}"
+        ) from None
+    return found[0] if len(found) == 1 else found
+
+
+def _classes(given: str) -> list[str]:
+    """Names in the order of the outputs: as they are given, or from a file of lines or JSON."""
+    path = Path(given)
+    if path.suffix not in (".txt", ".json", ".csv") and not path.is_file():
+        return [part.strip() for part in given.split(",")]
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"--classes: expected a file of at most {LARGEST >> 20} MiB, {path} is larger")
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        told = reason(error) if isinstance(error, OSError) else "(it is no UTF-8 text)"
+        raise InputError(f"--classes: expected a file of class names, {path} cannot be read {told}") from None
+    if path.suffix == ".json":
+        return _of_json(content, path)
+    return [line.strip() for line in content.splitlines() if line.strip()]
+
+
+def _of_json(content: str, path: Path) -> list[str]:
+    """A list of names, {"0": name} as in id2label, or {name: 0} as in class_to_idx and label2id."""
+    expected = f"--classes: expected a list of names, or a table of names and numbers from 0 on, in {path}"
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        raise InputError(f"{expected}; it is no JSON") from None
+    if isinstance(found, dict):
+        if all(isinstance(value, int) for value in found.values()):
+            found = {str(index): name for name, index in found.items()}
+        places = [str(number) for number in range(len(found))]
+        if set(places) != set(found):
+            raise InputError(f"{expected}; its numbers are others")
+        found = [found[place] for place in places]
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise InputError(f"{expected}; found something else")
+    return found
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

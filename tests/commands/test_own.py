@@ -1,0 +1,159 @@
+"""A report from the command line alone: what the options say, what they may not, and one whole report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from generator.__main__ import main
+from generator.base.errors import InputError
+from generator.commands import own
+from generator.commands.options import parser
+from generator.config import reading
+from generator.config.schema import Config
+from tests.data_sets import kitchen
+
+NET = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 4, 3, padding=1)
+        self.fc = nn.Linear(4 * 14 * 14, 3)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        return F.log_softmax(self.fc(torch.flatten(x, 1)), dim=1)
+"""
+
+RANDOM = ("--model", "my_net.py:Net", "--weights", "random")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of somebody's network and its weights, in which commands run."""
+    (tmp_path / "my_net.py").write_text(NET)
+    torch.manual_seed(0)
+    shapes = {"conv1.weight": (4, 1, 3, 3), "conv1.bias": (4,), "fc.weight": (3, 784), "fc.bias": (3,)}
+    save_file({name: torch.randn(shape) / 8 for name, shape in shapes.items()}, tmp_path / "best.safetensors")
+    kitchen(tmp_path / "images", {"train": 4, "test": 3}, ("cups", "forks", "spoons"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def told(*words: str) -> Config:
+    return own.settings(parser().parse_args(["build", *words]))
+
+
+def test_options_are_what_a_report_toml_would_say(here: Path) -> None:
+    (here / "names.txt").write_text("forks\ncups\n\nspoons\n")
+    found = told(
+        *("--model", "my_net.py:Net", "--weights", "best.safetensors", "--size", "28x32", "--mean", "0.5"),
+        *(
+            "--std",
+            "0.25",
+            "--channels",
+            "1",
+            "--classes",
+            "names.txt",
+            "--layer",
+            "conv1+relu",
+            "--title",
+            'It\'s "so"',
+        ),
+    )
+    (network,) = found.models.networks
+    assert (network.id, network.architecture, network.weights) == ("net", "my_net.py:Net", here / "best.safetensors")
+    assert network.input.size == (28, 32)
+    assert (network.input.mean, network.input.std, network.input.channels) == ((0.5,), (0.25,), 1)
+    assert (network.classes, network.layer) == (("forks", "cups", "spoons"), "conv1+relu")
+    assert found.report.title == 'It\'s "so"'
+    assert not found.samples.bundled
+    assert found.report.command.startswith(
+        "cnn-report build --model my_net.py:Net --weights best.safetensors --size 28x32"
+    )
+    for written in ('{"0": "forks", "2": "spoons", "1": "cups"}', '{"spoons": 2, "forks": 0, "cups": 1}'):
+        (here / "names.json").write_text(written)
+        (network,) = told(*RANDOM, "--classes", "names.json").models.networks
+        assert network.classes == ("forks", "cups", "spoons")
+
+
+def test_init_writes_the_report_toml_that_says_the_same(here: Path) -> None:
+    words = ["--model", "my_net.py:Net", "--weights", "best.safetensors", "--mean", "0.5", "--data", "images"]
+    assert main(["init", ".", *words]) == 0
+    written, direct = reading.load(here / "report.toml"), told(*words)
+    assert written.models.networks[0].input == direct.models.networks[0].input
+    assert written.models.networks[0].weights == direct.models.networks[0].weights
+    assert written.data.root == direct.data.root == here / "images"
+    assert main(["init", ".", *words]) == 1  # nothing is written over
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "my_net.py:Net"], "--weights: expected the file of the network's weights, none is given"),
+        (["--model", "my_net.py", "--weights", "random"], "--model: expected file.py:Name"),
+        (["--model", "no.py:Net", "--weights", "random"], "--model: expected a Python file, found none at no.py"),
+        (["--model", "my_net.py:Net", "--weights", "none.pth"], "--weights: expected a file of weights, found none"),
+        ([*RANDOM, "--size", "big"], "--size: expected a side in pixels"),
+        (
+            [*RANDOM, "--size", "0"],
+            r"\[models.net.input\] size: expected a side",
+        ),
+        ([*RANDOM, "--mean", "a,b"], "--mean: expected a number, or one"),
+        ([*RANDOM, "--std", "0"], "std: expected numbers above 0"),
+        ([*RANDOM, "--classes", "no.json"], "--classes: expected a file"),
+        (["--mean", "0.5"], "--mean: expected --model or --weights beside it"),
+        ([*RANDOM, "--config", "x.toml"], "--config: expected none beside"),
+    ],
+)
+def test_what_cannot_be_meant_is_told(here: Path, words: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        told(*words)
+
+
+def test_code_outside_of_the_folder_is_not_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "inner").mkdir()
+    monkeypatch.chdir(here / "inner")
+    with pytest.raises(InputError, match=r"expected a file below .*, \.\./my_net\.py lies elsewhere"):
+        told("--model", "../my_net.py:Net", "--weights", "random")
+
+
+def test_inspect_tells_each_fact_with_its_origin(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model", "my_net.py:Net", "--weights", "best.safetensors", "--mean", "0.5", "--data", "images"]
+    assert main(["inspect", *words]) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "classes: 3: cups, forks, spoons (assumed: the data set's classes in its order)",
+        "image size: 28 × 28 pixels (inferred: the network runs with it)",
+        "channels: 1 (grey) (inferred: its first convolution takes as many)",
+        "mean: 0.5 (declared: the command line)",
+        "layer explained: conv1+relu",
+        "It ends in a log-softmax",
+    ):
+        assert line in said, line
+    assert not (here / "site").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_one_line_makes_a_whole_report(here: Path) -> None:
+    words = ["--model", "my_net.py:Net", "--weights", "best.safetensors", "--data", "images", "--offline"]
+    assert main(["build", "--strict", *words]) == 0
+    results = json.loads((here / "site" / "results.json").read_text("utf-8"))
+    network = results["networks"]["net"]
+    assert set(network["evaluation"]["splits"]) == {"train", "test"}
+    assert network["evaluation"]["faithfulness"]
+    assert network["input_size"] == 28
+    about = (here / "site" / "about.html").read_text("utf-8")
+    assert "cnn-report build --model my_net.py:Net --weights best.safetensors --data images" in about
+    assert str(here) not in about
+    assert main(["build", "--strict", *words]) == 0  # nothing has changed
