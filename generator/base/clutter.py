@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from generator.base.errors import InputError, reason
+
 CLUTTER = re.compile(
     r"""
     \.(?!\.?\Z).*                           # hidden: Vim's .x.swp, Emacs's .#x, .x.kate-swp, .DS_Store, ._x, .git
@@ -28,6 +30,20 @@ CLUTTER = re.compile(
 def is_clutter(name: str) -> bool:
     """Whether a file or a folder of this name, without a path, is none that somebody means."""
     return CLUTTER.fullmatch(name) is not None
+
+
+def entries(folder: Path, meant: str = "a data set's folder") -> list[Path]:
+    """What lies in a folder and somebody means, by name.
+
+    Args:
+        meant: what the folder should be, for the message.
+    Raises:
+        InputError: where it cannot be read.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if not is_clutter(entry.name))
+    except OSError as error:
+        raise InputError(f"{folder}: expected {meant}, it cannot be read {reason(error)}") from None
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from generator.base.clutter import is_clutter
-from generator.base.errors import InputError, reason
+from generator.base.clutter import entries
+from generator.base.errors import InputError
 from generator.config.schema import DataConfig
-from generator.data import folder, listed, lists, tiny_imagenet
+from generator.data import folder, idx, listed, lists, tiny_imagenet
 from generator.data.dataset import DataSet
 from generator.data.naming import some
 
 VARIABLE = "TINY_IMAGENET"
-KNOWN = f"Tiny ImageNet's folder, {folder.LAYOUT}, or {listed.LAYOUT}"
+KNOWN = f"Tiny ImageNet's folder, {folder.LAYOUT}, {listed.LAYOUT}, or {idx.LAYOUT}"
 
 
 def find(argument: Path | None, configured: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -56,23 +56,30 @@ def _read(root: Path, told: DataConfig) -> DataSet:
     if root.is_file():
         return listed.read(root, listed.alone(root), told)
     lacking = tiny_imagenet.lacks(root)
-    official = not lacking or set(tiny_imagenet.LISTS) - set(lacking)
-    if not official and (usable := listed.lists_in(root, told.label)):
-        return listed.read(root, _preferred(root, usable), told)
-    if told.label:
-        raise InputError(
-            f"[data] label: expected a list with a column {told.label} in {root}, found none; leave it out"
-        )
     if not lacking:
-        return tiny_imagenet.read(root, told.classes)
-    if official:
+        return tiny_imagenet.read(root, _unlabelled(root, told).classes)
+    if set(tiny_imagenet.LISTS) - set(lacking):
         raise InputError(
             f"{root}: expected Tiny ImageNet, whose lists it holds, it lacks {', '.join(lacking)}; "
             "give the unpacked folder tiny-imagenet-200"
         )
+    if pairs := idx.files(root):
+        return idx.read(root, pairs, _unlabelled(root, told))
+    if usable := listed.lists_in(root, told.label):
+        return listed.read(root, _preferred(root, usable), told)
+    _unlabelled(root, told)
     if folder.looks_like(root):
         return folder.read(root, told)
     raise InputError(f"{root}: expected {KNOWN}; found {_found(root)}")
+
+
+def _unlabelled(root: Path, told: DataConfig) -> DataConfig:
+    """What is said of a data set in which there is one label an image."""
+    if told.label:
+        raise InputError(
+            f"[data] label: expected a list with a column {told.label} in {root}, found none; leave it out"
+        )
+    return told
 
 
 def _preferred(root: Path, usable: Mapping[Path, str]) -> Mapping[Path, str]:
@@ -87,18 +94,23 @@ def _preferred(root: Path, usable: Mapping[Path, str]) -> Mapping[Path, str]:
     return usable
 
 
+def _is_known(root: Path) -> bool:
+    try:
+        known = not tiny_imagenet.lacks(root) or idx.files(root) or listed.lists_in(root) or folder.looks_like(root)
+    except InputError:
+        return True  # which says itself what is wrong with it
+    return bool(known)
+
+
 def _found(root: Path) -> str:
     """What lies in a folder that is in no layout, in words."""
-    try:
-        entries = sorted(entry for entry in root.iterdir() if not is_clutter(entry.name))
-    except OSError as error:
-        raise InputError(f"{root}: expected a data set's folder, it cannot be read {reason(error)}") from None
-    folders = [entry for entry in entries if entry.is_dir()]
-    files = len(entries) - len(folders)
-    inner = next((one for one in folders if not tiny_imagenet.lacks(one) or folder.looks_like(one)), None)
-    if inner:
-        return f"{inner.name} in it; did you mean {inner}?"
-    if not entries:
+    inside = entries(root)
+    folders = [entry for entry in inside if entry.is_dir()]
+    files = len(inside) - len(folders)
+    deeper = (inner for one in folders for inner in entries(one) if inner.is_dir())  # torchvision's MNIST/raw
+    if inner := next(filter(_is_known, (*folders, *deeper)), None):
+        return f"{inner.relative_to(root)} in it; did you mean {inner}?"
+    if not inside:
         return "an empty folder"
     names = ", ".join(one.name for one in folders[:3]) + (", …" if len(folders) > 3 else "")
     told = [f"{len(folders)} {'folder' if len(folders) == 1 else 'folders'} ({names})"] if folders else []

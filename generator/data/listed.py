@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from generator.base.clutter import is_clutter
-from generator.base.errors import InputError, reason
+from generator.base.clutter import entries
+from generator.base.errors import InputError
 from generator.config.schema import DataConfig
 from generator.data import lists
 from generator.data.classes import Classes
@@ -39,9 +39,9 @@ def lists_in(root: Path, label: str = "") -> dict[Path, str]:
     Raises:
         InputError: for several of which it is not clear what they are of.
     """
-    entries = _entries(root)
-    folders = {entry: part for entry in entries if entry.is_dir() and (part := part_of(entry.name))}
-    usable = [entry for entry in entries if lists.is_list(entry) and lists.tells_classes(entry, label)]
+    inside = entries(root)
+    folders = {entry: part for entry in inside if entry.is_dir() and (part := part_of(entry.name))}
+    usable = [entry for entry in inside if lists.is_list(entry) and lists.tells_classes(entry, label)]
     told = {file: "" for file in usable if file.name in METADATA}
     if not told:
         every = {folder / name: part for folder, part in folders.items() for name in METADATA}
@@ -133,7 +133,7 @@ def _is_file(path: str | Path) -> bool:
 
 def _nearby(base: Path, name: str) -> str:
     """Where an image lies that was listed elsewhere, as the end of a line."""
-    for folder in (entry for entry in _entries(base) if entry.is_dir()):
+    for folder in (entry for entry in entries(base) if entry.is_dir()):
         if _is_file(folder / name):
             return f"; it is {folder.name}/{name}: list it so, or move the list into {folder.name}"
     beside = (base / name).parent
@@ -158,10 +158,3 @@ def _parts(
         classes, given, lambda part, key: f"{where}: expected {part} images of each class, found none of {key}"
     )
     return f"The classes are as {listed} has them. {came_as(names)}", parts, notes
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in folder.iterdir() if not is_clutter(entry.name))
-    except OSError as error:
-        raise InputError(f"{folder}: expected a data set's folder, it cannot be read {reason(error)}") from None

@@ -58,4 +58,6 @@ def square(pixels: Pixels, size: int, resize: int | None = None) -> Pixels:
     """
     if resize is not None and resize < size:
         raise ValueError(f"resize {resize} is smaller than size {size}")
+    if resize in (None, size) and pixels.shape[:2] == (size, size):
+        return pixels
     return seen(pixels, Input((size, size), resize or size))
