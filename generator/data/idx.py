@@ -24,9 +24,9 @@ from generator.config.schema import DataConfig
 from generator.data import arrays
 from generator.data.arrays import Rows, Stored, unreadable
 from generator.data.dataset import PARTS, DataSet
-from generator.data.image_files import MAX_ASPECT, MAX_PIXELS
 from generator.data.naming import names_beside, some
 from generator.data.parts import NAMES
+from generator.records.images import MAX_ASPECT, MAX_PIXELS
 
 LAYOUT = "MNIST's IDX files"
 FILE = re.compile(

@@ -16,17 +16,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from generator.base.errors import InputError, reason
-from generator.records.images import Pixels
+from generator.records.images import MAX_ASPECT, MAX_PIXELS, Pixels
 
 Turn = Callable[[Pixels], Pixels]
 
-# Larger than any phone's photo at its usual setting, and 150 MB once decoded: the build must stay below 1.5 GB.
-MAX_PIXELS = 50_000_000
 # Some decoders read a file whole; 50 million pixels of four 16-bit channels are 400 MB.
 MAX_BYTES = 500_000_000
 BAND_PIXELS = 1 << 20
-# A strip longer than this would be blown up to gigabytes when its shorter side is brought to a network's input size.
-MAX_ASPECT = 20
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",

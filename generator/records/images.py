@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
 
+# Larger than any phone's photo at its usual setting, and 150 MB once decoded: the build must stay below 1.5 GB.
+MAX_PIXELS = 50_000_000
+# A strip longer than this would be blown up to gigabytes when its shorter side is brought to a network's input size.
+MAX_ASPECT = 20
+
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 Floats = NDArray[np.float32]
 Counts = NDArray[np.int64]
