@@ -48,8 +48,6 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         raise UnsuitedError(
             f"takes images of {loaded.input.channels} channels, and a visitor's photo has three, or one in grey"
         )
-    if not loaded.layer:
-        raise UnsuitedError("has no layer whose maps could show where it looks")
     with in_eval_mode(loaded.network), torch.no_grad():
         plain = steps_of(loaded.network)
         images = _images(photos, loaded.input)
@@ -63,6 +61,8 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         if (size := size_in_bytes(steps, [8] * len(steps))) > LARGEST:
             raise UnsuitedError(f"would be {size / 2**20:.0f} MiB, more than a page should load")
         cam = _explained(steps, explained)
+        if not explained:
+            raise UnsuitedError("has no layer whose maps could show where it looks")
         maps = cam_and_logits(steps, cam, images)
         own = explain.grad_cam_all(loaded.network, images, explained) if steps[cam].name == explained else maps
         if not running.difference(maps, own) <= ROUNDING:
