@@ -9,12 +9,12 @@ from pathlib import Path
 from generator.base.clutter import entries
 from generator.base.errors import InputError
 from generator.config.schema import DataConfig
-from generator.data import folder, idx, listed, lists, tiny_imagenet
+from generator.data import cifar, folder, idx, listed, lists, tiny_imagenet
 from generator.data.dataset import DataSet
 from generator.data.naming import some
 
 VARIABLE = "TINY_IMAGENET"
-KNOWN = f"Tiny ImageNet's folder, {folder.LAYOUT}, {listed.LAYOUT}, or {idx.LAYOUT}"
+KNOWN = f"Tiny ImageNet's folder, {folder.LAYOUT}, {listed.LAYOUT}, {idx.LAYOUT}, or {cifar.LAYOUT}"
 
 
 def find(argument: Path | None, configured: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -65,6 +65,8 @@ def _read(root: Path, told: DataConfig) -> DataSet:
         )
     if pairs := idx.files(root):
         return idx.read(root, pairs, _unlabelled(root, told))
+    if batches := cifar.files(root):
+        return cifar.read(root, batches, told)
     if usable := listed.lists_in(root, told.label):
         return listed.read(root, _preferred(root, usable), told)
     _unlabelled(root, told)
@@ -96,7 +98,13 @@ def _preferred(root: Path, usable: Mapping[Path, str]) -> Mapping[Path, str]:
 
 def _is_known(root: Path) -> bool:
     try:
-        known = not tiny_imagenet.lacks(root) or idx.files(root) or listed.lists_in(root) or folder.looks_like(root)
+        known = (
+            not tiny_imagenet.lacks(root)
+            or idx.files(root)
+            or cifar.files(root)
+            or listed.lists_in(root)
+            or folder.looks_like(root)
+        )
     except InputError:
         return True  # which says itself what is wrong with it
     return bool(known)

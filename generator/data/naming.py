@@ -99,14 +99,21 @@ def numbered(
 
 
 def names_beside(folder: Path) -> tuple[tuple[str, ...], Path]:
-    """The classes that labels.txt names in a folder, a line each, () where there is none; and that file.
+    """The classes that labels.txt names in a folder, () where there is none; and that file.
+
+    Raises:
+        InputError: as `names_in`.
+    """
+    file = folder / NAMES_FILE
+    return (names_in(file) if file.is_file() else ()), file
+
+
+def names_in(file: Path) -> tuple[str, ...]:
+    """The classes that a file names, a line each.
 
     Raises:
         InputError: where it cannot be read, and for an empty line between others.
     """
-    file = folder / NAMES_FILE
-    if not file.is_file():
-        return (), file
     text = text_of(file, "list of classes", "expected a list of classes, there is none", LARGEST)
     names = tuple(line.strip() for line in text.rstrip().split("\n"))
     for line, name in enumerate(names, start=1):
@@ -115,7 +122,7 @@ def names_beside(folder: Path) -> tuple[tuple[str, ...], Path]:
         require_name(name, f"{file}, line {line}")
     if again := repeated(names):
         raise InputError(f'{file}: "{again}" stands there twice; name each class once')
-    return names, file
+    return names
 
 
 def require_name(name: str, place: str) -> None:
