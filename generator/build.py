@@ -17,6 +17,7 @@ from generator.config.schema import Config, ModelConfig
 from generator.data import decoded, download, layouts, samples
 from generator.data.classes import Classes, of_tiny_imagenet, without_data
 from generator.data.dataset import DataSet
+from generator.evaluation import reading
 from generator.evaluation.evaluation import evaluate_model, measured
 from generator.inspection import prototypes, selection
 from generator.inspection.network import network_record
@@ -28,13 +29,15 @@ from generator.networks.catalogue import Loaded
 from generator.networks.folder import require_records
 from generator.publishing import check, writer
 from generator.records.figure import Figure
-from generator.records.images import Photo
+from generator.records.images import Arrays, Photo
 from generator.records.live import Live
 from generator.records.network import ClassImages, Examined, Explanation, LayerPatches, Network
+from generator.records.reading import Reading
 from generator.records.report import Report
 from generator.records.scores import Evaluation
 from generator.report.anchors import anchored
 from generator.report.jobs import common_jobs, network_jobs
+from generator.report.overview.reading import doubts
 from generator.training import run
 
 
@@ -84,14 +87,18 @@ def build(
         data = decoded.whole(data, cache / "data")
     classes = data.classes if data else without_data(config.data.classes)
     site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline)
-    loaded = [_obtain(site, wanted) for wanted in config.models.networks]
+    obtained = [_obtain(site, wanted) for wanted in config.models.networks]
+    loaded, read = [one for one, _ in obtained], {one.id: tried for one, tried in obtained}
     evaluations = {one.id: _evaluation(one, data, classes) for one in loaded}
     photos, failures = selection.photos(config, content, data, classes, evaluations)
     examined = selection.examined(data, photos)
     observed = [_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded]
     report = Report(
         networks=anchored(
-            [replace(network, mistaken=selection.mistaken(data, network.evaluation)) for network in observed]
+            [
+                replace(network, mistaken=selection.mistaken(data, network.evaluation), reading=read[network.id])
+                for network in observed
+            ]
         ),
         photos=photos,
         data=selection.summary(
@@ -126,10 +133,12 @@ def _notes(config: Config) -> tuple[str, ...]:
     )
 
 
-def _obtain(site: Site, wanted: ModelConfig) -> Loaded:
-    """The network, loaded; trained and evaluated first where there is none yet."""
+def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
+    """The network, loaded, and how else it could be read; trained and evaluated first where there is none yet."""
     size = site.data.words.alike if site.data else None
-    found = catalogue.load(wanted, site.config, site.classes, size=size, offline=site.offline, say=terminal.say)
+    load = partial(catalogue.load, config=site.config, classes=site.classes, size=size, offline=site.offline)
+    found = load(wanted, say=terminal.say)
+    read: Reading | None = None
     if found is None:
         folder = site.config.models.folder / wanted.id
         architecture = catalogue.architecture_of(wanted, site.config.folder)
@@ -138,9 +147,25 @@ def _obtain(site: Site, wanted: ModelConfig) -> Loaded:
         run.train_model(wanted, architecture, "default", data, folder, site.decoded, resume=True)
         found = run.trained(wanted, folder, site.classes, site.config.folder)
         evaluate_model(found, data)
+    else:
+        found, read = reading.settled(found, site.data, partial(_again, load), partial(_known, site))
     for line in (*found.notes, found.source):
         terminal.say(f"{found.title}: {line}")
+    for line in doubts(found.title, read):
+        terminal.say(line)
+    return found, read
+
+
+def _again(load: Callable[[ModelConfig], Loaded | None], wanted: ModelConfig) -> Loaded:
+    found = load(wanted)
+    assert found is not None
     return found
+
+
+def _known(site: Site, loaded: Loaded, trial: Callable[[], Arrays]) -> Arrays:
+    """What was found of a network's readings on these images before, else what the trial finds."""
+    assert site.data is not None
+    return site.results.arrays(site.key("reading", reading.settled, loaded.digest, site.data.digest), trial)
 
 
 def _downloaded(site: Site, folder: Path) -> DataSet:

@@ -14,7 +14,15 @@ from generator.base import terminal
 from generator.base.errors import InputError, reason
 from generator.base.files import UNFINISHED, replacing
 from generator.base.installation import check_pair
-from generator.commands.places import cache_folder, data_at_hand, loaded_network, print_json, wanted_network, with_data
+from generator.commands.places import (
+    cache_folder,
+    data_at_hand,
+    loaded_network,
+    print_json,
+    read_as_it_answers,
+    wanted_network,
+    with_data,
+)
 from generator.config import places, reading
 from generator.data.classes import without_data
 
@@ -30,7 +38,7 @@ def evaluate_command(options: argparse.Namespace) -> None:
     with parallel.group():
         with parallel.one_first():
             settings, data = with_data(options)
-            loaded = loaded_network(options, settings, data.classes, data.words.alike)
+            loaded = read_as_it_answers(options, settings, data)
         names = [part.name for part in data.parts]
         if options.split and options.split not in names:
             raise InputError(f"--split: expected one of {', '.join(names)} of {data.root}, got {options.split}")

@@ -96,6 +96,26 @@ def loaded_network(
     return loaded
 
 
+def read_as_it_answers(options: argparse.Namespace, settings: Config, data: DataSet) -> Loaded:
+    """The network that the command is about, read as it answers best where nobody declared how: see `reading`."""
+    from generator.evaluation import reading
+    from generator.networks import catalogue
+    from generator.report.overview.reading import doubts
+
+    size = data.words.alike
+
+    def again(wanted: ModelConfig) -> Loaded:
+        found = catalogue.load(wanted, settings, data.classes, size=size, offline=options.offline, say=terminal.say)
+        assert found is not None
+        return found
+
+    loaded = loaded_network(options, settings, data.classes, size)
+    loaded, found = reading.settled(loaded, data, again, lambda _, trial: trial())
+    for line in doubts(loaded.title, found):
+        terminal.say(line)
+    return loaded
+
+
 def with_data(options: argparse.Namespace) -> tuple[Config, DataSet]:
     """The settings and a data set, looked through; downloaded where none is at hand."""
     from generator.data import decoded, download

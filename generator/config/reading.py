@@ -32,7 +32,7 @@ from generator.config.schema import (
     SamplesConfig,
 )
 from generator.config.table import LARGEST, Source, Table
-from generator.records.input import Crop, Interpolation
+from generator.records.input import ChannelOrder, Crop, Interpolation
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -83,6 +83,12 @@ def of_text(text: str, called: str, folder: Path) -> Config:
     config = _config(None, Path(called), text, folder)
     networks = tuple(replace(network, said_in="the command line") for network in config.models.networks)
     return replace(config, models=replace(config.models, fallback=None, networks=networks))
+
+
+def input_said(keys: str) -> InputConfig:
+    """What a network's input table says: 'mean = 0.5, std = 0.5'."""
+    text = f"[models.network]\ninput = {{{keys}}}"
+    return of_text(text, "an input", Path()).models.networks[0].input
 
 
 def _config(path: Path | None, file: Path, text: str, folder: Path) -> Config:
@@ -248,6 +254,7 @@ def _input(table: Table) -> InputConfig:
         mean=mean,
         std=std,
         range=table.number("range", 1e-3, 65535),
+        order=table.one_of("order", ChannelOrder),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from generator.config.languages import RIGHT_TO_LEFT, RIGHT_TO_LEFT_LANGUAGES
-from generator.records.input import Crop, Interpolation
+from generator.records.input import ChannelOrder, Crop, Interpolation
 
 Order = Literal["strings", "natural"]
 
@@ -71,6 +71,7 @@ class InputConfig:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     range: float | None = None
+    order: ChannelOrder | None = None
 
     @property
     def given(self) -> dict[str, object]:

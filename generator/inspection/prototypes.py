@@ -137,6 +137,7 @@ def _moved(images: Tensor, generator: Generator) -> Tensor:
 def _normalised(images: Tensor, way: Input) -> Tensor:
     """(N, 3, H, W) in [0, 1] as the network takes them."""
     scaled = as_channels(images, way) * way.range
+    scaled = scaled.flip(1) if way.order == "bgr" else scaled
     return (scaled - torch.tensor(way.mean).view(1, -1, 1, 1)) / torch.tensor(way.std).view(1, -1, 1, 1)
 
 

@@ -85,7 +85,11 @@ def as_channels(images: Tensor, way: Input) -> Tensor:
 
 
 def normalise(images: Tensor, way: Input) -> Tensor:
-    """uint8 (N, C, H, W), or float32 in [0, 255], -> float32 with the input's mean 0 and standard deviation 1."""
+    """uint8 (N, C, H, W), or float32 in [0, 255], -> float32 with the input's mean 0 and standard deviation 1.
+
+    The images are red first, whatever the network takes.
+    """
     by = 255 / way.range
     mean, std = (torch.tensor(values, device=images.device).view(1, -1, 1, 1) * by for values in (way.mean, way.std))
+    images = images.flip(1) if way.order == "bgr" else images
     return (images.float() - mean) / std

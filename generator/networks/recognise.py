@@ -106,6 +106,8 @@ def told(way: Input, wanted: ModelConfig, found: tuple[Fact, ...], elsewhere: tu
         "range of values": ("range", f"0 to {way.range:g}"),
         "interpolation": ("interpolation", way.interpolation),
     }
+    if way.channels == 3:
+        values["order of channels"] = ("order", "red first" if way.order == "rgb" else "blue first")
     by_name = {fact.what: fact for fact in found}
     given = wanted.input.given
     facts = []

@@ -13,6 +13,7 @@ from generator.records.ranges import Channels, Deviation, Scale, Side
 
 Crop = Literal["centre", "none"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+ChannelOrder = Literal["rgb", "bgr"]
 
 # ImageNet's statistics, which torchvision's weights expect; Tiny ImageNet's own differ by less than 0.03.
 MEAN = (0.485, 0.456, 0.406)
@@ -37,6 +38,7 @@ class Input:
     mean: tuple[float, ...] = MEAN
     std: tuple[Deviation, ...] = STD
     range: Scale = 1.0  # of the values before mean and std: 1 or 255
+    order: ChannelOrder = "rgb"  # of three channels, as the network takes them; "bgr" as OpenCV reads files
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -45,8 +47,9 @@ class Input:
 
     @property
     def neutral(self) -> tuple[int, ...]:
-        """A byte a channel: the colour that stands for "nothing", the mean's; black or white where that lies beyond."""
-        return tuple(min(max(round(value * 255 / self.range), 0), 255) for value in self.mean)
+        """A byte a channel, red first: the colour that stands for "nothing", the mean's; black or white beyond it."""
+        mean = self.mean[::-1] if self.order == "bgr" else self.mean
+        return tuple(min(max(round(value * 255 / self.range), 0), 255) for value in mean)
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """(H, W) to which an image is brought before the cut.

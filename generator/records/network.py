@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from generator.records.images import Counts, Floats, Pixels
 from generator.records.input import Input
+from generator.records.reading import Reading
 from generator.records.scores import Evaluation
 from generator.records.training import Benchmark, Run
 
@@ -176,6 +177,7 @@ class Network:
     patches: tuple[LayerPatches, ...] = ()  # of `layers`, and of the explained one if none makes its channels
     class_images: ClassImages | None = None
     facts: tuple[Fact, ...] = ()  # how it was read
+    reading: Reading | None = None  # other ways to read it, measured
     apart: str = ""  # see `anchor`; "": the id
 
     @property

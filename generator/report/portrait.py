@@ -17,6 +17,7 @@ from generator.report.evaluation.facts import SPLITS, Scores
 from generator.report.evaluation.mistakes import Mixed, confusions
 from generator.report.filters.facts import Layer, Made, layers, made
 from generator.report.grad_cam.facts import Look, look_at
+from generator.report.overview.reading import confirmed, doubts
 from generator.report.plates.wording import colour_of_nothing
 from generator.report.training.facts import Training
 from generator.report.trust.sentences import Verdict, verdict
@@ -72,6 +73,16 @@ class Portrait:
     def nothing(self) -> str:
         """The colour that stands for "nothing" in its input, in a word."""
         return colour_of_nothing(self.record)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Where it answers better when it is read otherwise."""
+        return doubts(self.title, self.record.reading)
+
+    @property
+    def confirmed(self) -> str:
+        """What other readings were tried where none is better."""
+        return confirmed(self.title, self.record.reading)
 
     @property
     def classes(self) -> int:
