@@ -62,7 +62,7 @@ PAPER = rgb(PAGE["paper"].light)  # of a picture that has a ground of its own
 CLEAR: RGBA = (0, 0, 0, 0)
 STRUCK: RGBA = (*rgb(MARK), 255)
 JOINT: RGBA = (*rgb(MARK), 140)  # half-transparent, between tiles as light as paper
-PADDING: RGBA = (*rgb(MARK), 60)  # where a unit looks beyond the image's edge: a veil over the page's ground
+PADDING: RGBA = (*rgb(MARK), 60)  # where a unit sees no image: a veil over the page's ground
 
 
 def declared() -> str:

@@ -10,6 +10,7 @@ from generator import explain
 from generator.explain.layers import rows
 from generator.explain.methods import left_out
 from generator.explain.points import head
+from generator.explain.receptive_fields import ReceptiveField
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import load_benchmark, load_card, load_runs, load_snapshots
 from generator.records.network import ClassImages, ConvLayer, Examined, Explanation, Fact, LayerPatches, Network
@@ -111,6 +112,14 @@ def convolution_records(loaded: Loaded) -> tuple[ConvLayer, ...]:
                 padding=module.padding[0] if isinstance(module.padding, tuple) else 0,
                 receptive_field=point.field.size if point.field else None,
                 jump=point.field.jump if point.field else 0,
+                extent=_uneven(point.field),
             )
         )
     return tuple(found)
+
+
+def _uneven(field: ReceptiveField | None) -> tuple[int, int] | None:
+    """(H, W) of a receptive field that is no square."""
+    if field is None or field.rows.size == field.columns.size:
+        return None
+    return field.rows.size, field.columns.size

@@ -40,8 +40,15 @@ class ConvLayer:
     weights: Floats  # (O, I, kh, kw)
     stride: int
     padding: int
-    receptive_field: int | None  # None: of no regular size, it sees the whole image
+    receptive_field: int | None  # the longer side; None: of no regular size, it sees the whole image
     jump: int  # distance on the input between neighbouring units
+    extent: tuple[int, int] | None = None  # (H, W) of the receptive field, where that is no square
+
+    @property
+    def sees(self) -> tuple[int, int] | None:
+        """(H, W) of what a unit sees of the input, in pixels; None: of no regular size."""
+        square = None if self.receptive_field is None else (self.receptive_field, self.receptive_field)
+        return self.extent or square
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class DataWords:
 
     @property
     def size(self) -> str:
-        """The images' sizes in pixels, across and down: "64 × 64", "from 90 × 60 to 640 × 480"; "" where unknown."""
+        """The images' sizes in pixels, as files tell them, across and down: "from 90 × 60 to 640 × 480"; or ""."""
         if self.sizes is None:
             return ""
         least, most = (f"{width} × {height}" for height, width in self.sizes)

@@ -47,9 +47,9 @@ class Portrait:
 
     @property
     def size(self) -> str:
-        """What it is given of a photo, in pixels across and down."""
+        """What it is given of a photo, in pixels down and across."""
         high, wide = self.record.input.size
-        return f"{wide} × {high}"
+        return f"{high} × {wide}"
 
     @property
     def side(self) -> str:

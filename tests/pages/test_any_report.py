@@ -260,7 +260,7 @@ class TestAnyArchitecture:
         shown = photos()
         one = network("net", shown, size=(48, 192))
         files = flawless(report(one, shown=shown))
-        assert "192 × 48 pixels" in text(files["grad-cam.html"])
+        assert "as given: 48 × 192 pixels, height × width" in text(files["grad-cam.html"])
         drawn = {figure.id: figure for figure in grad_cam_figures(one, shown[0])}
         for name in ("net-cam-test-0-predicted", "net-cam-test-0-photo", "net-cam-test-0-predicted-heat"):
             assert drawn[name].width == 4 * drawn[name].height, name
@@ -366,7 +366,7 @@ def test_the_words_of_a_data_set_are_shown_where_it_is_this_one() -> None:
     assert "pixel for pixel. The object is rarely alone" in data
     assert "python -m generator build --data tiny-imagenet-200" in text(files["about.html"])
     other = text(site_of(1)["data.html"])
-    assert "Its images are from 28 × 28 to 90 × 40 pixels large, and 40 more were kept back" in other
+    assert "Its images are from 28 × 28 to 90 × 40 pixels large (width × height), and 40 more were kept back" in other
     assert "about 40" in other  # of the part whose classes are not equally large
     assert "The parts are as they came: train and test." in other
 

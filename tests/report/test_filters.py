@@ -15,6 +15,7 @@ from generator.figures import raster
 from generator.figures.theme import PADDING
 from generator.records.figure import Figure
 from generator.records.images import Pixels
+from generator.records.input import Input
 from generator.records.input import square as square_input
 from generator.records.network import ConvLayer, Examined, LayerPatches, Network
 from generator.report.filters import prototypes, units
@@ -87,9 +88,23 @@ class TestCrop:
 
     def test_a_field_larger_than_the_image_shows_all_of_it(self) -> None:
         patch = crop(numbered(), (-2, -1, 5, 6))
-        assert patch.shape == (8, 8, 4)
-        np.testing.assert_array_equal(patch[1:5, 2:6, :3], numbered())
-        assert (patch[..., 3] == 255).sum() == 16
+        np.testing.assert_array_equal(patch[..., :3], numbered())
+        assert (patch[..., 3] == 255).all()
+
+    def test_what_a_large_field_does_not_reach_is_veiled(self) -> None:
+        """From column -3 to 1 and row -4 to 0 of a 4 x 4 image: two columns of one row."""
+        patch = crop(numbered(), (-3, -4, 1, 0))
+        assert patch.shape == (4, 4, 4)
+        assert patch[0, :2].tolist() == [[0, 0, 0, 255], [1, 0, 0, 255]]
+        assert (patch[0, 2:] == PADDING).all()
+        assert (patch[1:] == PADDING).all()
+
+    def test_a_field_longer_than_one_side_is_cut_along_that_side_alone(self) -> None:
+        wide = np.concatenate([numbered(), numbered() + 100], axis=1)  # 4 x 8
+        patch = crop(wide, (-1, -1, 4, 4))  # 6 x 6
+        assert patch.shape == (4, 6, 4)
+        assert (patch[:, 0] == PADDING).all()
+        np.testing.assert_array_equal(patch[:, 1:, :3], wide[:, :5])
 
     def test_wholly_outside_is_all_padding(self) -> None:
         assert (crop(numbered(), (-4, 0, -1, 3)) == PADDING).all()
@@ -101,7 +116,8 @@ class TestShrunk:
         assert shrunk(patch, 4) is patch
 
     def test_the_image_keeps_sharp_edges_in_its_place(self) -> None:
-        patch = crop(flat(200), (-8, -4, 15, 19))  # 24 wide; the image at 8 to 15 across, 4 to 11 down
+        patch = np.full((24, 24, 4), PADDING, np.uint8)
+        patch[4:12, 8:16] = [200, 200, 200, 255]
         small = shrunk(patch, 6)
         assert small.shape == (6, 6, 4)
         assert (small[1:3, 2:4] == [200, 200, 200, 255]).all()
@@ -134,8 +150,8 @@ class TestUnits:
         boxes = [[(0, 0, 1, 1)] * 4, [(0, 0, 1, 1)] * 4]
         network = searched([flat(50), flat(100), flat(150)], [[2, 0, 1, -1], [1, 2, 0, -1]], boxes)
         pixels = decoded(drawn(network)["net-conv1-patches-0"])
-        # Three patches of 2 pixels and gaps of 1: 8 wide; a fourth would begin the second row; 1 pixel of margin.
-        cell = 3 * 2 - 1 + 2
+        # Three rows of three patches of 2 pixels, gaps of 1, and 1 pixel of margin.
+        cell = 3 * 3 - 1 + 2
         assert pixels.shape == (CELLS * cell, 8 + 2, 4)
         assert [pixels[1, 1 + 3 * rank, 0] for rank in range(3)] == [150, 50, 100]
         assert [pixels[cell + 1, 1 + 3 * rank, 0] for rank in range(3)] == [100, 150, 50]
@@ -163,6 +179,19 @@ class TestUnits:
         figure = drawn(network)["net-conv1-patches-0"]
         assert figure.width == TILE + 3 * 2 + 2 * TILE
         assert not figure.pixelated
+
+    @pytest.mark.parametrize(("size", "tile", "across"), [((48, 192), (12, 48), 2), ((192, 48), (48, 12), 6)])
+    def test_patches_of_a_whole_wide_or_high_image_fill_a_square(
+        self, size: tuple[int, int], tile: tuple[int, int], across: int
+    ) -> None:
+        """Nine of 1 : 4, as large as they fit in 96 pixels: five rows of two, two of six, not three of three."""
+        picture = np.full((*size, 3), 90, np.uint8)
+        network = searched([picture], [[0] * 9], [[(-30, -30, 300, 300)] * 9], field=331)
+        pixels = decoded(drawn(replace(network, input=Input(size)))["net-conv1-patches-0"])
+        side = max(across * (tile[1] + 2), -(-9 // across) * (tile[0] + 2)) - 2
+        assert pixels.shape == (CELLS * (side + 2), side + 2, 4)
+        shown = pixels[: side + 2, :, 3] == 255
+        assert shown.sum() == pytest.approx(9 * tile[0] * tile[1])
 
     def test_weights_in_colour_and_dead_ones_struck(self) -> None:
         weights = np.zeros((2, 3, 1, 1), np.float32)

@@ -18,6 +18,7 @@ class Material:
     each: Mapping[str, int]  # images a class, of the parts in which all classes have as many
     about: Mapping[str, int]  # images a class on average, rounded down, of the others
     alike: bool  # whether all images are of one size
+    squares: bool  # whether the least and the largest are
     thumbnails: bool  # whether none is larger than a thumbnail
     shown: int  # classes whose images are shown
 
@@ -31,6 +32,7 @@ def material(data: DataSummary) -> Material:
         each=each,
         about={part: count for part, count in data.per_class.items() if part not in each},
         alike=sizes is not None and sizes[0] == sizes[1],
+        squares=sizes is None or all(high == wide for high, wide in sizes),
         thumbnails=sizes is not None and max(sizes[1]) <= THUMBNAIL,
         shown=min(classes, MOST_CLASSES),
     )

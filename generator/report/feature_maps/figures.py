@@ -64,12 +64,12 @@ def _stage(network: Network, photo: Photo, stage: StageMaps) -> Figure:
     finding = f"{silence}, {percent(active, 0)} of all units are active"
     alt = (
         f"Mosaic of {which} feature maps of {network.title} after {stage.title} for the photo {photo.title}, "
-        f"{wide} by {high} units each: {finding}, largest activation {number(most)}."
+        f"{high} by {wide} units each: {finding}, largest activation {number(most)}."
     )
     ends = f"−{number(scale)} (blue) to {number(scale)} (red)" if stage.maps.min() < 0 else f"0 to {number(scale)}"
     caption = (
         f"{network.title} after {stage.title} ({stage.layer}), photo: {photo.title}. {sentence(which)} maps of "
-        f"{wide} × {high} units, sorted by mean activation; one scale for all: {ends}, within which {percent(BULK)} of "
+        f"{high} × {wide} units, sorted by mean activation; one scale for all: {ends}, within which {percent(BULK)} of "
         f"the activations lie, the largest is {number(most)}. The bar below a map is its mean activation, the longest "
         f"{number(strongest)}. Each silent map is a stroke at the end. "
         f"What to notice: {finding}."
@@ -132,10 +132,10 @@ def _first(network: Network, photo: Photo, stage: StageMaps) -> Figure:
     ends = f"−{number(most)}, blue, to {number(most)}, red" if maps.min() < 0 else f"0 to {number(most)}"
     alt = (
         f"The first {count} feature maps of {network.title} after the max pooling {stage.layer} for the photo "
-        f"{photo.title}, {wide} by {high} units each: {finding}, largest activation {number(most)}."
+        f"{photo.title}, {high} by {wide} units each: {finding}, largest activation {number(most)}."
     )
     caption = (
-        f"After {stage.layer}: channels 0 to {count - 1} in reading order, {wide} × {high} units each; one scale from "
+        f"After {stage.layer}: channels 0 to {count - 1} in reading order, {high} × {wide} units each; one scale from "
         f"{ends}, their largest activation; the bar below a map is its mean, the longest "
         f"{number(strongest)}; {finding}."
     )

@@ -44,7 +44,7 @@ class Layer:
     units: tuple[Unit, ...]
     patched: bool  # whether patches of real images are known
     in_colour: bool  # whether its filters are pictures in red, green and blue
-    beyond: bool  # whether a unit sees more than there is
+    beyond: str  # along which side a unit sees more than there is: "height", "width", "both", or ""
 
     @property
     def href(self) -> str:
@@ -63,14 +63,20 @@ class Layer:
 
     @property
     def field(self) -> str:
-        """The side of its receptive field in pixels, or what takes its place."""
-        return str(self.record.receptive_field or "the whole image")
+        """Its receptive field in pixels: the side of a square, else height and width; or what takes its place."""
+        sees = self.record.sees
+        return "the whole image" if sees is None else str(sees[0]) if self.even else f"{sees[0]} × {sees[1]}"
+
+    @property
+    def even(self) -> bool:
+        """Whether its receptive field is a square, as far as it has a size."""
+        return self.record.sees is None or self.record.sees[0] == self.record.sees[1]
 
     @property
     def sees(self) -> str:
         """How much of the input one of its units sees, in words."""
-        size = self.record.receptive_field
-        return f"{size} × {size} pixels" if size else "the whole image"
+        sees = self.record.sees
+        return f"{sees[0]} × {sees[1]} pixels" if sees else "the whole image"
 
     def marked(self, mark: str) -> int:
         """How many units are "dead", "silent", or repeat another ("repeats")."""
@@ -118,7 +124,6 @@ def _layer(network: Network, index: int, layer: ConvLayer, patches: LayerPatches
     sizes = norms(layer.weights)
     lost, repeated = set(dead(sizes).tolist()), duplicates(layer.weights)
     shown = {channel: cell for cell, channel in enumerate(listed_channels(layer.weights))}
-    sees = layer.receptive_field
     units = []
     for channel, size in enumerate(sizes):
         active = None if patches is None else _number(patches.active[channel])
@@ -145,8 +150,13 @@ def _layer(network: Network, index: int, layer: ConvLayer, patches: LayerPatches
         tuple(units),
         patched=patches is not None,
         in_colour=in_colour(network, layer),
-        beyond=sees is not None and sees > max(network.input.size),
+        beyond=_beyond(layer.sees, network.input.size),
     )
+
+
+def _beyond(sees: tuple[int, int] | None, size: tuple[int, int]) -> str:
+    high, wide = (False, False) if sees is None else (sees[0] > size[0], sees[1] > size[1])
+    return "both" if high and wide else "height" if high else "width" if wide else ""
 
 
 def _number(value: np.float32) -> float | None:

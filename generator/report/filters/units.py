@@ -19,11 +19,11 @@ from generator.report.plates.sheets import sheets
 from generator.report.plates.wording import counted, listed
 
 TILE = 32  # stored pixels of a patch, at most: larger ones are made smaller
-ACROSS = 3  # patches, and slices of weights, side by side in one unit's picture
+ACROSS = 3  # patches, where they are squares, and slices of weights, side by side in one unit's picture
 GAP = 2  # between patches that were made smaller; between others one of their own pixels
 SHARP = 12  # patches up to this size are stored without loss, for their pixels are seen one by one
 QUALITY = 24  # of the others: there are twenty thousand, and a site has 20 MiB
-PREVIEW = 12  # channels in a layer's preview
+PREVIEW = 12  # channels in a layer's preview; of patches much wider than high half as many, twice as large
 
 
 def unit_figures(network: Network, layer: ConvLayer, scale: float) -> tuple[Figure, ...]:
@@ -44,7 +44,8 @@ def unit_figures(network: Network, layer: ConvLayer, scale: float) -> tuple[Figu
     size = patch_size(network, layer)
     blocks = [_block(seen, patches, channel, size) for channel in numbers]
     alt = f"Strongest patches of {network.title}, {layer.title}, channels"
-    found += sheets(f"{prefix}-patches", blocks, alt, quality=_quality(size), pixelated=size <= TILE, numbers=numbers)
+    sharp = max(size) <= TILE
+    found += sheets(f"{prefix}-patches", blocks, alt, quality=_quality(size), pixelated=sharp, numbers=numbers)
     return (*found, _preview(network, layer, patches, seen, prefix))
 
 
@@ -72,25 +73,44 @@ def _square(picture: Pixels) -> Pixels:
     return squared(picture, max(picture.shape[:2]))
 
 
-def _block(seen: Seen, patches: LayerPatches, channel: int, size: int) -> Pixels:
-    """The patches of one channel, strongest first, in rows of `ACROSS`; the places of missing ones stay empty."""
-    side, gap = min(size, TILE), GAP if size > TILE else 1
-    found = [best_patch(seen, patches, channel, rank) for rank in range(patches.pictures.shape[1])]
-    return _laid([None if patch is None else shrunk(patch, side) for patch in found], side, ACROSS, gap)
+def _block(seen: Seen, patches: LayerPatches, channel: int, size: tuple[int, int]) -> Pixels:
+    """The patches of one channel, strongest first, in rows that make about a square; missing ones stay empty."""
+    high, wide = size
+    kept = patches.pictures.shape[1]
+    count = max(kept, ACROSS**2)
+    across = _across(size, count)
+    least = max(across * wide, -(-count // across) * high)  # the square's side, without gaps
+    longest = min(max(size), max(1, max(size) * ACROSS * TILE // least))
+    found = [best_patch(seen, patches, channel, rank) if rank < kept else None for rank in range(count)]
+    tiles = [None if patch is None else shrunk(patch, longest) for patch in found]
+    return _square(_laid(tiles, _fitted(size, longest), across, GAP if longest < max(size) else 1))
+
+
+def _across(size: tuple[int, int], count: int) -> int:
+    """Into how many columns tiles are laid so that they are largest in a square."""
+    high, wide = size
+    return min(range(1, count + 1), key=lambda across: (max(across * wide, -(-count // across) * high), across))
+
+
+def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """(H, W) of what is made smaller so that its longer side is `longest`, as `shrunk` does it."""
+    if max(size) <= longest:
+        return size
+    return max(1, round(size[0] * longest / max(size))), max(1, round(size[1] * longest / max(size)))
 
 
 def _preview(network: Network, layer: ConvLayer, patches: LayerPatches, seen: Seen, prefix: str) -> Figure:
     """The strongest patch of some channels, evenly over all that have one."""
     assert network.examined is not None
-    high, wide = (layer.receptive_field,) * 2 if layer.receptive_field else network.input.size
-    chosen = _varied(patches)
+    high, wide = size = patch_size(network, layer)
+    broad = wide >= 2 * high
+    chosen = _varied(patches, PREVIEW // 2 if broad else PREVIEW)
     found = [best_patch(seen, patches, channel) for channel in chosen]
-    size = patch_size(network, layer)
-    side, gap = min(size, PART), GAP if size > TILE else 1
+    side, gap = min(max(size), 2 * PART if broad else PART), GAP if max(size) > TILE else 1
     tiles = [shrunk(patch, side) for patch in found if patch is not None]
-    pixels = _laid(tiles, side, max(1, len(tiles)), gap)
+    pixels = _laid(tiles, _fitted(size, side), max(1, len(tiles)), gap)
     alt = (
-        f"The strongest patch of {counted(len(tiles), 'channel')} of {network.title}, {layer.title}, {wide} by {high} "
+        f"The strongest patch of {counted(len(tiles), 'channel')} of {network.title}, {layer.title}, {high} by {wide} "
         f"pixels each, from {network.examined.said}: channels {listed([str(channel) for channel in chosen])}."
     )
     caption = f"The strongest patch of channels {listed([str(channel) for channel in chosen])}."
@@ -100,15 +120,15 @@ def _preview(network: Network, layer: ConvLayer, patches: LayerPatches, seen: Se
         alt=alt,
         caption=caption,
         quality=_quality(size, PART_QUALITY),
-        pixelated=size <= TILE,
+        pixelated=max(size) <= TILE,
     )
 
 
-def _varied(patches: LayerPatches) -> list[int]:
-    """`PREVIEW` channels evenly over the layer, moved on a little where two would show the same image."""
+def _varied(patches: LayerPatches, most: int) -> list[int]:
+    """So many channels evenly over the layer, moved on a little where two would show the same image."""
     told = np.flatnonzero(patches.pictures[:, 0] >= 0).tolist()
     chosen: list[int] = []
-    count = min(PREVIEW, len(told))
+    count = min(most, len(told))
     for part in range(count):
         first, end = part * len(told) // count, (part + 1) * len(told) // count
         shown = {int(patches.pictures[channel, 0]) for channel in chosen}
@@ -117,20 +137,20 @@ def _varied(patches: LayerPatches) -> list[int]:
     return chosen
 
 
-def _laid(tiles: Sequence[Pixels | None], side: int, across: int, gap: int) -> Pixels:
-    """Tiles in squares of one side in rows, gaps between them; nothing where there is none."""
-    step = side + gap
+def _laid(tiles: Sequence[Pixels | None], size: tuple[int, int], across: int, gap: int) -> Pixels:
+    """Tiles in cells of one size in rows, gaps between them; nothing where there is none."""
+    down, over = size[0] + gap, size[1] + gap
     panels = [
         (
             tile,
-            place // across * step + (side - tile.shape[0]) // 2,
-            place % across * step + (side - tile.shape[1]) // 2,
+            place // across * down + (size[0] - tile.shape[0]) // 2,
+            place % across * over + (size[1] - tile.shape[1]) // 2,
         )
         for place, tile in enumerate(tiles)
         if tile is not None
     ]
-    return raster.compose(max(1, -(-len(tiles) // across)) * step - gap, across * step - gap, panels)
+    return raster.compose(max(1, -(-len(tiles) // across)) * down - gap, across * over - gap, panels)
 
 
-def _quality(size: int, quality: int = QUALITY) -> int | None:
-    return None if size <= SHARP else quality
+def _quality(size: tuple[int, int], quality: int = QUALITY) -> int | None:
+    return None if max(size) <= SHARP else quality

@@ -96,11 +96,11 @@ def _whole(network: Network, layer: ConvLayer, scale: float) -> Figure:
     zero = "zero is mid-grey" if colour else "blue is negative, white zero, red positive"
     alt = (
         f"{'Colour mosaic' if colour else 'Mosaic'} of the {len(sizes)} filters of {network.title}'s {layer.title}, "
-        f"{wide} by {high} pixels each: {finding}."
+        f"{high} by {wide} pixels each: {finding}."
     )
     caption = (
         f"{network.title}, {layer.title} ({layer.name}): {of} filters in the order of their channels, "
-        f"{wide} × {high} weights{' for red, green and blue' if colour else ''}, pixel for pixel. One scale for all: "
+        f"{high} × {wide} weights{' for red, green and blue' if colour else ''}, pixel for pixel. One scale for all: "
         f"−{number(scale)} to {number(scale)}, within which {percent(float((np.abs(weights) <= scale).mean()), 0)} of "
         f"the weights lie; {zero}, this network's largest weight is {number(own)}. What to notice: {finding}."
         + (" A dead filter is left empty and struck through." if len(dead(sizes)) else "")
@@ -135,15 +135,15 @@ def _slices(network: Network, layer: ConvLayer) -> Figure:
     finding = f"norms from {number(float(sizes[chosen].max()))} to {number(float(sizes[chosen].min()))}"
     alt = (
         f"Mosaic of weights of {network.title}'s {layer.title}: {len(chosen)} of {count} filters by {len(channels)} of "
-        f"{inputs} input channels, {wide} by {high} weights each: {finding}."
+        f"{inputs} input channels, {high} by {wide} weights each: {finding}."
     )
     some = len(chosen) < count
     rows = f"{len(chosen)} of {count} filters, evenly over their ranks by norm" if some else "every filter"
     few = len(channels) < inputs
     across = f"the {len(channels)} of {inputs} input channels with the largest weights there" if few else "every input"
     caption = (
-        f"{network.title}, {layer.title} ({layer.name}). Rows: {rows}, largest first; columns: {across}; {wide} × "
-        f"{high} weights each, pixel for pixel. Blue: negative, white: zero, red: positive; scale −{number(scale)} to "
+        f"{network.title}, {layer.title} ({layer.name}). Rows: {rows}, largest first; columns: {across}; {high} × "
+        f"{wide} weights each, pixel for pixel. Blue: negative, white: zero, red: positive; scale −{number(scale)} to "
         f"{number(scale)}, within which {percent(BULK, 0)} of the layer's weights lie. The bar at the end of a row is "
         f"the filter's norm: {finding}."
         + (" The rows of dead filters are struck through." if any(lost) else "")

@@ -83,16 +83,16 @@ def failure_figures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, 
 
 
 def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str, files: str = "") -> Figure:
-    side = explanation.seen.shape[1]
+    high, wide = explanation.seen.shape[:2]
     answer = network.class_names[explanation.predicted]
     confidence = percent(float(explanation.probabilities[explanation.predicted]))
     verdict = _verdict(network, explanation)
     alt = (
-        f"Photo of {photo.shows or photo.title} as {network.title} saw it, {side} pixels wide: called {answer} with "
+        f"Photo of {photo.shows or photo.title} as {network.title} saw it, {wide} pixels wide: called {answer} with "
         f"{confidence}{verdict}."
     )
     caption = (
-        f"{photo.title}, as {network.title} saw it: {side} × {explanation.seen.shape[0]} pixels, every one shown. "
+        f"{photo.title}, as {network.title} saw it: {high} × {wide} pixels, every one shown. "
         f"Its answer: {answer}, {confidence}{verdict}."
     )
     best = explanation.ranking[:5]
@@ -107,7 +107,7 @@ def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str,
             for index in best
         ),
     )
-    small = side < LARGE
+    small = max(high, wide) < LARGE
     return framed(
         f"{prefix}-photo",
         explanation.seen,
@@ -131,7 +131,7 @@ def _overlay(
         alt=alt,
         caption=caption,
         quality=PHOTO,
-        pixelated=explanation.seen.shape[1] < LARGE,
+        pixelated=max(explanation.seen.shape[:2]) < LARGE,
         data=_cells(explanation.cam(target)),
         name=f"{files or prefix}-{role}-overlay",
     )
@@ -164,7 +164,7 @@ def _words(
         f"probability {probability}, {where}."
     )
     notice = (
-        f"Raw maximum {number(peak)}, {place(cam)}; the map's {cam.shape[1]} × {cam.shape[0]} cells are enlarged "
+        f"Raw maximum {number(peak)}, {place(cam)}; the map's {cam.shape[0]} × {cam.shape[1]} cells are enlarged "
         "bilinearly and painted from their least, black, to their most, pale yellow."
         if peak > 0
         else "Raw maximum 0: no positive evidence for this class, so the map is drawn flat."

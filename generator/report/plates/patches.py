@@ -22,16 +22,20 @@ def unit_prefix(network: Network, layer: ConvLayer) -> str:
 def crop(seen: Pixels, box: tuple[int, int, int, int]) -> Pixels:
     """What a box (x0, y0, x1, y1), inclusive, holds of an image; `PADDING` beyond the image's edges.
 
+    Along a side that is shorter than the box all of the image is there, `PADDING` where the box does not reach.
+
     Returns:
-        (y1 - y0 + 1, x1 - x0 + 1, 4) uint8.
+        (h, w, 4) uint8: of the box, or of the image where that is shorter.
     """
     x0, y0, x1, y1 = box
     height, width = seen.shape[:2]
-    patch = np.empty((y1 - y0 + 1, x1 - x0 + 1, 4), np.uint8)
+    first, high = (y0, y1 - y0 + 1) if y1 - y0 < height else (0, height)
+    start, wide = (x0, x1 - x0 + 1) if x1 - x0 < width else (0, width)
+    patch = np.empty((high, wide, 4), np.uint8)
     patch[:] = PADDING
     top, left, below, right = max(y0, 0), max(x0, 0), min(y1 + 1, height), min(x1 + 1, width)
     if top < below and left < right:
-        inside = patch[top - y0 : below - y0, left - x0 : right - x0]
+        inside = patch[top - first : below - first, left - start : right - start]
         inside[..., :3], inside[..., 3] = seen[top:below, left:right], 255
     return patch
 
@@ -68,9 +72,10 @@ def shows(network: Network, patches: LayerPatches, channel: int, most: int = 2) 
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1])[:most])
 
 
-def patch_size(network: Network, layer: ConvLayer) -> int:
-    """The longer side of a layer's patches, in pixels of the input: what one of its units sees, or all there is."""
-    return layer.receptive_field or max(network.input.size)
+def patch_size(network: Network, layer: ConvLayer) -> tuple[int, int]:
+    """(H, W) of a layer's patches, in pixels of the input: what one of its units sees, at most all there is."""
+    sees = layer.sees or network.input.size
+    return min(sees[0], network.input.size[0]), min(sees[1], network.input.size[1])
 
 
 class Seen:
