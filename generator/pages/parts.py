@@ -11,6 +11,7 @@ from jinja2 import Environment
 
 from generator.base.errors import InputError
 from generator.pages import words
+from generator.pages.mistakes import located
 from generator.pages.sources import source_path
 from generator.records.images import Photo
 from generator.report.portrait import Portrait
@@ -91,7 +92,7 @@ def filled(pages: Environment, name: str, path: str, **variables: Any) -> bytes:
     """The page at `path` from the template `name`."""
     usual = {"root": "", "scripts": (), "styles": (), "address": path, "canonical": path}
     variables = {**usual, "source_path": source_path(path), **variables}
-    with words.located([*pages.globals, *variables]):
+    with located([*pages.globals, *variables]):
         html = _compact(pages.get_template(name).render(**variables))
     spoken = variables.get("words")
     return (_own_ids(html, spoken) if spoken else html).encode()

@@ -18,6 +18,7 @@ from jinja2.meta import find_undeclared_variables
 from generator.config.schema import Config
 from generator.pages import inference, words
 from generator.pages.facts import Facts, Given, settled
+from generator.pages.mistakes import located
 from generator.pages.static import static_files
 from generator.report.story import STORY, Kind
 
@@ -92,7 +93,7 @@ def _read_templates(pages: Environment) -> dict[str, _Read]:
         name = waiting.pop(0)
         if name in found:
             continue
-        with words.located():
+        with located():
             source, file, _ = pages.loader.get_source(pages, name)
             found[name] = one = _read(pages.parse(source, name, file), Path(str(file)))
         for kind in WAYS_IN:
@@ -135,7 +136,7 @@ def _read_passage(spoken: words.Words, key: str, known: Mapping[str, Any]) -> No
         _filters(one, spoken.environment)
         asked |= _names(one, spoken.passages[key].line, known)
         for mistake in inference.mistakes(tree, known):
-            with words.located(begin=(spoken.path, mistake.line)):
+            with located(begin=(spoken.path, mistake.line)):
                 raise UndefinedError(mistake.message)
     if not asked <= spoken.environment.globals.keys():
         spoken.look(key)
@@ -178,19 +179,19 @@ def _filters(one: _Read, environment: Environment) -> None:
     for kind, there in ((nodes.Filter, environment.filters), (nodes.Test, environment.tests)):
         for node in one.every(kind):
             if node.name not in there:
-                with words.located():
+                with located():
                     said = f"No {kind.__name__.lower()} named {node.name!r}."
                     raise TemplateAssertionError(said, node.lineno, str(one.path), str(one.path))
 
 
 def _names(one: _Read, begin: int, known: Collection[str]) -> set[str]:
     """The names that are asked for; one that is not known is refused, unless it is asked whether it is there."""
-    with words.located():
+    with located():
         # One that is set in one branch alone is undeclared in the other.
         asked = find_undeclared_variables(one.tree) - one.set()
     unknown = asked - {*known} - {node.name for node in inference.unsure(one.tree) if isinstance(node, nodes.Name)}
     for name in one.every(nodes.Name):
         if name.name in unknown:
-            with words.located(known, (one.path, max(begin, name.lineno))):
+            with located(known, (one.path, max(begin, name.lineno))):
                 raise UndefinedError(f"{name.name!r} is undefined")
     return asked

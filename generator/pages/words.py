@@ -20,22 +20,21 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import unquote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound, nodes
-from jinja2.exceptions import TemplateSyntaxError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound, nodes
 from markupsafe import Markup
 
 from generator.base.clutter import is_clutter
 from generator.base.errors import InputError
 from generator.config.reading import text_of
 from generator.pages.formats import FILTERS
+from generator.pages.mistakes import located
 from generator.pages.prose import (
     ID,
     LONGEST,
@@ -60,28 +59,10 @@ NAMED = re.compile(r"^(?P<start> {0,3}(?P<level>#{1,6}) +(?P<title>.*?) *)\{:? *
 TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)  # Jinja's
 FOOTNOTE = re.compile(r"^ {0,3}\[\^[^\]]+\]:")
 BRACE = "\ufdd0"  # stands for a brace that Jinja shall not see; Unicode keeps it for a program's own use
-# What a mistake in a template or in the use of a filter raises; RecursionError where a template extends itself.
-MISTAKES = (
-    TemplateError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    AttributeError,
-    AssertionError,
-    RecursionError,
-)
-# And Python's own compiler, for words that are too deeply nested.
+# What Python's own compiler raises for words that are too deeply nested.
 TOO_DEEP = (RecursionError, SyntaxError, MemoryError)
 # `slugs` makes addresses for templates, in a time that grows with the square of its names.
 SPOKEN = {name: one for name, one in FILTERS.items() if name not in ("slug", "slugs")}
-PLAINER = {
-    "Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000).": "expected a range of at most 100,000",
-    "Missing end of comment tag": "{# begins a comment, which ends with #}; as text, write {{ '{#' }}",
-    "'end of print statement'": "'}}'",
-    "'end of statement block'": "'%}'",
-    "'begin of statement block'": "'{%'",
-}
 
 
 @dataclass(frozen=True)
@@ -278,31 +259,6 @@ def placed(pages: Environment, kind: Kind) -> str:
         return "".join(pages.loader.get_source(pages, name)[0] for name in templates_of(kind)) if pages.loader else ""
 
 
-@contextmanager
-def located(known: Iterable[str] = (), begin: tuple[Path, int] | None = None) -> Iterator[None]:
-    """Turns a mistake in a template or a content file into one line that names file and line.
-
-    Args:
-        known: the names that could have been meant.
-        begin: file and line where the words begin, the place of a mistake that names none.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except TemplateNotFound as error:
-        raise InputError(f"expected a template {error.name} in the folder of templates, there is none") from None
-    except TemplateSyntaxError as error:
-        raise InputError(f"{error.filename or error.name}:{error.lineno}: {_plain(error.message)}") from None
-    except MISTAKES as error:
-        place = _place(error.__traceback__)
-        if begin and (place is None or place[1] < begin[1]):
-            place = (str(begin[0]), begin[1])
-        if place is None:
-            raise
-        raise InputError(f"{place[0]}:{place[1]}: {_plain(str(error))}{_hint(str(error), known)}") from None
-
-
 def _front_matter(lines: Sequence[str], path: Path) -> tuple[dict[str, Passage], int]:
     """The passages of the front matter and the index of the first line after it."""
     end = next((i for i, line in enumerate(lines) if i and line.strip() == "---"), 0)
@@ -373,29 +329,3 @@ def _sections(
             ids[name] = number
             found[key].append(f"{named['start']}{BRACE}#{name}}}")
     return {key: Passage(titles[key], "\n".join(text), begins[key]) for key, text in found.items()}, ids
-
-
-def _place(trace: TracebackType | None) -> tuple[str, int] | None:
-    """File and line of the innermost frame that is a template or a content file."""
-    place = None
-    while trace:
-        file = trace.tb_frame.f_code.co_filename
-        if Path(file).suffix in (".html", ".md", ".xml", ".txt"):
-            place = (file, trace.tb_lineno)
-        trace = trace.tb_next
-    return place
-
-
-def _hint(message: str, known: Iterable[str]) -> str:
-    """ "; did you mean ...?" for an undefined name that is near to a known one."""
-    unknown = re.match(r"'(\w+)' is undefined", message)
-    near = difflib.get_close_matches(unknown[1], list(known), n=1) if unknown else []
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _plain(message: str | None) -> str:
-    """A message of Jinja's on one line, in words for who does not know Jinja."""
-    line = " ".join((message or "").split())
-    for said, meant in PLAINER.items():
-        line = line.replace(said, meant)
-    return line

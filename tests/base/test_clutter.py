@@ -14,6 +14,7 @@ from generator.base.errors import InputError
 from generator.commands.serve import _watched
 from generator.config import digests, places, reading
 from generator.pages import words
+from generator.pages.mistakes import located
 from generator.pages.static import static_files
 from generator.publishing import scaffold
 
@@ -77,7 +78,7 @@ def test_clutter_becomes_no_part_of_the_site_and_no_template(project: Path) -> N
     (project / "templates" / ".part.html").write_text("left behind")
     (project / "templates" / "page.html").write_text("{% include './site.css' %}{% include '.part.html' %}")
     pages, _ = words.environments((project / "templates",), {})
-    with pytest.raises(InputError) as caught, words.located():
+    with pytest.raises(InputError) as caught, located():
         pages.get_template("page.html").render()
     assert str(caught.value) == (
         "template .part.html: expected a name that is neither hidden nor an editor's; rename it"

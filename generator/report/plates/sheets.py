@@ -1,7 +1,7 @@
 """Sheets: many small pictures of one kind in one file, of which a page shows one at a time.
 
 A sheet is a column of `CELLS` equally large cells; cell k is shown by a box of a cell's proportions that is covered by
-the sheet, moved by k / (CELLS - 1) of the rest (class "k3" of site.css shows the fourth). So hundreds of units have
+the sheet, moved by k / (CELLS - 1) of the rest (in styles/units.css "k3" is the fourth). So hundreds of units have
 pictures of their own, loaded when they come into view, from a few files.
 """
 
