@@ -35,10 +35,11 @@ from generator.records.network import ClassImages, Examined, Explanation, LayerP
 from generator.records.reading import Reading
 from generator.records.report import Report
 from generator.records.scores import Evaluation
+from generator.records.training import Run
 from generator.report.anchors import anchored
 from generator.report.jobs import common_jobs, network_jobs
 from generator.report.overview.reading import doubts
-from generator.training import run
+from generator.training import logs, run
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,13 @@ def build(
     site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline)
     obtained = [_obtain(site, wanted) for wanted in config.models.networks]
     loaded, read = [one for one, _ in obtained], {one.id: tried for one, tried in obtained}
+    logged = {one.id: _logged(one, config) for one in loaded}
     evaluations = {one.id: _evaluation(one, data, classes) for one in loaded}
     photos, failures = selection.photos(config, content, data, classes, evaluations)
     examined = selection.examined(data, photos)
-    observed = [_observe(site, one, photos, failures[one.id], evaluations[one.id], examined) for one in loaded]
+    observed = [
+        _observe(site, one, photos, failures[one.id], evaluations[one.id], examined, logged[one.id]) for one in loaded
+    ]
     report = Report(
         networks=anchored(
             [
@@ -195,6 +199,21 @@ def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation | None:
     return evaluate_model(loaded, data)
 
 
+def _logged(loaded: Loaded, config: Config) -> tuple[Run, ...]:
+    """The runs that logs of other programs tell of, and on the terminal what was read as what."""
+
+    def say(line: str) -> None:
+        terminal.say(f"{loaded.title}: {line}")
+
+    runs = logs.read(loaded.wanted, config.folder, loaded.epoch, say)
+    for log in (found.log for found in runs if found.log):
+        read = ", ".join(f"{what}: {name}" for what, name in log.columns.items())
+        say(f"its training is read from {log.format} {log.path} ({read})")
+        for note in log.notes:
+            say(note)
+    return runs
+
+
 def _evaluation(loaded: Loaded, data: DataSet | None, classes: Classes) -> Evaluation | None:
     """What was measured of these very weights on these classes; another evaluation is said to be one and left out."""
     found = measured(loaded)
@@ -223,6 +242,7 @@ def _observe(
     failures: Sequence[str],
     evaluation: Evaluation | None,
     examined: Examined | None,
+    logged: Sequence[Run],
 ) -> Network:
     """One network with the explanation of each photo, from the cache where they are known."""
     other = _other_class(loaded)
@@ -247,6 +267,7 @@ def _observe(
         examined,
         patches,
         made,
+        logged,
     )
 
 

@@ -43,7 +43,7 @@ def train_command(options: argparse.Namespace) -> None:
             changes=changes,
             report=settings,
         )
-    kept = run.kept_epoch
+    kept = run.told_epoch
     accuracy = "" if kept.validation_accuracy is None else f", validation accuracy {kept.validation_accuracy:.1%}"
     terminal.done(f"{folder}: {run.name}, epoch {run.kept} of {len(run.epochs)} kept{accuracy}")
 

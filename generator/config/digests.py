@@ -14,7 +14,7 @@ from pathlib import Path
 from generator.base import clutter
 from generator.base.digest import digest
 from generator.base.environment import versions
-from generator.config.places import RECORDS, bundled, code_files, published_weights
+from generator.config.places import RECORDS, bundled, code_files, log_files, published_weights
 from generator.config.schema import Config
 
 RUN = (".html", ".css", ".js")  # templates, styles and scripts
@@ -40,6 +40,7 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
     ]
     foreign = [network.weights for network in networks if isinstance(network.weights, Path)]
     foreign += [file for network in networks for file in code_files(network.architecture, config.folder)]
+    logs = [file for network in networks for path in network.logs for file in log_files(path)]
     photos = [photo.file for photo in config.samples.photos]
     return digest(
         code(),
@@ -51,6 +52,7 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         data,
         *(part for folder in (*templates, content) for part in _contents(folder)),
         *(part for file in (*records, *foreign, *photos) for part in (file.name, _sha256(file))),
+        *(part for file in logs for part in (str(file), _sha256(file))),  # where it lies is said on the page
         # Published weights are verified when they are loaded; here it is enough which are there.
         _published() if any(network.weights in ("auto", "imagenet") for network in networks) else (),
     )

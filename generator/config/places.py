@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+from generator.base import clutter
 from generator.config.schema import Config
 
 FILE_NAME = "report.toml"
@@ -18,6 +20,8 @@ RECORDS = (
     "benchmark.json",
     "README.md",
 )
+# What training programs call their logs: TensorBoard, tables of any of them, Hugging Face's trainer, this program.
+LOG = re.compile(r".*tfevents.*|.*\.(csv|tsv|log|jsonl)|log\.(txt|json)|trainer_state\.json|history\.json")
 DOWNLOADED = "tiny-imagenet-200"  # the data set below the cache folder, where nobody named another
 
 
@@ -64,6 +68,13 @@ def code_files(architecture: str, folder: Path) -> list[Path]:
     packages = {file.parent for file in beside.glob("*/*.py")}
     found = [*beside.glob("*.py"), *(file for package in packages for file in package.rglob("*.py"))]
     return sorted(file for file in found if file.is_file())
+
+
+def log_files(path: Path) -> list[Path]:
+    """The files that a path of `logs` may mean: itself, or those below a folder that are named as logs are."""
+    if not path.is_dir():
+        return [path]
+    return [file for file in clutter.files(path) if LOG.fullmatch(file.name)]
 
 
 def folders(config: Config) -> tuple[tuple[Path, ...], Path]:

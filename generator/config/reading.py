@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from generator.base.errors import InputError
 from generator.config.addresses import is_link
@@ -23,6 +23,7 @@ from generator.config.schema import (
     Config,
     DataConfig,
     InputConfig,
+    Kept,
     Link,
     ModelConfig,
     ModelsConfig,
@@ -229,6 +230,8 @@ def _model(name: str, table: Table) -> ModelConfig:
         input=table.table("input", _input),
         layer=table.text("layer"),
         other_class=table.text("other_class"),
+        logs=table.paths("logs", "a file or folder of logs"),
+        kept=table.epoch("kept", get_args(Kept)),
     )
 
 

@@ -12,6 +12,8 @@ from generator.records.input import ChannelOrder, Crop, Interpolation
 
 Order = Literal["strings", "natural"]
 
+Kept = Literal["best", "last"]  # words for the epoch whose weights a network has
+
 
 @dataclass(frozen=True)
 class Link:
@@ -94,6 +96,10 @@ class ModelConfig:
     input: InputConfig = InputConfig()
     layer: str = ""  # that class activation maps look at; "": chosen by the program
     other_class: str = ""  # a class to explain beside the predicted one, "" for none
+    logs: tuple[Path, ...] = ()  # of trainings by other programs: files, and folders in which one is looked for
+    # The epoch whose weights these are, as the log counts them; "best": that of the highest validation accuracy; None:
+    # as the weights say, else it is not known.
+    kept: int | Kept | None = None
     said_in: str = "report.toml"  # where all of this stands
 
 

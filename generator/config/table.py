@@ -291,6 +291,28 @@ class Table:
             self._refuse(key, "a file", value, f"which is not one ({file})")
         return file
 
+    def paths(self, key: str, what: str) -> tuple[Path, ...]:
+        """Paths of what is there, as a string or an array of strings; () where none is given."""
+        values = self._take(key, [])
+        expected = f"{what}, or an array of such"
+        found = []
+        for value in values if isinstance(values, list) else [values]:
+            if not isinstance(value, str) or not value.strip() or UNPRINTABLE.search(value):
+                self._refuse(key, expected, value)
+            path = self._absolute(value)
+            if not _is_there(path):
+                self._refuse(key, expected, value, f"which is not there ({path})")
+            found.append(path)
+        return tuple(dict.fromkeys(found))
+
+    def epoch(self, key: str, words: tuple[str, ...]) -> Any:
+        """A whole number from 0 on or one of the words; None where nothing is said."""
+        value = self._take(key, None)
+        number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9
+        if value is not None and not number and value not in words:
+            self._refuse(key, f"the number of an epoch or {' or '.join(map(json.dumps, words))}", value)
+        return value
+
     def weights(self, key: str, words: tuple[str, ...], default: Any) -> Any:
         """One of the words, or the path of a file that is there."""
         if key not in self.values:
@@ -384,4 +406,11 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # a name that is too long for the file system
+        return False
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # likewise, and one behind a link that leads to itself
         return False

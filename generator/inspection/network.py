@@ -15,6 +15,7 @@ from generator.networks.catalogue import Loaded
 from generator.networks.folder import load_benchmark, load_card, load_runs, load_snapshots
 from generator.records.network import ClassImages, ConvLayer, Examined, Explanation, Fact, LayerPatches, Network
 from generator.records.scores import Evaluation
+from generator.records.training import Run
 
 GAP_NOTE = (
     "The head is a global average pooling and one linear layer, so Grad-CAM of the maps before it equals the class "
@@ -41,10 +42,12 @@ def network_record(
     examined: Examined | None = None,
     strongest: Sequence[LayerPatches] = (),
     made: ClassImages | None = None,
+    logged: Sequence[Run] = (),
 ) -> Network:
     """All that the report tells of one network; the records of its training come from its folder.
 
     Args:
+        logged: what the logs of other programs tell of its training, see `training.logs`.
         examined, strongest: the images that were searched, and what `layer_patches` found in them.
         made: of `class_images_of`.
     """
@@ -63,7 +66,7 @@ def network_record(
         notes=(*loaded.notes, *left_out(loaded.methods[1])),
         layers=convolution_records(loaded),
         explanations=explanations,
-        runs=load_runs(folder) if folder else (),
+        runs=(*(load_runs(folder) if folder else ()), *logged),
         evaluation=evaluation,
         snapshots=load_snapshots(folder) if folder else {},
         card=load_card(folder) if folder else "",

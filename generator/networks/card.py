@@ -110,7 +110,6 @@ def _training(
     run = next((run for run in reversed(runs) if run.name == "augmented"), None)
     if run is None:
         return ["No record of the training came with the weights."]
-    seconds = sum(epoch.seconds for epoch in run.epochs)
     settings = run.settings
     command = f"python -m generator train {name} --preset {settings.get('preset', 'default')}"
     for key, value in settings.get("changed", {}).items():
@@ -120,14 +119,15 @@ def _training(
     machine = run.environment
     where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
     where += f"torch {machine.get('torch', '?')}"
-    chosen = "last" if run.kept_epoch.validation_accuracy is None else "best by validation accuracy"
+    chosen = "last" if run.told_epoch.validation_accuracy is None else "best by validation accuracy"
+    took = "" if run.seconds is None else f" in {run.seconds / 60:.0f} minutes"
     lines = [
-        f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs in {seconds / 60:.0f} minutes on {where}; the",
-        f"weights of epoch {run.kept}, the {chosen}, were kept.",
+        f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs{took} on {where}; the",
+        f"weights of epoch {run.told_epoch.epoch}, the {chosen}, were kept.",
         *_told(architecture, settings),
     ]
     if compressed:
-        before, after = run.kept_epoch.validation_accuracy, evaluation.splits.get("validation")
+        before, after = run.told_epoch.validation_accuracy, evaluation.splits.get("validation")
         lines += ["", f"The weights were then made small by `python -m generator compress {name}`"]
         if after and before is not None:
             lines[-1] += f": {before:.1%} of the validation images before, {after.top1:.1%} after"

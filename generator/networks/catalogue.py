@@ -59,6 +59,7 @@ class Loaded:
     digest: str  # sha256 of the weights' file, and of what else makes the network another
     source: str  # one sentence: where the weights come from
     notes: tuple[str, ...] = ()
+    epoch: int | None = None  # the number, from 1, of the one after which a file's weights were saved; None: unknown
     folder: Path | None = None  # with the records of its training; None: it was trained elsewhere
     # Where what is measured of it is kept: `folder` if that is the report's own, else one for these weights alone.
     evaluated: Path | None = None
@@ -435,6 +436,7 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, size: tuple[in
         digest=_digest(hashlib.sha256(read_bytes(path)).hexdigest(), way, wanted, architecture),
         source=f"Loaded from the file {path.name}.",
         notes=(*notes, *found.notes),
+        epoch=found.epoch,
         wanted=wanted,
         facts=(_made_by(wanted, architecture, path.name), _named(wanted, names), *seen),
     )

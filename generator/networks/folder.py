@@ -214,7 +214,7 @@ def require_records(folder: Path) -> None:
 def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
     """Put one run into history.json, in place of an earlier one of that name; with the snapshots of its filters."""
     runs = [old for old in load_runs(folder) if old.name != run.name] + [run]
-    write(folder / HISTORY, stored.encode({"runs": [asdict(each) for each in runs]}))
+    write(folder / HISTORY, stored.encode({"runs": [each.written for each in runs]}))
     if snapshots:
         named = {str(epoch): tensor.float() for epoch, tensor in sorted(snapshots.items())}
         write(folder / SNAPSHOTS, save(flat(named)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Found:
 
     weights: Weights  # float32, or whole numbers
     notes: tuple[str, ...] = ()
+    epoch: int | None = None  # the number, from 1, of the one after which they were saved, as far as the file says it
 
 
 def load(path: Path) -> Found:
@@ -68,8 +69,9 @@ def load(path: Path) -> Found:
             raise InputError(f"{path}: expected {WHAT}, found {what}")
     if path.suffix == ".safetensors" or start[8:9] == b"{":  # after the length of the header, which is JSON
         return Found(_dense(_of_safetensors(path), path))
-    said, notes = _state_dict(_of_torch(path, start), path)
-    return Found(_dense(said, path), notes)
+    whole = _of_torch(path, start)
+    said, notes = _state_dict(whole, path)
+    return Found(_dense(said, path), notes, _epoch(whole))
 
 
 def fitted(found: Found, wanted: Mapping[str, Tensor], source: str) -> Found:
@@ -99,7 +101,7 @@ def fitted(found: Found, wanted: Mapping[str, Tensor], source: str) -> Found:
         inside = {name: tensor for name, tensor in inside.items() if name not in COUNTERS}
     if others:
         notes.append(f"Of {file}, {', '.join(map(shown, others[:3]))}{', …' * (len(others) > 3)} was left out.")
-    return Found(inside, tuple(notes))
+    return replace(found, weights=inside, notes=tuple(notes))
 
 
 def _prefix(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> str:
@@ -208,6 +210,16 @@ def _start(path: Path) -> str:
     """The first 64 KiB as text: the names of an older file's classes stand there as they are."""
     with path.open("rb") as file:
         return file.read(1 << 16).decode("latin-1")
+
+
+def _epoch(said: object) -> int | None:
+    """Which epoch a checkpoint was saved after, from 1: of programs that are known to count them from 0."""
+    if not isinstance(said, Mapping):
+        return None
+    lightning = "pytorch-lightning_version" in said
+    timm = {"arch", "state_dict", "version"} <= set(said)
+    epoch = said.get("epoch")
+    return epoch + 1 if (lightning or timm) and type(epoch) is int and 0 <= epoch < 10**9 else None
 
 
 # State dicts

@@ -62,7 +62,7 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
         "layers": layers,
         "patches_from": network.examined.said if network.examined else None,
         "class_images": portrait.made,
-        "runs": network.runs,
+        "runs": [run.written for run in network.runs],
         "evaluation": network.evaluation,
         "photos": {look.photo.id: _look(look, network.class_names) for look in portrait.looks},
         "photos_judged": len(portrait.judged),

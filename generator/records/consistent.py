@@ -96,7 +96,7 @@ def _faults_of_run(run: Run, place: str) -> Iterator[Fault]:
     for index, (before, after) in enumerate(pairwise(numbers), 1):
         if after <= before:
             yield f"{place}.epochs[{index}].epoch", f"a number above {before}, that of the epoch before", after
-    if run.kept not in numbers:
+    if run.kept is not None and run.kept not in numbers:
         yield f"{place}.kept", "the number of one of the run's epochs", run.kept
     yield from _faults_of_settings(run.settings, f"{place}.settings")
 

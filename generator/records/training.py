@@ -3,41 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from generator.records.ranges import Count, Loss, Measured, Name, Number, Share, Side
+from generator.records.ranges import Count, Loss, Measured, Name, Number, Part, Share, Side
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of one training run; accuracies in [0, 1], losses in nats, numbered from 1."""
+    """One epoch of one training run; accuracies in [0, 1], losses in nats, numbered from 1; None: not recorded."""
 
     epoch: Number
-    train_loss: Loss
-    train_accuracy: Share
+    train_loss: Loss | None
+    train_accuracy: Share | None
     validation_loss: Loss | None
     validation_accuracy: Share | None
-    learning_rate: Measured
-    seconds: Measured
-    image_size: Side
+    learning_rate: Measured | None
+    seconds: Measured | None
+    image_size: Side | None
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log of another program that a run was read from."""
+
+    path: Name  # as report.toml's folder sees it
+    format: Name  # "Lightning's metrics.csv"
+    columns: Mapping[str, str]  # what was read -> its name in the log: "training loss" -> "train_loss_epoch"
+    notes: tuple[str, ...] = ()  # what readers should know of how it was read, a sentence each
+    part: Part = "validation"  # the images that its validation numbers are of, as it calls them: or "test"
 
 
 @dataclass(frozen=True)
 class Run:
-    """The record of one training run, as history.json keeps it."""
+    """The record of one training run, as history.json keeps it, or a log of another program's."""
 
-    name: Name  # "one batch", "without augmentation", "augmented"
+    name: Name  # "one batch", "without augmentation", "augmented"; a log's path
     epochs: tuple[Epoch, ...]
-    kept: Count  # number of the epoch whose weights were kept
+    kept: Count | None  # number of the epoch whose weights were kept; None: that is not known
     settings: Mapping[str, Any]  # hyperparameters, by name
     environment: Mapping[str, str]  # hardware, versions, git revision, data digest
     complete: bool = True
+    log: Log | None = None  # None: the program's own run
 
     @property
-    def kept_epoch(self) -> Epoch:
-        """The epoch whose weights were kept; the last where the record does not hold it."""
+    def written(self) -> Mapping[str, Any]:
+        """Its fields by their names; that of a log only where it was read from one."""
+        names = [field.name for field in fields(self) if field.name != "log" or self.log]
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def kept_epoch(self) -> Epoch | None:
+        """The epoch whose weights were kept; the last where the record does not hold it, None where it is not known."""
+        if self.kept is None:
+            return None
         return next((epoch for epoch in self.epochs if epoch.epoch == self.kept), self.epochs[-1])
+
+    @property
+    def told_epoch(self) -> Epoch:
+        """The epoch to speak of: the one whose weights were kept, else the last."""
+        return self.kept_epoch or self.epochs[-1]
+
+    @property
+    def best_epoch(self) -> Epoch | None:
+        """The first epoch of the highest validation accuracy; None where none was recorded."""
+        recorded = [epoch for epoch in self.epochs if epoch.validation_accuracy is not None]
+        return max(recorded, key=lambda epoch: epoch.validation_accuracy or 0.0, default=None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Time of all epochs together; None where that of one was not recorded."""
+        known = [epoch.seconds for epoch in self.epochs if epoch.seconds is not None]
+        return sum(known) if len(known) == len(self.epochs) else None
 
 
 @dataclass(frozen=True)

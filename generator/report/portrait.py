@@ -19,7 +19,7 @@ from generator.report.filters.facts import Layer, Made, layers, made
 from generator.report.grad_cam.facts import Look, look_at
 from generator.report.overview.reading import confirmed, doubts
 from generator.report.plates.wording import colour_of_nothing
-from generator.report.training.facts import Training
+from generator.report.training.facts import Training, agreement
 from generator.report.trust.sentences import Verdict, verdict
 
 
@@ -185,7 +185,15 @@ class Portrait:
         """The training runs that have epochs."""
         recorded = [run for run in self.record.runs if run.epochs]
         addresses = slugs([run.name for run in recorded])
-        return tuple(Training(run, address) for run, address in zip(recorded, addresses, strict=True))
+        evaluation = self.record.evaluation
+        return tuple(
+            Training(run, address, agreement(run, evaluation)) for run, address in zip(recorded, addresses, strict=True)
+        )
+
+    @property
+    def recorded(self) -> frozenset[str]:
+        """What was recorded of the epochs of any of its runs, by the names of `records.training.Epoch`."""
+        return frozenset[str]().union(*(run.recorded for run in self.runs))
 
     @property
     def main_run(self) -> Training | None:

@@ -231,7 +231,7 @@ def _continued(start: Path, run: Run, snapshots: Mapping[int, Tensor]) -> tuple[
         "started_settings": earlier.settings,
         "started_environment": earlier.environment,
     }
-    return replace(run, epochs=epochs, kept=run.kept + done, settings=settings), kernels
+    return replace(run, epochs=epochs, kept=(run.kept or 0) + done, settings=settings), kernels
 
 
 def compress_model(name: str, folder: Path) -> tuple[int, int]:
@@ -291,7 +291,8 @@ def _keeps_epoch(
             return
         save_state(folder, state, key, side_run)
         last = state.epochs[-1]
-        left = last.seconds * _areas(recipe, last.epoch) / last.image_size**2
+        assert last.seconds is not None
+        left = last.seconds * _areas(recipe, last.epoch) / recipe.size(last.epoch) ** 2
         accuracy = "" if last.validation_accuracy is None else f", validation {last.validation_accuracy:.1%}"
         terminal.say(
             f"{title}: epoch {last.epoch} of {recipe.epochs}, loss {last.train_loss:.3f}{accuracy}, "

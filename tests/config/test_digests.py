@@ -27,12 +27,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "models/cnn/weights.safetensors",
         "mine.safetensors",
         "nets/net.py",
+        "runs/version_0/metrics.csv",
+        "log.csv",
     ):
         (project / file).parent.mkdir(parents=True, exist_ok=True)
         (project / file).write_text(file)
     Image.new("RGB", (8, 8), "red").save(project / "photo.png")
     (project / "report.toml").write_text(
         '[report]\ntitle = "One"\n[models.cnn]\nweights = "auto"\narchitecture = "nets/net.py:Net"\n'
+        'logs = ["runs", "log.csv"]\n'
         '[models.alexnet]\nweights = "mine.safetensors"\n[samples]\nphotos = ["photo.png"]\n'
     )
     return project
@@ -91,6 +94,12 @@ def other_photo(project: Path) -> None:
         pytest.param(write("nets/net.py"), id="the user's network"),
         pytest.param(write("nets/layers.py"), id="what that imports"),
         pytest.param(write("nets/blocks/one.py"), id="what that imports from a folder"),
+        pytest.param(write("log.csv"), id="a log"),
+        pytest.param(write("runs/version_0/metrics.csv"), id="a log of a folder"),
+        pytest.param(write("runs/version_1/events.out.tfevents.1"), id="a new log of a folder"),
+        pytest.param(
+            lambda project: (project / "runs/version_0").rename(project / "runs/version_1"), id="a log elsewhere"
+        ),
         pytest.param(write("../torch/hub/checkpoints/alexnet-owt-7be5be79.pth"), id="ImageNet's weights"),
         pytest.param(lambda project: shutil.rmtree(project / "templates"), id="templates gone"),
         pytest.param(lambda project: (project / "models/cnn/weights.safetensors").unlink(), id="weights gone"),
@@ -123,6 +132,7 @@ def test_nothing_else_changes_it(project: Path) -> None:
     assert digest(project) == before
     write("models/cnn/resume.safetensors")(project)
     write("site/index.html")(project)
+    write("runs/version_0/checkpoints/last.ckpt")(project)
     write("templates/__pycache__/filters.pyc")(project)
     os.utime(project / "templates" / "page.html", (0, 0))
     with (project / "report.toml").open("a") as file:

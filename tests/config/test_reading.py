@@ -596,3 +596,51 @@ def test_an_argument_that_no_weights_file_could_keep_is_refused(tmp_path: Path, 
     said = refusal(tmp_path, f"[models.a]\narguments = {{width = 4, since = {value}}}")
     assert said.startswith("[models.a] arguments: expected strings, finite numbers, true, false, arrays and tables of")
     assert "as since" in said
+
+
+def test_logs_are_files_and_folders_from_report_toml_on(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "log.csv").touch()
+    for said, found in (
+        ('"log.csv"', ("log.csv",)),
+        ('["runs/a", "./log.csv", "log.csv"]', ("runs/a", "log.csv")),
+        ('"."', (".",)),
+        ("[]", ()),
+    ):
+        network = load(written(tmp_path, f"[models.a]\nlogs = {said}")).models["a"]
+        assert network.logs == tuple(tmp_path / name for name in found)
+
+
+@pytest.mark.parametrize(
+    ("said", "came"),
+    [
+        ("3", "3"),
+        ('""', '""'),
+        ('["log.csv", 3]', "3"),
+        ("true", "true"),
+        ('"a\\u0001b"', '"a\\u0001b"'),
+        ("{a = 1}", "a table"),
+    ],
+)
+def test_what_is_no_path_of_a_log_is_refused(tmp_path: Path, said: str, came: str) -> None:
+    (tmp_path / "log.csv").touch()
+    expected = f"[models.a] logs: expected a file or folder of logs, or an array of such, got {came}"
+    assert refusal(tmp_path, f"[models.a]\nlogs = {said}") == expected
+
+
+def test_a_log_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    for name in ("none.csv", "round", "x" * 300):
+        said = refusal(tmp_path, f'[models.a]\nlogs = ["{name}"]')
+        assert said.endswith(f"which is not there ({tmp_path / name})")
+
+
+@pytest.mark.parametrize(("said", "found"), [("0", 0), ("12", 12), ('"best"', "best"), ('"last"', "last")])
+def test_the_kept_epoch_is_a_number_or_a_word(tmp_path: Path, said: str, found: object) -> None:
+    assert load(written(tmp_path, f"[models.a]\nkept = {said}")).models["a"].kept == found
+
+
+@pytest.mark.parametrize("said", ["-1", "1.5", "true", '"first"', "[1]"])
+def test_another_kept_epoch_is_refused(tmp_path: Path, said: str) -> None:
+    found = refusal(tmp_path, f"[models.a]\nkept = {said}")
+    assert found.startswith('[models.a] kept: expected the number of an epoch or "best" or "last", got ')

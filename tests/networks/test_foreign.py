@@ -328,3 +328,23 @@ def test_an_averaged_model_s_counter_is_left_out() -> None:
     weights = network().state_dict()
     found = foreign.fitted(Found(dict(averaged.state_dict())), weights, "net.pth")
     assert_same(found.weights, weights)
+
+
+@pytest.mark.parametrize(
+    ("more", "epoch"),
+    [
+        ({"pytorch-lightning_version": "2.6.6", "global_step": 40, "epoch": 4}, 5),
+        ({"arch": "resnet18", "version": 2, "metric": 70.5, "epoch": 0}, 1),
+        ({"epoch": 4}, None),  # of who knows what program, from 0 or from 1
+        ({"pytorch-lightning_version": "2.6.6", "epoch": "four"}, None),
+        ({}, None),
+    ],
+)
+def test_the_epoch_of_a_checkpoint_is_taken_from_programs_that_are_known(
+    tmp_path: Path, more: dict[str, object], epoch: int | None
+) -> None:
+    weights = {"model.fc.weight": torch.ones(2, 3)}
+    torch.save({"state_dict": weights, **more}, tmp_path / "last.ckpt")
+    found = foreign.load(tmp_path / "last.ckpt")
+    assert found.epoch == epoch
+    assert foreign.fitted(found, {"fc.weight": torch.ones(2, 3)}, "last.ckpt").epoch == epoch

@@ -21,6 +21,7 @@ from generator.records.input import Input
 from generator.records.network import ConvLayer, Network
 from generator.records.report import DataSummary, DataWords, Report
 from generator.records.scores import Evaluation
+from generator.records.training import Epoch, Log, Run
 from generator.report.anchors import TAKEN, anchored
 from generator.report.evaluation.figures import evaluation_figures
 from generator.report.filters.weights import filter_figures
@@ -287,6 +288,41 @@ class TestAnyArchitecture:
         # Weights rise from -1 to 1, so that the filters in the middle are the smallest.
         assert 'id="net-conv2-699"' in page
         assert 'id="net-conv2-350"' not in page
+
+
+class TestAnyLog:
+    """Runs that another program's log tells of, with whatever it has."""
+
+    LOG = Log("logs/<b>.csv", "the table", {"validation accuracy": "val_acc (in percent)"}, ("Some rows are odd.",))
+    NOTHING = Epoch(1, None, None, None, None, None, None, None)
+
+    def page(self, *epochs: Epoch, kept: int | None = None) -> tuple[str, str]:
+        shown = photos(count=1)
+        one = Run("logs/<b>.csv", epochs, kept, {}, {}, log=self.LOG)
+        files = flawless(report(replace(network("net", shown), runs=(one,)), shown=shown))
+        return text(files["training.html"]), text(files["index.html"])
+
+    @pytest.mark.parametrize("name", ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"])
+    def test_that_knows_one_measure_alone(self, name: str) -> None:
+        first, second = (replace(self.NOTHING, **{name: value}) for value in (0.5, 0.25))  # type: ignore[arg-type]
+        found, index = self.page(first, replace(second, epoch=2))
+        assert "whose log tells of 2 epochs." in found
+        assert "These curves are read from the table: logs/<b>.csv. Which epoch’s weights the report shows" in found
+        assert "Some rows are odd." in found
+        assert "val_acc (in percent)" in found
+        for wrong in ("0 pixels", " 0 s", "nan", "None", "unknown", "seconds", "learning rate of each", "Settings of"):
+            assert wrong not in found, wrong
+        assert "time to train" not in index
+
+    def test_that_knows_the_kept_epoch_and_the_time(self) -> None:
+        first = replace(self.NOTHING, validation_accuracy=0.8, train_loss=0.75, seconds=30.0)
+        found, index = self.page(first, replace(first, epoch=2, validation_accuracy=0.5), kept=1)
+        assert (
+            "whose log tells of 2 epochs in 1 min. The weights of epoch 1 were kept: they name 80.0 % of the" in found
+        )
+        assert "Its log's validation accuracy of epoch 1, whose weights these are, is 80.0 %; measured here" in found
+        assert "is not known" not in found
+        assert "time to train 1 min 2 epochs." in index
 
 
 class TestAnyClasses:

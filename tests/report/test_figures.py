@@ -204,7 +204,7 @@ def test_run_without_validation_says_so() -> None:
     assert "No validation images" in found["cnn-curves-one-batch"].caption
     table = found["cnn-curves-one-batch"].table
     assert table is not None
-    assert table.rows == ((1, 50.0, "–"), (2, 75.0, "–"))
+    assert (table.head, table.rows) == (("epoch", "training accuracy, %"), ((1, 50.0), (2, 75.0)))
     assert set(found) == {"cnn-curves-one-batch", "cnn-loss-one-batch", "cnn-rate-one-batch"}
 
 
@@ -231,8 +231,11 @@ def test_the_runs_together_have_a_row_an_epoch_and_gaps_where_a_run_was_shorter(
     )
     assert [row[0] for row in figure.table.rows] == [1, 2, 3]
     for row, epoch in zip(figure.table.rows, long.epochs, strict=True):
-        assert row[1:3] == (round(100 * epoch.train_accuracy, 1), round(100 * (epoch.validation_accuracy or 0), 1))
-    assert [row[3] for row in figure.table.rows[:2]] == [round(100 * e.train_accuracy, 1) for e in short.epochs]
+        assert row[1:3] == (
+            round(100 * (epoch.train_accuracy or 0), 1),
+            round(100 * (epoch.validation_accuracy or 0), 1),
+        )
+    assert [row[3] for row in figure.table.rows[:2]] == [round(100 * (e.train_accuracy or 0), 1) for e in short.epochs]
     assert figure.table.rows[2][3:] == ("–", "–")
 
 

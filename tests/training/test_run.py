@@ -467,7 +467,8 @@ def test_what_comes_with_the_program_belongs_together(name: str) -> None:
         assert sum(parameter.numel() for parameter in loaded.network.parameters()) <= 3_000_000
     (run,) = (run for run in load_runs(folder) if run.name == "augmented")
     assert [epoch.epoch for epoch in run.epochs] == list(range(1, len(run.epochs) + 1))
-    kept = run.epochs[run.kept - 1].validation_accuracy
+    assert run.kept_epoch is not None
+    kept = run.kept_epoch.validation_accuracy
     assert kept is not None
     assert evaluation.splits["validation"].top1 > kept - 0.01  # what making the weights small may cost
     assert evaluation.splits["test"].top1 >= {"cnn": 0.78, "alexnet": 0.62}[name]

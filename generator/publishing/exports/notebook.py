@@ -40,6 +40,7 @@ from generator.networks import catalogue
 from generator.report.filters.weights import filter_figures
 from generator.report.grad_cam.figures import grad_cam_figures
 from generator.report.training.curves import training_figures
+from generator.training import logs
 
 settings = reading.load({report})
 root = layouts.find(None, settings.data.root, os.environ)  # the data set's folder, None where it is not here
@@ -84,7 +85,8 @@ def look(photo):
 
 
 explanations = {{name: look(photos[name]) for name in {photos}}}
-network = network_record(loaded, explanations, (), None)
+logged = logs.read(loaded.wanted, settings.folder, loaded.epoch)
+network = network_record(loaded, explanations, (), None, logged=logged)
 for name, seen in explanations.items():
     print(f"{{photos[name].title}}: {{network.class_names[seen.predicted]}}, {{seen.probabilities.max():.1%}}")"""
 CAMS = """\

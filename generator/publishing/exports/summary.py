@@ -15,7 +15,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from generator.base.errors import InputError
-from generator.base.names import slug
+from generator.base.names import slug, slugs
 from generator.config.schema import ReportConfig
 from generator.pages.formats import counted, magnitude, percent
 from generator.publishing.published import MAKE, Published
@@ -191,12 +191,23 @@ def _number(network: Mapping[str, Any]) -> Number:
 def _curves(results: Mapping[str, Any], pages: _Pages) -> Iterator[Picture]:
     """The first network's accuracy while it was trained."""
     for identity, network in results["networks"].items():
-        runs = [run["name"] for run in network.get("runs", ())]
-        for run in sorted(runs, key=lambda name: name != "augmented"):
-            caption = f"{network['title']} while it was trained; solid: validation images, dashed: training images."
-            if found := pages.chart(f"{identity}-curves-{slug(run)}", caption):
+        runs = [run for run in network.get("runs", ()) if run["epochs"]]
+        addressed = [*zip(runs, slugs([run["name"] for run in runs]), strict=True)]
+        for run, address in sorted(addressed, key=lambda pair: pair[0]["name"] != "augmented"):
+            caption = f"{network['title']} while it was trained{_lines(run)}."
+            if found := pages.chart(f"{identity}-curves-{address}", caption):
                 yield found
                 return
+
+
+def _lines(run: Mapping[str, Any]) -> str:
+    """Which line is which in a run's chart of accuracy, as the end of a sentence."""
+    train, validation = (
+        any(epoch[f"{part}_accuracy"] is not None for epoch in run["epochs"]) for part in ("train", "validation")
+    )
+    if train and validation:
+        return "; solid: validation images, dashed: training images"
+    return ", on the training images" if train else ", on the validation images"
 
 
 def _first(results: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

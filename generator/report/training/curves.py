@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from generator.base.names import slugs
 from generator.figures import charts
 from generator.figures.charts import Series
 from generator.records.figure import Figure, Table
 from generator.records.network import Network
-from generator.records.training import Epoch, Run
+from generator.records.training import Run
 from generator.report.plates.frames import charted
 from generator.report.plates.wording import cell, counted, duration, listed, number, percent, percent_cell
 from generator.report.training.growth import growth
+
+ACCURACY = "train_accuracy", "validation_accuracy"  # fields of an epoch
+LOSS = "train_loss", "validation_loss"
 
 
 def training_figures(network: Network) -> tuple[Figure, ...]:
@@ -21,9 +24,15 @@ def training_figures(network: Network) -> tuple[Figure, ...]:
     runs = [run for run in network.runs if run.epochs]
     figures: list[Figure] = []
     for run, address in zip(runs, slugs([run.name for run in runs]), strict=True):
-        figures += [_accuracy(network, run, address), _loss(network, run, address), _rate(network, run, address)]
-    if len(runs) > 1:
-        figures.append(_together(network, runs))
+        if _has(run, *ACCURACY):
+            figures.append(_accuracy(network, run, address))
+        if _has(run, *LOSS):
+            figures.append(_loss(network, run, address))
+        if _has(run, "learning_rate"):
+            figures.append(_rate(network, run, address))
+    measured = [run for run in runs if _has(run, *ACCURACY)]
+    if len(measured) > 1:
+        figures.append(_together(network, measured))
     if len(network.snapshots) > 1:
         figures.append(growth(network))
     return tuple(figures)
@@ -31,100 +40,140 @@ def training_figures(network: Network) -> tuple[Figure, ...]:
 
 def _accuracy(network: Network, run: Run, address: str) -> Figure:
     figure_id = f"{network.anchor}-curves-{address}"
-    first, kept, last = run.epochs[0], run.kept_epoch, run.epochs[-1]
-    if kept.validation_accuracy is None:
-        finding = f"training accuracy goes from {percent(first.train_accuracy)} to {percent(last.train_accuracy)}"
-        marked = f"kept: epoch {kept.epoch}"
-        notice = "No validation images were looked at in this run."
-    else:
-        finding = (
-            f"validation accuracy goes from {percent(_or_nan(first.validation_accuracy))} in epoch {first.epoch} to "
-            f"{percent(kept.validation_accuracy)} in the kept epoch {kept.epoch} of {last.epoch}, "
-            f"where training accuracy is {percent(kept.train_accuracy)}"
-        )
-        marked = f"kept: epoch {kept.epoch}, {percent(kept.validation_accuracy)}"
-        ahead = kept.train_accuracy - kept.validation_accuracy
-        notice = (
-            f"In the kept epoch training is {abs(ahead) * 100:.1f} points {'ahead of' if ahead >= 0 else 'behind'} "
-            "validation."
-        )
+    finding = _accuracy_finding(run)
+    kept = run.kept_epoch
+    marked = f"kept: epoch {kept.epoch}" if kept else ""
+    if kept and kept.validation_accuracy is not None:
+        marked += f", {percent(kept.validation_accuracy)}"
     alt = f"Line chart of {network.title}'s accuracy over the epochs of the run {run.name}: {finding}."
     chart = charts.lines(
         figure_id,
         alt,
-        _both(run, lambda epoch: epoch.validation_accuracy, lambda epoch: epoch.train_accuracy),
+        _both(run, *ACCURACY),
         x_label="epoch",
         y_label="accuracy, %",
         percent=True,
-        kept=(kept.epoch, marked),
+        kept=(kept.epoch, marked) if kept else None,
     )
+    told = (_which(run, ACCURACY), _kept_words(run), _ahead(run))
     caption = (
-        f"{network.title}, {run.name}: share of images called by their own name, over the epochs; solid: validation, "
-        f"dashed: training. The dotted line marks the epoch whose weights were kept. {notice}"
+        f"{network.title}, {run.name}: share of images called by their own name, over the epochs{told[0]}."
+        f"{''.join(f' {each}' for each in told[1:] if each)}"
     )
-    rows = tuple((e.epoch, percent_cell(e.train_accuracy), percent_cell(e.validation_accuracy)) for e in run.epochs)
-    table = Table(("epoch", "training accuracy, %", "validation accuracy, %"), rows)
+    table = _table(run, {"training accuracy, %": ACCURACY[0], "validation accuracy, %": ACCURACY[1]}, percent_cell)
     return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _accuracy_finding(run: Run) -> str:
+    """How far the run came, in one clause; of the validation images where they were looked at."""
+    train, validation = (_known(run, name) for name in ACCURACY)
+    kept, last = run.kept_epoch, run.epochs[-1]
+    if not validation:
+        return f"training accuracy goes from {percent(train[0][1])} to {percent(train[-1][1])}"
+    (start, first), (end, final) = validation[0], validation[-1]
+    begun = f"validation accuracy goes from {percent(first)} in epoch {start}"
+    if kept is None or kept.validation_accuracy is None:
+        best = run.best_epoch
+        assert best is not None
+        highest = f"; its highest is {percent(best.validation_accuracy or 0)} in epoch {best.epoch}"
+        return f"{begun} to {percent(final)} in epoch {end} of {last.epoch}{highest if best.epoch != end else ''}"
+    beside = "" if kept.train_accuracy is None else f", where training accuracy is {percent(kept.train_accuracy)}"
+    return f"{begun} to {percent(kept.validation_accuracy)} in the kept epoch {kept.epoch} of {last.epoch}{beside}"
+
+
+def _ahead(run: Run) -> str:
+    """How far training and validation lie apart, in one sentence; "" where that is not known."""
+    if not _has(run, "validation_accuracy"):
+        return "No validation images were looked at in this run." if run.log is None else ""
+    epoch = run.told_epoch
+    if epoch.train_accuracy is None or epoch.validation_accuracy is None:
+        return ""
+    ahead = epoch.train_accuracy - epoch.validation_accuracy
+    where = "ahead of" if ahead >= 0 else "behind"
+    which = "kept" if run.kept_epoch else "last"
+    return f"In the {which} epoch training is {abs(ahead) * 100:.1f} points {where} validation."
 
 
 def _loss(network: Network, run: Run, address: str) -> Figure:
     figure_id = f"{network.anchor}-loss-{address}"
-    first, kept, last = run.epochs[0], run.kept_epoch, run.epochs[-1]
-    if kept.validation_loss is None:
-        finding = f"training loss goes from {first.train_loss:.2f} to {last.train_loss:.2f}"
-    else:
-        finding = (
-            f"validation loss goes from {_or_nan(first.validation_loss):.2f} to {kept.validation_loss:.2f} in the kept "
-            f"epoch {kept.epoch} of {last.epoch}, where training loss is {kept.train_loss:.2f}"
-        )
-    alt = f"Line chart of {network.title}'s loss over the epochs of the run {run.name}: {finding}."
+    kept = run.kept_epoch
+    alt = f"Line chart of {network.title}'s loss over the epochs of the run {run.name}: {_loss_finding(run)}."
     chart = charts.lines(
         figure_id,
         alt,
-        _both(run, lambda epoch: epoch.validation_loss, lambda epoch: epoch.train_loss),
+        _both(run, *LOSS),
         x_label="epoch",
-        y_label="loss, nats",
-        kept=(kept.epoch, f"kept: epoch {kept.epoch}"),
+        y_label="loss, nats" if run.log is None else "loss",
+        kept=(kept.epoch, f"kept: epoch {kept.epoch}") if kept else None,
     )
-    guess = math.log(len(network.class_names))
+    caption = f"{network.title}, {run.name}: {_loss_words(network, run)}"
+    table = _table(run, {"training loss": LOSS[0], "validation loss": LOSS[1]}, lambda value: cell(value, 4))
+    return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _loss_finding(run: Run) -> str:
+    train, validation = (_known(run, name) for name in LOSS)
+    kept, last = run.kept_epoch, run.epochs[-1]
+    if not validation:
+        return f"training loss goes from {train[0][1]:.2f} to {train[-1][1]:.2f}"
+    begun = f"validation loss goes from {validation[0][1]:.2f}"
+    if kept is None or kept.validation_loss is None:
+        end, final = validation[-1]
+        least, at = min((value, epoch) for epoch, value in validation)
+        lowest = f"; its lowest is {least:.2f} in epoch {at}" if at != end else ""
+        return f"{begun} to {final:.2f} in epoch {end} of {last.epoch}{lowest}"
+    beside = "" if kept.train_loss is None else f", where training loss is {kept.train_loss:.2f}"
+    return f"{begun} to {kept.validation_loss:.2f} in the kept epoch {kept.epoch} of {last.epoch}{beside}"
+
+
+def _loss_words(network: Network, run: Run) -> str:
+    """What the loss is; of a log only what its trainer called it is known, not how it was computed."""
+    guess = (
+        f"Guessing among {counted(len(network.class_names), 'class', 'classes')} costs "
+        f"{math.log(len(network.class_names)):.2f}"
+    )
+    lines = _which(run, LOSS)
+    if run.log is not None:
+        return f"loss over the epochs{lines}, as the log has it. {guess} nats of cross entropy."
     after = run.settings.get("started_after", 0)
     taught = f" (from epoch {after + 1} on mixed with the distance from the teachers' answers)"
     measure = "cross entropy in nats" + taught * bool(run.settings.get("teachers"))
-    caption = (
-        f"{network.title}, {run.name}: {measure}, over the epochs; solid: validation, dashed: training, "
-        "measured during the epoch on the images as the run presents them. Guessing among "
-        f"{counted(len(network.class_names), 'class', 'classes')} costs {guess:.2f}."
+    return (
+        f"{measure}, over the epochs{lines}, measured during the epoch on the images as the run presents them. {guess}."
     )
-    rows = tuple((e.epoch, cell(e.train_loss, 4), cell(e.validation_loss, 4)) for e in run.epochs)
-    table = Table(("epoch", "training loss", "validation loss"), rows)
-    return charted(figure_id, chart, alt=alt, caption=caption, table=table)
 
 
 def _rate(network: Network, run: Run, address: str) -> Figure:
     figure_id = f"{network.anchor}-rate-{address}"
-    peak = max(run.epochs, key=lambda epoch: epoch.learning_rate)
+    rates = _known(run, "learning_rate")
+    peak, highest = max(rates, key=lambda point: point[1])
+    end, final = rates[-1]
     sizes = _sizes(run)
-    last = run.epochs[-1]
     alt = (
         f"Line chart of {network.title}'s learning rate over the epochs of the run {run.name}: at most "
-        f"{number(peak.learning_rate)} in epoch {peak.epoch}, {number(last.learning_rate)} in the last, {last.epoch}."
+        f"{number(highest)} in epoch {peak}, {number(final)} in the last, {end}."
     )
-    series = [Series("", [e.epoch for e in run.epochs], [e.learning_rate for e in run.epochs])]
+    series = [Series("", [e.epoch for e in run.epochs], [_or_nan(e.learning_rate) for e in run.epochs])]
     marks = [(start, f"{size} px") for start, size in sizes] if len(sizes) > 1 else []
     chart = charts.lines(figure_id, alt, series, x_label="epoch", y_label="learning rate", sections=marks, height=150)
-    grown = (
-        f"The images grow on the way: {listed([f'{size} pixels from epoch {start}' for start, size in sizes])}."
-        if len(sizes) > 1
-        else f"The images are {sizes[0][1]} pixels wide throughout."
-    )
-    seconds = sum(epoch.seconds for epoch in run.epochs)
-    caption = (
-        f"{network.title}, {run.name}: learning rate of each epoch. {grown} The "
-        f"{counted(len(run.epochs), 'epoch')} took {duration(seconds)}."
-    )
-    rows = tuple((e.epoch, e.learning_rate, e.image_size, cell(e.seconds, 1)) for e in run.epochs)
-    table = Table(("epoch", "learning rate", "image size, px", "seconds"), rows)
-    return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+    told = [f"{network.title}, {run.name}: learning rate of each epoch."]
+    if len(sizes) > 1:
+        grown = listed([f"{size} pixels from epoch {start}" for start, size in sizes])
+        told.append(f"The images grow on the way: {grown}.")
+    elif sizes:
+        told.append(f"The images are {sizes[0][1]} pixels wide throughout.")
+    if run.seconds is not None:
+        told.append(f"The {counted(len(run.epochs), 'epoch')} took {duration(run.seconds)}.")
+    columns = {"learning rate": "learning_rate", "image size, px": "image_size", "seconds": "seconds"}
+    known = {head: name for head, name in columns.items() if _has(run, name)}
+    rows = tuple((e.epoch, *(_rate_cell(getattr(e, name), name) for name in known.values())) for e in run.epochs)
+    return charted(figure_id, chart, alt=alt, caption=" ".join(told), table=Table(("epoch", *known), rows))
+
+
+def _rate_cell(value: float | None, name: str) -> float | str:
+    if name == "seconds" or value is None:
+        return cell(value, 1)
+    return value if isinstance(value, int) else float(f"{value:.6g}")
 
 
 def _together(network: Network, runs: list[Run]) -> Figure:
@@ -132,16 +181,15 @@ def _together(network: Network, runs: list[Run]) -> Figure:
     series: list[Series] = []
     for style, run in enumerate(runs):
         epochs = [epoch.epoch for epoch in run.epochs]
-        trained = [epoch.train_accuracy for epoch in run.epochs]
-        validated = [_or_nan(epoch.validation_accuracy) for epoch in run.epochs]
-        alone = all(math.isnan(value) for value in validated)
+        trained, validated = ([_or_nan(getattr(epoch, name)) for epoch in run.epochs] for name in ACCURACY)
+        alone = not _has(run, "validation_accuracy")
         series.append(Series(run.name, epochs, trained if alone else validated, style))
         if not alone:
             series.append(Series("", epochs, trained, style, faint=True))
     ends = [f"{run.name} {_end(run)}" for run in runs]
     alt = f"Line chart of the accuracy of {network.title}'s {len(runs)} runs over their epochs: {listed(ends)}."
     chart = charts.lines(figure_id, alt, series, x_label="epoch", y_label="accuracy, %", percent=True)
-    unseen = [run.name for run in runs if run.kept_epoch.validation_accuracy is None]
+    unseen = [run.name for run in runs if not _has(run, "validation_accuracy")]
     caption = (
         f"{network.title}: the runs side by side. Thick lines: accuracy on the validation images"
         f"{f' (for {listed(unseen)}: on the images it was trained with)' if unseen else ''}; fine dotted lines in the "
@@ -165,29 +213,61 @@ def _epochs(runs: list[Run]) -> Table:
     return Table(("epoch", *measured), tuple(rows))
 
 
-def _both(run: Run, validation: Callable[[Epoch], float | None], train: Callable[[Epoch], float]) -> list[Series]:
+def _table(run: Run, columns: Mapping[str, str], shown: Callable[[float | None], float | str]) -> Table:
+    """A row an epoch, a column for each measure that was recorded."""
+    known = {head: name for head, name in columns.items() if _has(run, name)}
+    rows = tuple((e.epoch, *(shown(getattr(e, name)) for name in known.values())) for e in run.epochs)
+    return Table(("epoch", *known), rows)
+
+
+def _both(run: Run, train: str, validation: str) -> list[Series]:
+    """The lines of a measure on both kinds of images, as far as it was recorded."""
     epochs = [epoch.epoch for epoch in run.epochs]
-    validated = [_or_nan(validation(epoch)) for epoch in run.epochs]
+    named = (("validation", validation, 0), ("training", train, 1))
     return [
-        Series("validation", epochs, validated, 0),
-        Series("training", epochs, [train(epoch) for epoch in run.epochs], 1),
+        Series(label, epochs, [_or_nan(getattr(epoch, name)) for epoch in run.epochs], style)
+        for label, name, style in named
+        if _has(run, name)
     ]
 
 
+def _which(run: Run, names: tuple[str, str]) -> str:
+    """Which line is which, as the end of a sentence."""
+    train, validation = (_has(run, name) for name in names)
+    if train and validation:
+        return "; solid: validation, dashed: training"
+    return ", of the training images" if train else ", of the validation images"
+
+
+def _kept_words(run: Run) -> str:
+    """What marks the epoch whose weights were kept; the page says where none is marked."""
+    return "The dotted line marks the epoch whose weights were kept." if run.kept_epoch else ""
+
+
 def _end(run: Run) -> str:
-    kept = run.kept_epoch
-    if kept.validation_accuracy is None:
-        return f"{percent(kept.train_accuracy)} on its own training images"
-    return f"{percent(kept.validation_accuracy)} on validation images"
+    epoch = run.kept_epoch or run.best_epoch or run.epochs[-1]
+    if epoch.validation_accuracy is not None:
+        return f"{percent(epoch.validation_accuracy)} on validation images"
+    return f"{percent(_or_nan(epoch.train_accuracy))} on its own training images"
 
 
 def _sizes(run: Run) -> list[tuple[int, int]]:
-    """(first epoch, image size) of each part of the run with one size."""
+    """(first epoch, image size) of each part of the run with one size, as far as sizes were recorded."""
     found: list[tuple[int, int]] = []
     for epoch in run.epochs:
-        if not found or found[-1][1] != epoch.image_size:
+        if epoch.image_size is not None and (not found or found[-1][1] != epoch.image_size):
             found.append((epoch.epoch, epoch.image_size))
     return found
+
+
+def _known(run: Run, name: str) -> list[tuple[int, float]]:
+    """(epoch, value) of each epoch in which a measure was recorded."""
+    return [(epoch.epoch, value) for epoch in run.epochs if (value := getattr(epoch, name)) is not None]
+
+
+def _has(run: Run, *names: str) -> bool:
+    """Whether one of the measures was recorded in some epoch."""
+    return any(_known(run, name) for name in names)
 
 
 def _or_nan(value: float | None) -> float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from generator.data.classes import TINY_IMAGENET_30
 from generator.records.report import Report
+from generator.records.scores import Evaluation
 from generator.records.training import Benchmark, Epoch, Run
+from generator.report.plates.wording import counted, percent
+
+ROUNDED = 0.0005  # half of what a log's last digit, in tenths of a percent, may hide
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,22 @@ class Training:
 
     record: Run
     slug: str
+    agreement: str = ""  # a log's accuracy beside the one measured here, see `agreement`
 
     @property
-    def kept(self) -> Epoch:
-        """The epoch whose weights were kept."""
+    def kept(self) -> Epoch | None:
+        """The epoch whose weights were kept, None where that is not known."""
         return self.record.kept_epoch
+
+    @property
+    def told(self) -> Epoch:
+        """The epoch to speak of: the kept one, else the last."""
+        return self.record.told_epoch
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch of the highest validation accuracy, None where none was recorded."""
+        return self.record.best_epoch
 
     @property
     def last(self) -> Epoch:
@@ -35,9 +50,17 @@ class Training:
         return self.record.epochs[-1]
 
     @property
-    def seconds(self) -> float:
-        """Time of all epochs together."""
-        return sum(epoch.seconds for epoch in self.record.epochs)
+    def seconds(self) -> float | None:
+        """Time of all epochs together, None where it was not recorded."""
+        return self.record.seconds
+
+    @property
+    def recorded(self) -> frozenset[str]:
+        """The fields that at least one epoch has."""
+        names = [field.name for field in fields(Epoch)]
+        return frozenset(
+            name for name in names if any(getattr(epoch, name) is not None for epoch in self.record.epochs)
+        )
 
     @property
     def hardware(self) -> str:
@@ -48,6 +71,45 @@ class Training:
             return device
         cores = f"{told['cores']} cores" if "cores" in told else ""
         return " of an ".join(filter(None, (cores, told.get("processor", ""))))
+
+
+def agreement(run: Run, evaluation: Evaluation | None) -> str:
+    """What a log says of the validation images beside what was measured here of the same; "" where either is missing.
+
+    A free check of how the network is read: other preprocessing, or another order of the classes, costs accuracy.
+    """
+    told = run.kept_epoch if run.kept_epoch and run.kept_epoch.validation_accuracy is not None else run.best_epoch
+    if run.log is None or told is None or told.validation_accuracy is None:
+        return ""
+    which = "" if told is run.kept_epoch else "best "
+    of = f" of epoch {told.epoch}, whose weights these are," if told is run.kept_epoch else ""
+    part = run.log.part
+    logged = f"Its log's {which}{part} accuracy{of} is {percent(told.validation_accuracy)}{_at(told.validation_loss)}"
+    scores = evaluation.splits.get(part) if evaluation else None
+    if scores is None:
+        return f"{logged}; how many of the {part} images it names correctly was not measured here."
+    low, high = scores.top1_interval
+    here = _at(None if told.validation_loss is None else scores.loss)
+    measured = (
+        f"{logged}; measured here on the {counted(scores.count, f'{part} image')}: {percent(scores.top1)} "
+        f"(95 % interval {percent(low)} to {percent(high)}){here}."
+    )
+    # Logs and percentages are rounded to a tenth.
+    if low - ROUNDED <= told.validation_accuracy <= high + ROUNDED:
+        return measured
+    if told is not run.kept_epoch and told.validation_accuracy > high:
+        others = "it has the weights of another epoch, or was measured on other images"
+    else:
+        others = "it was measured on other images"
+    return (
+        f"{measured} They differ by {abs(told.validation_accuracy - scores.top1) * 100:.1f} points, more than chance "
+        "explains: a sign that the network is read otherwise here than by its trainer (the size, scale and channels of "
+        f"its input, the order of its classes), unless {others}."
+    )
+
+
+def _at(loss: float | None) -> str:
+    return "" if loss is None else f" at a loss of {loss:.2f}"
 
 
 def benchmark(report: Report) -> Benchmark | None:
