@@ -221,6 +221,7 @@ def _model(name: str, table: Table) -> ModelConfig:
     return ModelConfig(
         id=name,
         weights=table.weights("weights", ("auto", "bundled", "imagenet", "random"), default.weights),
+        weights_key=table.text("weights_key"),
         title=table.text("title"),
         architecture=table.matching(
             "architecture", ARCHITECTURE.fullmatch, '"SmallCNN", "AlexNet", "package.module:name" or "file.py:Name"'

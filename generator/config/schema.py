@@ -89,6 +89,7 @@ class ModelConfig:
     # "bundled": in the models' folders; "imagenet": as the architecture's host publishes them; "auto": those if they
     # can be had, else bundled; "random": none, the network as it starts.
     weights: Path | Literal["auto", "bundled", "imagenet", "random"] = "bundled"
+    weights_key: str = ""  # under which they stand in their file; "": under the usual ones
     title: str = ""  # "": the architecture's
     architecture: str = ""  # "SmallCNN", "AlexNet", "package.module:name" or "file.py:Name"; "": as the weights say
     arguments: Mapping[str, object] = field(default_factory=dict)  # of the constructor, beside the number of classes

@@ -412,7 +412,7 @@ def _recognised(weights: Mapping[str, Tensor], classes: int) -> str:
 
 def _from_file(wanted: ModelConfig, path: Path, classes: Classes, size: tuple[int, int] | None, beside: Path) -> Loaded:
     """Weights in somebody's file, for the architecture that report.toml names, else for that whose tensors they are."""
-    given = foreign.load(path)
+    given = foreign.load(path, wanted.weights_key)
     names, keys, notes = _outputs(wanted, classes)
     said = "" if wanted.architecture else _recognised(given.weights, len(names))
     architecture = architecture_of(wanted, beside, said)
@@ -420,6 +420,9 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, size: tuple[in
     with torch.device("meta"):
         sketch = made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments").eval()
     found = foreign.fitted(given, sketch.state_dict(), str(path))
+    known = not wanted.classes and _of_imagenet(sketch.state_dict(), found.weights)
+    if known:
+        names, keys, notes = known, _imagenet_keys(known), (f"It has {len(known)} outputs: ImageNet's classes.",)
     _require_possible(architecture, len(names), wanted.arguments, way, found.weights, str(path))
     network = fill(
         made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), found.weights, str(path)
@@ -438,7 +441,14 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, size: tuple[in
         notes=(*notes, *found.notes),
         epoch=found.epoch,
         wanted=wanted,
-        facts=(_made_by(wanted, architecture, path.name), _named(wanted, names), *seen),
+        facts=(
+            _made_by(wanted, architecture, path.name),
+            Fact("weights", f"under {foreign.shown(given.key)}" if given.key else "all of the file", "read", path.name),
+            replace(_named(wanted, names), source="as many as ImageNet has, in its order")
+            if known
+            else _named(wanted, names),
+            *seen,
+        ),
     )
 
 
@@ -569,6 +579,15 @@ def _published(wanted: ModelConfig, architecture: Architecture, offline: bool, s
             *recognise.told(way, wanted, (), ("read", f"torchvision, {official.name}")),
         ),
     )
+
+
+def _of_imagenet(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """ImageNet's classes where the last tensors are for as many, and not for those that are wanted; else ()."""
+    official = ALEXNET.official()
+    names = official.class_names if official else ()
+    other = [name for name, tensor in wanted.items() if name in weights and weights[name].shape != tensor.shape]
+    last = bool(other) and list(wanted)[-len(other) :] == other
+    return names if last and all(len(weights[name]) == len(names) for name in other) else ()
 
 
 def _imagenet_keys(names: Sequence[str]) -> tuple[str, ...]:

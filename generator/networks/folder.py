@@ -159,11 +159,11 @@ def require_fitting(network: torch.nn.Module, weights: Mapping[str, Tensor], sou
     wanted, kind = network.state_dict(), type(network).__name__
     missing, extra = [name for name in wanted if name not in weights], [name for name in weights if name not in wanted]
     if missing:
-        first = ", ".join(foreign.shown(name) for name in sorted(extra or weights)[:3]) or "nothing"
+        first = _first(sorted(extra or weights)) or "nothing"
         cause = "another architecture" if len(missing) > len(wanted) / 2 else "another version of it, or a part"
         raise InputError(
-            f"{source}: expected a tensor {missing[0]} for {kind}, found none; instead there is {first}: weights of "
-            f"{cause}; name the right file or save the whole state dict"
+            f"{source}: expected a tensor {missing[0]} for {kind}, found none{_nor(missing[1:])}; instead there is "
+            f"{first}: weights of {cause}; name the right file or save the whole state dict"
         )
     if extra:
         raise InputError(
@@ -186,6 +186,16 @@ def require_fitting(network: torch.nn.Module, weights: Mapping[str, Tensor], sou
                 f"{source}: expected {'floating-point' if tensor.is_floating_point() else 'whole'} numbers in {name}, "
                 f"found {str(weights[name].dtype).removeprefix('torch.')}; save the weights as they were trained"
             )
+
+
+def _nor(names: Sequence[str]) -> str:
+    """Up to four more names, as what comes after "none"."""
+    return f", nor {_first(names[:4])}{', …' if len(names) > 4 else ''}" if names else ""
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first five names, and whether there are more."""
+    return ", ".join(foreign.shown(name) for name in names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def require_usable(folder: Path) -> None:

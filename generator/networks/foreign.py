@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,12 @@ LARGEST = 4 << 30  # bytes of a file of weights; AlexNet's has 2.4e8
 SPARE = 1 << 20  # numbers that the tensors may have beyond the bytes of their file, as one that was expanded has
 SAVE = "torch.save(model.state_dict(), 'weights.pth')"
 
-# Where training programs keep the weights among other things; the first that is there is taken.
-KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "ema", "model_ema")
+# Where training programs keep the weights among other things; the first that is there is taken. The averages over the
+# training come first: where there are some, it is those that were measured (timm's models/_helpers.py does the same).
+KEYS = (
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema", "state_dict", "model_state_dict", "model", "net"),
+    *("network", "module", "weights", "params", "model_state", "net_state_dict"),
+)
 # What wrappers put into the names: DataParallel, torch.compile, FSDP, activation checkpoints.
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 COUNTERS = {"n_averaged"}  # of torch.optim.swa_utils.AveragedModel, beside the weights
@@ -50,13 +55,39 @@ class Found:
 
     weights: Weights  # float32, or whole numbers
     notes: tuple[str, ...] = ()
+    key: str = ""  # under which they stand in the file; "": they are all of it
     epoch: int | None = None  # the number, from 1, of the one after which they were saved, as far as the file says it
 
 
-def load(path: Path) -> Found:
-    """The state dict in a .pth or .safetensors file, told apart by their content.
+class _Array:
+    """In the place of NumPy's arrays and numbers beside the weights."""
 
-    Floating-point tensors of any type become float32, float8 exactly.
+    def __init__(self, *_args: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        """Forget it."""
+
+
+class _Baggage:
+    """In the place of what else stands beside the weights: its class is not looked for, and nothing of it is made.
+
+    torch fills plain mappings alone, so it is one of these.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Any:
+        """A mapping instead of one's own kind."""
+        return OrderedDict()
+
+
+def load(path: Path, key: str = "") -> Found:
+    """The state dict in a .pth, .ckpt or .safetensors file, told apart by their content.
+
+    Floating-point tensors of any type become float32, float8 exactly. Settings and other things beside the weights are
+    passed over, whatever their classes.
+
+    Args:
+        key: under which the weights stand, where that is said; parts of it are divided by dots.
 
     Raises:
         InputError: where the file is missing, cut short, or holds anything but a state dict of dense tensors.
@@ -68,10 +99,12 @@ def load(path: Path) -> Found:
         if re.match(beginning, start, re.IGNORECASE):
             raise InputError(f"{path}: expected {WHAT}, found {what}")
     if path.suffix == ".safetensors" or start[8:9] == b"{":  # after the length of the header, which is JSON
+        if key:
+            raise InputError(f"weights_key: expected none for {path}, a safetensors file, got {key!r}")
         return Found(_dense(_of_safetensors(path), path))
     whole = _of_torch(path, start)
-    said, notes = _state_dict(whole, path)
-    return Found(_dense(said, path), notes, _epoch(whole))
+    said, notes, place = _state_dict(whole, path, key)
+    return Found(_dense(said, path), notes, place, _epoch(whole))
 
 
 def fitted(found: Found, wanted: Mapping[str, Tensor], source: str) -> Found:
@@ -144,7 +177,20 @@ def _of_torch(path: Path, start: bytes) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises a dozen kinds for a damaged or hostile file
-        raise InputError(f"{path}: {_cause(path, error)}") from error
+        needed = _needed(path, error)
+        if needed and not any(name.startswith("torch.") for name in needed) and zipfile.is_zipfile(path):
+            return _without_baggage(path, needed)
+        raise InputError(f"{path}: {_cause(needed, error)}") from error
+
+
+def _without_baggage(path: Path, names: Sequence[str]) -> object:
+    """What torch.save has put into a file, with nothing in the place of what needs these classes and functions."""
+    stand_ins: list[Any] = [(_Array if name.startswith("numpy.") else _Baggage, name) for name in names]
+    try:
+        with torch.serialization.safe_globals(stand_ins):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a class does that is not there
+        raise InputError(f"{path}: {_cause(names, error)}") from error
 
 
 def _refuse_archive(path: Path) -> None:
@@ -175,9 +221,8 @@ def _refuse_archive(path: Path) -> None:
         raise InputError(f"{path}: expected a state dict saved by torch.save, found an archive of {inside}; {SAVE}")
 
 
-def _cause(path: Path, error: Exception) -> str:
+def _cause(needed: Sequence[str], error: Exception) -> str:
     """Why torch did not read a file: never in its own words, which may advise to run the file's code."""
-    needed = _needed(path, error)
     if needed:
         # Of a whole model the classes that are not torch's tell most.
         named = ", ".join(shown(name) for name in sorted(needed, key=lambda name: name.startswith("torch."))[:3])
@@ -225,22 +270,43 @@ def _epoch(said: object) -> int | None:
 # State dicts
 
 
-def _state_dict(said: object, path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    """The state dict itself, or the one that lies under one of the usual keys, or the only one that lies inside."""
+def _state_dict(said: object, path: Path, key: str) -> tuple[Mapping[str, Tensor], tuple[str, ...], str]:
+    """The state dict itself, or the one that lies under one of the usual keys, or the only one that lies inside.
+
+    Args:
+        key: the one that is asked for; "": none.
+    Returns:
+        it, what readers should know of the choice, and its key.
+    """
     if not isinstance(said, Mapping):
         raise InputError(
             f"{path}: expected a state dict (names and tensors), found {type(said).__name__}; save it with: {SAVE}"
         )
+    if key:
+        return _under(said, key, path), (), key
     if _is_state_dict(said):
-        return said, ()
+        return said, (), ""
     inside = [key for key, value in said.items() if isinstance(value, Mapping) and _is_state_dict(value)]
     named = [key for key in KEYS if key in inside] or (inside if len(inside) == 1 else [])
     if named:
-        others = [shown(key) for key in inside if key != named[0]]
-        beside = f" The file holds others under {', '.join(others)}." if others else ""
+        others = [shown(each) for each in inside if each != named[0]]
+        beside = f" The file holds others under {', '.join(others)}; weights_key chooses." if others else ""
         notes = (f"The weights are those under {shown(named[0])} in {path.name}.{beside}",) if beside else ()
-        return said[named[0]], notes
+        return said[named[0]], notes, str(named[0])
     raise InputError(f"{path}: {_stranger(said)}; save the weights alone: {SAVE}")
+
+
+def _under(said: Mapping[Any, Any], key: str, path: Path) -> Mapping[str, Tensor]:
+    """The state dict under a key, whose parts are divided by dots."""
+    found: Any = said
+    for part in [key] if key in said else key.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            held = ", ".join(shown(each) for each in list(found)[:6]) if isinstance(found, Mapping) else "no names"
+            raise InputError(f"weights_key: expected a key of {path}, which holds {held}; got {key!r}")
+        found = found[part]
+    if not isinstance(found, Mapping) or not _is_state_dict(found):
+        raise InputError(f"weights_key: expected weights under {key!r} in {path}, found something else")
+    return found
 
 
 def _is_state_dict(said: Mapping[Any, Any]) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import struct
 import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -193,11 +196,72 @@ def test_a_whole_model_is_told_with_what_it_needs(tmp_path: Path, zipped: bool) 
     assert told.endswith("save its weights alone: torch.save(model.state_dict(), 'weights.pth')")
 
 
-def test_other_code_is_named(tmp_path: Path) -> None:
-    torch.save({"state_dict": network().state_dict(), "args": argparse.Namespace(a=1)}, tmp_path / "net.pth")
-    assert refusal(tmp_path / "net.pth").startswith(
-        "expected a state dict, found a file that needs code to be read (argparse.Namespace); save the weights alone"
-    )
+class Settings(dict):  # type: ignore[type-arg]
+    """As Lightning's AttributeDict and others keep the settings of a run; making one leaves a trace."""
+
+    made: ClassVar[list[str]] = []
+
+    def __init__(self, *args: Any, **others: Any) -> None:
+        super().__init__(*args, **others)
+        Settings.made.append("made")
+
+    def __setstate__(self, state: Any) -> None:
+        Settings.made.append("set")
+
+
+class Hostile:
+    """Runs what it is given where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Settings.made.append, ("run",)
+
+
+def test_settings_beside_the_weights_are_passed_over_whatever_they_are(tmp_path: Path) -> None:
+    settings = Settings(lr=0.1)
+    settings.note = "mine"  # type: ignore[attr-defined]
+    baggage = {
+        "args": argparse.Namespace(lr=0.1, data=Path("/somewhere")),
+        "best": np.float64(0.9),
+        "seen": np.arange(3),
+        "hyper_parameters": settings,
+        "when": datetime.datetime(2026, 1, 2),
+        "epoch": 3,
+        "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1}]},
+    }
+    torch.save({"state_dict": network().state_dict(), **baggage}, tmp_path / "net.ckpt")
+    Settings.made.clear()
+    found = foreign.load(tmp_path / "net.ckpt")
+    assert found.key == "state_dict"
+    assert_same(found.weights, network().state_dict())
+    assert Settings.made == []
+
+
+def test_what_would_run_is_not_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": network().state_dict(), "other": Hostile()}, tmp_path / "net.pth")
+    Settings.made.clear()
+    with suppress(InputError):
+        foreign.load(tmp_path / "net.pth")
+    assert Settings.made == []
+
+
+def test_averages_come_first_and_a_key_chooses(tmp_path: Path) -> None:
+    plain = network().state_dict()
+    average = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in plain.items()}
+    torch.save({"run": {"model": plain}, "state_dict": plain, "state_dict_ema": average}, tmp_path / "net.pth")
+    found = foreign.load(tmp_path / "net.pth")
+    assert found.key == "state_dict_ema"
+    beside = "The file holds others under state_dict; weights_key chooses."
+    assert found.notes == (f"The weights are those under state_dict_ema in net.pth. {beside}",)
+    assert_same(found.weights, average)
+    for key in ("state_dict", "run.model"):
+        assert_same(foreign.load(tmp_path / "net.pth", key).weights, plain)
+    for key, said in (
+        ("none", "weights_key: expected a key of .*, which holds run, state_dict, state_dict_ema; got 'none'"),
+        ("run", "weights_key: expected weights under 'run' in .*, found something else"),
+        ("run.model.x.y", "weights_key: expected a key of"),
+    ):
+        with pytest.raises(InputError, match=said):
+            foreign.load(tmp_path / "net.pth", key)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -281,13 +345,6 @@ def test_weights_under_a_key_are_found(tmp_path: Path, key: str) -> None:
     found = foreign.load(tmp_path / "net.pth")
     assert_same(found.weights, network().state_dict())
     assert found.notes == ()
-
-
-def test_of_two_state_dicts_the_usual_one_is_taken_and_the_other_is_told(tmp_path: Path) -> None:
-    torch.save({"ema": {"w": torch.ones(1)}, "state_dict": {"w": torch.zeros(1)}}, tmp_path / "net.pth")
-    found = foreign.load(tmp_path / "net.pth")
-    assert found.weights["w"].tolist() == [0]
-    assert found.notes == ("The weights are those under state_dict in net.pth. The file holds others under ema.",)
 
 
 @pytest.mark.parametrize(
