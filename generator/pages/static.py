@@ -18,7 +18,7 @@ from generator.records.figure import Figure
 STATIC = (".css", ".js")
 LOOK = "site.css"  # of all pages: the colours, these parts of the folder `styles`, then others that somebody adds there
 ORDER = (
-    "ground.css", "masthead.css", "controls.css", "grid.css", "figures.css", "numbers.css", "overview.css",
+    "base.css", "masthead.css", "controls.css", "grid.css", "figures.css", "numbers.css", "overview.css",
     "samples.css", "answers.css", "units.css", "channels.css", "lightbox.css", "foot.css", "print.css",
 )  # fmt: skip
 HEADING = re.compile(rb"\A\s*/\*(?!!).*?\*/", re.DOTALL)  # what a part is for, unless it is a licence

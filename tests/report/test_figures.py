@@ -30,7 +30,7 @@ from generator.report.evaluation.mistakes import confusions
 from generator.report.feature_maps.figures import feature_map_figures
 from generator.report.filters.weights import filter_figures, first_layer_scale
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures, roles_of
-from generator.report.grad_cam.ways import ways
+from generator.report.grad_cam.methods import ways
 from generator.report.overview import tile
 from generator.report.plates import wording
 from generator.report.plates.numbers import columns, dead, duplicates, nearest, norms

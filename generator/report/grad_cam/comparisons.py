@@ -8,7 +8,7 @@ from generator.figures import raster, theme
 from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Photo, Pixels
 from generator.records.network import Comparison, Explanation, Network
-from generator.report.grad_cam.ways import KINDS, cells_of, ways, worst
+from generator.report.grad_cam.methods import KINDS, cells_of, ways, worst
 from generator.report.plates.frames import framed
 from generator.report.plates.painting import fitted, squared
 from generator.report.plates.sheets import sheet

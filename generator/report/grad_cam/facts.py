@@ -9,7 +9,7 @@ from generator.records.images import Photo
 from generator.records.network import Explanation, Network
 from generator.report.feature_maps.facts import Stage, stage_of
 from generator.report.grad_cam.contributors import Contributor, contributors
-from generator.report.grad_cam.ways import Way, ways
+from generator.report.grad_cam.methods import Way, ways
 from generator.report.plates.wording import SHOWN
 
 
