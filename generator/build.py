@@ -206,11 +206,8 @@ def _logged(loaded: Loaded, config: Config) -> tuple[Run, ...]:
         terminal.say(f"{loaded.title}: {line}")
 
     runs = logs.read(loaded.wanted, config.folder, loaded.epoch, say)
-    for log in (found.log for found in runs if found.log):
-        read = ", ".join(f"{what}: {name}" for what, name in log.columns.items())
-        say(f"its training is read from {log.format} {log.path} ({read})")
-        for note in log.notes:
-            say(note)
+    for line in (line for found in runs for line in logs.told(found)):
+        say(line)
     return runs
 
 

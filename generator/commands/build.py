@@ -44,6 +44,7 @@ def inspect_command(options: argparse.Namespace) -> None:
     from generator.data import decoded
     from generator.inspection.network import facts
     from generator.networks import catalogue
+    from generator.training import logs
 
     if data is not None:
         data = decoded.whole(data, cache_folder(settings) / "data")
@@ -58,7 +59,8 @@ def inspect_command(options: argparse.Namespace) -> None:
         terminal.result(f"[models.{wanted.id}] {loaded.title}: {loaded.source}")
         for fact in facts(loaded):
             terminal.result(f"  {fact.what}: {fact.value} ({fact.origin}: {fact.source})")
-        for note in loaded.notes:
+        runs = logs.read(wanted, settings.folder, loaded.epoch, terminal.say)
+        for note in (*loaded.notes, *(line for run in runs for line in logs.told(run))):
             terminal.result(f"  {note}")
 
 

@@ -77,6 +77,23 @@ def test_each_command_says_whose_code_it_runs_once(
     assert "Traceback" not in "".join(lines)
 
 
+def test_inspect_says_whose_code_it_runs_and_how_logs_are_read(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (report / "net.py").write_text(NET.format(wrong="pass"))
+    (report / "log.csv").write_text("epoch,loss,val_acc\n0,2,50\n1,1,75\n")
+    (report / "report.toml").write_text(
+        '[data]\nroot = "kitchen"\n[models.mine]\narchitecture = "net.py:Net"\nweights = "random"\n'
+        'logs = "log.csv"\nkept = "best"\n'
+    )
+    assert main(["inspect"]) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines().count("note: runs net.py (the architecture of [models.mine])") == 1
+    read = "training loss: loss, validation accuracy: val_acc (in percent)"
+    line = f"  its training is read from the table log.csv: 2 epochs ({read}); the weights are of epoch 2"
+    assert line in said.out.splitlines()
+
+
 @pytest.mark.parametrize("kind", list(WRONG))
 def test_whatever_the_code_raises_is_one_line(kind: str, report: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong, said = WRONG[kind]

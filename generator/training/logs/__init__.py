@@ -16,7 +16,7 @@ from generator.records.training import Epoch, Log, Run
 from generator.training.logs import epochs, events, folders, tables
 from generator.training.logs.folders import Candidate
 
-__all__ = ["read"]
+__all__ = ["read", "told"]
 
 READ = "TensorBoard's event files, tables (.csv, .log), trainer_state.json, history.json, lines of JSON"
 
@@ -43,6 +43,16 @@ def read(
         asked = wanted if last else replace(wanted, kept=None)
         found += _runs(path, asked, beside, saved_after if last else None, say)
     return tuple(found)
+
+
+def told(run: Run) -> tuple[str, ...]:
+    """How a run was read, a sentence each: from where, and which column as what; of the program's own only how long."""
+    length = f"{len(run.epochs):,} epoch{'s' if len(run.epochs) > 1 else ''}"
+    if run.log is None:
+        return (f"its run {run.name} is on record: {length}",)
+    read = ", ".join(f"{what}: {name}" for what, name in run.log.columns.items())
+    kept = "" if run.kept is None else f"; the weights are of epoch {run.kept}"
+    return (f"its training is read from {run.log.format} {run.log.path}: {length} ({read}){kept}", *run.log.notes)
 
 
 def _runs(

@@ -75,6 +75,8 @@ def _of_table(path: Path, text: str) -> Logged:
         lines = [line for line in csv.reader(io.StringIO(text), delimiter=delimiter) if any(map(str.strip, line))]
     except csv.Error as error:
         raise InputError(f"{path}: expected a table of a training's epochs, found another text ({error})") from None
+    if not lines:
+        raise InputError(f"{path}: expected a table of a training's epochs, found no cell with anything in it")
     head = [name.strip().lstrip("#").strip() for name in lines[0]]
     if len(head) > MOST_COLUMNS or len(lines) > MOST_ROWS:
         raise InputError(
