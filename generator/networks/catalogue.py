@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from generator import explain
+from generator.base import own_code
 from generator.base.digest import digest
 from generator.base.errors import InputError
 from generator.config import places
@@ -235,7 +236,7 @@ def answering(network: nn.Module, architecture: Architecture, way: Input, name: 
         return ()
     what = f"[models.{name}] architecture {architecture.name!r}"
     image = torch.zeros(1, *way.shape)
-    with named.told(f"{what}: given an image of {' x '.join(map(str, way.shape))}"), in_eval_mode(network):
+    with own_code.told(f"{what}: given an image of {' x '.join(map(str, way.shape))}"), in_eval_mode(network):
         notes = as_logits(network, image, classes, what)
         with torch.no_grad():
             given = tuple(network(image).shape)

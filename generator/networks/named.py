@@ -1,19 +1,14 @@
 """An architecture by the name of what makes it: "package.module:name", or "file.py:Name" below report.toml's folder.
 
-Somebody else's code is run here and only here: a file is imported under a private name, with its folder on the path
-only meanwhile, so that a user's data.py or generator.py takes no other module's place.
+Somebody else's code is run where it is named, see `base.own_code`.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -21,8 +16,9 @@ from typing import Any
 
 from torch import nn
 
+from generator.base import own_code
 from generator.base.digest import digest
-from generator.base.errors import InputError, raised
+from generator.base.errors import InputError
 from generator.config.places import code_files
 from generator.networks.architecture import GENERAL, Architecture
 from generator.records.input import Input, square
@@ -84,9 +80,13 @@ def constructor(name: str, folder: Path) -> Callable[..., nn.Module]:
         raise InputError(f"architecture {name!r}: expected the form package.module:name or file.py:Name")
     if not is_file(name) and not all(part.isidentifier() for part in where.split(".")):
         raise InputError(f"architecture {name!r}: expected the form package.module:name of something importable")
-    with told(f"architecture {name!r}"):
+    with own_code.told(f"architecture {name!r}"):
         try:
-            module = _from_file(where, folder) if is_file(name) else importlib.import_module(where)
+            module = (
+                own_code.imported(where, folder, f"architecture {where!r}")
+                if is_file(name)
+                else importlib.import_module(where)
+            )
         except ImportError as error:
             raise InputError(
                 f"architecture {name!r}: expected the form package.module:name of something importable ({error})"
@@ -123,59 +123,8 @@ def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: di
     given: dict[str, Any] = {asked[0]: classes} if asked else {}
     if open_ended and not asked and "num_classes" not in arguments:
         given = {"num_classes": classes}
-    with told(f"architecture {name!r}"):
+    with own_code.told(f"architecture {name!r}"):
         made = make(**(given | arguments))
     if not isinstance(made, nn.Module):
         raise InputError(f"architecture {name!r}: expected an nn.Module, it made {type(made).__name__}")
     return made
-
-
-def _from_file(file: str, folder: Path) -> ModuleType:
-    path = (folder / file).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise InputError(f"architecture {file!r}: expected a file below {folder}, it lies elsewhere")
-    if not path.is_file():
-        raise InputError(f"architecture {file!r}: expected a Python file, found none at {path}")
-    private = f"_network_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(private, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"architecture {file!r}: expected a Python file")
-    module = importlib.util.module_from_spec(spec)
-    with _beside(path.parent), told(f"architecture {file!r}"):
-        sys.modules[private] = module  # dataclasses and others look their own module up
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[private]
-            raise
-    return module
-
-
-@contextmanager
-def _beside(folder: Path) -> Iterator[None]:
-    """What lies in a folder can be imported; whatever was is forgotten afterwards, so that it shadows nothing."""
-    before = dict(sys.modules)
-    own = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
-    hidden = {name: module for name, module in before.items() if name.partition(".")[0] in own - {"generator"}}
-    for name in hidden:
-        del sys.modules[name]
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        for name in set(sys.modules) - set(before):
-            if name.partition(".")[0] in own:
-                del sys.modules[name]
-        sys.modules.update(hidden)
-
-
-@contextmanager
-def told(what: str) -> Iterator[None]:
-    """Whatever somebody else's code raises, as one line with its own file and line."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{what}: it {raised(error)}") from error
