@@ -168,8 +168,8 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="Tiny ImageNet, a folder of images for each class, alone or below train, val and test, a list of "
-        "images and classes, the files of MNIST or CIFAR (default: the variable TINY_IMAGENET, else [data] root)",
+        help="Tiny ImageNet, a folder of images for each class, alone or below train, val and test, a list of images "
+        "and classes, MNIST's or CIFAR's files, file.py:name (default: the variable TINY_IMAGENET, else [data] root)",
     )
     parser.add_argument("--offline", action="store_true", help="download nothing")
 

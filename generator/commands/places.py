@@ -140,7 +140,7 @@ def data_at_hand(options: argparse.Namespace, settings: Config) -> DataSet | Non
         if not downloaded.is_dir() or (wanted != ALL and not of_tiny_imagenet(without_data(wanted))):
             return None
         root = downloaded
-    data = layouts.opened(root, settings.data)
+    data = layouts.opened(root, settings.data, settings.folder)
     for name in data.aside:
         terminal.say(f"{root / name}: left out, for it holds no class folders of a part")
     return data

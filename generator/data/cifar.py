@@ -83,7 +83,7 @@ def read(root: Path, found: Mapping[str, Sequence[Path]], said: DataConfig) -> D
     stored = _binary if binary else _pickled
     given = {part: [stored(file, label) for file in part_files] for part, part_files in found.items()}
     called = {part: some([file.name for file in part_files]) for part, part_files in found.items()}
-    kind = f"Its images are in the {'binary' if binary else 'Python'} files of CIFAR-{10 if ten else 100}."
+    kind = f"Its images were read from the {'binary' if binary else 'Python'} files of CIFAR-{10 if ten else 100}."
     return arrays.read(root, given, called, names, named_in, said, kind)
 
 

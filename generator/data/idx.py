@@ -99,7 +99,7 @@ def read(root: Path, found: Mapping[str, Mapping[str, Path]], said: DataConfig) 
     given = {part: [_stored(pair["images"], pair["labels"])] for part, pair in found.items()}
     called = {part: pair["images"].name for part, pair in found.items()}
     names, named_in = names_beside(root)
-    return arrays.read(root, given, called, names, named_in, said, "Its images are in IDX files.")
+    return arrays.read(root, given, called, names, named_in, said, "Its images were read from IDX files.")
 
 
 def header(file: Path) -> Header:

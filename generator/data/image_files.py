@@ -170,7 +170,24 @@ def _too_large(got: str, limit: int = MAX_PIXELS) -> str:
     return f"expected at most {limit // 1_000_000} million pixels, got {got}; make the image smaller"
 
 
-def _to_rgb(path: Path, image: Image.Image) -> Pixels:
+def from_pillow(image: Image.Image, what: str) -> Pixels:
+    """The pixels of an image that Pillow has opened already, as it is: no tag turns it.
+
+    Args:
+        what: it is, for messages.
+    Returns:
+        (H, W, 3) uint8.
+    Raises:
+        InputError: if it is too large; whatever Pillow raises for a damaged one.
+    """
+    width, height = image.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_ASPECT * min(width, height):
+        limit = f"{MAX_PIXELS // 1_000_000} million pixels and sides of at most {MAX_ASPECT} to 1"
+        raise InputError(f"{what}: expected at most {limit}, got {width} x {height}")
+    return _to_rgb(what, image)
+
+
+def _to_rgb(path: Path | str, image: Image.Image) -> Pixels:
     """Band by band: several copies of a whole large image would take gigabytes."""
     width, height = image.size
     pixels = np.empty((height, width, 3), dtype=np.uint8)
@@ -181,7 +198,7 @@ def _to_rgb(path: Path, image: Image.Image) -> Pixels:
     return pixels
 
 
-def _band_to_rgb(path: Path, image: Image.Image) -> Image.Image:
+def _band_to_rgb(path: Path | str, image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _from_deep_grey(path, image)
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
@@ -191,7 +208,7 @@ def _band_to_rgb(path: Path, image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_deep_grey(path: Path, image: Image.Image) -> Image.Image:
+def _from_deep_grey(path: Path | str, image: Image.Image) -> Image.Image:
     """16-bit grey to 8 bits; Pillow's own conversion clips at 255 instead of scaling."""
     values = np.asarray(image)
     if image.mode == "F" or values.min() < 0 or values.max() > 65535:

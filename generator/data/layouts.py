@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from generator.data import cifar, folder, idx, listed, lists, tiny_imagenet
 from generator.data.dataset import DataSet
 from generator.data.naming import some
 
+FUNCTION = re.compile(r".+\.py:[A-Za-z_]\w*", re.DOTALL)
 VARIABLE = "TINY_IMAGENET"
 KNOWN = f"Tiny ImageNet's folder, {folder.LAYOUT}, {listed.LAYOUT}, {idx.LAYOUT}, or {cifar.LAYOUT}"
 
@@ -31,6 +34,8 @@ def find(argument: Path | None, configured: Path | None, environ: Mapping[str, s
     )
     for source, root in wanted:
         if root is not None:
+            if is_function(root) and VARIABLE not in source:
+                return Path(os.path.abspath(root))  # noqa: PTH100 (Path.absolute keeps "..")
             if not root.is_dir() and not lists.is_list(root):
                 expected = f"a data set's folder, or a list ({', '.join(lists.SUFFIXES)})"
                 raise InputError(f"{source}: expected {expected}, {root} is not a folder; check the path")
@@ -38,15 +43,30 @@ def find(argument: Path | None, configured: Path | None, environ: Mapping[str, s
     return None
 
 
-def opened(root: Path, told: DataConfig) -> DataSet:
-    """The data set in a folder, in whichever layout it is; no image is read.
+def is_function(root: Path) -> bool:
+    """Whether a data set is named by the function that gives it: "file.py:name"."""
+    return FUNCTION.fullmatch(str(root)) is not None
+
+
+def opened(root: Path, told: DataConfig, beside: Path | None = None) -> DataSet:
+    """The data set in a folder, in whichever layout it is, where no image is read; or that a function gives.
 
     Args:
         told: what report.toml says of it.
+        beside: report.toml's folder, below which the file of a function must lie, which is run; None: none may be.
     Raises:
         InputError: where the folder is in no layout that is known, or what it holds does not fit.
     """
-    found = _read(root, told)
+    if not is_function(root):
+        found = _read(root, told)
+    elif beside is None:
+        raise InputError(
+            f"{root}: expected a data set's folder, found code, which only a report.toml beside it may name"
+        )
+    else:
+        from generator.data import factory  # it loads Pillow, which an unchanged build does without
+
+        found = factory.read(root, beside, _unlabelled(root, told))
     words = replace(found.words, source=told.name or found.words.source, licence=told.licence or found.words.licence)
     return replace(found, name=told.name or found.name, words=words)
 

@@ -153,8 +153,8 @@ def _parts(
         names.setdefault(row.part, row.called)
     if set(given) <= {"", TRAIN}:
         split = split_here(classes, items, lambda item: item.name, lambda key: f"{where}, class {key}")
-        return f"The classes are as {listed} has them. {OWN_SPLIT}", split, (MAYBE_SEEN,)
+        return f"Its classes are those that {listed} tells. {OWN_SPLIT}", split, (MAYBE_SEEN,)
     parts, notes = as_they_came(
         classes, given, lambda part, key: f"{where}: expected {part} images of each class, found none of {key}"
     )
-    return f"The classes are as {listed} has them. {came_as(names)}", parts, notes
+    return f"Its classes are those that {listed} tells. {came_as(names)}", parts, notes

@@ -104,7 +104,7 @@ def from_data(data: DataSet, part: Part, names: Sequence[str]) -> tuple[Photo, .
         photos.append(
             Photo(
                 id=addresses[name],
-                title=f"{shows}, {part.name} image {Path(item.name).stem}",
+                title=f"{shows}, {part.name} image {item.at if item.held else Path(item.name).stem}",
                 pixels=pixels,
                 origin="test",
                 label=item.target,

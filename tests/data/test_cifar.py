@@ -111,7 +111,7 @@ def test_the_ten_classes(tmp_path: Path, make: Any) -> None:
     )
     assert (data.side, data.words.size) == (32, "32 × 32")
     assert data.words.split.startswith(
-        f"Its images are in the {'binary' if cat.path.suffix else 'Python'} files of CIFAR-10."
+        f"Its images were read from the {'binary' if cat.path.suffix else 'Python'} files of CIFAR-10."
     )
     whole = decoded.whole(data, tmp_path / "cache")
     assert whole.fitted is not None

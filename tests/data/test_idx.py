@@ -65,7 +65,7 @@ def test_images_and_labels_are_read_from_both_forms(tmp_path: Path, packed: bool
     assert (data.name, data.side, data.words.size) == ("digits", 3, "3 × 3")
     end = ".gz" if packed else ""
     assert data.words.split == (
-        f"Its images are in IDX files. The parts are as they came: train-images-idx3-ubyte{end} (train) and "
+        f"Its images were read from IDX files. The parts are as they came: train-images-idx3-ubyte{end} (train) and "
         f"t10k-images-idx3-ubyte{end} (test)."
     )
     whole = decoded.whole(data, tmp_path / "cache")

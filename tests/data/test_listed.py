@@ -52,7 +52,7 @@ def test_a_list_tells_classes_and_parts(tmp_path: Path) -> None:
     assert data.parts[0].items[0].path == tmp_path / "kitchen" / "a.png"
     assert data.name == "kitchen"
     assert data.words.split == (
-        "The classes are as labels.csv has them. "
+        "Its classes are those that labels.csv tells. "
         "The parts are as they came: train (train), val (validation) and test (test)."
     )
     assert data.words.notes == ()

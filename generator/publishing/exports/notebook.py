@@ -44,7 +44,7 @@ from generator.training import logs
 
 settings = reading.load({report})
 root = layouts.find(None, settings.data.root, os.environ)  # the data set's folder, None where it is not here
-data = decoded.whole(layouts.opened(root, settings.data), Path(".cache/data")) if root else None
+data = decoded.whole(layouts.opened(root, settings.data, settings.folder), Path(".cache/data")) if root else None
 classes = data.classes if data else without_data(settings.data.classes)
 told = {{"size": data.words.alike if data else None, "offline": True}}
 networks = {{one.id: catalogue.load(one, settings, classes, **told) for one in settings.models.networks}}
