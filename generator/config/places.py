@@ -51,7 +51,8 @@ def code_line(config: Config, architecture: str) -> str:
     if not where or where == "torchvision.models":
         return ""
     same = [one for one in config.models.networks if one.architecture.rpartition(":")[0] == where]
-    named = " and ".join(f"[models.{one.id}]" for one in same)
+    ids = [f"[models.{one.id}]" for one in same]
+    named = " and ".join(filter(None, (", ".join(ids[:-1]), *ids[-1:])))
     return f"note: runs {where} ({'the architecture' if len(same) == 1 else 'architectures'} of {named})"
 
 

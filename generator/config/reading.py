@@ -218,6 +218,9 @@ def _model(name: str, table: Table) -> ModelConfig:
     default = ModelConfig(name)
     if not ID.fullmatch(name):
         table.refuse_name("letters, digits, - and _, at most 40 of them, the first a letter or a digit")
+    logs, kept = table.paths("logs", "a file or folder of logs"), table.epoch("kept", get_args(Kept))
+    if kept is not None and not logs:
+        table.refuse("kept", "logs beside it, of which it is an epoch")
     return ModelConfig(
         id=name,
         weights=table.weights("weights", ("auto", "bundled", "imagenet", "random"), default.weights),
@@ -231,8 +234,8 @@ def _model(name: str, table: Table) -> ModelConfig:
         input=table.table("input", _input),
         layer=table.text("layer"),
         other_class=table.text("other_class"),
-        logs=table.paths("logs", "a file or folder of logs"),
-        kept=table.epoch("kept", get_args(Kept)),
+        logs=logs,
+        kept=kept,
     )
 
 

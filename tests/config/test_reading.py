@@ -637,7 +637,10 @@ def test_a_log_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("said", "found"), [("0", 0), ("12", 12), ('"best"', "best"), ('"last"', "last")])
 def test_the_kept_epoch_is_a_number_or_a_word(tmp_path: Path, said: str, found: object) -> None:
-    assert load(written(tmp_path, f"[models.a]\nkept = {said}")).models["a"].kept == found
+    (tmp_path / "log.csv").touch()
+    assert load(written(tmp_path, f'[models.a]\nlogs = "log.csv"\nkept = {said}')).models["a"].kept == found
+    alone = refusal(tmp_path, f"[models.a]\nkept = {said}")
+    assert alone.startswith("[models.a] kept: expected logs beside it, of which it is an epoch, got ")
 
 
 @pytest.mark.parametrize("said", ["-1", "1.5", "true", '"first"', "[1]"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from generator.base import terminal
 from generator.base.errors import InputError
 from generator.config.places import log_files
 from generator.config.schema import ModelConfig
@@ -18,6 +19,7 @@ from generator.training.logs.folders import Candidate
 
 __all__ = ["read", "told"]
 
+LONGEST = 300  # letters of what is shown of a log
 READ = "TensorBoard's event files, tables (.csv, .log), trainer_state.json, history.json, lines of JSON"
 
 
@@ -92,11 +94,15 @@ class EpochError(InputError):
 def _read(candidate: Candidate, wanted: ModelConfig, beside: Path, saved_after: int | None) -> Sequence[Run]:
     path = candidate.path
     if candidate.kind == "history.json" and _is_ours(path):
-        return consistent.runs(path)
+        runs = consistent.runs(path)
+        if wanted.kept is None or not runs:
+            return runs
+        return (*runs[:-1], replace(runs[-1], kept=_kept(runs[-1], wanted, 1, None)))
     logged = events.read(candidate.files) if candidate.kind == "events" else tables.read(path)
     found = epochs.found(logged, str(path))
     shown = _shown(path, beside)
-    log = Log(shown, logged.format, found.columns, found.notes, found.part)
+    columns = {what: _plain(name) for what, name in found.columns.items()}
+    log = Log(shown, logged.format, columns, tuple(map(_plain, found.notes)), found.part)
     run = Run(shown, found.epochs, None, {}, {}, log=log)
     return (replace(run, kept=_kept(run, wanted, found.first, saved_after)),)
 
@@ -130,6 +136,12 @@ def _kept(run: Run, wanted: ModelConfig, first: int, saved_after: int | None) ->
 def _shown(path: Path, beside: Path) -> str:
     """A path as pages may show it: from report.toml's folder, or its last two names, without this machine's."""
     if path == beside:
-        return path.name
+        return _plain(path.name)
     inside = path.relative_to(beside) if path.is_relative_to(beside) else Path(*path.parts[-2:])
-    return inside.as_posix()
+    return _plain(inside.as_posix())
+
+
+def _plain(text: str) -> str:
+    """A name from a file system or a log in one line of letters that a page can hold, and not too long for it."""
+    shown = terminal.plain(text)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"

@@ -150,6 +150,8 @@ def test_the_program_s_own_record_is_taken_as_it_is(tmp_path: Path) -> None:
     shipped = Path(__file__).parents[3] / "models" / "alexnet" / "history.json"
     (run,) = logs.read(ModelConfig("net", logs=(shipped,)), tmp_path)
     assert (run.name, run.kept, run.log, len(run.epochs)) == ("augmented", 96, None, 96)
+    (run,) = logs.read(ModelConfig("net", logs=(shipped,), kept=90), tmp_path)
+    assert run.kept == 90
 
 
 NAMES = {
@@ -310,6 +312,20 @@ def test_no_page_shows_where_on_this_machine_a_log_lies(tmp_path: Path) -> None:
     path = table(tmp_path / "runs" / "a", "epoch,loss\n1,3\n")
     (run,) = logs.read(ModelConfig("net", logs=(path,)), tmp_path / "report")
     assert run.name == log_of(run).path == "a/log.csv"
+
+
+def test_names_of_files_and_columns_are_letters_in_one_line(tmp_path: Path) -> None:
+    """Whatever a log is called and calls its numbers: pages and the terminal show it."""
+    path = tmp_path / os.fsdecode(b"a\nb\xe9.csv")
+    path.write_text(f"epoch,\x07val {'x' * 400} acc\n1,0.5\n")
+    run = read(path)
+    assert run.name == "a\\nb\\xe9.csv"
+    column = log_of(run).columns["validation accuracy"] if run.epochs[0].validation_accuracy else ""
+    assert column.startswith("\\x07val")
+    assert len(column) < 310
+    lines = json.dumps({"epoch": 1, "val_acc\ud800": 0.5})
+    (tmp_path / "log.json").write_text(f"[{lines}]")
+    assert log_of(read(tmp_path / "log.json")).columns == {"validation accuracy": "val_acc\\ud800"}
 
 
 # TensorBoard
