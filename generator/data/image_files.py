@@ -61,12 +61,13 @@ DAMAGE = (
 def read_photo(path: Path) -> Pixels:
     """The pixels of one image file, upright and in RGB.
 
-    EXIF orientation is applied, transparency lies on white, grey, palette, CMYK and 16-bit images become 8-bit RGB.
+    EXIF orientation is applied, transparency lies on white, grey, palette, CMYK and 16-bit images become 8-bit RGB; of
+    what is animated or has several pages it is the first, as trainers that read with Pillow have it.
 
     Returns:
         (H, W, 3) uint8.
     Raises:
-        InputError: naming the file, if it is missing, broken, animated, too large or not an image.
+        InputError: naming the file, if it is missing, broken, too large or not an image.
     """
     _refuse_no_file(path)
     try:
@@ -161,9 +162,6 @@ def _refuse_unfit(path: Path, image: Image.Image) -> None:
         raise InputError(f"{path}: expected sides of at most {MAX_ASPECT} to 1, got {width} x {height}; crop the image")
     if image.format == "EPS":  # a program, which Pillow would have Ghostscript run
         raise InputError(f"{path}: expected a photo, this is an EPS drawing; save it as PNG")
-    # A phone's MPO file holds one photo and its preview or depth map.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise InputError(f"{path}: expected a single image, this one is animated or has several pages; save one frame")
 
 
 def _too_large(got: str, limit: int = MAX_PIXELS) -> str:

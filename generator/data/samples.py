@@ -61,7 +61,7 @@ def own(entries: Iterable[SamplePhoto], class_names: Sequence[str]) -> tuple[Pho
     """The user's photos, as report.toml lists them; large ones are made smaller.
 
     Raises:
-        InputError: naming the file that is missing, broken, animated, too large or no image, or the label that is none
+        InputError: naming the file that is missing, broken, too large or no image, or the label that is none
             of the classes.
     """
     photos = []

@@ -212,11 +212,16 @@ def test_truncated_and_scrambled_files_are_refused_in_one_line(tmp_path: Path, n
         assert "\n" not in str(caught.value)
 
 
-def test_animations_are_refused(tmp_path: Path) -> None:
-    frames = [Image.fromarray(ramp(8, 8, seed)) for seed in range(3)]
-    file = save(tmp_path, frames[0], "moving.gif", save_all=True, append_images=frames[1:])
-    with pytest.raises(InputError, match=r"moving\.gif: expected a single image"):
-        read_photo(file)
+@pytest.mark.parametrize("name", ["moving.gif", "moving.png", "moving.webp", "pages.tif"])
+def test_of_several_frames_or_pages_it_is_the_first(tmp_path: Path, name: str) -> None:
+    colours = ([200, 30, 20], [0, 0, 255], [0, 255, 0])
+    frames = [Image.fromarray(np.full((8, 9, 3), colour, np.uint8)) for colour in colours]
+    file = save(tmp_path, frames[0], name, save_all=True, append_images=frames[1:])
+    with Image.open(file) as opened:
+        assert getattr(opened, "n_frames", 1) == 3
+    found = read_photo(file)
+    assert found.shape == (8, 9, 3)
+    assert np.abs(found.astype(int) - colours[0]).max() <= 4  # WebP's loss
 
 
 @pytest.mark.parametrize(("side", "got"), [(8_000, "8000 x 8000"), (30_000, "far more")])
