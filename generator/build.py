@@ -17,6 +17,7 @@ from generator.config.schema import Config, ModelConfig
 from generator.data import decoded, download, layouts, samples
 from generator.data.classes import Classes, of_tiny_imagenet, without_data
 from generator.data.dataset import DataSet
+from generator.data.naming import some
 from generator.evaluation import reading
 from generator.evaluation.evaluation import evaluate_model, measured
 from generator.inspection import prototypes, selection
@@ -153,11 +154,22 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
         evaluate_model(found, data)
     else:
         found, read = reading.settled(found, site.data, partial(_again, load), partial(_known, site))
+    if lacking := found.without_output(site.classes) if site.data else ():
+        found = replace(found, notes=(*found.notes, _not_scored(wanted, lacking, len(site.classes))))
     for line in (*found.notes, found.source):
         terminal.say(f"{found.title}: {line}")
     for line in doubts(found.title, read):
         terminal.say(line)
     return found, read
+
+
+def _not_scored(wanted: ModelConfig, lacking: Sequence[str], classes: int) -> str:
+    """What readers should know of a network whose outputs are not all of the data set's classes."""
+    count = "any" if len(lacking) == classes else f"{len(lacking):,}"
+    return (
+        f"It is not scored, for it has no output for {count} of the data set's {classes:,} classes "
+        f"({some(lacking, 3)}); where its outputs are called otherwise, [models.{wanted.id}] classes says so."
+    )
 
 
 def _again(load: Callable[[ModelConfig], Loaded | None], wanted: ModelConfig) -> Loaded:
@@ -190,11 +202,8 @@ def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation | None:
     """What is measured now of a network of which nothing is known yet; of one that has learnt nothing, nothing is."""
     if data is None or data.judged is None or loaded.wanted.weights == "random":
         return None
-    if any(
-        loaded.output_of(key, (name,)) is None for key, name in zip(data.classes.keys, data.classes.names, strict=True)
-    ):
-        terminal.say(f"{loaded.title}: it is not scored, for it has no output for some of the data set's classes")
-        return None
+    if loaded.without_output(data.classes):
+        return None  # as is told of it
     terminal.say(f"{loaded.title}: it was not scored yet, which is done now")
     return evaluate_model(loaded, data)
 

@@ -15,6 +15,7 @@ from generator.base.errors import InputError
 from generator.data.classes import Classes
 from generator.data.dataset import DataSet, Part, joint_digest
 from generator.data.decoded import Pictures
+from generator.data.naming import some
 from generator.evaluation import scores as evaluation_scores
 from generator.evaluation import trust
 from generator.evaluation.answers import of_part
@@ -139,8 +140,11 @@ def card_of(loaded: Loaded, evaluation: Evaluation, words: DataWords) -> str:
 
 def _columns(loaded: Loaded, classes: Classes) -> list[int]:
     """Which of the network's outputs are the data set's classes, in their order."""
+    if lacking := loaded.without_output(classes):
+        more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+        raise InputError(
+            f"{loaded.title}: expected an output for each class of the data set, it has none for {lacking[0]!r}{more}, "
+            f"but for {some(loaded.class_names, 3)}; say what its outputs stand for in [models.{loaded.id}] classes"
+        )
     found = [loaded.output_of(key, (name,)) for key, name in zip(classes.keys, classes.names, strict=True)]
-    if None in found:
-        name = classes.names[found.index(None)]
-        raise InputError(f"{loaded.title}: expected an output for each class of the data set, it has none for {name!r}")
     return [index for index in found if index is not None]

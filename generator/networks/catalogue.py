@@ -67,18 +67,30 @@ class Loaded:
     wanted: ModelConfig = field(default_factory=lambda: ModelConfig(""))  # what report.toml says of it
     facts: tuple[Fact, ...] = ()  # how it was read
 
-    @property
+    @cached_property
     def class_of(self) -> dict[str, int]:
         """Key of a class -> its index among this network's outputs."""
         return {key: index for index, key in enumerate(self.class_keys)}
+
+    @cached_property
+    def _named(self) -> dict[str, list[int]]:
+        """The outputs of each name, in small letters."""
+        found: dict[str, list[int]] = {}
+        for index, name in enumerate(self.class_names):
+            found.setdefault(name.casefold(), []).append(index)
+        return found
 
     def output_of(self, key: str, names: Sequence[str] = ()) -> int | None:
         """The output for a class of a data set: by its key, else by one of its names; None where there is none."""
         if key in self.class_of:
             return self.class_of[key]
-        known = [name.casefold() for name in self.class_names]
-        named = [known.index(name.casefold()) for name in names if known.count(name.casefold()) == 1]
-        return named[0] if named else None
+        named = [self._named.get(name.casefold(), []) for name in names]
+        return next((outputs[0] for outputs in named if len(outputs) == 1), None)
+
+    def without_output(self, classes: Classes) -> tuple[str, ...]:
+        """The classes of a data set, by name, for which it has no output."""
+        pairs = zip(classes.keys, classes.names, strict=True)
+        return tuple(name for key, name in pairs if self.output_of(key, (name,)) is None)
 
     @cached_property
     def points(self) -> Points:

@@ -93,6 +93,8 @@ def test_a_folder_s_network_answers_as_the_saved_one(tmp_path: Path) -> None:
     assert not loaded.network.training
     assert loaded.class_names == CLASSES.names  # the report's spelling
     assert loaded.class_of == {"n01443537": 0, "n07753592": 1}
+    other = Classes(("x", "Banana", "goldfish", "goldfish"), ("n1", "n2", "n3", "n01443537"))
+    assert loaded.without_output(other) == ("x",)  # by its key, or by a name in capital letters or not
     assert loaded.digest == hashlib.sha256((tmp_path / "cnn" / "weights.safetensors").read_bytes()).hexdigest()
     assert (loaded.title, loaded.folder) == ("SmallCNN", tmp_path / "cnn")
     names = ", ".join(DESCRIPTION.class_names)
