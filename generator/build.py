@@ -20,7 +20,8 @@ from generator.data.dataset import DataSet
 from generator.data.naming import some
 from generator.evaluation import reading
 from generator.evaluation.evaluation import evaluate_model, measured
-from generator.inspection import prototypes, selection
+from generator.inspection import layers, prototypes, selection
+from generator.inspection.layers import NOT_ASKED, Asked
 from generator.inspection.network import network_record
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import explanation, photo_arrays
@@ -91,6 +92,8 @@ def build(
     site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline)
     obtained = [_obtain(site, wanted) for wanted in config.models.networks]
     loaded, read = [one for one, _ in obtained], {one.id: tried for one, tried in obtained}
+    for one in loaded:  # a layer that a network does not have is told before minutes are spent
+        layers.shown(one)
     logged = {one.id: _logged(one, config) for one in loaded}
     evaluations = {one.id: _evaluation(one, data, classes) for one in loaded}
     photos, failures = selection.photos(config, content, data, classes, evaluations)
@@ -263,7 +266,7 @@ def _observe(
             look = partial(photo_arrays, loaded, photo, label, other, compared)
             explanations[photo.id] = explanation(photo.id, label, other, site.results.arrays(key, look))
             bar.advance()
-    patches, made = _sought(site, loaded, examined)
+    asked, patches, made = _sought(site, loaded, photos, examined)
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
     return network_record(
         loaded,
@@ -274,24 +277,38 @@ def _observe(
         patches,
         made,
         logged,
+        asked,
     )
 
 
 def _sought(
-    site: Site, loaded: Loaded, examined: Examined | None
-) -> tuple[tuple[LayerPatches, ...], ClassImages | None]:
-    """Each channel's strongest patches and each class's image, from the cache where they are known."""
+    site: Site, loaded: Loaded, photos: Sequence[Photo], examined: Examined | None
+) -> tuple[Asked, tuple[LayerPatches, ...], ClassImages | None]:
+    """What channels give, their strongest patches and each class's image, from the cache where they are known."""
     patches: tuple[LayerPatches, ...] = ()
-    with terminal.bar(f"{loaded.title}: what its channels and classes look like", 2, "parts") as bar:
+    shown = layers.shown(loaded)
+    with terminal.bar(f"{loaded.title}: what its channels and classes look like", 3, "parts") as bar:
+        asked = _asked(site, loaded, photos, examined)
+        bar.advance()
         if examined is not None:
-            key = site.key("patches", strongest_patches, loaded.digest, examined.digest)
-            seek = partial(strongest_patches, loaded, examined.pictures)
+            key = site.key("patches", strongest_patches, loaded.digest, loaded.layer, shown, examined.digest)
+            seek = partial(strongest_patches, loaded, examined.pictures, shown)
             patches = layer_patches(site.results.arrays(key, seek))
         bar.advance()
         key = site.key("class images", prototypes.made_for_classes, loaded.digest)
         made = prototypes.class_images_of(site.results.arrays(key, partial(prototypes.made_for_classes, loaded)))
         bar.advance()
-    return patches, made
+    return asked, patches, made
+
+
+def _asked(site: Site, loaded: Loaded, photos: Sequence[Photo], examined: Examined | None) -> Asked:
+    """What the channels of a network gave to its answers, where a selection of them is shown."""
+    if not layers.selected(loaded):
+        return NOT_ASKED
+    said, pictures = layers.asked_on(photos, examined)
+    of = [photo.digest for photo in photos] or (examined.digest if examined else "")
+    key = site.key("contributions", layers.contributions, loaded.digest, loaded.layer, layers.shown(loaded), of)
+    return Asked(said, site.results.arrays(key, partial(layers.contributions, loaded, pictures)))
 
 
 def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Live | None:

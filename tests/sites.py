@@ -17,7 +17,7 @@ from generator.report.data.figures import data_figures, photo_figures
 from generator.report.evaluation import mistakes
 from generator.report.evaluation.figures import evaluation_figures
 from generator.report.feature_maps.figures import feature_map_figures
-from generator.report.filters import prototypes, units, weights
+from generator.report.filters import convolutions, prototypes, units, weights
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures
 from generator.report.overview import tile
 from generator.report.training import curves
@@ -48,6 +48,8 @@ def figures_of(report: Report) -> list[Figure]:
         ]
         found += [*failure_figures(network, report.photos), *prototypes.class_image_figures(network)]
         found += [*trust_figures(network), *mistakes.mistake_figures(network)]
+        if network.pageless:
+            found += convolutions.convolution_table(network)
         for layer in network.layers:
             found += units.unit_figures(network, layer, scale)
         for photo in report.photos:

@@ -19,11 +19,12 @@ from generator.records.images import Credit, Floats, Photo, Pixels
 from generator.records.input import square
 from generator.records.live import Live, LiveStep
 from generator.records.network import (
+    Chosen,
     ClassImages,
     Comparison,
-    ConvLayer,
     Examined,
     Explanation,
+    Layer,
     LayerPatches,
     Network,
     StageMaps,
@@ -258,12 +259,23 @@ def examined(data_set: bool = True) -> Examined:
     return Examined(said, pictures, ("bee", "lion", "bee"), "12" * 32, data_set)
 
 
-def patches(layer: ConvLayer) -> LayerPatches:
+def convolution(name: str, number: int, made: Floats, field: int | None) -> Layer:
+    """The convolution of that number with these weights, of 8 cells and a step of one pixel."""
+    return Layer(name, "convolution", number, made, len(made), (8, 8), 1, 1, field, 1)
+
+
+def stage(name: str, number: int, channels: int, chosen: Sequence[int], field: int = 12) -> Layer:
+    """The end of a stage; channel c gave c / 10 to the answers."""
+    gave = (np.arange(channels) / 10).astype(np.float32)
+    return Layer(name, "stage", number, None, channels, (4, 4), 1, 0, field, 4, None, Chosen(tuple(chosen), gave))
+
+
+def patches(layer: Layer) -> LayerPatches:
     """Each channel answers 3 to the first picture at the upper left corner, then 2 and 1; there is no fourth picture.
 
     The boxes begin one pixel outside the image. The last channel never fires.
     """
-    channels, size = len(layer.weights), layer.receptive_field
+    channels, size = layer.channels, layer.receptive_field or 16
     answers = np.tile(np.array([3, 2, 1, math.nan], np.float32), (channels, 1))
     corners = np.array([-1, 4, 7, 0])
     boxes = np.stack([corners, corners, corners + size - 1, corners + size - 1], axis=1)
@@ -310,8 +322,8 @@ def network(
     if runs is None:
         runs = (run("one batch", 2), run("without augmentation", 3, kept=2), run("augmented", 4, kept=3))
     layers = (
-        ConvLayer("features.conv1", "convolution 1", weights(4, 3), 1, 1, 3, 1),
-        ConvLayer("features.conv2", "convolution 2", weights(8, 4), 1, 1, 8, 2),
+        convolution("features.conv1", 1, weights(4, 3), 3),
+        convolution("features.conv2", 2, weights(8, 4), 8),
     )
     return Network(
         id=identifier,

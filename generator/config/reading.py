@@ -50,6 +50,7 @@ BUNDLED = (
     ModelConfig("alexnet", "auto", architecture="AlexNet"),
 )
 DOTS = 500  # of a line: the reader of TOML takes a time that grows with the square of a key's parts
+CHANNELS = 512  # that a page has room for
 
 
 def load(path: Path | None = None) -> Config:
@@ -236,7 +237,16 @@ def _model(name: str, table: Table) -> ModelConfig:
         other_class=table.text("other_class"),
         logs=logs,
         kept=kept,
+        show=_show(table),
+        channels=table.whole("channels", 1, CHANNELS),
     )
+
+
+def _show(table: Table) -> tuple[str, ...]:
+    names = table.texts("show")
+    if len(set(names)) < len(names):
+        table.refuse("show", "different layers")
+    return names
 
 
 def _input(table: Table) -> InputConfig:

@@ -101,6 +101,8 @@ class ModelConfig:
     # The epoch whose weights these are, as the log counts them; "best": that of the highest validation accuracy; None:
     # as the weights say, else it is not known.
     kept: int | Kept | None = None
+    show: tuple[str, ...] = ()  # the layers whose channels have pages; (): chosen by the program
+    channels: int | None = None  # that a layer's page shows at most; None: as the program chooses
     said_in: str = "report.toml"  # where all of this stands
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
-
 from generator import explain
 from generator.explain.layers import rows
 from generator.explain.methods import left_out
 from generator.explain.points import head
-from generator.explain.receptive_fields import ReceptiveField
+from generator.inspection import layers
+from generator.inspection.layers import NOT_ASKED, Asked
 from generator.networks.catalogue import Loaded
 from generator.networks.folder import load_benchmark, load_card, load_runs, load_snapshots
-from generator.records.network import ClassImages, ConvLayer, Examined, Explanation, Fact, LayerPatches, Network
+from generator.records.network import ClassImages, Examined, Explanation, Fact, LayerPatches, Network
 from generator.records.scores import Evaluation
 from generator.records.training import Run
 
@@ -43,6 +42,7 @@ def network_record(
     strongest: Sequence[LayerPatches] = (),
     made: ClassImages | None = None,
     logged: Sequence[Run] = (),
+    asked: Asked = NOT_ASKED,
 ) -> Network:
     """All that the report tells of one network; the records of its training come from its folder.
 
@@ -50,7 +50,9 @@ def network_record(
         logged: what the logs of other programs tell of its training, see `training.logs`.
         examined, strongest: the images that were searched, and what `layer_patches` found in them.
         made: of `class_images_of`.
+        asked: what channels gave to answers, by which a large network's are chosen.
     """
+    shown, pageless = layers.records(loaded, asked)
     shape = loaded.input.shape
     folder = loaded.folder
     return Network(
@@ -64,7 +66,7 @@ def network_record(
         weights_source=loaded.source,
         weights_digest=loaded.digest,
         notes=(*loaded.notes, *left_out(loaded.methods[1])),
-        layers=convolution_records(loaded),
+        layers=shown,
         explanations=explanations,
         runs=(*(load_runs(folder) if folder else ()), *logged),
         evaluation=evaluation,
@@ -76,6 +78,10 @@ def network_record(
         examined=examined,
         patches=tuple(strongest),
         class_images=made,
+        pageless=pageless,
+        selected=layers.selected(loaded),
+        stages=len(loaded.stages),
+        asked=asked.said if asked.gave else "",
         facts=facts(loaded),
     )
 
@@ -97,32 +103,3 @@ def _layer(loaded: Loaded) -> Fact:
     if loaded.architecture.layer:
         return Fact("layer explained", loaded.layer, "read", f"it is known of {loaded.architecture.title}")
     return Fact("layer explained", loaded.layer, "inferred", "the last convolution’s maps, rectified and not pooled")
-
-
-def convolution_records(loaded: Loaded) -> tuple[ConvLayer, ...]:
-    """Every convolution that runs, in that order, with its weights and what its units see."""
-    found: list[ConvLayer] = []
-    for point in loaded.points:
-        module = point.module
-        if not isinstance(module, torch.nn.Conv2d):
-            continue
-        found.append(
-            ConvLayer(
-                name=point.name,
-                title=f"convolution {len(found) + 1}",
-                weights=module.weight.detach().float().numpy(),
-                stride=module.stride[0],
-                padding=module.padding[0] if isinstance(module.padding, tuple) else 0,
-                receptive_field=point.field.size if point.field else None,
-                jump=point.field.jump if point.field else 0,
-                extent=_uneven(point.field),
-            )
-        )
-    return tuple(found)
-
-
-def _uneven(field: ReceptiveField | None) -> tuple[int, int] | None:
-    """(H, W) of a receptive field that is no square."""
-    if field is None or field.rows.size == field.columns.size:
-        return None
-    return field.rows.size, field.columns.size

@@ -56,7 +56,7 @@ def strongest(
 
     Args:
         batches: (B, C, H, W) float32 each, normalised.
-        layers: names of convolutions (or of other points that give (N, C, h, w)).
+        layers: names of convolutions, or of other points that give (N, C, h, w) or (N, h, w, C).
         count: P, how many are kept.
     Returns:
         by layer; hooks and modes of the model are as before afterwards.
@@ -71,7 +71,10 @@ def strongest(
         rectified: dict[tuple[str, int], list[_Best]] = {}
         for batch in batches:
             if not seen:
-                rectified = _rectified(points(model, batch), found)
+                traced = points(model, batch)
+                rectified = _rectified(traced, found)
+                for layer, best in found.items():
+                    best.last = (point := traced.named(layer)) is not None and point.form == "maps, channels last"
             runs: Counter[str] = Counter()
 
             look = partial(_look, found, rectified, runs)
@@ -105,7 +108,9 @@ def _rectified(traced: Points, found: Mapping[str, _Best]) -> dict[tuple[str, in
     """By name and run of a rectifier, the layers whose channels it rectifies."""
     by_run: dict[tuple[str, int], list[_Best]] = {}
     for layer, best in found.items():
-        if (point := rectifier(traced, layer)) is not None:
+        own = traced.named(layer)
+        # The end of a residual block is its ReLU already.
+        if (point := own if own is not None and own.rectified else rectifier(traced, layer)) is not None:
             by_run.setdefault((point.name, point.run), []).append(best)
     return by_run
 
@@ -120,22 +125,29 @@ class _Best:
         self.least = self.fired = torch.empty(0)
         self.width = 1
         self.rectified = False
-        self.held: Any = None  # the layer's output in this pass
+        self.last = False  # whether its channels come last
+        self.held: Any = None  # the layer's output in this pass, if it is no maps
         self.strongest: tuple[Tensor, Tensor] | None = None  # each image's, and its cell, both (B, C)
         self.firing: Tensor | None = None  # (C,) in how many of this pass's images
 
     def look(self, output: Any) -> None:
         """The layer's output in a pass: its maxima are taken before an in-place ReLU can change it."""
         self.held, self.strongest, self.firing = output, None, None
-        if isinstance(output, Tensor) and output.dim() == 4:
-            self.width = output.shape[3]
-            answers, cells = output.detach().flatten(2).float().max(dim=2)  # of equal ones the first
+        if (maps := self._maps(output)) is not None:
+            self.held, self.width = None, maps.shape[3]
+            answers, cells = maps.flatten(2).float().max(dim=2)  # of equal ones the first
             self.strongest = answers, cells
 
     def fire(self, output: Any) -> None:
         """What the rectifier of its channels gave: those that fire are above zero."""
-        if isinstance(output, Tensor) and output.dim() == 4:
-            self.firing = (output.detach().flatten(2).amax(2) > 0).float().sum(0)
+        if (maps := self._maps(output)) is not None:
+            self.firing = (maps.flatten(2).amax(2) > 0).float().sum(0)
+
+    def _maps(self, output: Any) -> Tensor | None:
+        """(B, C, h, w), None where it is no such thing."""
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            return None
+        return output.detach().movedim(-1, 1) if self.last else output.detach()
 
     def take(self, start: int, count: int) -> None:
         """What a pass of so many images, the first of which has the number `start`, showed."""
@@ -179,20 +191,20 @@ class _Best:
         return Strongest(answers, images, cells, active)
 
 
-def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels]) -> dict[str, NDArray[Any]]:
-    """Where in these pictures each channel answers most, of each convolution and of the layer that is explained.
+def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels], layers: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Where in these pictures each channel of these layers answers most, and of the layer that is explained.
 
-    Of that layer only where no convolution makes its channels, as behind a residual block's addition. As arrays: see
-    `layer_patches`.
+    Of that layer the convolution that makes its channels, and the layer itself where none does, as behind a residual
+    block's addition. As arrays: see `layer_patches`.
     """
-    names = [point.name for point in loaded.points if isinstance(point.module, nn.Conv2d)]
-    explained = loaded.points.named(loaded.layer) if loaded.layer else None
-    if explained is not None and explained.form == "maps" and not source(loaded.points, loaded.layer):
-        names.append(loaded.layer)
+    names = list(layers)
+    explained = loaded.points.named(source(loaded.points, loaded.layer) or loaded.layer) if loaded.layer else None
+    if explained is not None and explained.form.startswith("maps") and explained.name not in names:
+        names.append(explained.name)
     if not names:
         return {}
     arrays: dict[str, NDArray[Any]] = {}
-    for layer, found in strongest(loaded.network, _batches(loaded, pictures), names).items():
+    for layer, found in strongest(loaded.network, batches(loaded, pictures), names).items():
         point = loaded.points.named(layer)
         rows, columns = found.cells.numpy().transpose(2, 0, 1)
         arrays |= {
@@ -229,8 +241,8 @@ def layer_patches(arrays: Arrays) -> tuple[LayerPatches, ...]:
     )
 
 
-def _batches(loaded: Loaded, pictures: Sequence[Pixels]) -> Iterator[Tensor]:
-    """The pictures as the network is given them, a few at a time."""
-    for start in range(0, len(pictures), PATCH_BATCH):
-        given = [seen(picture, loaded.input) for picture in pictures[start : start + PATCH_BATCH]]
+def batches(loaded: Loaded, pictures: Sequence[Pixels], count: int = PATCH_BATCH) -> Iterator[Tensor]:
+    """The pictures as the network is given them, so many at a time."""
+    for start in range(0, len(pictures), count):
+        given = [seen(picture, loaded.input) for picture in pictures[start : start + count]]
         yield normalise(torch.tensor(np.stack(given)).permute(0, 3, 1, 2), loaded.input)

@@ -14,7 +14,7 @@ from generator import explain
 from generator.base.errors import InputError
 from generator.data.preprocessing import in_colour, seen
 from generator.explain.points import source
-from generator.inspection import comparison
+from generator.inspection import comparison, layers
 from generator.inspection.comparison import comparison_of
 from generator.networks.architecture import require_finite
 from generator.networks.catalogue import Loaded
@@ -44,10 +44,10 @@ def photo_arrays(
         answers = loaded.network(images)
     require_finite(answers, loaded.network)
     logits = answers[0]
-    staged = loaded.stages
+    staged = layers.stages(loaded)
     named = [*dict.fromkeys([*staged, *([layer] if layer else [])])]
     maps = explain.feature_maps(loaded.network, images, named) if named else {}
-    arrays = {f"stage {number} {name}": maps[name][0].numpy() for number, name in enumerate(staged)}
+    arrays = {f"stage {loaded.stages.index(name) + 1} {name}": maps[name][0].numpy() for name in staged}
     if compared:
         arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer)
     arrays |= {"seen": in_colour(given), "logits": logits.numpy(), "layer": np.array(layer)}
@@ -91,7 +91,7 @@ def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays
     """The record of what `photo_arrays` found."""
     logits = arrays["logits"].astype(np.float32)
     shifted = np.exp(logits - logits.max())
-    maps = [(key.split(" ", 2)[2], value) for key, value in arrays.items() if key.startswith("stage ")]
+    maps = [(key.split(" ", 2), value) for key, value in arrays.items() if key.startswith("stage ")]
     return Explanation(
         photo=photo,
         seen=arrays["seen"].astype(np.uint8),
@@ -101,7 +101,7 @@ def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays
         other=other,
         layer=str(arrays["layer"]),
         stages=tuple(
-            StageMaps(name, f"stage {number}", value.astype(np.float32)) for number, (name, value) in enumerate(maps, 1)
+            StageMaps(name, f"{stage} {number}", value.astype(np.float32)) for (stage, number, name), value in maps
         ),
         comparison=comparison_of(arrays),
         **(_made_of(arrays) if str(arrays["layer"]) else {"targets": (), "cams": np.zeros((0, 1, 1), np.float32)}),

@@ -15,7 +15,7 @@ from generator.records.images import Photo
 from generator.records.report import DataSummary, Report
 from generator.records.training import Benchmark
 from generator.report.data.facts import Material, material
-from generator.report.filters.facts import Layer
+from generator.report.filters.facts import LayerPage
 from generator.report.grad_cam.facts import Look
 from generator.report.overview.tile import hero
 from generator.report.plates.numbers import DEAD, DUPLICATE
@@ -61,7 +61,7 @@ class Given(TypedDict, total=False):
     """What the program's templates give a section besides, for one network, layer or photo."""
 
     network: Portrait
-    layer: Layer
+    layer: LayerPage
     sample: Photo
     explains: bool  # whether it is the first of its kind, which explains the words
 

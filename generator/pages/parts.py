@@ -46,7 +46,7 @@ def page_files(
     if parts.each == "photo":
         return _photo_pages(pages, page, {**about, **around}, photos)
     files = {page.href: filled(pages, page.href, page.href, **about, **around, sample=None)}
-    below = _layer_pages if parts.each == "convolution" else _mistake_pages
+    below = _layer_pages if parts.each == "layer" else _mistake_pages
     return files | below(pages, parts.template, {**about, "scripts": parts.scripts}, networks)
 
 
@@ -63,8 +63,8 @@ def _photo_pages(pages: Environment, page: Page, about: Variables, photos: tuple
 def _layer_pages(
     pages: Environment, template: str, about: Variables, networks: tuple[Portrait, ...]
 ) -> dict[str, bytes]:
-    """A page for each convolution of each network; the one before and the one after it are a link away."""
-    shown = [(network, layer) for network in networks for layer in network.convolutions]
+    """A page for each layer of each network that has one; the one before and the one after it are a link away."""
+    shown = [(network, layer) for network in networks for layer in network.layers]
     files = {}
     for place, (network, layer) in enumerate(shown):
         variables = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from generator.pages.sources import written
 from generator.records.report import Report
-from generator.report.filters.facts import Layer
+from generator.report.filters.facts import LayerPage
 from generator.report.grad_cam.facts import Look
 from generator.report.portrait import Portrait
 
@@ -48,18 +48,12 @@ def _photo(report: Report, photo: Any) -> Mapping[str, Any]:
 def _network(portrait: Portrait) -> Mapping[str, Any]:
     network = portrait.record
     kept = ("title", "class_names", "parameters", "macs", "summary", "weights_source", "weights_digest")
-    layers = [
-        {key: getattr(layer.record, key) for key in ("name", "title", "stride", "padding", "receptive_field", "jump")}
-        | {"weights": layer.record.weights.shape, "extreme": np.abs(layer.record.weights).max(initial=0)}
-        | {mark: layer.marked(mark) for mark in ("dead", "repeats", "silent")}
-        | {"units": _units(layer)}
-        for layer in portrait.convolutions
-    ]
     high, wide = network.input.size
     return {key: getattr(network, key) for key in kept} | {
         "input_size": high if high == wide else [high, wide],
         "notes": network.notes,
-        "layers": layers,
+        "layers": [_layer(layer) for layer in portrait.layers],
+        **({"selection": portrait.selection} if portrait.selection else {}),
         "patches_from": network.examined.said if network.examined else None,
         "class_images": portrait.made,
         "runs": [run.written for run in network.runs],
@@ -70,10 +64,32 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
     }
 
 
-def _units(layer: Layer) -> Mapping[str, Any]:
-    """What is told of each channel, in the order of the channels; marks by channel, for few have one."""
+def _layer(layer: LayerPage) -> Mapping[str, Any]:
+    """A layer that has a page; of others there are no more than the numbers behind the table of all convolutions."""
+    record, weights = layer.record, layer.record.weights
+    return (
+        {key: getattr(record, key) for key in ("name", "title", "stride", "padding", "receptive_field", "jump")}
+        | {
+            "weights": None if weights is None else weights.shape,
+            "extreme": None if weights is None else np.abs(weights).max(initial=0),
+        }
+        | ({} if record.chosen is None else {"channels": record.channels, "size": record.size})
+        | {mark: layer.marked(mark) for mark in ("dead", "repeats", "silent")}
+        | {"units": _units(layer)}
+    )
+
+
+def _units(layer: LayerPage) -> Mapping[str, Any]:
+    """What is told of each channel, in the order of the channels; marks by channel, for few have one.
+
+    Of channels that were chosen the others have their marks alone.
+    """
     columns = ("norm", "answer", "active", "shows")
-    told = {name: [getattr(unit, name) for unit in layer.units] for name in columns}
+    chosen = layer.record.chosen is not None
+    units = layer.listed if chosen else layer.units
+    told = {
+        name: [getattr(unit, name) for unit in units] for name in (*columns, *(("channel", "gave") if chosen else ()))
+    }
     return told | {"marks": {unit.channel: unit.mark for unit in layer.units if unit.mark}}
 
 

@@ -32,23 +32,46 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class ConvLayer:
-    """One convolution of a network, with its unit's receptive field on the input, in pixels."""
+class Chosen:
+    """Which of a layer's channels its page shows, and why: those that gave most to the answers on `Network.asked`."""
 
-    name: str  # dotted, as in the module
-    title: str  # "convolution 1"
-    weights: Floats  # (O, I, kh, kw)
+    channels: tuple[int, ...]  # rising
+    gave: Floats  # (C,) what each channel gave to the logit of the answer, on average over these images
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that makes maps, with its unit's receptive field on the input, in pixels."""
+
+    name: str  # dotted, as in the module, or a function's: "conv3+relu"
+    kind: Literal["convolution", "stage", "point"]  # "stage": the end of one, such as a residual block's sum
+    number: int  # of the convolution or the stage, in the order in which they run, from 1; of a point among pages
+    weights: Floats | None  # (C, I, kh, kw) of a convolution; others have none of their own
+    channels: int  # C
+    size: tuple[int, int]  # of its maps, in cells
     stride: int
     padding: int
     receptive_field: int | None  # the longer side; None: of no regular size, it sees the whole image
     jump: int  # distance on the input between neighbouring units
     extent: tuple[int, int] | None = None  # (H, W) of the receptive field, where that is no square
+    chosen: Chosen | None = None  # None: its page shows all channels, as far as it has room
 
     @property
     def sees(self) -> tuple[int, int] | None:
         """(H, W) of what a unit sees of the input, in pixels; None: of no regular size."""
         square = None if self.receptive_field is None else (self.receptive_field, self.receptive_field)
         return self.extent or square
+
+    @property
+    def title(self) -> str:
+        """What it is called: "convolution 1", "the end of stage 2", else its name."""
+        titles = {"convolution": f"convolution {self.number}", "stage": f"the end of stage {self.number}"}
+        return titles.get(self.kind, self.name)
+
+    @property
+    def address(self) -> str:
+        """Its part of addresses: "conv1", "stage2", "layer3"."""
+        return {"convolution": "conv", "stage": "stage", "point": "layer"}[self.kind] + str(self.number)
 
 
 @dataclass(frozen=True)
@@ -170,7 +193,7 @@ class Network:
     weights_source: str  # one sentence: where the weights come from
     weights_digest: str
     notes: tuple[str, ...]  # what was replaced or left out, one sentence each
-    layers: tuple[ConvLayer, ...]
+    layers: tuple[Layer, ...]  # those whose channels have pages, in the order in which they run
     explanations: Mapping[str, Explanation]  # by Photo.id
     runs: tuple[Run, ...] = ()
     evaluation: Evaluation | None = None
@@ -181,13 +204,29 @@ class Network:
     mistaken: Mapping[str, Pixels] = field(default_factory=dict)  # test images that it got wrong, by file name
     benchmark: Benchmark | None = None
     examined: Examined | None = None
-    patches: tuple[LayerPatches, ...] = ()  # of `layers`, and of the explained one if none makes its channels
+    patches: tuple[LayerPatches, ...] = ()  # of `layers`, and of the one that makes the explained one's channels
     class_images: ClassImages | None = None
     facts: tuple[Fact, ...] = ()  # how it was read
     reading: Reading | None = None  # other ways to read it, measured
+    pageless: tuple[Layer, ...] = ()  # the convolutions that are not among `layers`
+    # Who selected `layers`: nobody, the program (which left out the ends of some stages: "sampled"), or report.toml.
+    selected: Literal["", "chosen", "sampled", "named"] = ""
+    stages: int = 0  # that the network has; of some of them alone, if they are many, there are maps
+    asked: str = ""  # on what channels were asked for their part in the answers: "the 6 photos of this report"
     apart: str = ""  # see `anchor`; "": the id
 
     @property
     def anchor(self) -> str:
         """Its part of addresses and file names: the id, but where something else has that name (`report.anchors`)."""
         return self.apart or self.id
+
+    @property
+    def convolutions(self) -> tuple[Layer, ...]:
+        """All convolutions that run, in that order."""
+        found = [layer for layer in (*self.layers, *self.pageless) if layer.kind == "convolution"]
+        return tuple(sorted(found, key=lambda layer: layer.number))
+
+    @property
+    def kernels(self) -> Floats | None:
+        """The weights of the first convolution."""
+        return next((layer.weights for layer in self.convolutions), None)

@@ -27,9 +27,9 @@ TAKEN = frozenset((
 BEFORE = re.compile(r"(data|hero|mark|photo|scale)-", re.IGNORECASE)
 # What follows a network's part in an address: "cnn-conv3" is of the network "cnn".
 AFTER = re.compile(
-    r"-(calibration|cam|class|classes|confident|confusion|contributions|conv\d+|curves|failure|filters|first|for|growth"
-    r"|layers|loss|maps|mistakes|norms|numbers|pairs|parts|per-class|perturbation|randomisation|rate|reliability|run"
-    r"|runs|settings|side-by-side|trust|ways)(-|$)",
+    r"-(calibration|cam|class|classes|confident|confusion|contributions|conv\d+|convolutions|curves|failure|filters|first|for|growth"
+    r"|layer\d+|layers|loss|maps|mistakes|norms|numbers|pairs|parts|per-class|perturbation|randomisation|rate|reliability|run"
+    r"|runs|settings|side-by-side|stage\d+|trust|ways)(-|$)",
     re.IGNORECASE,
 )
 

@@ -12,7 +12,7 @@ from generator.report.data import figures
 from generator.report.evaluation import mistakes
 from generator.report.evaluation.figures import evaluation_figures
 from generator.report.feature_maps.figures import feature_map_figures
-from generator.report.filters import prototypes, units, weights
+from generator.report.filters import convolutions, prototypes, units, weights
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures
 from generator.report.overview import tile
 from generator.report.training import curves
@@ -38,13 +38,17 @@ def network_jobs(report: Report, network: Network) -> Iterator[Job]:
     yield ("training", *said, network.runs, network.snapshots), partial(curves.training_figures, network)
     yield ("evaluation", *said, network.evaluation), partial(evaluation_figures, network)
     yield ("trust", *said, network.layers, network.evaluation), partial(trust_figures, network)
-    yield ("filters", *said, network.layers, scale), partial(weights.filter_figures, network, scale)
+    drawn = weights.pictured(network)
+    yield ("filters", *said, drawn, scale), partial(weights.filter_figures, network, scale)
+    if network.pageless:
+        yield ("convolutions", *said, network.weights_digest), partial(convolutions.convolution_table, network)
     yield ("mistakes", *said, network.evaluation, dict(network.mistaken)), partial(mistakes.mistake_figures, network)
     yield ("failures", *said, wrong), partial(failure_figures, network, report.photos)
     yield ("class images", *said, network.class_images), partial(prototypes.class_image_figures, network)
     searched = network.examined.digest if network.examined else ""
-    for number, layer in enumerate(network.layers):
-        found = network.patches[number] if network.patches else None
+    patches = {one.layer: one for one in network.patches}
+    for layer in network.layers:
+        found = patches.get(layer.name)
         yield ("units", *said, layer, found, searched, scale), partial(units.unit_figures, network, layer, scale)
     for photo in report.photos:
         asked = (*said, photo, network.explanations[photo.id])

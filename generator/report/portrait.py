@@ -15,9 +15,10 @@ from generator.records.network import Network
 from generator.records.scores import FEWEST_FOR_FIVE
 from generator.report.evaluation.facts import SPLITS, Scores
 from generator.report.evaluation.mistakes import Mixed, confusions
-from generator.report.filters.facts import Layer, Made, layers, made
+from generator.report.filters.facts import LayerPage, Made, Selection, layers, made, selection
 from generator.report.grad_cam.facts import Look, look_at
 from generator.report.overview.reading import confirmed, doubts
+from generator.report.plates.numbers import in_colour
 from generator.report.plates.wording import colour_of_nothing
 from generator.report.training.facts import Training, agreement
 from generator.report.trust.sentences import Verdict, verdict
@@ -161,14 +162,24 @@ class Portrait:
         return verdict(self.record)
 
     @cached_property
-    def convolutions(self) -> tuple[Layer, ...]:
-        """Its convolutions with their units."""
+    def layers(self) -> tuple[LayerPage, ...]:
+        """Its layers that have pages, with their units."""
         return layers(self.record)
+
+    @property
+    def convolutions(self) -> tuple[LayerPage, ...]:
+        """Those of them that have weights of their own."""
+        return tuple(layer for layer in self.layers if layer.record.weights is not None)
+
+    @property
+    def selection(self) -> Selection | None:
+        """Which part of it has pages and pictures; None where every convolution has."""
+        return selection(self.record)
 
     @property
     def coloured(self) -> bool:
         """Whether the filters of its first layer are pictures in red, green and blue."""
-        return bool(self.convolutions) and self.convolutions[0].in_colour
+        return any(in_colour(self.record, layer) for layer in self.record.convolutions[:1])
 
     @property
     def from_noise(self) -> bool:

@@ -19,7 +19,7 @@ class Parts:
     Those of photos are the page itself with another photo, <name>-<photo>.html; others have a template of their own.
     """
 
-    each: Literal["photo", "convolution", "network"]
+    each: Literal["photo", "layer", "network"]
     template: str = ""
     scripts: tuple[str, ...] = ()
 
@@ -69,7 +69,7 @@ STORY = (
     Kind(
         "filters",
         _some(lambda network: network.record.layers),
-        Parts("convolution", "filters-layer.html", ("tables.js", "lightbox.js")),
+        Parts("layer", "filters-layer.html", ("tables.js", "lightbox.js")),
         scripts=("tables.js", "lightbox.js"),
         without="There is no page of filters: no network here has a two-dimensional convolution, whose weights are "
         "pictures.",

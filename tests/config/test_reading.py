@@ -164,6 +164,9 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             '[models] foldr: expected a table: the network [models.foldr] (or did you mean folder?), got "x"',
         ),
         ("[models.cnn]\nlayers = 'x'", "[models.cnn] layers: expected a known key, got this one; did you mean layer?"),
+        ("[models.cnn]\nshow = ['a', 'a']", "[models.cnn] show: expected different layers, got an array of 2"),
+        ("[models.cnn]\nshow = 'a'", '[models.cnn] show: expected an array of strings that are not empty, got "a"'),
+        ("[models.cnn]\nchannels = 0", "[models.cnn] channels: expected a whole number from 1 to 512, got 0"),
         (
             "[samples]\n'test\\nimages' = 3",
             '[samples] "test\\\\nimages": expected a known key, got this one; did you mean test_images?',
@@ -412,7 +415,7 @@ def test_the_bundled_report_names_every_key() -> None:
     """The default report.toml explains the format, so no key may be missing there, not even as a comment."""
     text = bundled("report.toml").read_text(encoding="utf-8")
     keys = "title subtitle author course institution date language links languages libraries base_url root classes"
-    keys += " folder weights layer other_class bundled photos test_images file label origin licence url"
+    keys += " folder weights layer other_class show channels bundled photos test_images file label origin licence url"
     lines = [line.lstrip("# ") for line in text.splitlines()]
     assert [key for key in keys.split() if not any(line.startswith(f"{key} =") for line in lines)] == []
 
@@ -499,6 +502,8 @@ classes = ["n01443537", "banana"]
 input = {size = [48, 192], resize = 60, crop = "none", interpolation = "lanczos", mean = [1, 2], std = 0.5, range = 255}
 layer = "conv"
 other_class = "banana"
+show = ["conv1", "conv3+relu"]
+channels = 64
 """,
         )
     ).models["mine"]
@@ -511,6 +516,8 @@ other_class = "banana"
         input=InputConfig((48, 192), 60, "none", "lanczos", 2, (1.0, 2.0), (0.5,), 255.0),
         layer="conv",
         other_class="banana",
+        show=("conv1", "conv3+relu"),
+        channels=64,
     )
     assert InputConfig().given == {}
     assert InputConfig((8, 9), std=(0.5,)).given == {"size": (8, 9), "std": (0.5,)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,10 @@ def mobile(num_classes):
     return models.MobileNetV3(blocks, 32, num_classes=num_classes)
 
 
+def deep(num_classes):
+    return models.ResNet(models.resnet.Bottleneck, [1, 1, 1, 1], num_classes)
+
+
 def perceptron(num_classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 16), nn.ReLU(), nn.Linear(16, num_classes))
 
@@ -75,13 +80,19 @@ NAMES = ("Functions", "residual", "dense", "regnet", "convnext", "mobile")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
-def built(folder: Path, names: Sequence[str], samples: str = "") -> dict[str, Any]:
-    """What results.json says of a report of untrained networks of 32 pixels, built strictly."""
+def built(folder: Path, names: Sequence[str], samples: str = "", size: int = 32, more: str = "") -> dict[str, Any]:
+    """What results.json says of a report of untrained networks, built strictly.
+
+    Args:
+        samples, more: lines of the tables [samples] and [models.<id>].
+    """
     kitchen(folder / "things", {"train": 3, "val": 2}, ("cups", "forks", "spoons"))
     (folder / "nets.py").write_text(NETS)
     text = f'[data]\nroot = "things"\n[samples]\nbundled = false\ntest_images = 2\n{samples}\n'
     for name in names:
-        text += f'[models.{name}]\narchitecture = "nets.py:{name}"\nweights = "random"\ninput = {{size = 32}}\n'
+        text += (
+            f'[models.{name}]\narchitecture = "nets.py:{name}"\nweights = "random"\ninput = {{size = {size}}}\n{more}\n'
+        )
     (folder / "report.toml").write_text(text)
     assert main(["build", "--strict", "--config", str(folder / "report.toml"), "--offline"]) == 0
     results: dict[str, Any] = json.loads((folder / "site" / "results.json").read_text("utf-8"))
@@ -124,3 +135,44 @@ def test_networks_without_a_layer_to_explain_have_a_report_too(tmp_path: Path, n
         test = pages["grad-cam-validation-val-cups-0.html"]
         assert f"No heat map was made of this photo for {name}." in test
     assert ("filters.html" in pages) == (names != ("perceptron",))
+
+
+def test_a_large_network_has_pages_for_its_stages(tmp_path: Path) -> None:
+    results = built(tmp_path, ["deep"], size=64)
+    network = results["networks"]["deep"]
+    assert [layer["name"] for layer in network["layers"]] == ["conv1", "layer1", "layer2", "layer3", "layer4"]
+    pages = {path.name: path for path in (tmp_path / "site").glob("filters*.html")}
+    assert set(pages) == {"filters.html", "filters-deep-conv1.html"} | {
+        f"filters-deep-stage{number}.html" for number in range(2, 6)
+    }
+    last = network["layers"][-1]
+    assert (last["channels"], len(last["units"]["channel"]), last["weights"]) == (2048, 128, None)
+    assert network["selection"]["convolutions"] == 16
+    # What answers are made of leads to the pages of those channels that have one.
+    listed = {f"filters-deep-stage5.html#deep-stage5-{channel}" for channel in last["units"]["channel"]}
+    page = (tmp_path / "site" / "grad-cam.html").read_text("utf-8")
+    linked = set(re.findall(r'href="(filters-deep-[^"]+)"', page))
+    assert linked
+    assert linked <= listed
+    data = json.loads((tmp_path / "site" / "assets" / "data" / "filters.json").read_text("utf-8"))
+    assert len(data["deep-convolutions"]["rows"]) == 17
+    assert (tmp_path / "site" / "results.json").stat().st_size < 100 * 1024
+
+
+def test_report_toml_names_the_layers_with_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = 'show = ["conv2+relu", "conv2"]\nchannels = 2'
+    results = built(tmp_path, ["Functions"], more=more)
+    found = results["networks"]["Functions"]["layers"]
+    assert [layer["title"] for layer in found] == ["convolution 2", "the end of stage 2"]
+    assert [len(layer["units"]["channel"]) for layer in found] == [2, 2]
+    site = tmp_path / "site"
+    assert {path.name for path in site.glob("filters-*.html")} == {
+        "filters-Functions-conv2.html", "filters-Functions-stage2.html",
+    }  # fmt: skip
+    text = (tmp_path / "report.toml").read_text().replace('"conv2"]', '"conv3"]')
+    (tmp_path / "report.toml").write_text(text)
+    capsys.readouterr()
+    assert main(["build", "--config", str(tmp_path / "report.toml"), "--offline"]) == 1
+    said = capsys.readouterr().err
+    assert "error: [models.Functions] show: expected names of layers that give maps, got 'conv3'; nearest: conv" in said
+    assert "explaining" not in said

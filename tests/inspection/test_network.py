@@ -18,7 +18,8 @@ from generator.data.preprocessing import square
 from generator.evaluation import answers
 from generator.explain import methods
 from generator.inspection import prototypes, selection
-from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, convolution_records, network_record
+from generator.inspection.layers import NOT_ASKED, records, shown
+from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, network_record
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import explanation, photo_arrays
 from generator.networks.architecture import initialise, require_finite
@@ -56,7 +57,8 @@ def images_of(photo: Photo) -> torch.Tensor:
 def test_every_convolution_with_what_its_units_see() -> None:
     """By hand: a 5x5 kernel adds 4 jumps, a 3x3 kernel 2, a 2x2 pooling one and doubles the jump."""
     one = loaded()
-    found = convolution_records(one)
+    found, rest = records(one, NOT_ASKED)
+    assert rest == ()
     assert [layer.name for layer in found] == [f"features.conv{number}" for number in range(1, 8)]
     assert [layer.title for layer in found] == [f"convolution {number}" for number in range(1, 8)]
     assert [layer.receptive_field for layer in found] == [5, 10, 20, 28, 48, 64, 80]
@@ -164,7 +166,7 @@ def test_without_a_layer_there_are_answers_and_what_needs_none() -> None:
     record = network_record(one, {"noise": found}, [], None)
     assert (record.layers, record.cam_note) == ((), "")
     assert record.notes[-1].startswith("Grad-CAM, Grad-CAM++, LayerCAM and Score-CAM are left out: the network runs no")
-    assert strongest_patches(one, [PHOTO.pixels]) == {}
+    assert strongest_patches(one, [PHOTO.pixels], shown(one)) == {}
 
 
 def test_of_many_classes_only_the_named_are_explained() -> None:
@@ -243,7 +245,7 @@ def pictures(count: int, side: int = 64) -> list[Pixels]:
 
 def test_patches_lie_where_the_channel_answers_most() -> None:
     one, images = loaded(), pictures(3)
-    found = layer_patches(strongest_patches(one, images))
+    found = layer_patches(strongest_patches(one, images, shown(one)))
     assert [patches.layer for patches in found] == explain.convolutions(one.network)
     batch = normalise(torch.tensor(np.stack(images)).permute(0, 3, 1, 2), WAY)
     maps = explain.feature_maps(one.network, batch, [patches.layer for patches in found])
@@ -263,7 +265,7 @@ def test_patches_lie_where_the_channel_answers_most() -> None:
 def test_a_box_of_the_first_layer_holds_what_the_filter_saw() -> None:
     """The answer is the sum of weights times the cropped pixels, zeros where the box leaves the image."""
     one, images = loaded(), pictures(2)
-    (first, *_) = layer_patches(strongest_patches(one, images))
+    (first, *_) = layer_patches(strongest_patches(one, images, shown(one)))
     weights = one.network.state_dict()["features.conv1.weight"]
     for channel in range(4):
         seen = normalise(torch.tensor(images[first.pictures[channel, 0]]).permute(2, 0, 1)[None], WAY)[0]
@@ -277,15 +279,15 @@ def test_a_box_of_the_first_layer_holds_what_the_filter_saw() -> None:
 
 def test_pictures_are_cut_as_the_network_is_given_them() -> None:
     one, wide = loaded(), pictures(1, 100)[0][:80]
-    whole = strongest_patches(one, [wide])
-    cut = strongest_patches(one, [square(wide, 64)])
+    whole = strongest_patches(one, [wide], shown(one))
+    cut = strongest_patches(one, [square(wide, 64)], shown(one))
     assert whole.keys() == cut.keys()
     for key, value in whole.items():
         np.testing.assert_array_equal(value, cut[key])
 
 
 def test_cached_patches_are_the_same(tmp_path: Path) -> None:
-    arrays = strongest_patches(loaded(), pictures(2))
+    arrays = strongest_patches(loaded(), pictures(2), shown(loaded()))
     Cache(tmp_path).arrays("key", lambda: arrays)
     then = layer_patches(Cache(tmp_path).arrays("key", dict))
     for one, other in zip(layer_patches(arrays), then, strict=True):
@@ -339,7 +341,7 @@ def overflowing() -> Loaded:
     [
         lambda made: photo_arrays(made, PHOTO, None, None),
         lambda made: prototypes.made_for_classes(made),
-        lambda made: strongest_patches(made, [PHOTO.pixels]),
+        lambda made: strongest_patches(made, [PHOTO.pixels], shown(made)),
         lambda made: answers.logits_of(
             made.network, torch.tensor(square(PHOTO.pixels, 64)).permute(2, 0, 1)[None], WAY
         ),

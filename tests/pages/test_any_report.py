@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from generator.pages import render
 from generator.publishing.check import check
 from generator.records.images import Floats, Photo
 from generator.records.input import Input
-from generator.records.network import ConvLayer, Network
+from generator.records.network import Network
 from generator.records.report import DataSummary, DataWords, Report
 from generator.records.scores import Evaluation
 from generator.records.training import Epoch, Log, Run
@@ -87,8 +88,7 @@ def network(
     made = synthetic.network(name, f"Net {name}", shown, classes, runs=(), evaluated=evaluated)
     weights = [synthetic.weights(4, channels), synthetic.weights(8, 4)] if layers is None else layers
     convolutions = tuple(
-        ConvLayer(f"body.{place}", f"convolution {place + 1}", each, 1, 1, 3 + 4 * place, 1)
-        for place, each in enumerate(weights)
+        synthetic.convolution(f"body.{place}", place + 1, each, 3 + 4 * place) for place, each in enumerate(weights)
     )
     ramp = np.mgrid[0 : size[0], 0 : size[1]].sum(axis=0)[..., None].repeat(3, axis=2) % 256
     explanations = {
@@ -288,6 +288,50 @@ class TestAnyArchitecture:
         # Weights rise from -1 to 1, so that the filters in the middle are the smallest.
         assert 'id="net-conv2-699"' in page
         assert 'id="net-conv2-350"' not in page
+
+    def test_of_a_large_network_a_selection_has_pages(self) -> None:
+        shown = photos()
+        one = network("net", shown)
+        ten = synthetic.stage("layer1", 1, 10, (1, 4, 6, 8))
+        found = replace(synthetic.patches(ten), active=np.array([1, 1, 0, 1, 1, 1, 1, 1, 1, 0], np.float32))
+        large = replace(
+            one,
+            layers=(one.layers[0], ten),
+            pageless=(one.layers[1],),
+            patches=(*one.patches, found),
+            selected="chosen",
+            asked="the 2 photos of this report",
+        )
+        files = flawless(report(large, shown=shown))
+        assert "filters-net-conv2.html" not in files
+        ladder, page = text(files["filters.html"]), text(files["filters-net-stage1.html"])
+        assert "Net net has 2 convolutions. Not all of them are shown here: 2 layers have pages" in ladder
+        assert (
+            "1 convolution has none and is in the table below. Of the 14 channels of the layers with pages, 8" in ladder
+        )
+        assert "those that gave most to the network’s answers on the 2 photos of this report" in ladder
+        assert "All 2 convolutions of Net net" in ladder
+        assert "10 channels of 4 × 4 cells; a unit sees 12 × 12 pixels; 2 that never fire. Its page shows 4" in ladder
+        assert "This page shows the 4 of 10 channels that gave most" in page
+        assert "Of the channels that are not shown, 2 never fire (2 and 9)." in page
+        assert "gave 0.4, answer 3, 100 %" in page
+        assert "The weights" not in page
+        assert "is a network of 2 convolutions and" in text(files["index.html"])
+        results = json.loads(files["results.json"])["networks"]["net"]
+        assert [layer["name"] for layer in results["layers"]] == ["body.0", "layer1"]
+        assert results["layers"][1]["units"]["channel"] == [1, 4, 6, 8]
+        assert results["layers"][1]["units"]["marks"] == {"2": "silent", "9": "silent"}
+        assert len(json.loads(files["assets/data/filters.json"])["net-convolutions"]["rows"]) == 2
+
+    def test_the_first_convolution_stands_on_the_page_of_filters_without_one_of_its_own(self) -> None:
+        shown = photos()
+        one = network("net", shown)
+        named = replace(one, layers=one.layers[1:], pageless=one.layers[:1], patches=one.patches[1:], selected="named")
+        files = flawless(report(named, shown=shown))
+        page = files["filters.html"].decode()
+        assert 'id="net-filters-body-0"' in page
+        assert "filters-net-conv1.html" not in page
+        assert "1 layer has a page, as report.toml names them" in text(files["filters.html"])
 
 
 class TestAnyLog:

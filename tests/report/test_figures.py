@@ -18,7 +18,7 @@ from generator.base.names import slug, slugs
 from generator.figures import raster, theme
 from generator.records.figure import Figure
 from generator.records.images import Photo
-from generator.records.network import Comparison, ConvLayer, Explanation, Network, StageMaps
+from generator.records.network import Comparison, Explanation, Network, StageMaps
 from generator.records.report import Report
 from generator.records.scores import Mistake
 from generator.records.training import Run
@@ -32,7 +32,7 @@ from generator.report.filters.weights import filter_figures, first_layer_scale
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures, roles_of
 from generator.report.grad_cam.methods import ways
 from generator.report.overview import tile
-from generator.report.plates import wording
+from generator.report.plates import numbers, wording
 from generator.report.plates.numbers import columns, dead, duplicates, nearest, norms
 from generator.report.plates.painting import by_mean, overlay
 from generator.report.training import curves
@@ -60,7 +60,7 @@ def by_id(figures: tuple[Figure, ...]) -> dict[str, Figure]:
 
 def with_weights(*layers: NDArray[np.float32]) -> Network:
     """A network with these convolutions."""
-    made = tuple(ConvLayer(f"conv{i}", f"convolution {i}", w, 1, 1, 3, 1) for i, w in enumerate(layers, start=1))
+    made = tuple(synthetic.convolution(f"conv{i}", i, w, 3) for i, w in enumerate(layers, start=1))
     return replace(synthetic.network("cnn", "Net", []), layers=made)
 
 
@@ -389,6 +389,16 @@ def test_duplicates_point_the_same_way_as_a_larger_filter() -> None:
     assert duplicates(np.ones((3, 1, 1, 1), np.float32)) == {1: 0, 2: 0}  # of equals the later repeats the earlier
     assert duplicates(-weights) == {2: 0, 3: 0}
     assert duplicates(np.array([1.0, -1], np.float32).reshape(2, 1, 1, 1)) == {}  # the opposite is no duplicate
+
+
+def test_filters_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = np.random.default_rng(2).normal(size=(40, 3, 3, 3)).astype(np.float32)
+    made[7], made[31], made[38] = 0, made[2] * 2, made[30] / 3
+    whole = nearest(made)
+    assert duplicates(made) == {2: 31, 38: 30}
+    monkeypatch.setattr(numbers, "ROWS", 16)
+    for one, other in zip(nearest(made), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 def test_duplicates_are_framed_and_named() -> None:

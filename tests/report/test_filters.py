@@ -17,8 +17,9 @@ from generator.records.figure import Figure
 from generator.records.images import Pixels
 from generator.records.input import Input
 from generator.records.input import square as square_input
-from generator.records.network import ConvLayer, Examined, LayerPatches, Network
-from generator.report.filters import prototypes, units
+from generator.records.network import Examined, LayerPatches, Network
+from generator.report.filters import convolutions, facts, prototypes, units
+from generator.report.filters import weights as weights_of
 from generator.report.filters.units import TILE
 from generator.report.grad_cam import contributions, figures
 from generator.report.plates.numbers import probabilities
@@ -54,7 +55,7 @@ def searched(
     """A network with one convolution, its channels' patches at these places and boxes of these pictures."""
     count, side = len(places), pictures[0].shape[0]
     made = np.ones((count, 3, 1, 1), np.float32) if weights is None else weights
-    layer = ConvLayer("features.0", "convolution 1", made, 1, 0, field, 1)
+    layer = synthetic.convolution("features.0", 1, made, field)
     answers = np.where(np.array(places) < 0, np.nan, 1).astype(np.float32)
     found = LayerPatches("features.0", answers, np.array(places), np.array(boxes), np.ones(count, np.float32))
     names = tuple("abcdefghij"[: len(pictures)])
@@ -240,6 +241,82 @@ class TestUnits:
     def test_addresses_count_the_convolutions(self) -> None:
         network = synthetic.network("cnn", "Net", [])
         assert [unit_prefix(network, layer) for layer in network.layers] == ["cnn-conv1", "cnn-conv2"]
+
+
+class TestSelection:
+    """A network of two convolutions of which the second has no page, and a stage of ten channels of which four have."""
+
+    def network(self) -> Network:
+        network = synthetic.network("net", "Net", [synthetic.photo("p", 0)])
+        ten = synthetic.stage("layer1", 1, 10, (1, 4, 6, 8))
+        found = synthetic.patches(ten)
+        found.active[[2, 4]] = 0
+        return replace(
+            network,
+            layers=(network.layers[0], ten),
+            pageless=(network.layers[1],),
+            patches=(network.patches[0], found),
+            selected="chosen",
+            asked="the 3 photos of this report",
+        )
+
+    def test_all_convolutions_in_their_order_whoever_has_a_page(self) -> None:
+        network = replace(self.network(), layers=self.network().pageless, pageless=self.network().layers[:1])
+        assert [layer.name for layer in network.convolutions] == ["features.conv1", "features.conv2"]
+        assert network.kernels is network.convolutions[0].weights
+        # The first stands at the beginning of the page on filters, whether it has one of its own or not.
+        assert [layer.number for layer in weights_of.pictured(network)] == [1, 2]
+        assert [layer.number for layer in weights_of.pictured(self.network())] == [1]
+
+    def test_a_stage_has_patches_of_its_chosen_channels_and_no_weights(self) -> None:
+        network = self.network()
+        found = {figure.id: figure for figure in units.unit_figures(network, network.layers[1], 1.0)}
+        assert set(found) == {"net-stage1-patches-0", "net-stage1-preview"}
+        assert found["net-stage1-patches-0"].alt.endswith("the end of stage 1, channels 1 to 8.")
+        assert "channels 1, 4, 6 and 8" in found["net-stage1-preview"].alt
+
+    def test_what_is_the_matter_with_the_others_is_said_by_number(self) -> None:
+        page = facts.layers(self.network())[1]
+        assert (page.href, page.sees) == ("filters-net-stage1.html", "12 × 12 pixels")
+        assert [(unit.channel, unit.cell) for unit in page.listed] == [(1, 0), (4, 1), (6, 2), (8, 3)]
+        assert [unit.gave for unit in page.listed] == pytest.approx([0.1, 0.4, 0.6, 0.8])
+        assert {unit.norm for unit in page.units} == {None}
+        assert page.marked("silent") == 3
+        assert [other.said for other in page.others] == ["2 never fire (2 and 9)"]
+        assert facts.Others("dead", (5,)).said == "1 is dead (5)"
+        assert facts.Others("repeats", tuple(range(60))).said.endswith("38, 39, …)")
+
+    def test_what_was_selected_in_numbers(self) -> None:
+        found = facts.selection(self.network())
+        assert found is not None
+        assert (found.layers, found.convolutions, found.pictured, found.channels) == (2, 1, 8, 14)
+        assert (found.named, found.sampled, found.explained) == (False, False, False)
+        assert facts.selection(synthetic.network("net", "Net", [])) is None
+
+    def test_a_row_for_each_convolution(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        network = self.network()
+        (figure,) = convolutions.convolution_table(network)
+        assert figure.table is not None
+        # Weights rise evenly from -1 to 1: each filter's norm is worked out from them.
+        sizes = np.sqrt((synthetic.weights(4, 3).astype(float) ** 2).sum((1, 2, 3)))
+        spread = [round(float(value), 4) for value in (sizes.min(), np.median(sizes), sizes.max())]
+        assert figure.table.rows[0] == (
+            "features.conv1",
+            "4 × 3 × 3 × 3".replace(" ", "\u00a0"),
+            1,
+            "3\u00a0px",
+            0,
+            2,
+            *spread,
+        )
+        assert [row[0] for row in figure.table.rows] == ["features.conv1", "features.conv2"]
+        assert figure.data is None
+        monkeypatch.setattr(convolutions, "ROWS", 1)
+        (figure,) = convolutions.convolution_table(network)
+        assert figure.table is not None
+        assert figure.data is not None
+        assert (len(figure.table.rows), len(figure.data.rows)) == (1, 2)
+        assert "The first 1 of them stand here" in figure.caption
 
 
 class TestContributions:

@@ -235,7 +235,7 @@ def _looks(results: Mapping[str, Any], pages: _Pages) -> Iterator[Picture]:
 
 def _filters(results: Mapping[str, Any], pages: _Pages) -> Picture | None:
     identity, network = _first(results)
-    layers = network.get("layers")
+    layers = [layer for layer in network.get("layers", ()) if layer["weights"]]
     if not layers:
         return None
     caption = f"The first-layer filters of {network['title']}."

@@ -12,14 +12,12 @@ from generator.figures import raster, theme
 from generator.records.figure import Figure, Table
 from generator.records.images import Photo, Pixels
 from generator.records.network import Network, StageMaps
+from generator.report.feature_maps.facts import drawn
 from generator.report.plates.frames import framed
 from generator.report.plates.numbers import columns
 from generator.report.plates.painting import BULK, by_mean, painted, scale_of
 from generator.report.plates.wording import cell, counted, number, percent, sentence
 
-MOST_CELLS = (
-    131_072  # activations in one mosaic (about 30 KB); beyond it the channels with the lowest mean are left out
-)
 WIDTH = 480  # stored pixels that a mosaic of small maps is enlarged to about
 LOW = 8  # stored pixels: height of the mark of a silent map at the end of a stage
 BAR = 3  # stored pixels: height of the bar below a map that is as long as its mean activation is large
@@ -47,7 +45,7 @@ def pooled_layers(network: Network) -> frozenset[str]:
 
 def _stage(network: Network, photo: Photo, stage: StageMaps) -> Figure:
     count, high, wide = stage.maps.shape
-    order = by_mean(stage.maps)[: max(1, min(count, MOST_CELLS // (high * wide)))]
+    order = by_mean(stage.maps)[: drawn(count, high, wide)]
     shown = stage.maps[order]
     most = float(np.abs(stage.maps).max())
     scale = scale_of(stage.maps)

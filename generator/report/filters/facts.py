@@ -1,4 +1,4 @@
-"""What the pages say about a network's convolutions, their units, and the images made for its classes."""
+"""What the pages say about a network's layers, their units, and the images made for its classes."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from generator.base.names import slugs
-from generator.records.network import ConvLayer, LayerPatches, Network
-from generator.report.plates.numbers import dead, duplicates, in_colour, listed_channels, norms, probabilities
+from generator.records.network import Explanation, Layer, LayerPatches, Network
+from generator.report.plates.numbers import LISTED, dead, duplicates, in_colour, listed_channels, norms, probabilities
 from generator.report.plates.patches import shows, unit_prefix
 from generator.report.plates.sheets import place, sheet_id
+from generator.report.plates.wording import listed
+
+MARKS = {  # what each mark says of one unit, and of several
+    "silent": ("never fires", "never fire"),
+    "dead": ("is dead", "are dead"),
+    "repeats": ("repeats another", "repeat another"),
+}
+NUMBERS = 40  # that a page lists of one kind
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One channel of a convolution.
+    """One channel of a layer.
 
     `id` is its stable address; `weights` and `patches` name the sheets that hold its pictures, in the cell `cell`.
     """
 
     channel: int
     id: str
-    norm: float
+    norm: float | None  # of its filter; None: it has none of its own
     mark: str  # "dead", "silent", "repeats 12", or nothing
     answer: float | None  # its strongest
     active: float | None  # share of the images in which it is above zero
@@ -31,16 +39,32 @@ class Unit:
     weights: str
     patches: str
     cell: int
-    listed: bool  # whether the layer's page has room for it
+    listed: bool  # whether the layer's page shows it
+    gave: float | None = None  # to the answers, on average, where channels were chosen by that
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One convolution with its units; `href` is the page on which they stand."""
+class Others:
+    """Channels that a layer's page does not show and that something is the matter with."""
 
-    record: ConvLayer
+    mark: str  # "silent", "dead", or "repeats"
+    numbers: tuple[int, ...]
+
+    @property
+    def said(self) -> str:
+        """What is the matter with how many, and their numbers: "3 never fire (3, 17 and 19)"."""
+        numbers = [str(number) for number in self.numbers[:NUMBERS]]
+        told = listed(numbers) if len(numbers) == len(self.numbers) else f"{', '.join(numbers)}, …"
+        return f"{len(self.numbers):,} {MARKS[self.mark][len(self.numbers) > 1]} ({told})"
+
+
+@dataclass(frozen=True)
+class LayerPage:
+    """One layer with its units; `href` is the page on which they stand."""
+
+    record: Layer
     id: str
-    index: int  # among the network's convolutions, from 0
+    index: int  # among the network's layers with pages, from 0
     units: tuple[Unit, ...]
     patched: bool  # whether patches of real images are known
     in_colour: bool  # whether its filters are pictures in red, green and blue
@@ -53,13 +77,25 @@ class Layer:
 
     @property
     def listed(self) -> tuple[Unit, ...]:
-        """The units that its page shows: all, or those with the largest norms."""
+        """The units that its page shows: all, those that gave most to the answers, or those with the largest norms."""
         return tuple(unit for unit in self.units if unit.listed)
+
+    @property
+    def others(self) -> tuple[Others, ...]:
+        """What is the matter with channels that its page does not show, by their numbers."""
+        hidden = [unit for unit in self.units if unit.mark and not unit.listed]
+        marked = {mark: tuple(unit.channel for unit in hidden if unit.mark.startswith(mark)) for mark in MARKS}
+        return tuple(Others(mark, numbers) for mark, numbers in marked.items() if numbers)
 
     @property
     def whole(self) -> bool:
         """Whether a filter is one picture: in colour, or of a single channel."""
-        return self.in_colour or self.record.weights.shape[1] == 1
+        return self.in_colour or (self.record.weights is not None and self.record.weights.shape[1] == 1)
+
+    @property
+    def every_filter(self) -> bool:
+        """Whether the picture of its weights has room for all filters that are one picture each."""
+        return len(self.units) <= LISTED
 
     @property
     def field(self) -> str:
@@ -84,6 +120,20 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which part of a network has pages and pictures, where that is not all of it."""
+
+    layers: int  # that have pages
+    named: bool  # by report.toml, not by the program
+    sampled: bool  # whether the ends of some stages were left out
+    explained: bool  # whether one of them is the layer that heat maps explain, though no stage ends there
+    convolutions: int  # that have none
+    pictured: int  # channels on these pages
+    channels: int  # of these layers
+    asked: str  # on what channels were asked for their part in the answers
+
+
+@dataclass(frozen=True)
 class Made:
     """The image made for one class, and what the network calls it."""
 
@@ -94,10 +144,31 @@ class Made:
     right: bool
 
 
-def layers(network: Network) -> tuple[Layer, ...]:
-    """Every convolution, in order."""
+def layers(network: Network) -> tuple[LayerPage, ...]:
+    """Every layer that has a page, in order."""
     found = {patches.layer: patches for patches in network.patches} if network.examined is not None else {}
     return tuple(_layer(network, index, layer, found.get(layer.name)) for index, layer in enumerate(network.layers))
+
+
+def selection(network: Network) -> Selection | None:
+    """What was selected of a network; None where every convolution has a page."""
+    if not network.selected:
+        return None
+    return Selection(
+        layers=len(network.layers),
+        named=network.selected == "named",
+        sampled=network.selected == "sampled",
+        explained=any(_apart(seen) for seen in network.explanations.values()),
+        convolutions=len(network.pageless),
+        pictured=sum(len(listed_channels(layer)) for layer in network.layers),
+        channels=sum(layer.channels for layer in network.layers),
+        asked=network.asked,
+    )
+
+
+def _apart(seen: Explanation) -> bool:
+    """Whether heat maps explain a layer other than the end of a stage."""
+    return bool(seen.layer) and seen.layer not in {stage.layer for stage in seen.stages}
 
 
 def made(network: Network) -> tuple[Made, ...]:
@@ -119,31 +190,34 @@ def made(network: Network) -> tuple[Made, ...]:
     )
 
 
-def _layer(network: Network, index: int, layer: ConvLayer, patches: LayerPatches | None) -> Layer:
+def _layer(network: Network, index: int, layer: Layer, patches: LayerPatches | None) -> LayerPage:
     prefix = unit_prefix(network, layer)
-    sizes = norms(layer.weights)
-    lost, repeated = set(dead(sizes).tolist()), duplicates(layer.weights)
-    shown = {channel: cell for cell, channel in enumerate(listed_channels(layer.weights))}
+    sizes = None if layer.weights is None else norms(layer.weights)
+    lost = set() if sizes is None else set(dead(sizes).tolist())
+    repeated = {} if layer.weights is None else duplicates(layer.weights)
+    shown = {channel: cell for cell, channel in enumerate(listed_channels(layer))}
+    drawn = shown if sizes is not None else {}
     units = []
-    for channel, size in enumerate(sizes):
+    for channel in range(layer.channels):
         active = None if patches is None else _number(patches.active[channel])
         mark = "dead" if channel in lost else f"repeats {repeated[channel]}" if channel in repeated else ""
         units.append(
             Unit(
                 channel=channel,
                 id=f"{prefix}-{channel}",
-                norm=float(size),
+                norm=None if sizes is None else float(sizes[channel]),
                 mark=mark or ("silent" if active == 0 else ""),
                 answer=None if patches is None else _number(patches.answers[channel, 0]),
                 active=active,
                 shows="" if patches is None else shows(network, patches, channel),
-                weights=sheet_id(f"{prefix}-weights", shown[channel]) if channel in shown else "",
+                weights=sheet_id(f"{prefix}-weights", drawn[channel]) if channel in drawn else "",
                 patches=sheet_id(f"{prefix}-patches", shown[channel]) if patches and channel in shown else "",
                 cell=place(shown.get(channel, 0))[1],
                 listed=channel in shown,
+                gave=None if layer.chosen is None else float(layer.chosen.gave[channel]),
             )
         )
-    return Layer(
+    return LayerPage(
         layer,
         prefix,
         index,

@@ -1,5 +1,5 @@
-"""The units' figures: each channel of a convolution as its weights beside the patches of real images that it answers
-most strongly, and the channels that made up a prediction."""
+"""The units' figures: each channel of a layer as the patches of real images that it answers most strongly, beside its
+weights where it has some of its own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from generator.figures import raster
 from generator.records.figure import Figure
-from generator.records.images import Pixels
-from generator.records.network import ConvLayer, LayerPatches, Network
+from generator.records.images import Floats, Pixels
+from generator.records.network import Layer, LayerPatches, Network
 from generator.report.plates.frames import framed
 from generator.report.plates.numbers import dead, in_colour, listed_channels, norms, slice_scale
 from generator.report.plates.painting import squared
@@ -26,17 +26,19 @@ QUALITY = 24  # of the others: there are twenty thousand, and a site has 20 MiB
 PREVIEW = 12  # channels in a layer's preview; of patches much wider than high half as many, twice as large
 
 
-def unit_figures(network: Network, layer: ConvLayer, scale: float) -> tuple[Figure, ...]:
-    """Of one convolution: sheets of its channels' weights, sheets of their strongest patches, and a preview of these.
+def unit_figures(network: Network, layer: Layer, scale: float) -> tuple[Figure, ...]:
+    """Of one layer: sheets of its channels' strongest patches, a preview of these, and its weights if it has any.
 
     Args:
         scale: of the first layer's colours, see `first_layer_scale`.
     """
     prefix = unit_prefix(network, layer)
-    numbers = listed_channels(layer.weights)
-    alt = f"Weights of {network.title}, {layer.title}, filters"
-    icons = _icons(network, layer, numbers, scale)
-    found = [*sheets(f"{prefix}-weights", icons, alt, pixelated=True, numbers=numbers)]
+    numbers = listed_channels(layer)
+    found: list[Figure] = []
+    if layer.weights is not None:
+        alt = f"Weights of {network.title}, {layer.title}, filters"
+        icons = _icons(layer.weights, numbers, scale if in_colour(network, layer) else None)
+        found += sheets(f"{prefix}-weights", icons, alt, pixelated=True, numbers=numbers)
     patches = next((one for one in network.patches if one.layer == layer.name), None)
     if patches is None or network.examined is None:
         return tuple(found)
@@ -46,20 +48,24 @@ def unit_figures(network: Network, layer: ConvLayer, scale: float) -> tuple[Figu
     alt = f"Strongest patches of {network.title}, {layer.title}, channels"
     sharp = max(size) <= TILE
     found += sheets(f"{prefix}-patches", blocks, alt, quality=_quality(size), pixelated=sharp, numbers=numbers)
-    return (*found, _preview(network, layer, patches, seen, prefix))
+    return (*found, _preview(network, layer, patches, seen, prefix, numbers))
 
 
-def _icons(network: Network, layer: ConvLayer, numbers: Sequence[int], scale: float) -> list[Pixels]:
-    """Each filter for itself: in colour, or the slices of its strongest input channels, strongest first."""
-    lost = set(dead(norms(layer.weights)).tolist())
-    if in_colour(network, layer):
-        tiles = raster.paint_colour(layer.weights[numbers], scale)[:, None]
+def _icons(weights: Floats, numbers: Sequence[int], scale: float | None) -> list[Pixels]:
+    """Each filter for itself: in colour, or the slices of its strongest input channels, strongest first.
+
+    Args:
+        scale: of the colours; None: it is not in colour.
+    """
+    lost = set(dead(norms(weights)).tolist())
+    chosen = weights[numbers]
+    if scale is not None:
+        tiles = raster.paint_colour(chosen, scale)[:, None]
         across, gap = 1, 0
     else:
-        chosen = layer.weights[numbers]
         order = np.argsort(-(chosen.astype(np.float64) ** 2).sum(axis=(2, 3)), axis=1, kind="stable")[:, : ACROSS**2]
         strongest = np.take_along_axis(chosen, order[:, :, None, None], axis=1)
-        tiles = raster.paint_signed(strongest, slice_scale(layer))
+        tiles = raster.paint_signed(strongest, slice_scale(weights))
         across, gap = min(ACROSS, tiles.shape[1]), GAP
     factor = max(1, TILE // (across * max(tiles.shape[2:4])))
     return [
@@ -99,12 +105,14 @@ def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(size[0] * longest / max(size))), max(1, round(size[1] * longest / max(size)))
 
 
-def _preview(network: Network, layer: ConvLayer, patches: LayerPatches, seen: Seen, prefix: str) -> Figure:
-    """The strongest patch of some channels, evenly over all that have one."""
+def _preview(
+    network: Network, layer: Layer, patches: LayerPatches, seen: Seen, prefix: str, numbers: Sequence[int]
+) -> Figure:
+    """The strongest patch of some channels, evenly over all on the layer's page that have one."""
     assert network.examined is not None
     high, wide = size = patch_size(network, layer)
     broad = wide >= 2 * high
-    chosen = _varied(patches, PREVIEW // 2 if broad else PREVIEW)
+    chosen = _varied(patches, numbers, PREVIEW // 2 if broad else PREVIEW)
     found = [best_patch(seen, patches, channel) for channel in chosen]
     side, gap = min(max(size), 2 * PART if broad else PART), GAP if max(size) > TILE else 1
     tiles = [shrunk(patch, side) for patch in found if patch is not None]
@@ -124,9 +132,9 @@ def _preview(network: Network, layer: ConvLayer, patches: LayerPatches, seen: Se
     )
 
 
-def _varied(patches: LayerPatches, most: int) -> list[int]:
-    """So many channels evenly over the layer, moved on a little where two would show the same image."""
-    told = np.flatnonzero(patches.pictures[:, 0] >= 0).tolist()
+def _varied(patches: LayerPatches, numbers: Sequence[int], most: int) -> list[int]:
+    """At most so many of these channels, evenly, moved on a little where two would show the same image."""
+    told = [channel for channel in numbers if patches.pictures[channel, 0] >= 0]
     chosen: list[int] = []
     count = min(most, len(told))
     for part in range(count):

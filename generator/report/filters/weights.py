@@ -11,7 +11,7 @@ from generator.base.names import slug
 from generator.figures import charts, raster, theme
 from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Pixels
-from generator.records.network import ConvLayer, Network
+from generator.records.network import Layer, Network
 from generator.report.plates.frames import charted, framed
 from generator.report.plates.numbers import (
     BULK,
@@ -20,7 +20,7 @@ from generator.report.plates.numbers import (
     dead,
     duplicates,
     in_colour,
-    listed_channels,
+    largest,
     nearest,
     norms,
     slice_scale,
@@ -38,24 +38,33 @@ RING = 2  # stored pixels of the frame around a duplicate
 
 def first_layer_scale(networks: Iterable[Network]) -> float:
     """The scale of the first layers' colours: within it lie `BULK` of the weights of each of these networks."""
-    return max((slice_scale(network.layers[0]) for network in networks if network.layers), default=0.0)
+    return max((slice_scale(one.kernels) for one in networks if one.kernels is not None), default=0.0)
+
+
+def pictured(network: Network) -> tuple[Layer, ...]:
+    """The convolutions whose weights are drawn: the first, and those that have pages."""
+    paged = {layer.name for layer in network.layers}
+    return tuple(layer for layer in network.convolutions if layer.number == 1 or layer.name in paged)
 
 
 def filter_figures(network: Network, scale: float | None = None) -> tuple[Figure, ...]:
-    """A mosaic and a strip of norms for each convolution.
+    """A mosaic and a strip of norms for each convolution that is `pictured`.
 
     Args:
         scale: of the first layer's colours, see `first_layer_scale`; this network's own if None.
     """
     found: list[Figure] = []
-    for layer in network.layers:
+    for layer in pictured(network):
+        weights = layer.weights
+        assert weights is not None
         if in_colour(network, layer):
-            found.append(_whole(network, layer, first_layer_scale([network]) if scale is None else scale))
-        elif layer.weights.shape[1] == 1:
-            found.append(_whole(network, layer, slice_scale(layer)))
+            own = first_layer_scale([network]) if scale is None else scale
+            found.append(_whole(network, layer, weights, own))
+        elif weights.shape[1] == 1:
+            found.append(_whole(network, layer, weights, slice_scale(weights)))
         else:
-            found.append(_slices(network, layer))
-        found.append(_norm_strip(network, layer))
+            found.append(_slices(network, layer, weights))
+        found.append(_norm_strip(network, layer, weights))
     return tuple(found)
 
 
@@ -80,19 +89,17 @@ def whole(weights: Floats, scale: float, tile: int = TILE, gap: int = 5, across:
     return sheet
 
 
-def _whole(network: Network, layer: ConvLayer, scale: float) -> Figure:
+def _whole(network: Network, layer: Layer, every: Floats, scale: float) -> Figure:
     """All filters of a layer whose filters are pictures: in colour, or signed where there is one channel to look at."""
-    chosen = listed_channels(layer.weights)
-    weights = layer.weights[chosen]
+    chosen = largest(every)
+    weights = every[chosen]
     sizes = norms(weights)
     high, wide = weights.shape[2:]
     own = float(np.abs(weights).max())
     colour = in_colour(network, layer)
     finding = f"{_are(len(dead(sizes)))} dead; {_repeating(weights)}"
     finding = f"{_grey(weights)}; {finding}" if colour else finding
-    of = (
-        f"all {len(sizes)}" if len(sizes) == len(layer.weights) else f"the {len(sizes)} largest of {len(layer.weights)}"
-    )
+    of = f"all {len(sizes)}" if len(sizes) == len(every) else f"the {len(sizes)} largest of {len(every)}"
     zero = "zero is mid-grey" if colour else "blue is negative, white zero, red positive"
     alt = (
         f"{'Colour mosaic' if colour else 'Mosaic'} of the {len(sizes)} filters of {network.title}'s {layer.title}, "
@@ -106,7 +113,7 @@ def _whole(network: Network, layer: ConvLayer, scale: float) -> Figure:
         + (" A dead filter is left empty and struck through." if len(dead(sizes)) else "")
         + (" A filter that repeats another is framed." if duplicates(weights) else "")
     )
-    table = _filters_table(layer.weights, chosen)
+    table = _filters_table(every, chosen)
     return framed(
         f"{network.anchor}-filters-{slug(layer.name)}",
         whole(weights, scale),
@@ -117,16 +124,15 @@ def _whole(network: Network, layer: ConvLayer, scale: float) -> Figure:
     )
 
 
-def _slices(network: Network, layer: ConvLayer) -> Figure:
+def _slices(network: Network, layer: Layer, weights: Floats) -> Figure:
     """Rows: filters over the whole range of norms, largest first; columns: input channels with the largest weights."""
-    weights = layer.weights
     count, inputs, high, wide = weights.shape
     sizes = norms(weights)
     chosen = _spread(np.argsort(-sizes, kind="stable"), FILTERS)
     strengths = np.sqrt((weights[chosen].astype(np.float64) ** 2).sum(axis=(0, 2, 3)))
     channels = np.sort(np.argsort(-strengths, kind="stable")[:SLICES])
     shown = weights[np.ix_(chosen, channels)]
-    scale = slice_scale(layer)
+    scale = slice_scale(weights)
     tiles = raster.paint_signed(shown.reshape(-1, high, wide), scale)
     lost = np.isin(chosen, dead(sizes)).repeat(len(channels))
     struck = np.flatnonzero(lost).tolist()
@@ -155,9 +161,9 @@ def _slices(network: Network, layer: ConvLayer) -> Figure:
     )
 
 
-def _norm_strip(network: Network, layer: ConvLayer) -> Figure:
+def _norm_strip(network: Network, layer: Layer, weights: Floats) -> Figure:
     figure_id = f"{network.anchor}-norms-{slug(layer.name)}"
-    sizes = norms(layer.weights)
+    sizes = norms(weights)
     ranked = np.sort(sizes)[::-1]
     lost = len(dead(sizes))
     middle = float(np.median(ranked))
@@ -172,7 +178,7 @@ def _norm_strip(network: Network, layer: ConvLayer) -> Figure:
     )
     marks = (("largest", 0.0), ("upper quarter", 0.25), ("median", 0.5), ("lower quarter", 0.75), ("smallest", 1.0))
     rows = tuple((name, cell(float(np.quantile(sizes, 1 - share)), 4)) for name, share in marks)
-    repeated = len(duplicates(layer.weights))
+    repeated = len(duplicates(weights))
     counts = (("number of dead filters", lost), ("number of filters that repeat another", repeated))
     table = Table(("of the filters", "norm"), (*rows, *counts))
     chart = charts.strip(figure_id, alt, ranked, x_label="filters, largest norm first", y_label="norm of the weights")

@@ -47,7 +47,7 @@ def contribution_figure(network: Network, photo: Photo) -> Figure | None:
         f"The {counted(len(channels), 'channel')} of {network.title} that gave most to {answer} on the photo "
         f"{photo.title}, each with its strongest patch and its map: {listed(first)}."
     )
-    source = next((one.title for one in network.layers if one.name == explanation.contributor_layer), "")
+    source = next((one.title for one in network.convolutions if one.name == explanation.contributor_layer), "")
     caption = (
         f"{network.title} at {layer_title(network, explanation.layer)}"
         f"{f', whose channels are those of {source}' if source else ''}: the {counted(len(channels), 'channel')} of "

@@ -7,17 +7,16 @@ from numpy.typing import NDArray
 
 from generator.figures import grids, raster, theme
 from generator.records.figure import Figure
-from generator.records.images import Pixels
-from generator.records.network import ConvLayer
+from generator.records.images import Floats, Pixels
 from generator.report.plates.frames import FOLDER, framed
 from generator.report.story import STORY
 
 ICONS = (32, 180)  # browser tab, Apple's home screen
 
 
-def as_pictures(layer: ConvLayer, chosen: NDArray[np.intp], scale: float) -> Pixels:
+def as_pictures(kernels: Floats, chosen: NDArray[np.intp], scale: float) -> Pixels:
     """First kernels as pictures, all to one scale."""
-    weights = layer.weights[chosen]
+    weights = kernels[chosen]
     return raster.paint_colour(weights, scale) if weights.shape[1] == 3 else raster.paint_signed(weights[:, 0], scale)
 
 
@@ -29,21 +28,21 @@ def nearest_pixels(tile: Pixels, high: int, wide: int) -> Pixels:
     return stretched
 
 
-def _liveliest(layer: ConvLayer) -> NDArray[np.intp]:
+def _liveliest(kernels: Floats) -> NDArray[np.intp]:
     """Filters by how far their colours lie apart, each to its own scale."""
-    pictures = np.concatenate([_icon_pixels(layer, index) for index in range(len(layer.weights))])
-    spread = pictures.astype(np.float64).reshape(len(layer.weights), -1, 3).std(axis=1).sum(axis=1)
+    pictures = np.concatenate([_icon_pixels(kernels, index) for index in range(len(kernels))])
+    spread = pictures.astype(np.float64).reshape(len(kernels), -1, 3).std(axis=1).sum(axis=1)
     return np.argsort(-spread, kind="stable")
 
 
-def _icon_pixels(layer: ConvLayer, index: int) -> Pixels:
+def _icon_pixels(kernels: Floats, index: int) -> Pixels:
     """(1, kh, kw, 3): one filter to its own scale."""
-    return as_pictures(layer, np.array([index]), float(np.abs(layer.weights[index]).max()))
+    return as_pictures(kernels, np.array([index]), float(np.abs(kernels[index]).max()))
 
 
-def favicon(layer: ConvLayer) -> Figure:
+def favicon(kernels: Floats) -> Figure:
     """The liveliest kernel as the site's icon."""
-    pixels = _icon_pixels(layer, int(_liveliest(layer)[0]))[0]
+    pixels = _icon_pixels(kernels, int(_liveliest(kernels)[0]))[0]
     path = f"{FOLDER}/favicon.svg"
     files = {path: grids.icon(pixels).encode()}
     for side in ICONS:
@@ -51,17 +50,17 @@ def favicon(layer: ConvLayer) -> Figure:
     return Figure("favicon", "", "", pixels.shape[1], pixels.shape[0], src=path, files=files, pixelated=True)
 
 
-def section_marks(layer: ConvLayer) -> list[Figure]:
+def section_marks(kernels: Floats) -> list[Figure]:
     """The liveliest kernels as the marks of the pages' sections."""
-    order = _liveliest(layer)
+    order = _liveliest(kernels)
     return [
         Figure(
             f"mark-{page.name}",
             "",
             "",
-            layer.weights.shape[3],
-            layer.weights.shape[2],
-            svg=grids.icon(_icon_pixels(layer, int(order[number % len(order)]))[0]),
+            kernels.shape[3],
+            kernels.shape[2],
+            svg=grids.icon(_icon_pixels(kernels, int(order[number % len(order)]))[0]),
         )
         for number, page in enumerate(STORY)
     ]

@@ -12,8 +12,8 @@ import numpy as np
 
 from generator.figures import raster, theme
 from generator.records.figure import Figure
-from generator.records.images import Photo, Pixels
-from generator.records.network import ConvLayer, Explanation, Network
+from generator.records.images import Floats, Photo, Pixels
+from generator.records.network import Explanation, Network
 from generator.records.report import Report
 from generator.report.overview.marks import as_pictures, colour_bars, favicon, nearest_pixels, section_marks
 from generator.report.plates.frames import FOLDER, framed
@@ -47,6 +47,11 @@ class _Row:
         return tuple(column for column in COLUMNS if column == "photo" or there[column])
 
     @property
+    def kernels(self) -> Floats | None:
+        """The filters that stand beside it."""
+        return self.filters.kernels if self.filters else None
+
+    @property
     def ground(self) -> Pixels:
         """The photo whose middle the cells show: as it came, or as the network saw it where that is no middle."""
         given = self.network.input
@@ -60,7 +65,7 @@ def header_tile(report: Report) -> tuple[Figure, ...]:
     rows = _rows(report)
     if rows:
         figures += [*_squares(rows[0]), _social(rows), _teaser(rows)]
-    first = next((network.layers[0] for network in report.networks if network.layers), None)
+    first = next((one.kernels for one in report.networks if one.kernels is not None), None)
     if first is not None:
         figures += [favicon(first), *section_marks(first)]
     return tuple(figures)
@@ -108,7 +113,7 @@ def _rows(report: Report) -> list[_Row]:
     if network is None:
         return []
     shown = [(photo, network.explanations[photo.id]) for photo in report.photos if photo.id in network.explanations]
-    drawn = [one for one in report.networks if one.layers]
+    drawn = [one for one in report.networks if one.kernels is not None]
 
     def rank(entry: tuple[Photo, Explanation]) -> tuple[bool, bool, float]:
         photo, explanation = entry
@@ -130,8 +135,8 @@ def _cell(row: _Row, column: str, high: int, wide: int) -> Pixels:
     across = ACROSS.get(column, 1)
     down = max(1, round(across * high / wide))
     side = max(high, wide)
-    if column == "filters" and row.filters is not None:
-        tiles = _best_filters(row.filters.layers[0], across * down)
+    if column == "filters" and row.kernels is not None:
+        tiles = _best_filters(row.kernels, across * down)
         return _spread(tiles, down, across, high, wide)
     if column == "maps":
         maps = row.explanation.stages[row.stage].maps
@@ -149,10 +154,10 @@ def _cell(row: _Row, column: str, high: int, wide: int) -> Pixels:
     return photo[top : top + high, left : left + wide]
 
 
-def _best_filters(layer: ConvLayer, count: int) -> Pixels:
+def _best_filters(kernels: Floats, count: int) -> Pixels:
     """The filters with the largest norms, in the order of their channels, to the scale of the largest weight."""
-    chosen = np.sort(np.argsort(-norms(layer.weights), kind="stable")[:count])
-    return as_pictures(layer, chosen, float(np.abs(layer.weights).max()))
+    chosen = np.sort(np.argsort(-norms(kernels), kind="stable")[:count])
+    return as_pictures(kernels, chosen, float(np.abs(kernels).max()))
 
 
 def _spread(tiles: Pixels, down: int, across: int, high: int, wide: int) -> Pixels:
@@ -206,8 +211,8 @@ def _part(row: _Row, column: str) -> str:
     """What a column shows, in words."""
     if column == "photo":
         return f"the photo {row.photo.title}"
-    if column == "filters" and row.filters is not None:
-        filters = min(ACROSS["filters"] ** 2, len(row.filters.layers[0].weights))
+    if column == "filters" and row.filters is not None and row.kernels is not None:
+        filters = min(ACROSS["filters"] ** 2, len(row.kernels))
         return f"{counted(filters, 'first-layer filter')} of {row.filters.title}"
     if column == "maps":
         stage = row.explanation.stages[row.stage]

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.records.images import Floats
-from generator.records.network import ConvLayer, Network
+from generator.records.network import Layer, Network
 
 DEAD = 0.01  # a filter whose norm is below this share of its layer's largest does nothing that can be seen
 DUPLICATE = 0.9  # cosine similarity of two filters from which on the one with the smaller norm repeats the other
 LISTED = 512  # channels on a layer's page, which has 300 KiB
+ROWS = 2048  # filters that are compared with all others at once: 32 MB of cosines for as many
 BULK = 0.99  # of a layer's weights lie within its scale; the others are painted in its end colours
 
 
@@ -29,15 +30,24 @@ def norms(weights: Floats) -> NDArray[np.float64]:
     return found
 
 
-def listed_channels(weights: Floats) -> list[int]:
-    """The channels that a layer's page shows, in their order: all, or the `LISTED` with the largest norms."""
+def largest(weights: Floats) -> list[int]:
+    """The channels of the `LISTED` largest norms, in their order: all of most layers."""
     order = np.argsort(-norms(weights), kind="stable")[:LISTED]
     return sorted(order.tolist())
 
 
-def in_colour(network: Network, layer: ConvLayer) -> bool:
+def listed_channels(layer: Layer) -> list[int]:
+    """The channels that a layer's page shows, in their order: those that were chosen, else the largest."""
+    if layer.chosen is not None:
+        return list(layer.chosen.channels)
+    return list(range(layer.channels))[:LISTED] if layer.weights is None else largest(layer.weights)
+
+
+def in_colour(network: Network, layer: Layer) -> bool:
     """Whether a layer's filters are little pictures in red, green and blue: of the first, where those go in."""
-    return layer is network.layers[0] and layer.weights.shape[1] == network.input.channels == 3
+    if layer.weights is None or layer.number > 1:
+        return False
+    return network.input.channels == 3 and int(layer.weights.shape[1]) == 3
 
 
 def dead(sizes: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -57,11 +67,16 @@ def nearest(weights: Floats) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     sizes = norms(weights)
     lost = dead(sizes)
     unit = flat / np.where(sizes > 0, sizes, 1)[:, None]
-    cosines = np.clip(unit @ unit.T, -1, 1)
-    np.fill_diagonal(cosines, -1)
-    cosines[lost] = cosines[:, lost] = -1
-    closest = cosines.argmax(axis=1)
-    return closest, cosines[np.arange(len(weights)), closest]
+    closest, likest = np.empty(len(weights), np.intp), np.empty(len(weights))
+    for start in range(0, len(weights), ROWS):
+        rows = np.arange(start, min(start + ROWS, len(weights)))
+        part = unit if len(rows) == len(unit) else unit[rows]
+        cosines = np.clip(part @ unit.T, -1, 1)
+        cosines[rows - start, rows] = -1
+        cosines[np.isin(rows, lost)] = cosines[:, lost] = -1
+        closest[rows] = cosines.argmax(axis=1)
+        likest[rows] = cosines[rows - start, closest[rows]]
+    return closest, likest
 
 
 def duplicates(weights: Floats) -> dict[int, int]:
@@ -77,9 +92,9 @@ def duplicates(weights: Floats) -> dict[int, int]:
     }
 
 
-def slice_scale(layer: ConvLayer) -> float:
+def slice_scale(weights: Floats) -> float:
     """The scale of a layer's colours: `BULK` of its weights lie within it."""
-    size = np.abs(layer.weights)
+    size = np.abs(weights)
     return float(np.quantile(size, BULK)) or float(size.max())
 
 

@@ -8,15 +8,15 @@ from generator.data.preprocessing import in_colour, seen
 from generator.figures import raster
 from generator.figures.theme import PADDING
 from generator.records.images import Pixels
-from generator.records.network import ConvLayer, LayerPatches, Network
+from generator.records.network import Layer, LayerPatches, Network
 
 PART = 64  # stored pixels of a patch and of a map among the contributions, and of a patch in a preview
 PART_QUALITY = 70
 
 
-def unit_prefix(network: Network, layer: ConvLayer) -> str:
+def unit_prefix(network: Network, layer: Layer) -> str:
     """The first part of the addresses of a layer's units: "cnn-conv3" for the third convolution."""
-    return f"{network.anchor}-conv{[one.name for one in network.layers].index(layer.name) + 1}"
+    return f"{network.anchor}-{layer.address}"
 
 
 def crop(seen: Pixels, box: tuple[int, int, int, int]) -> Pixels:
@@ -72,7 +72,7 @@ def shows(network: Network, patches: LayerPatches, channel: int, most: int = 2) 
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1])[:most])
 
 
-def patch_size(network: Network, layer: ConvLayer) -> tuple[int, int]:
+def patch_size(network: Network, layer: Layer) -> tuple[int, int]:
     """(H, W) of a layer's patches, in pixels of the input: what one of its units sees, at most all there is."""
     sees = layer.sees or network.input.size
     return min(sees[0], network.input.size[0]), min(sees[1], network.input.size[1])

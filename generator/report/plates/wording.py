@@ -75,9 +75,9 @@ def colour_of_nothing(network: Network) -> str:
 
 def layer_title(network: Network, name: str) -> str:
     """What a layer is called on the page, "convolution 3 (features.conv3)", else its dotted name."""
-    known = {layer.name: layer.title for layer in network.layers}
+    known = {layer.name: layer.title for layer in (*network.pageless, *network.layers)}
     known |= {stage.layer: stage.title for shown in network.explanations.values() for stage in shown.stages}
-    return f"{known[name]} ({name})" if name in known else name
+    return f"{known[name]} ({name})" if known.get(name, name) != name else name
 
 
 def place(cam: Floats | NDArray[np.float64]) -> str:
