@@ -16,7 +16,8 @@ from pathlib import Path
 
 from generator.base.errors import InputError, reason
 from generator.config import reading
-from generator.config.schema import Config
+from generator.config.schema import Config, DataConfig
+from generator.data import layouts
 
 # The shorter names of the two packages whose networks need no more.
 _PACKAGES = {"torchvision": "torchvision.models"}
@@ -117,11 +118,24 @@ def text(options: argparse.Namespace, folder: Path, facts: Mapping[str, str] | N
     told = facts or {}
     lines = ["[report]", f"title = {_toml(title)}", ""]
     if options.data:
-        lines += ["[data]", f"root = {_toml(_relative(options.data, folder))}", ""]
+        lines += ["[data]", f"root = {_toml(_relative(options.data, folder))}"]
+        named = model.get("classes")
+        if isinstance(named, list) and _is_unnamed(options.data, len(named)):
+            lines.append(f"classes = {_toml(named)}  # what its numbers stand for")
+        lines.append("")
     lines.append(f"[models.{name}]")
     lines += [f"{key} = {_toml(value)}{f'  # {told[key]}' if key in told else ''}" for key, value in model.items()]
     lines += ["", "[samples]", "bundled = false", f"test_images = {TEST_IMAGES}", ""]
     return "\n".join(lines)
+
+
+def _is_unnamed(data: Path, count: int) -> bool:
+    """Whether a data set has so many classes, and knows them by their numbers alone, as MNIST's files do."""
+    try:
+        found = layouts.opened(data, DataConfig())
+    except InputError:  # told when the data set is asked for
+        return False
+    return found.classes.names == tuple(map(str, range(count)))
 
 
 def _architecture(spec: str, folder: Path) -> str:

@@ -26,7 +26,7 @@ from generator.data.decoded import pixels
 from generator.evaluation.answers import given, logits_of
 from generator.explain.passes import in_eval_mode
 from generator.networks.catalogue import Loaded
-from generator.networks.inputs import normalise
+from generator.networks.inputs import LUMA, normalise
 from generator.records.images import Arrays, Pixels
 from generator.records.input import MEAN, STD, Input, Interpolation
 from generator.records.network import Fact
@@ -178,7 +178,7 @@ class _Trial:
 
 def readings(way: Input, pictures: Sequence[Pixels]) -> Iterator[tuple[Kind, str, Input, str]]:
     """Other inputs, with what they are in words and the keys that would say so; the input itself is none of them."""
-    for what, mean, std, values in _statistics(way.channels):
+    for what, mean, std, values in (*_statistics(way.channels), *_own(way.channels, pictures)):
         other = replace(way, mean=mean, std=std, range=values)
         if (other.mean, other.std, other.range) != (way.mean, way.std, way.range):
             yield "mean and std", what, other, _said(other)
@@ -214,6 +214,20 @@ def _statistics(channels: int) -> Iterator[tuple[str, tuple[float, ...], tuple[f
     yield "a mean and a std of 0.5", (0.5,) * channels, (0.5,) * channels, 1.0
     yield "no mean and std, values from 0 to 1", (0.0,) * channels, (1.0,) * channels, 1.0
     yield "no mean and std, values from 0 to 255", (0.0,) * channels, (1.0,) * channels, 255.0
+
+
+def _own(
+    channels: int, pictures: Sequence[Pixels]
+) -> Iterator[tuple[str, tuple[float, ...], tuple[float, ...], float]]:
+    """The images' own mean and standard deviation, to two digits: nobody's are known better."""
+    if channels not in (1, 3) or not pictures:
+        return
+    values = np.concatenate([picture.reshape(-1, 3) for picture in pictures]) / 255
+    if channels == 1:
+        values = values @ np.array(LUMA)[:, None] / 2**16
+    mean, std = (tuple(np.round(found, 2).tolist()) for found in (values.mean(0), values.std(0)))
+    if min(std) > 0:
+        yield "the images’ own mean and std", mean, std, 1.0
 
 
 def _said(way: Input) -> str:
