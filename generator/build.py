@@ -27,8 +27,8 @@ from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import explanation, photo_arrays
 from generator.live import export
 from generator.networks import catalogue
-from generator.networks.catalogue import Loaded
 from generator.networks.folder import require_records
+from generator.networks.loaded import Loaded
 from generator.publishing import check, writer
 from generator.records.figure import Figure
 from generator.records.images import Arrays, Photo

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generator.live.running import dequantised
-from generator.networks.catalogue import Loaded
+from generator.networks.loaded import Loaded
 from generator.networks.small_cnn import SmallCNN
 from generator.records.images import Photo
 from generator.records.input import Input, square

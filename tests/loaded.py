@@ -11,7 +11,7 @@ from torchvision.models import AlexNet
 from generator.config.schema import ModelConfig
 from generator.networks.alexnet import ALEXNET
 from generator.networks.architecture import GENERAL, Architecture
-from generator.networks.catalogue import Loaded
+from generator.networks.loaded import Loaded
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN
 from generator.records.input import Input, square
 

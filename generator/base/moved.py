@@ -32,7 +32,7 @@ MODULES: Mapping[str, str] = {  # name in 0.1 -> the modules that hold what was 
     "inputs": "config.digests config.places",
     "installation": "base.installation",
     "methods": "explain.methods evaluation.trust",
-    "models": "networks.catalogue",
+    "models": "networks.catalogue networks.loaded networks.published",
     "observe": "inspection.photo inspection.network inspection.patches inspection.prototypes",
     "parallel": "training.parallel",
     "patches": "inspection.patches",

@@ -18,7 +18,7 @@ from generator.data.classes import ALL, Classes, of_tiny_imagenet, without_data
 from generator.data.dataset import DataSet
 
 if TYPE_CHECKING:  # it loads torch, which an unchanged build does without
-    from generator.networks.catalogue import Loaded
+    from generator.networks.loaded import Loaded
 
 
 def tell_own_code(settings: Config) -> None:

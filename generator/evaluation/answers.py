@@ -19,8 +19,8 @@ from generator.data.image_files import read_photo
 from generator.data.preprocessing import seen
 from generator.explain.passes import in_eval_mode
 from generator.networks.architecture import require_finite
-from generator.networks.catalogue import Loaded
 from generator.networks.inputs import fitted, memory_explained, normalise
+from generator.networks.loaded import Loaded
 from generator.records.images import Floats, Pixels
 from generator.records.input import Input
 

@@ -22,8 +22,8 @@ from generator.evaluation.answers import of_part
 from generator.evaluation.scores import Answers
 from generator.explain.methods import left_out
 from generator.networks import card
-from generator.networks.catalogue import Loaded
 from generator.networks.folder import SMALL, load_evaluation, load_runs, require_records, save_card, save_evaluation
+from generator.networks.loaded import Loaded
 from generator.records.report import DataWords
 from generator.records.scores import Evaluation
 from generator.records.trust import Faithfulness

@@ -25,8 +25,8 @@ from generator.data.dataset import DataSet, Item
 from generator.data.decoded import pixels
 from generator.evaluation.answers import given, logits_of
 from generator.explain.passes import in_eval_mode
-from generator.networks.catalogue import Loaded
 from generator.networks.inputs import LUMA, normalise
+from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Pixels
 from generator.records.input import MEAN, STD, Input, Interpolation
 from generator.records.network import Fact

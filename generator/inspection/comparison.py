@@ -11,7 +11,7 @@ from torch import Tensor
 
 from generator import explain
 from generator.explain import methods
-from generator.networks.catalogue import Loaded
+from generator.networks.loaded import Loaded
 from generator.records.images import Arrays
 from generator.records.network import Comparison
 

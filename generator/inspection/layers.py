@@ -21,7 +21,7 @@ from generator.base.errors import InputError
 from generator.explain.points import Point, source
 from generator.explain.receptive_fields import ReceptiveField
 from generator.inspection.patches import batches
-from generator.networks.catalogue import Loaded
+from generator.networks.loaded import Loaded
 from generator.records.images import Floats, Photo, Pixels
 from generator.records.network import Chosen, Examined, Layer
 

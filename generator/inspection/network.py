@@ -10,8 +10,8 @@ from generator.explain.methods import left_out
 from generator.explain.points import head
 from generator.inspection import layers
 from generator.inspection.layers import NOT_ASKED, Asked
-from generator.networks.catalogue import Loaded
 from generator.networks.folder import load_benchmark, load_card, load_runs, load_snapshots
+from generator.networks.loaded import Loaded
 from generator.records.network import ClassImages, Examined, Explanation, Fact, LayerPatches, Network
 from generator.records.scores import Evaluation
 from generator.records.training import Run

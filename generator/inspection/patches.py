@@ -24,8 +24,8 @@ from generator.explain.checks import check_maps, idle
 from generator.explain.passes import evaluating, runnable
 from generator.explain.points import Points, points, rectifier, source
 from generator.explain.receptive_fields import ReceptiveField
-from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
+from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Counts, Pixels
 from generator.records.network import LayerPatches
 

@@ -17,8 +17,8 @@ from generator.explain.points import source
 from generator.inspection import comparison, layers
 from generator.inspection.comparison import comparison_of
 from generator.networks.architecture import require_finite
-from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
+from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Photo
 from generator.records.network import Explanation, StageMaps
 

@@ -23,8 +23,8 @@ from generator.base.errors import InputError
 from generator.explain.passes import evaluating
 from generator.inspection.photo import ALL_CLASSES
 from generator.networks.architecture import require_finite
-from generator.networks.catalogue import Loaded
 from generator.networks.inputs import as_channels, normalise
+from generator.networks.loaded import Loaded
 from generator.records.images import Arrays
 from generator.records.input import Input
 from generator.records.network import ClassImages

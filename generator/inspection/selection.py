@@ -16,8 +16,8 @@ from generator.data.classes import Classes, of_tiny_imagenet
 from generator.data.dataset import ROLES, DataSet, Item, Part
 from generator.data.decoded import Pictures, pixels
 from generator.data.preprocessing import square
-from generator.networks.catalogue import Loaded
 from generator.networks.folder import load_runs
+from generator.networks.loaded import Loaded
 from generator.records.images import Photo, Pixels
 from generator.records.network import Examined
 from generator.records.recipe import Augmentation

@@ -23,8 +23,8 @@ from generator.live.bits import LARGEST, fewest_bits, size_in_bytes
 from generator.live.fold import folded
 from generator.live.running import cam_and_logits, run_steps
 from generator.live.trace import Step, UnsuitedError, steps_of
-from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
+from generator.networks.loaded import Loaded
 from generator.records.images import Photo
 from generator.records.input import Input
 from generator.records.live import Live, LiveStep

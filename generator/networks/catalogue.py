@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from generator import explain
 from generator.base import own_code
 from generator.base.digest import digest
 from generator.base.errors import InputError
 from generator.config import places
 from generator.config.schema import Config, ModelConfig
-from generator.data.classes import IMAGENET_INDEX, Classes
-from generator.data.download import fetch_file
-from generator.explain.methods import Method, suited
-from generator.explain.passes import blank, in_eval_mode
-from generator.explain.points import Points, layer_to_explain, stage_ends
+from generator.data.classes import Classes
+from generator.explain.passes import in_eval_mode
 from generator.networks import foreign, named, recognise
 from generator.networks.agreement import require_arguments, require_classes
 from generator.networks.alexnet import ALEXNET
-from generator.networks.architecture import Architecture, Official, initialise, made
+from generator.networks.architecture import Architecture, initialise, made
 from generator.networks.folder import (
     fill,
     has_model,
@@ -36,7 +31,9 @@ from generator.networks.folder import (
     weights_file,
 )
 from generator.networks.inputs import LUMA
+from generator.networks.loaded import Loaded
 from generator.networks.outputs import as_logits
+from generator.networks.published import imagenet_keys, of_imagenet, official, published_file, why_not
 from generator.networks.small_cnn import SMALL_CNN
 from generator.records.input import Input, square
 from generator.records.network import Fact
@@ -44,97 +41,6 @@ from generator.records.network import Fact
 KNOWN: Mapping[str, Architecture] = {known.name: known for known in (SMALL_CNN, ALEXNET)}
 LARGEST = 1 << 28  # numbers that a layer may give for one photo: 1 GiB; AlexNet's most are 2e5
 SEED = 0  # of random weights
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A network of the report with its weights, ready to be looked at."""
-
-    id: str
-    title: str  # as the pages name it
-    network: nn.Module  # gives logits (N, K)
-    architecture: Architecture
-    class_names: tuple[str, ...]  # K of them, in the order of the outputs
-    class_keys: tuple[str, ...]  # what tells the same class in a data set: a wnid, or its name
-    input: Input
-    digest: str  # sha256 of the weights' file, and of what else makes the network another
-    source: str  # one sentence: where the weights come from
-    notes: tuple[str, ...] = ()
-    epoch: int | None = None  # the number, from 1, of the one after which a file's weights were saved; None: unknown
-    folder: Path | None = None  # with the records of its training; None: it was trained elsewhere
-    # Where what is measured of it is kept: `folder` if that is the report's own, else one for these weights alone.
-    evaluated: Path | None = None
-    wanted: ModelConfig = field(default_factory=lambda: ModelConfig(""))  # what report.toml says of it
-    facts: tuple[Fact, ...] = ()  # how it was read
-
-    @cached_property
-    def class_of(self) -> dict[str, int]:
-        """Key of a class -> its index among this network's outputs."""
-        return {key: index for index, key in enumerate(self.class_keys)}
-
-    @cached_property
-    def _named(self) -> dict[str, list[int]]:
-        """The outputs of each name, in small letters."""
-        found: dict[str, list[int]] = {}
-        for index, name in enumerate(self.class_names):
-            found.setdefault(name.casefold(), []).append(index)
-        return found
-
-    def output_of(self, key: str, names: Sequence[str] = ()) -> int | None:
-        """The output for a class of a data set: by its key, else by one of its names; None where there is none."""
-        if key in self.class_of:
-            return self.class_of[key]
-        named = [self._named.get(name.casefold(), []) for name in names]
-        return next((outputs[0] for outputs in named if len(outputs) == 1), None)
-
-    def without_output(self, classes: Classes) -> tuple[str, ...]:
-        """The classes of a data set, by name, for which it has no output."""
-        pairs = zip(classes.keys, classes.names, strict=True)
-        return tuple(name for key, name in pairs if self.output_of(key, (name,)) is None)
-
-    @cached_property
-    def points(self) -> Points:
-        """The points of a forward pass of one image."""
-        return explain.points(self.network, self._blank)
-
-    @cached_property
-    def methods(self) -> tuple[Mapping[str, Method], Mapping[str, str]]:
-        """The methods that can explain it, and why others cannot: see `explain.methods.suited`."""
-        return suited(self.network, self._blank, self.layer, no_layer=self.no_layer)
-
-    @property
-    def _blank(self) -> Tensor:
-        return blank(self.network, self.input.shape)
-
-    @cached_property
-    def stages(self) -> tuple[str, ...]:
-        """Names of the points whose output the feature-map page shows: the end of each stage."""
-        own = self.architecture.stages
-        return tuple(own(self.network)) if own else stage_ends(self.points)
-
-    @property
-    def layer(self) -> str:
-        """The point that class activation maps look at: report.toml's, else the architecture's, else as chosen.
-
-        "": there is none, see `no_layer`.
-        """
-        return self._explained[0]
-
-    @property
-    def no_layer(self) -> str:
-        """Why there are no maps of a layer to explain its answers with, as a clause; "" where there are."""
-        return self._explained[1]
-
-    @cached_property
-    def _explained(self) -> tuple[str, str]:
-        own = self.architecture.layer
-        if said := self.wanted.layer or (own(self.network) if own else ""):
-            return said, ""
-        found = self.points
-        try:
-            return layer_to_explain(found), ""
-        except InputError as error:
-            return "", str(error).removeprefix("layer: ").split(";")[0].replace("the model", "the network")
 
 
 def architecture_of(wanted: ModelConfig, folder: Path | None, said: str = "") -> Architecture:
@@ -208,14 +114,14 @@ def _sought(
         architecture = architecture_of(wanted, config.folder, said)
         if official := architecture.official():
             names = official.class_names
-            require_classes(wanted, names, _imagenet_keys(names), "ImageNet's weights say", classes)
+            require_classes(wanted, names, imagenet_keys(names), "ImageNet's weights say", classes)
         try:
             return _from_elsewhere(_published(wanted, architecture, offline, say), config)
         except InputError as error:
             if wanted.weights == "imagenet":
                 raise
             say(f"{wanted.title or architecture.title}: {error}")
-            notes = (_why_not(architecture, offline),)
+            notes = (why_not(architecture, offline),)
     folder = config.models.read(wanted.id)
     found = from_folder(wanted, folder, classes, config.folder)
     if found and folder != config.models.folder / wanted.id:
@@ -433,9 +339,9 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, size: tuple[in
     with torch.device("meta"):
         sketch = made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments").eval()
     found = foreign.fitted(given, sketch.state_dict(), str(path))
-    known = not wanted.classes and _of_imagenet(sketch.state_dict(), found.weights)
+    known = not wanted.classes and of_imagenet(sketch.state_dict(), found.weights)
     if known:
-        names, keys, notes = known, _imagenet_keys(known), (f"It has {len(known)} outputs: ImageNet's classes.",)
+        names, keys, notes = known, imagenet_keys(known), (f"It has {len(known)} outputs: ImageNet's classes.",)
     _require_possible(architecture, len(names), wanted.arguments, way, found.weights, str(path))
     network = fill(
         made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), found.weights, str(path)
@@ -555,89 +461,30 @@ def _require_possible(
         )
 
 
-def _official(wanted: ModelConfig, architecture: Architecture) -> Official:
-    found = architecture.official()
-    if found is None:
-        raise InputError(
-            f"[models.{wanted.id}] weights: expected a file, there are no published weights of {architecture.title} "
-            "that the program knows"
-        )
-    return found
-
-
 def _published(wanted: ModelConfig, architecture: Architecture, offline: bool, say: Callable[[str], None]) -> Loaded:
     """A network with ImageNet's weights, from torch's cache or downloaded into it."""
-    official = _official(wanted, architecture)
-    path = published_file(official, architecture.title, offline, say)
-    way = as_asked(official.input, wanted)
-    network = made(architecture, len(official.class_names), wanted.arguments, f"[models.{wanted.id}] arguments")
+    host = official(wanted, architecture)
+    path = published_file(host, architecture.title, offline, say)
+    way = as_asked(host.input, wanted)
+    network = made(architecture, len(host.class_names), wanted.arguments, f"[models.{wanted.id}] arguments")
     fill(network, foreign.load(path).weights, str(path))
     return Loaded(
         id=wanted.id,
         title=wanted.title or architecture.title,
         network=network.eval(),
         architecture=architecture,
-        class_names=official.class_names,
-        class_keys=_imagenet_keys(official.class_names),
+        class_names=host.class_names,
+        class_keys=imagenet_keys(host.class_names),
         input=way,
         digest=_digest(hashlib.sha256(read_bytes(path)).hexdigest(), way, wanted, architecture),
         source=(
-            f"ImageNet's weights (torchvision, {official.name}): trained on 1.28 million photos of 1000 classes, "
+            f"ImageNet's weights (torchvision, {host.name}): trained on 1.28 million photos of 1000 classes, "
             "for non-commercial research by ImageNet's terms."
         ),
         wanted=wanted,
         facts=(
             _made_by(wanted, architecture, path.name),
-            replace(_named(wanted, official.class_names), origin="read", source=f"torchvision, {official.name}"),
-            *recognise.told(way, wanted, (), ("read", f"torchvision, {official.name}")),
+            replace(_named(wanted, host.class_names), origin="read", source=f"torchvision, {host.name}"),
+            *recognise.told(way, wanted, (), ("read", f"torchvision, {host.name}")),
         ),
     )
-
-
-def _of_imagenet(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """ImageNet's classes where the last tensors are for as many, and not for those that are wanted; else ()."""
-    official = ALEXNET.official()
-    names = official.class_names if official else ()
-    other = [name for name, tensor in wanted.items() if name in weights and weights[name].shape != tensor.shape]
-    last = bool(other) and list(wanted)[-len(other) :] == other
-    return names if last and all(len(weights[name]) == len(names) for name in other) else ()
-
-
-def _imagenet_keys(names: Sequence[str]) -> tuple[str, ...]:
-    """The wnid of each of ImageNet's classes that the program knows, else its name."""
-    wnids = {index: wnid for wnid, index in IMAGENET_INDEX.items()}
-    return tuple(wnids.get(index, name) for index, name in enumerate(names))
-
-
-def _why_not(architecture: Architecture, offline: bool) -> str:
-    """What the page says where ImageNet's weights could not be had; not where on this machine."""
-    official = architecture.official()
-    if official is None:
-        return f"ImageNet's weights were asked for first, but none of {architecture.title} are published."
-    if places.exists(places.published_weights() / official.url.rsplit("/", 1)[1]):
-        why = "the file on this machine is not the official one"
-    else:
-        why = f"are not on this machine and {'the build was offline' if offline else 'could not be downloaded'}"
-    return f"ImageNet's weights were asked for first, but {why}."
-
-
-def published_file(
-    official: Official, title: str, offline: bool, say: Callable[[str], None], path: Path | None = None
-) -> Path:
-    """The official file in torch's own cache, downloaded there where it is missing; its hash is checked each time.
-
-    Raises:
-        InputError: where it is not there and cannot be had, cannot be read, or its hash is wrong.
-    """
-    path = path or places.published_weights() / official.url.rsplit("/", 1)[1]
-    if not places.exists(path):
-        if offline:
-            raise InputError(f"{path}: expected ImageNet's weights, they are not there and the build is offline")
-        say(f"{title}: downloading ImageNet's weights ({official.size / 1e6:.0f} MB)")
-        advice = f"or put a copy of it at {path}"
-        fetch_file(path, official.url, official.size, official.sha256, advice, pause=0.2)
-    elif not hashlib.sha256(read_bytes(path)).hexdigest().startswith(official.sha256):
-        raise InputError(
-            f"{path}: expected sha256 {official.sha256}…, found another; delete the file to download it again"
-        )
-    return path

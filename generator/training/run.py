@@ -20,7 +20,7 @@ from generator.data.dataset import DataSet, Part
 from generator.networks.agreement import require_classes, require_same
 from generator.networks.architecture import Architecture, initialise, made
 from generator.networks.card import ONE_A_BATCH
-from generator.networks.catalogue import Loaded, answering, as_asked, from_any_folder, from_folder
+from generator.networks.catalogue import answering, as_asked, from_any_folder, from_folder
 from generator.networks.folder import (
     SMALL,
     WEIGHTS,
@@ -34,6 +34,7 @@ from generator.networks.folder import (
     save_model,
     save_run,
 )
+from generator.networks.loaded import Loaded
 from generator.records.input import Input
 from generator.records.recipe import Recipe
 from generator.records.training import Run

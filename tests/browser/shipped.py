@@ -20,8 +20,8 @@ from generator.data.preprocessing import seen
 from generator.data.tiny_imagenet import list_images
 from generator.live import export
 from generator.networks import catalogue
-from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
+from generator.networks.loaded import Loaded
 from generator.records.images import Photo
 from generator.records.live import Live
 

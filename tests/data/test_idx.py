@@ -45,7 +45,7 @@ def write(
         "labels-idx1": idx_bytes(8, (len(labels),), bytes(labels)),
     }.items():
         file = root / f"{before}{part}-{kind}-ubyte{'.gz' if packed else ''}"
-        file.write_bytes(gzip.compress(data) if packed else data)
+        file.write_bytes(gzip.compress(data, mtime=0) if packed else data)
     return root
 
 
@@ -162,11 +162,11 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, name: str, data: 
     ("data", "message"),
     [
         (b"no gzip", r"expected a whole file packed by gzip, it is damaged \(Not a gzipped file"),
-        (gzip.compress(WHOLE)[:-12], r"expected a whole file packed by gzip, it is damaged"),
-        (gzip.compress(WHOLE)[:-8] + bytes(8), r"it is damaged \(CRC check failed"),
-        (gzip.compress(WHOLE[:-1]), r"expected 70 bytes, as it says, it holds fewer"),
-        (gzip.compress(WHOLE + b"\0"), r"expected 70 bytes, as it says, it holds more"),
-        (gzip.compress(WHOLE + bytes(10**8)), r"expected 70 bytes, as it says, it holds more"),  # and is not unpacked
+        (gzip.compress(WHOLE, mtime=0)[:-12], r"expected a whole file packed by gzip, it is damaged"),
+        (gzip.compress(WHOLE, mtime=0)[:-8] + bytes(8), r"it is damaged \(CRC check failed"),
+        (gzip.compress(WHOLE[:-1], mtime=0), r"expected 70 bytes, as it says, it holds fewer"),
+        (gzip.compress(WHOLE + b"\0", mtime=0), r"expected 70 bytes, as it says, it holds more"),
+        (gzip.compress(WHOLE + bytes(10**8), mtime=0), r"expected 70 bytes, as it says, it holds more"),  # and is not unpacked
     ],
 )
 def test_a_damaged_packed_file_is_refused_when_it_is_read(tmp_path: Path, data: bytes, message: str) -> None:

@@ -16,7 +16,8 @@ from generator.config.schema import DataConfig, ModelConfig
 from generator.data import decoded, layouts
 from generator.data.dataset import DataSet
 from generator.evaluation.reading import reading_arrays, reading_of, settled
-from generator.networks.catalogue import Loaded, as_asked
+from generator.networks.catalogue import as_asked
+from generator.networks.loaded import Loaded
 from generator.networks.small_cnn import SMALL_CNN
 from generator.records.images import Arrays
 from generator.records.input import Input

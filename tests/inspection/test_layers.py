@@ -20,8 +20,8 @@ from generator.inspection.network import network_record
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import explanation, photo_arrays
 from generator.networks.architecture import initialise
-from generator.networks.catalogue import Loaded
 from generator.networks.inputs import normalise
+from generator.networks.loaded import Loaded
 from generator.networks.small_cnn import SmallCNN
 from generator.records.images import Photo, Pixels
 from generator.records.input import Input, square

@@ -23,9 +23,9 @@ from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, net
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import explanation, photo_arrays
 from generator.networks.architecture import initialise, require_finite
-from generator.networks.catalogue import Loaded
 from generator.networks.folder import save_card, save_run
 from generator.networks.inputs import normalise
+from generator.networks.loaded import Loaded
 from generator.networks.recipes import STRONGEST
 from generator.networks.small_cnn import SmallCNN
 from generator.records.images import Photo, Pixels

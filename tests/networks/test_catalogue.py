@@ -28,9 +28,10 @@ from generator.evaluation import answers, evaluation
 from generator.explain import methods
 from generator.networks import alexnet, catalogue, named
 from generator.networks.architecture import initialise
-from generator.networks.catalogue import Loaded
 from generator.networks.folder import Description, fill, load_model, save_evaluation, save_model
 from generator.networks.inputs import fitted
+from generator.networks.loaded import Loaded
+from generator.networks.published import published_file
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN
 from generator.records.input import Input, square
 from tests import loaded as facts
@@ -249,7 +250,7 @@ def fetch(path: Path, archive: Archive, sha256: str = SHA256, *, offline: bool =
     """ImageNet's file from a server of ours; what was said."""
     said: list[str] = []
     official = replace(alexnet.official(), url=archive.url, size=len(CONTENT), sha256=sha256)
-    assert catalogue.published_file(official, "AlexNet", offline, said.append, path) == path
+    assert published_file(official, "AlexNet", offline, said.append, path) == path
     return said
 
 

@@ -25,7 +25,6 @@ from generator.evaluation.evaluation import card_of, evaluate_model
 from generator.explain import methods
 from generator.networks import alexnet, catalogue, small_cnn
 from generator.networks.architecture import initialise
-from generator.networks.catalogue import Loaded
 from generator.networks.folder import (
     Description,
     load_evaluation,
@@ -34,6 +33,7 @@ from generator.networks.folder import (
     load_snapshots,
     plain_evaluation,
 )
+from generator.networks.loaded import Loaded
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN
 from generator.records.input import Input
 from generator.records.recipe import Augmentation, Recipe

@@ -1,0 +1,112 @@
+"""A network of the report with its weights: what it is made of, and what can be asked of it once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from generator import explain
+from generator.base.errors import InputError
+from generator.config.schema import ModelConfig
+from generator.data.classes import Classes
+from generator.explain.methods import Method, suited
+from generator.explain.passes import blank
+from generator.explain.points import Points, layer_to_explain, stage_ends
+from generator.networks.architecture import Architecture
+from generator.records.input import Input
+from generator.records.network import Fact
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network of the report with its weights, ready to be looked at."""
+
+    id: str
+    title: str  # as the pages name it
+    network: nn.Module  # gives logits (N, K)
+    architecture: Architecture
+    class_names: tuple[str, ...]  # K of them, in the order of the outputs
+    class_keys: tuple[str, ...]  # what tells the same class in a data set: a wnid, or its name
+    input: Input
+    digest: str  # sha256 of the weights' file, and of what else makes the network another
+    source: str  # one sentence: where the weights come from
+    notes: tuple[str, ...] = ()
+    epoch: int | None = None  # the number, from 1, of the one after which a file's weights were saved; None: unknown
+    folder: Path | None = None  # with the records of its training; None: it was trained elsewhere
+    # Where what is measured of it is kept: `folder` if that is the report's own, else one for these weights alone.
+    evaluated: Path | None = None
+    wanted: ModelConfig = field(default_factory=lambda: ModelConfig(""))  # what report.toml says of it
+    facts: tuple[Fact, ...] = ()  # how it was read
+
+    @cached_property
+    def class_of(self) -> dict[str, int]:
+        """Key of a class -> its index among this network's outputs."""
+        return {key: index for index, key in enumerate(self.class_keys)}
+
+    @cached_property
+    def _named(self) -> dict[str, list[int]]:
+        """The outputs of each name, in small letters."""
+        found: dict[str, list[int]] = {}
+        for index, name in enumerate(self.class_names):
+            found.setdefault(name.casefold(), []).append(index)
+        return found
+
+    def output_of(self, key: str, names: Sequence[str] = ()) -> int | None:
+        """The output for a class of a data set: by its key, else by one of its names; None where there is none."""
+        if key in self.class_of:
+            return self.class_of[key]
+        named = [self._named.get(name.casefold(), []) for name in names]
+        return next((outputs[0] for outputs in named if len(outputs) == 1), None)
+
+    def without_output(self, classes: Classes) -> tuple[str, ...]:
+        """The classes of a data set, by name, for which it has no output."""
+        pairs = zip(classes.keys, classes.names, strict=True)
+        return tuple(name for key, name in pairs if self.output_of(key, (name,)) is None)
+
+    @cached_property
+    def points(self) -> Points:
+        """The points of a forward pass of one image."""
+        return explain.points(self.network, self._blank)
+
+    @cached_property
+    def methods(self) -> tuple[Mapping[str, Method], Mapping[str, str]]:
+        """The methods that can explain it, and why others cannot: see `explain.methods.suited`."""
+        return suited(self.network, self._blank, self.layer, no_layer=self.no_layer)
+
+    @property
+    def _blank(self) -> Tensor:
+        return blank(self.network, self.input.shape)
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the points whose output the feature-map page shows: the end of each stage."""
+        own = self.architecture.stages
+        return tuple(own(self.network)) if own else stage_ends(self.points)
+
+    @property
+    def layer(self) -> str:
+        """The point that class activation maps look at: report.toml's, else the architecture's, else as chosen.
+
+        "": there is none, see `no_layer`.
+        """
+        return self._explained[0]
+
+    @property
+    def no_layer(self) -> str:
+        """Why there are no maps of a layer to explain its answers with, as a clause; "" where there are."""
+        return self._explained[1]
+
+    @cached_property
+    def _explained(self) -> tuple[str, str]:
+        own = self.architecture.layer
+        if said := self.wanted.layer or (own(self.network) if own else ""):
+            return said, ""
+        found = self.points
+        try:
+            return layer_to_explain(found), ""
+        except InputError as error:
+            return "", str(error).removeprefix("layer: ").split(";")[0].replace("the model", "the network")
