@@ -166,7 +166,8 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, name: str, data: 
         (gzip.compress(WHOLE, mtime=0)[:-8] + bytes(8), r"it is damaged \(CRC check failed"),
         (gzip.compress(WHOLE[:-1], mtime=0), r"expected 70 bytes, as it says, it holds fewer"),
         (gzip.compress(WHOLE + b"\0", mtime=0), r"expected 70 bytes, as it says, it holds more"),
-        (gzip.compress(WHOLE + bytes(10**8), mtime=0), r"expected 70 bytes, as it says, it holds more"),  # and is not unpacked
+        # It is not unpacked.
+        (gzip.compress(WHOLE + bytes(10**8), mtime=0), r"expected 70 bytes, as it says, it holds more"),
     ],
 )
 def test_a_damaged_packed_file_is_refused_when_it_is_read(tmp_path: Path, data: bytes, message: str) -> None:
