@@ -27,6 +27,7 @@ from generator.report.evaluation import mistakes
 from generator.report.evaluation.facts import seriation
 from generator.report.evaluation.figures import evaluation_figures
 from generator.report.evaluation.mistakes import confusions
+from generator.report.feature_maps.facts import stage_of
 from generator.report.feature_maps.figures import feature_map_figures
 from generator.report.filters.weights import filter_figures, first_layer_scale
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures, roles_of
@@ -546,6 +547,18 @@ def test_a_stage_that_is_no_pooling_has_no_first_maps() -> None:
 def test_large_stages_say_how_many_maps_are_shown() -> None:
     figure = maps_of(np.ones((50, 64, 64), np.float32))
     assert "the 32 most active of 50 feature maps" in figure.alt
+
+
+def test_of_thousands_of_tiny_maps_five_hundred_are_drawn() -> None:
+    maps = np.ones((2048, 2, 2), np.float32)
+    maps[7] = 3
+    figure = maps_of(maps)
+    assert "the 512 most active of 2048 feature maps" in figure.alt
+    assert figure.table is not None
+    assert figure.table.rows[0] == (7, 3.0, 3.0)
+    assert stage_of(StageMaps("s", "stage 5", maps)).drawn == 512
+    assert stage_of(StageMaps("s", "stage 1", np.ones((512, 4, 4), np.float32))).drawn == 512
+    assert stage_of(StageMaps("s", "stage 1", np.ones((64, 112, 112), np.float32))).drawn == 10
 
 
 def test_photo_that_a_network_was_not_shown_has_no_figures() -> None:
