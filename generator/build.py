@@ -203,7 +203,7 @@ def _downloaded(site: Site, folder: Path) -> DataSet:
 
 def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation | None:
     """What is measured now of a network of which nothing is known yet; of one that has learnt nothing, nothing is."""
-    if data is None or data.judged is None or loaded.wanted.weights == "random":
+    if data is None or data.judged is None or loaded.wanted.weights == "random" or not loaded.input.takes_photos:
         return None
     if loaded.without_output(data.classes):
         return None  # as is told of it
@@ -254,6 +254,8 @@ def _observe(
     logged: Sequence[Run],
 ) -> Network:
     """One network with the explanation of each photo, from the cache where they are known."""
+    if not loaded.input.takes_photos:  # as its notes say
+        photos, examined = (), None
     other = _other_class(loaded)
     explanations: dict[str, Explanation] = {}
     with terminal.bar(f"{loaded.title}: explaining", len(photos), "photos") as bar:

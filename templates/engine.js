@@ -696,14 +696,15 @@ const Engine = (() => {
     return value - below === 0.5 ? below + (below % 2) : Math.round(value);
   }
 
-  // (H, W, C) bytes -> (C, H, W) normalised, in float32 as torch computes it.
-  function normalise({ mean, std, range, channels, size }, bytes) {
+  // (H, W, C) bytes, red first -> (C, H, W) normalised, in float32 as torch computes it, in the network's order.
+  function normalise({ mean, std, range, channels, size, order }, bytes) {
     const area = size[0] * size[1];
     const pixels = new Float32Array(channels * area);
     const by = Math.fround(255 / range);
     for (let c = 0; c < channels; c++) {
       const [zero, one] = [mean[c], std[c]].map((value) => Math.fround(Math.fround(value) * by));
-      for (let i = 0; i < area; i++) pixels[c * area + i] = Math.fround(bytes[channels * i + c] - zero) / one;
+      const from = order === "bgr" ? channels - 1 - c : c;
+      for (let i = 0; i < area; i++) pixels[c * area + i] = Math.fround(bytes[channels * i + from] - zero) / one;
     }
     return pixels;
   }

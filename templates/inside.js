@@ -10,8 +10,9 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   let chosen = false; // whether the visitor chose the pixel
 
   function nameOf(place, channel) {
+    const { channels, order } = model.input;
     if (place) return `input channel ${channel}`;
-    return model.input.channels === 1 ? "grey" : ["red", "green", "blue"][channel];
+    return channels === 1 ? "grey" : ["red", "green", "blue"][order === "bgr" ? 2 - channel : channel];
   }
 
   // All maps of a stage in one picture.

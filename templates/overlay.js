@@ -2,7 +2,6 @@
 // maps lie over the photos at half strength, and the maps of all classes stand in one picture.
 "use strict";
 (() => {
-  const COLUMNS = 6; // of the picture with the maps of all classes
   const slider = document.getElementById("strength");
   if (!slider) return;
 
@@ -16,21 +15,22 @@
     const strip = every.querySelector(".strip");
     const over = every.querySelector(".heat");
     const rows = [...every.querySelectorAll("tbody tr")];
-    const down = Math.ceil(rows.length / COLUMNS);
+    const across = Number(every.dataset.columns);
+    const down = Math.ceil(rows.length / across);
     over.style.backgroundImage = `url("${strip.querySelector("img").getAttribute("src")}")`;
-    over.style.backgroundSize = `${COLUMNS * 100}% ${down * 100}%`;
+    over.style.backgroundSize = `${across * 100}% ${down * 100}%`;
 
     const frame = document.createElement("span");
     frame.className = "frame";
-    frame.style.width = `${100 / COLUMNS}%`;
+    frame.style.width = `${100 / across}%`;
     frame.style.height = `${100 / down}%`;
     strip.append(frame);
 
     function show(index) {
-      const column = index % COLUMNS;
-      const row = Math.floor(index / COLUMNS);
-      over.style.backgroundPosition = `${share(column, COLUMNS)} ${share(row, down)}`;
-      frame.style.left = `${(100 * column) / COLUMNS}%`;
+      const column = index % across;
+      const row = Math.floor(index / across);
+      over.style.backgroundPosition = `${share(column, across)} ${share(row, down)}`;
+      frame.style.left = `${(100 * column) / across}%`;
       frame.style.top = `${(100 * row) / down}%`;
       for (const old of every.querySelectorAll("[aria-current]")) old.removeAttribute("aria-current");
       rows[index].querySelector("a").setAttribute("aria-current", "true");
@@ -81,9 +81,9 @@
     // The class of the tile under the pointer, or what is chosen where a row of tiles is not full.
     function under(event) {
       const area = strip.getBoundingClientRect();
-      const column = Math.floor(((event.clientX - area.left) / area.width) * COLUMNS);
+      const column = Math.floor(((event.clientX - area.left) / area.width) * across);
       const row = Math.floor(((event.clientY - area.top) / area.height) * down);
-      const index = Math.min(COLUMNS - 1, Math.max(0, column)) + COLUMNS * Math.min(down - 1, Math.max(0, row));
+      const index = Math.min(across - 1, Math.max(0, column)) + across * Math.min(down - 1, Math.max(0, row));
       return index < rows.length ? index : chosen;
     }
     strip.style.cursor = "pointer";

@@ -138,6 +138,7 @@ def grey() -> nn.Module:
 INPUTS: dict[str, tuple[Callable[[], nn.Module], Input]] = {
     "wide": (wide, Input((12, 44), crop="none", mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4), range=255.0)),
     "wide, cut out": (gap, Input((20, 36), interpolation="bicubic")),
+    "blue first": (gap, Input((20, 20), mean=(0.4, 0.45, 0.48), order="bgr")),
     "high and grey": (grey, Input((41, 18), 30, channels=1, mean=(0.1307,), std=(0.3081,))),
     "grey": (grey, Input((28, 28), channels=1, mean=(0.5,), std=(0.5,), interpolation="lanczos")),
 }

@@ -6,6 +6,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from generator.base.errors import InputError
 from generator.records.images import Pixels
 from generator.records.input import Input
 
@@ -29,7 +30,10 @@ def seen(pixels: Pixels, way: Input) -> Pixels:
         pixels: (H, W, 3) uint8.
     Returns:
         (h, w, C) uint8, of the size and the channels that `way` names.
+    Raises:
+        InputError: for a network that takes other images than in colour or in grey.
     """
+    require_photographic(way)
     picture = Image.fromarray(pixels)
     if way.channels == 1:
         picture = picture.convert("L")
@@ -41,6 +45,15 @@ def seen(pixels: Pixels, way: Input) -> Pixels:
     found = np.pad(found, (*way.margins(new_height, new_width), (0, 0)))
     top, left = (max(0, start) for start in way.cut(new_height, new_width))
     return np.ascontiguousarray(found[top : top + way.size[0], left : left + way.size[1]])
+
+
+def require_photographic(way: Input) -> None:
+    """Refuse an input of other channels than an image here can be brought to."""
+    if not way.takes_photos:
+        raise InputError(
+            f"expected a network that takes images of 3 channels, or of 1 for grey, got one that takes {way.channels}: "
+            "images are read in colour here, and nothing else can be shown to a network"
+        )
 
 
 def in_colour(given: Pixels) -> Pixels:

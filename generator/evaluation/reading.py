@@ -266,6 +266,8 @@ def settled(
     """
     if data is None or data.fitted is None or not isinstance(loaded.wanted.weights, Path):
         return loaded, None
+    if not loaded.input.takes_photos:
+        return loaded, None
     columns = [loaded.output_of(key, (name,)) for key, name in zip(data.classes.keys, data.classes.names, strict=True)]
     if any(column is None for column in columns):
         return loaded, None

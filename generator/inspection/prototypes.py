@@ -149,7 +149,7 @@ def _variation(images: Tensor) -> Tensor:
 def made_for_classes(loaded: Loaded) -> dict[str, NDArray[Any]]:
     """An image for each class of a network that has few of them, as arrays: see `class_images_of`."""
     classes, way = len(loaded.class_names), loaded.input
-    if classes > ALL_CLASSES or way.channels not in (1, 3):
+    if classes > ALL_CLASSES or not way.takes_photos:
         return {}
     steps = CLASS_STEPS if max(way.size) <= SMALL else LARGE_CLASS_STEPS
     images = maximise(loaded.network, range(classes), way, seed=CLASS_SEED, steps=steps)

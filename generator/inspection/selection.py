@@ -15,10 +15,11 @@ from generator.data import samples, tiny_imagenet
 from generator.data.classes import Classes, of_tiny_imagenet
 from generator.data.dataset import ROLES, DataSet, Item, Part
 from generator.data.decoded import Pictures, pixels
-from generator.data.preprocessing import square
+from generator.data.preprocessing import seen, square
 from generator.networks.folder import load_runs
 from generator.networks.loaded import Loaded
 from generator.records.images import Photo, Pixels
+from generator.records.input import Input
 from generator.records.network import Examined
 from generator.records.recipe import Augmentation
 from generator.records.report import DataSummary, DataWords
@@ -27,7 +28,8 @@ from generator.training import augment
 
 FAILURES = 4  # of each network on the failures page
 EXAMPLES = 4  # of each class on the data page
-EXAMPLE = 64  # their side at most, and that of the mistaken images, in pixels
+EXAMPLE = 96  # their longer side at most, and that of the mistaken images, in pixels
+AUGMENTED = 64  # side at most of the square that is augmented
 SEARCHED = 3000  # images at most among which the strongest patches are sought, evenly of all
 
 
@@ -77,7 +79,7 @@ def summary(
     """
     if isinstance(data, DataConfig):
         return _recorded(data, classes, evaluation, shown, how)
-    side = min(EXAMPLE, *(data.words.sizes[0] if data.words.sizes else ()))
+    side = min(AUGMENTED, *(data.words.sizes[0] if data.words.sizes else ()))
     of = data.fitted or data.judged or data.parts[0]
     firsts: dict[int, list[Item]] = {}
     for item in of.items:
@@ -90,8 +92,7 @@ def summary(
         counts={part.name: len(part) for part in data.parts},
         per_class={part.name: len(part) // len(classes) for part in data.parts},
         examples={
-            target: tuple(square(pixels(data, item), side) for item in items[:EXAMPLES])
-            for target, items in firsts.items()
+            target: tuple(_small(pixels(data, item)) for item in items[:EXAMPLES]) for target, items in firsts.items()
         },
         augmented=augmented(pair[0], pair[1], how[1]) if how else (),
         augmented_for=how[0] if how else "",
@@ -114,7 +115,7 @@ def _recorded(
     """The data set as far as it is known where it is not."""
     tiny = of_tiny_imagenet(classes)
     counts = {part: scores.count for part, scores in evaluation.splits.items()} if evaluation else {}
-    pair = [_tensor(square(photo.pixels, EXAMPLE)) for photo in shown[:2]]
+    pair = [_tensor(square(photo.pixels, AUGMENTED)) for photo in shown[:2]]
     name = told.name or (tiny_imagenet.name(told.classes) if tiny else "The data set")
     words = tiny_imagenet.WORDS if tiny else DataWords(source=told.name)
     return DataSummary(
@@ -172,12 +173,12 @@ def examined(data: DataSet | None, shown: Sequence[Photo]) -> Examined | None:
 
 
 def mistaken(data: DataSet | None, evaluation: Evaluation | None) -> dict[str, Pixels]:
-    """The judging images that a network got wrong, by name, as far as they are here; small squares, uint8."""
+    """The judging images that a network got wrong, by name, as far as they are here; small, uint8."""
     scores = _judged(evaluation)
     if data is None or data.judged is None or scores is None or scores.split != data.judged.name:
         return {}
     wrong = {mistake.image for mistake in scores.mistakes}
-    return {item.name: square(pixels(data, item), EXAMPLE) for item in data.judged.items if item.name in wrong}
+    return {item.name: _small(pixels(data, item)) for item in data.judged.items if item.name in wrong}
 
 
 def _spread(part: Part, count: int) -> list[str]:
@@ -209,6 +210,15 @@ def _mistaken(evaluation: Evaluation | None, part: Part) -> list[str]:
 
 def _judged(evaluation: Evaluation | None) -> SplitScores | None:
     return evaluation.splits.get(evaluation.judged) if evaluation else None
+
+
+def _small(whole: Pixels) -> Pixels:
+    """All of an image, its longer side at most `EXAMPLE`."""
+    height, width = whole.shape[:2]
+    if max(height, width) <= EXAMPLE:
+        return whole
+    high, wide = (max(1, round(side * EXAMPLE / max(height, width))) for side in (height, width))
+    return seen(whole, Input((high, wide), crop="none"))
 
 
 def _tensor(pixels: Pixels) -> Tensor:

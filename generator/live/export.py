@@ -32,7 +32,6 @@ from generator.records.live import Live, LiveStep
 # Folding batch norm reorders sums; more than this is another function.
 ROUNDING = 1e-4
 
-CHANNELS = (1, 3)  # of the images that a page can give a network: grey and in colour
 ARRAYS = ("factors", "biases", "integers")  # of a step
 
 
@@ -44,12 +43,10 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
     Raises:
         UnsuitedError: where it has a step that the page does not know, would be too large, or answers otherwise.
     """
-    if loaded.input.channels not in CHANNELS:
+    if not loaded.input.takes_photos:
         raise UnsuitedError(
             f"takes images of {loaded.input.channels} channels, and a visitor's photo has three, or one in grey"
         )
-    if loaded.input.order != "rgb":
-        raise UnsuitedError("takes blue first, which the page does not give")
     with in_eval_mode(loaded.network), torch.no_grad():
         plain = steps_of(loaded.network)
         images = _images(photos, loaded.input)

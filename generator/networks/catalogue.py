@@ -41,6 +41,10 @@ from generator.records.network import Fact
 KNOWN: Mapping[str, Architecture] = {known.name: known for known in (SMALL_CNN, ALEXNET)}
 LARGEST = 1 << 28  # numbers that a layer may give for one photo: 1 GiB; AlexNet's most are 2e5
 SEED = 0  # of random weights
+BLIND = (
+    "It takes images of {} channels, but images are read in colour or in grey here: none was shown to it, so that it "
+    "has no answers, maps or patches on these pages."
+)
 
 
 def architecture_of(wanted: ModelConfig, folder: Path | None, said: str = "") -> Architecture:
@@ -91,7 +95,10 @@ def load(
             cannot be made, or does not answer an image with a logit for each class.
     """
     found = _sought(wanted, config, classes, size, offline, say)
-    return found and _tried(found)
+    if found is None:
+        return None
+    notes = () if found.input.takes_photos else (BLIND.format(found.input.channels),)
+    return replace(_tried(found), notes=(*found.notes, *notes))
 
 
 def _sought(

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from generator.base.errors import InputError
-from generator.data.preprocessing import seen
+from generator.data.preprocessing import require_photographic, seen
 from generator.records.input import Input
 
 LUMA = (19595, 38470, 7471)  # ITU-R 601 in 65536ths
@@ -45,7 +45,10 @@ def fitted(images: Tensor, way: Input) -> Tensor:
         images: (N, 3, H, W) uint8.
     Returns:
         (N, C, h, w) uint8, on the images' device.
+    Raises:
+        InputError: for a network that takes other images than in colour or in grey.
     """
+    require_photographic(way)
     before = (images.shape[-2], images.shape[-1])
     after = way.resized(*before)
     if after != before and not _as_pillow(before, after, way):

@@ -46,7 +46,7 @@ def input_of(
         return way, tuple(facts)  # what it raises is told when it is asked for its answer
     chosen, words = tried[0]
     high, wide = chosen
-    facts.append(Fact("image size", f"{wide} × {high} pixels", "inferred" if len(tried) == 1 else "assumed", words))
+    facts.append(Fact("image size", f"{high} × {wide} pixels", "inferred" if len(tried) == 1 else "assumed", words))
     return (way if way.size == chosen else replace(way, size=chosen, resize=0)), tuple(facts)
 
 
@@ -98,7 +98,7 @@ def told(way: Input, wanted: ModelConfig, found: tuple[Fact, ...], elsewhere: tu
     """
     high, wide = way.size
     values = {
-        "image size": ("size", f"{wide} × {high} pixels"),
+        "image size": ("size", f"{high} × {wide} pixels"),
         "channels": ("channels", "1 (grey)" if way.channels == 1 else str(way.channels)),
         "resize and crop": ("crop", _cut(way)),
         "mean": ("mean", _listed(way.mean)),

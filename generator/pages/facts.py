@@ -14,7 +14,7 @@ from generator.records.figure import Figure
 from generator.records.images import Photo
 from generator.records.report import DataSummary, Report
 from generator.records.training import Benchmark
-from generator.report.data.facts import Material, material
+from generator.report.data.facts import Cut, Material, cuts, material
 from generator.report.filters.facts import LayerPage
 from generator.report.grad_cam.facts import Look
 from generator.report.overview.tile import hero
@@ -44,6 +44,7 @@ class Facts(Settled):
     material: Material
     augmented_id: str
     photos: tuple[Photo, ...]
+    cuts: Mapping[str, tuple[Cut, ...]]  # by Photo.id, what the networks are given of it
     hero: Look | None  # the photo of the header's tile as its network sees it
     networks: tuple[Portrait, ...]
     first: Portrait | None  # the network that is shown first
@@ -88,6 +89,7 @@ def facts(report: Report, networks: tuple[Portrait, ...], figures: Mapping[str, 
         "material": material(report.data),
         "augmented_id": next((one.id for one in networks if one.title == report.data.augmented_for), ""),
         "photos": report.photos,
+        "cuts": cuts(report.photos, [one.input for one in report.networks]),
         "hero": _hero(report, networks),
         "networks": networks,
         "first": networks[0] if networks else None,

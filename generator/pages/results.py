@@ -73,6 +73,7 @@ def _layer(layer: LayerPage) -> Mapping[str, Any]:
             "weights": None if weights is None else weights.shape,
             "extreme": None if weights is None else np.abs(weights).max(initial=0),
         }
+        | ({"extent": record.extent} if record.extent else {})
         | ({} if record.chosen is None else {"channels": record.channels, "size": record.size})
         | {mark: layer.marked(mark) for mark in ("dead", "repeats", "silent")}
         | {"units": _units(layer)}

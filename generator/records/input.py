@@ -41,6 +41,11 @@ class Input:
     order: ChannelOrder = "rgb"  # of three channels, as the network takes them; "bgr" as OpenCV reads files
 
     @property
+    def takes_photos(self) -> bool:
+        """Whether a photo can be brought to its channels: in colour, or in grey."""
+        return self.channels in (1, 3)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image, as a network takes it."""
         return (self.channels, *self.size)

@@ -59,6 +59,11 @@ class Portrait:
         return str(high) if high == wide else self.size
 
     @property
+    def blind(self) -> bool:
+        """Whether no image here can be shown to it, for it takes other channels."""
+        return not self.record.input.takes_photos
+
+    @property
     def broad(self) -> bool:
         """Whether what it is given is so much wider than high that it needs a page's width."""
         high, wide = self.record.input.size

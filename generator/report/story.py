@@ -62,9 +62,10 @@ STORY = (
     ),
     Kind(
         "evaluation",
-        _some(lambda network: True),
+        _some(lambda network: not network.blind),
         Parts("network", "evaluation-mistakes.html"),
         scripts=("tables.js", "matrix.js"),
+        without="There is no page of evaluation: no image that is read here can be shown to a network.",
     ),
     Kind(
         "filters",
@@ -94,7 +95,11 @@ STORY = (
         scripts=("tables.js", "lightbox.js"),
         without="There is no page of failures: no photo was shown to a network, and none was evaluated.",
     ),
-    Kind("trust", _some(lambda network: network.trust or network.mapped or not network.looks), scripts=("tables.js",)),
+    Kind(
+        "trust",
+        _some(lambda network: network.trust or network.mapped or not (network.looks or network.blind)),
+        scripts=("tables.js",),
+    ),
     Kind(
         "try",
         lambda report, networks: report.live is not None,

@@ -49,6 +49,7 @@ WAYS = {
     "nearest": Input((33, 47), interpolation="nearest"),
     "nearest, whatever the shape": Input((70, 90), crop="none", interpolation="nearest"),
     "of bytes": Input((24, 36), mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), range=255.0),
+    "blue first": Input((24, 36), mean=(104.0, 117.0, 124.0), std=(1.0, 2.0, 3.0), range=255.0, order="bgr"),
     "of another range": Input((24, 36), mean=(2.0, 3.0, 4.1), std=(1.1, 0.9, 7.0), range=10.0),
 }
 

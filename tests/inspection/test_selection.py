@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from generator.config import places, reading, schema
 from generator.config.schema import DataConfig
@@ -186,7 +187,9 @@ def test_where_the_validation_images_judge_they_are_what_is_shown(tmp_path: Path
     assert failures == {"net": ("validation-val-spoons-5",)}
     pictures = selection.mistaken(data, evaluation)
     assert set(pictures) == {f"val/spoons/{number}.png" for number in range(6)}
-    assert {picture.shape for picture in pictures.values()} == {(64, 64, 3)}
+    named = {item.name: item for item in data.judged.items} if data.judged else {}
+    for name, picture in pictures.items():  # whole, as they are: none is larger than it is shown
+        np.testing.assert_array_equal(picture, decoded.pixels(data, named[name]))
     searched = selection.examined(data, ())
     assert searched is not None
     assert searched.said == "12 validation images of kitchen"
@@ -194,7 +197,7 @@ def test_where_the_validation_images_judge_they_are_what_is_shown(tmp_path: Path
     summary = selection.summary(data, data.classes, evaluation, ())
     assert (summary.wnids, summary.boxes, summary.words.size) == ((), False, "from 60 × 40 to 72 × 72")
     assert summary.roles == {"train": "fitted on", "validation": "judged on"}
-    assert {image.shape for images in summary.examples.values() for image in images} == {(40, 40, 3)}
+    assert summary.examples[0][0].shape == decoded.pixels(data, (data.fitted or data.parts[0]).items[0]).shape
 
 
 def test_without_a_data_set_the_report_s_photos_are_searched(tmp_path: Path, data: DataSet) -> None:
@@ -225,3 +228,20 @@ def test_the_augmentation_shown_is_that_of_the_first_network_whose_training_is_o
     assert selection.augmentation_of([elsewhere, unrecorded, trained]) == ("SmallCNN", own)
     assert selection.augmentation_of([elsewhere, unrecorded]) is None
     assert selection.augmentation_of([]) is None
+
+
+@pytest.mark.parametrize(("size", "shown"), [((300, 1200), (24, 96)), ((1200, 300), (96, 24)), ((200, 96), (96, 46))])
+def test_of_large_images_all_is_shown_made_smaller(
+    tmp_path: Path, size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    """An object at the end of a wide image would be cut off by a square."""
+    pixels = np.zeros((*size, 3), np.uint8)
+    pixels[-size[0] // 8 :, -size[1] // 8 :] = 255
+    for part in ("train/cups", "train/spoons", "test/cups", "test/spoons"):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "set" / part / "a.png")
+    data = decoded.whole(layouts.opened(tmp_path / "set", DataConfig()), tmp_path / "cache")
+    found = selection.summary(data, data.classes, None, ()).examples[0][0]
+    assert found.shape == (*shown, 3)
+    assert found[-1, -1].tolist() == [255, 255, 255]
+    assert found[0, 0].tolist() == [0, 0, 0]

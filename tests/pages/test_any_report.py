@@ -115,6 +115,12 @@ def network(
     )
 
 
+def blind(name: str, channels: int) -> Network:
+    """A network that takes images of so many channels, to which nothing was shown."""
+    made = network(name, (), channels=channels, evaluated=False)
+    return replace(made, patches=(), examined=None, class_images=None)
+
+
 def report(*networks: Network, classes: Sequence[str] = SHAPES, shown: Sequence[Photo] = ()) -> Report:
     data = DataSummary(
         name="Shapes",
@@ -232,14 +238,38 @@ class TestAnyAddress:
 class TestAnyArchitecture:
     def test_of_any_channels(self) -> None:
         shown = photos(count=1)
-        grey, five = network("grey", shown, channels=1), network("five", shown, channels=5)
-        five = replace(five, patches=(), examined=None)  # no picture has so many
-        page = text(flawless(report(grey, five, shown=shown))["filters.html"])
+        grey, five = network("grey", shown, channels=1), blind("five", 5)
+        files = flawless(report(grey, five, shown=shown))
+        page = text(files["filters.html"])
         assert "red, green and blue" not in page
         assert "White is a weight of zero; red adds, blue subtracts" in page
+        assert "Net five cannot be shown the images here, so there is no score" in text(files["evaluation.html"])
+        assert "The photos here cannot be shown to Net five." in text(files["failures.html"])
+        assert "evaluate five" not in text(files["trust.html"])
+        assert "Net five was not shown this photo." in text(files["grad-cam.html"])
+        patches = text(files["filters-five-conv1.html"])
+        assert "The images here cannot be shown to Net five, so there are no patches to show." in patches
+        assert "strongest patches" not in patches
         page = text(site_of(1)["filters.html"])
         assert "in red, green and blue" in page
         assert "red adds, blue subtracts" not in page
+
+    def test_where_no_image_can_be_shown_to_any_there_are_its_weights(self) -> None:
+        files = flawless(report(blind("five", 5)))
+        pages = {path.removesuffix(".html") for path in files if path.endswith(".html") and "-" not in path}
+        assert pages == {"404", "index", "data", "filters", "about"}
+        index, about = text(files["index.html"]), text(files["about.html"])
+        assert "The images here cannot be shown to it; guessing would get 25.0 %." in index
+        assert "no image that is read here can be shown to a network" in index
+        assert "the about page has the command" not in index
+        assert "python -m generator train" not in about
+        assert "python -m generator evaluate" not in about
+        assert "multiplications for one image of 5 channels and 16 × 16 pixels" in about
+
+    def test_only_what_was_trained_here_is_to_be_trained_again(self) -> None:
+        about = text(site_of(1)["about.html"])
+        assert "Score a network with python -m generator evaluate photo ." in about
+        assert "python -m generator train" not in about
 
     def test_grey_filters_are_tiles_side_by_side(self) -> None:
         shown = photos()
@@ -265,8 +295,7 @@ class TestAnyArchitecture:
         drawn = {figure.id: figure for figure in grad_cam_figures(one, shown[0])}
         for name in ("net-cam-test-0-predicted", "net-cam-test-0-photo", "net-cam-test-0-predicted-heat"):
             assert drawn[name].width == 4 * drawn[name].height, name
-        # A cell of a sheet is square, whatever is in it.
-        assert drawn["net-ways-test-0"].height == 16 * drawn["net-ways-test-0"].width
+        assert drawn["net-ways-test-0"].height == 16 * drawn["net-ways-test-0"].width / 4  # cells of four to one
 
     def test_a_unit_may_see_the_whole_image(self) -> None:
         shown = photos()

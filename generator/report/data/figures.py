@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from generator.base.names import slugs
 from generator.figures import raster
 from generator.records.figure import Figure, Table
@@ -40,19 +38,32 @@ def photo_figures(shown: Sequence[Photo]) -> tuple[Figure, ...]:
 def _examples(data: DataSummary, index: int, address: str) -> Figure:
     name, images = data.class_names[index], data.examples[index]
     image = "training image" if "train" in data.counts else "image"
-    pixels = raster.mosaic(np.stack(images), len(images), 1, GAP)
+    widths = {each.shape[1] for each in images}
+    wide = f"{max(widths)} pixels wide {'each' if len(widths) == 1 else 'at most'}"
     return framed(
         f"data-examples-{address}",
-        pixels,
-        alt=f"Row of {counted(len(images), 'photo')} of the class {name}, {images[0].shape[1]} pixels wide each.",
+        _row(data, images),
+        alt=f"Row of {counted(len(images), 'photo')} of the class {name}, {wide}.",
         caption=f"{sentence(name)}: {counted(len(images), image)} of {data.name}.",
         quality=PHOTO,
-        pixelated=True,
+        pixelated=material(data).thumbnails,
         data=Table(
             ("class", *(["WordNet number"] if data.wnids else []), *(f"{part} images" for part in data.per_class)),
             ((name, *data.wnids[index : index + 1], *data.per_class.values()),),
         ),
     )
+
+
+def _row(data: DataSummary, images: Sequence[Pixels]) -> Pixels:
+    """Images side by side, each in the middle of a cell; cells are as many and as large for every class."""
+    every = [each.shape[:2] for shown in data.examples.values() for each in shown]
+    high, wide = (max(sides) for sides in zip(*every, strict=True))
+    count = max(map(len, data.examples.values()))
+    panels = [
+        (each, (high - each.shape[0]) // 2, place * (wide + GAP) + (wide - each.shape[1]) // 2)
+        for place, each in enumerate(images)
+    ]
+    return raster.compose(high, count * (wide + GAP) - GAP, panels)
 
 
 def _augmentation(steps: Sequence[tuple[str, Pixels]]) -> list[Figure]:

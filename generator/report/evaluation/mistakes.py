@@ -6,15 +6,15 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from generator.base.names import slugs
-from generator.figures import raster
 from generator.records.figure import Figure
 from generator.records.network import Network
 from generator.records.scores import JUDGING, Mistake
 from generator.report.evaluation.facts import SPLITS
+from generator.report.plates.painting import boxed
 from generator.report.plates.sheets import place, sheet_id, sheets
 from generator.report.plates.wording import sentence
 
-SIDE = 64  # stored pixels of an image
+SHARP = 64  # pixels of a side up to which an image is shown enlarged, its pixels sharp
 QUALITY = 60
 # Bytes of a page, of which it may have 300 KiB, and what the head of a confusion and an image take of them, about.
 ROOM, GROUP, IMAGE = 230_000, 330, 270
@@ -42,15 +42,13 @@ class Mixed:
 
 def mistake_figures(network: Network) -> tuple[Figure, ...]:
     """The wrong test images on sheets, in the order of `confusions`; none without the data set."""
-    pictures = [
-        raster.cover(network.mistaken[one.image], SIDE, SIDE)
-        for one in _ordered(network)
-        if one.image in network.mistaken
-    ]
+    pictures = [network.mistaken[one.image] for one in _ordered(network) if one.image in network.mistaken]
     if not pictures:
         return ()
+    side = max(max(each.shape[:2]) for each in pictures)
+    cells = [boxed(each, (side, side)) for each in pictures]
     alt = f"{sentence(SPLITS[_judged(network)])} that {network.title} got wrong, numbers"
-    return sheets(f"{network.anchor}-mistakes", pictures, alt, quality=QUALITY, pixelated=True)
+    return sheets(f"{network.anchor}-mistakes", cells, alt, quality=QUALITY, pixelated=side <= SHARP)
 
 
 def confusions(network: Network) -> tuple[Mixed, ...]:

@@ -3,6 +3,7 @@ weights where it has some of its own."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy as np
 from generator.figures import raster
 from generator.records.figure import Figure
 from generator.records.images import Floats, Pixels
+from generator.records.input import Input
 from generator.records.network import Layer, LayerPatches, Network
 from generator.report.plates.frames import framed
 from generator.report.plates.numbers import dead, in_colour, listed_channels, norms, slice_scale
-from generator.report.plates.painting import squared
+from generator.report.plates.painting import boxed, painted_kernels
 from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, patch_size, shrunk, unit_prefix
 from generator.report.plates.sheets import sheets
 from generator.report.plates.wording import counted, listed
@@ -37,7 +39,7 @@ def unit_figures(network: Network, layer: Layer, scale: float) -> tuple[Figure, 
     found: list[Figure] = []
     if layer.weights is not None:
         alt = f"Weights of {network.title}, {layer.title}, filters"
-        icons = _icons(layer.weights, numbers, scale if in_colour(network, layer) else None)
+        icons = _icons(layer.weights, numbers, scale if in_colour(network, layer) else None, network.input)
         found += sheets(f"{prefix}-weights", icons, alt, pixelated=True, numbers=numbers)
     patches = next((one for one in network.patches if one.layer == layer.name), None)
     if patches is None or network.examined is None:
@@ -51,22 +53,23 @@ def unit_figures(network: Network, layer: Layer, scale: float) -> tuple[Figure, 
     return (*found, _preview(network, layer, patches, seen, prefix, numbers))
 
 
-def _icons(weights: Floats, numbers: Sequence[int], scale: float | None) -> list[Pixels]:
+def _icons(weights: Floats, numbers: Sequence[int], scale: float | None, way: Input) -> list[Pixels]:
     """Each filter for itself: in colour, or the slices of its strongest input channels, strongest first.
 
     Args:
         scale: of the colours; None: it is not in colour.
+        way: how the network takes images.
     """
     lost = set(dead(norms(weights)).tolist())
     chosen = weights[numbers]
     if scale is not None:
-        tiles = raster.paint_colour(chosen, scale)[:, None]
+        tiles = painted_kernels(chosen, scale, way)[:, None]
         across, gap = 1, 0
     else:
         order = np.argsort(-(chosen.astype(np.float64) ** 2).sum(axis=(2, 3)), axis=1, kind="stable")[:, : ACROSS**2]
         strongest = np.take_along_axis(chosen, order[:, :, None, None], axis=1)
         tiles = raster.paint_signed(strongest, slice_scale(weights))
-        across, gap = min(ACROSS, tiles.shape[1]), GAP
+        across, gap = min(ACROSS, math.ceil(math.sqrt(tiles.shape[1]))), GAP
     factor = max(1, TILE // (across * max(tiles.shape[2:4])))
     return [
         _square(raster.mosaic(one, across, factor, gap, range(len(one)) if channel in lost else ()))
@@ -76,7 +79,8 @@ def _icons(weights: Floats, numbers: Sequence[int], scale: float | None) -> list
 
 def _square(picture: Pixels) -> Pixels:
     """A picture for a square cell, which covers it."""
-    return squared(picture, max(picture.shape[:2]))
+    side = max(picture.shape[:2])
+    return boxed(picture, (side, side))
 
 
 def _block(seen: Seen, patches: LayerPatches, channel: int, size: tuple[int, int]) -> Pixels:

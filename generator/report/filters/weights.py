@@ -11,6 +11,7 @@ from generator.base.names import slug
 from generator.figures import charts, raster, theme
 from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Pixels
+from generator.records.input import Input
 from generator.records.network import Layer, Network
 from generator.report.plates.frames import charted, framed
 from generator.report.plates.numbers import (
@@ -25,6 +26,7 @@ from generator.report.plates.numbers import (
     norms,
     slice_scale,
 )
+from generator.report.plates.painting import painted_kernels
 from generator.report.plates.wording import cell, counted, number, percent, sentence
 
 FILTERS = 16  # rows of a deeper layer's mosaic
@@ -32,7 +34,8 @@ SLICES = 24  # its columns
 TILE = 66  # stored pixels of a first-layer filter: 3x3 weights become 22 times, 11x11 six times as large
 SLICE = 21  # of one input slice of a deeper filter
 SLICE_GAP = 2
-BAR = 64  # stored pixels of the largest norm's bar
+BAR = 64  # stored pixels of the largest norm's bar, at least
+FEWEST = 4  # columns of a mosaic: fewer filters would be as large as a page
 RING = 2  # stored pixels of the frame around a duplicate
 
 
@@ -68,20 +71,19 @@ def filter_figures(network: Network, scale: float | None = None) -> tuple[Figure
     return tuple(found)
 
 
-def whole(weights: Floats, scale: float, tile: int = TILE, gap: int = 5, across: int = 0) -> Pixels:
+def whole(weights: Floats, scale: float, way: Input, tile: int = TILE, gap: int = 5, across: int = 0) -> Pixels:
     """Filters of one input channel, signed, or of three, in colour, as a mosaic.
 
     Args:
         weights: (O, 1 or 3, kh, kw).
+        way: how the network takes images.
     Returns:
         RGBA, dead filters struck through, duplicates framed.
     """
-    painted = (
-        raster.paint_colour(weights, scale) if weights.shape[1] == 3 else raster.paint_signed(weights[:, 0], scale)
-    )
+    painted = painted_kernels(weights, scale, way)
     factor = max(1, tile // max(painted.shape[1:3]))
     struck = [int(index) for index in dead(norms(weights))]
-    wide = across or columns(len(painted))
+    wide = across or max(FEWEST if len(painted) < FEWEST else 1, columns(len(painted)))
     sheet = raster.mosaic(painted, wide, factor, gap, struck)
     high, broad = painted.shape[1] * factor, painted.shape[2] * factor
     for index in duplicates(weights):
@@ -116,7 +118,7 @@ def _whole(network: Network, layer: Layer, every: Floats, scale: float) -> Figur
     table = _filters_table(every, chosen)
     return framed(
         f"{network.anchor}-filters-{slug(layer.name)}",
-        whole(weights, scale),
+        whole(weights, scale, network.input),
         alt=alt,
         caption=caption,
         pixelated=True,
@@ -195,14 +197,19 @@ def _spread(ranked: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 
 def _with_bars(sheet: Pixels, lengths: NDArray[np.float64]) -> Pixels:
-    """A grey bar right of each row of the mosaic, of `lengths` in [0, 1]."""
+    """A grey bar right of each row of the mosaic, of `lengths` in [0, 1].
+
+    Where the mosaic is narrow the bars are the longer: all such pictures are about as wide, and so a page shows weights
+    in about one size.
+    """
     height, width = sheet.shape[:2]
+    longest = max(BAR, SLICES * (SLICE + SLICE_GAP) - SLICE_GAP + BAR - width)
     step = (height + SLICE_GAP) // len(lengths)
     bars: list[tuple[Pixels, int, int]] = []
     for row, length in enumerate(lengths):
-        bar = np.full((max(2, step // 3), max(1, round(length * BAR)), 4), theme.STRUCK, np.uint8)
+        bar = np.full((max(2, step // 3), max(1, round(length * longest)), 4), theme.STRUCK, np.uint8)
         bars.append((bar, row * step + (step - SLICE_GAP - bar.shape[0]) // 2, width + 8))
-    return raster.compose(height, width + 8 + BAR, [(sheet, 0, 0), *bars])
+    return raster.compose(height, width + 8 + longest, [(sheet, 0, 0), *bars])
 
 
 def _grey(weights: Floats) -> str:

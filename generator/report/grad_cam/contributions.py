@@ -9,9 +9,9 @@ from generator.records.figure import Figure, Table
 from generator.records.images import Photo, Pixels
 from generator.records.network import Explanation, LayerPatches, Network
 from generator.report.plates.frames import framed
-from generator.report.plates.painting import fitted, squared
+from generator.report.plates.painting import boxed, fitted
 from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, shows
-from generator.report.plates.sheets import sheet
+from generator.report.plates.sheets import box_of, kind_of, sheet
 from generator.report.plates.wording import cell, counted, layer_title, listed, number
 
 PART_GAP = 4
@@ -71,17 +71,22 @@ def contribution_figure(network: Network, photo: Photo) -> Figure | None:
 
 
 def _pair(patch: Pixels | None, explanation: Explanation, activations: np.ndarray, most: float) -> Pixels:
-    """A channel's strongest patch, and its map over the photo without its colours."""
+    """A channel's strongest patch, and beside it, below it where that is broad, its map over the colourless photo."""
+    kind = kind_of(explanation.seen)
+    box = box_of(kind, 2 * PART) if kind else (PART, PART)
+    place = (PART, box[1])
     if patch is None:
-        left = raster.mosaic(np.zeros((1, PART, PART, 3), np.uint8), 1, struck=[0])
+        first = boxed(raster.mosaic(np.zeros((1, PART, PART, 3), np.uint8), 1, struck=[0]), place)
     else:
-        enlarged = raster.enlarge(patch, max(1, PART // max(patch.shape[:2])))
-        left = squared(raster.cover(enlarged, *fitted(patch, PART)), PART)
-    high, wide = fitted(explanation.seen, PART)
+        enlarged = raster.enlarge(patch, max(1, max(place) // max(patch.shape[:2])))
+        first = boxed(raster.cover(enlarged, *fitted(patch, place)), place)
+    high, wide = fitted(explanation.seen, box)
     values = raster.resize(activations, high, wide) / most if most > 0 else np.zeros((high, wide))
     ground = raster.grey(raster.cover(explanation.seen, high, wide))
-    right = squared(raster.laid_over(ground, values, VEIL), PART)
-    return raster.compose(PART, 2 * PART + PART_GAP, [(left, 0, 0), (right, 0, PART + PART_GAP)])
+    then = boxed(raster.laid_over(ground, values, VEIL), box)
+    if kind:
+        return raster.compose(PART + PART_GAP + box[0], box[1], [(first, 0, 0), (then, PART + PART_GAP, 0)])
+    return raster.compose(box[0], PART + PART_GAP + box[1], [(first, 0, 0), (then, 0, PART + PART_GAP)])
 
 
 def _where(network: Network, patches: LayerPatches | None, channel: int) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from generator.records.images import Photo
+from generator.records.images import Photo, Pixels
 from generator.records.network import Explanation, Network
 from generator.report.feature_maps.facts import Stage, stage_of
 from generator.report.grad_cam.contributors import Contributor, contributors
 from generator.report.grad_cam.methods import Way, ways
+from generator.report.plates.sheets import kind_of
 from generator.report.plates.wording import SHOWN
+
+COLUMNS = 6
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,16 @@ class Look:
     ways: tuple[Way, ...] = ()  # the answer explained in other ways
 
     @property
+    def kind(self) -> str:
+        """The proportions of its pictures' cells on sheets."""
+        return kind_of(self.explanation.seen)
+
+    @property
+    def across(self) -> int:
+        """Columns of the picture with the maps of all classes."""
+        return strip_columns(self.explanation.seen)
+
+    @property
     def predicted(self) -> Answer:
         """The most probable class."""
         return self.top[0]
@@ -58,6 +72,11 @@ class Look:
         """By the role's name, as in the figures' ids."""
         roles = {"predicted": self.predicted, "true": self.truth, "runner-up": self.runner_up, "other": self.other}
         return {role: answer for role, answer in roles.items() if answer is not None}
+
+
+def strip_columns(seen: Pixels) -> int:
+    """So many tiles with a photo's proportions beside one another that they are seen well: six squares."""
+    return max(1, round(COLUMNS * math.sqrt(seen.shape[0] / seen.shape[1])))
 
 
 def look_at(network: Network, photo: Photo) -> Look:

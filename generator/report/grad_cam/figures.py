@@ -12,6 +12,7 @@ from generator.records.images import Floats, Photo
 from generator.records.network import Explanation, Network
 from generator.report.grad_cam.comparisons import comparison
 from generator.report.grad_cam.contributions import contribution_figure
+from generator.report.grad_cam.facts import strip_columns
 from generator.report.plates.frames import PHOTO, SMALL, framed
 from generator.report.plates.painting import overlay
 from generator.report.plates.wording import cell, layer_title, listed, number, percent, place
@@ -20,7 +21,6 @@ SIDE = 256  # stored pixels of an overlay, about: a 64-pixel photo is enlarged 4
 HEAT = 128  # stored width of a heat map, which is smooth and may be enlarged by the page
 MOST_CLASSES = 60  # up to which all classes are shown in one strip
 TILE = 64
-COLUMNS = 6
 LARGE = 128  # a photo this wide or wider is shown smooth; a smaller one is enlarged, its pixels sharp
 
 ROLES = {
@@ -211,7 +211,12 @@ def _every_class(network: Network, photo: Photo, explanation: Explanation, prefi
         ),
     )
     return framed(
-        f"{prefix}-all", raster.mosaic(heat, COLUMNS, 1, 0), alt=alt, caption=caption, quality=SMALL, table=table
+        f"{prefix}-all",
+        raster.mosaic(heat, strip_columns(explanation.seen), 1, 0),
+        alt=alt,
+        caption=caption,
+        quality=SMALL,
+        table=table,
     )
 
 

@@ -22,6 +22,7 @@ PLACES = {  # what each method asks
     "guided backprop": "pixels: positive gradients only",
     "integrated gradients": "pixels: gradients on the way from {}",
 }
+OF_PIXELS = ("guided backprop", "integrated gradients")  # they give each pixel a value of its own
 
 
 @dataclass(frozen=True)

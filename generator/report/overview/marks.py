@@ -8,16 +8,12 @@ from numpy.typing import NDArray
 from generator.figures import grids, raster, theme
 from generator.records.figure import Figure
 from generator.records.images import Floats, Pixels
+from generator.records.input import Input
 from generator.report.plates.frames import FOLDER, framed
+from generator.report.plates.painting import painted_kernels
 from generator.report.story import STORY
 
 ICONS = (32, 180)  # browser tab, Apple's home screen
-
-
-def as_pictures(kernels: Floats, chosen: NDArray[np.intp], scale: float) -> Pixels:
-    """First kernels as pictures, all to one scale."""
-    weights = kernels[chosen]
-    return raster.paint_colour(weights, scale) if weights.shape[1] == 3 else raster.paint_signed(weights[:, 0], scale)
 
 
 def nearest_pixels(tile: Pixels, high: int, wide: int) -> Pixels:
@@ -28,21 +24,21 @@ def nearest_pixels(tile: Pixels, high: int, wide: int) -> Pixels:
     return stretched
 
 
-def _liveliest(kernels: Floats) -> NDArray[np.intp]:
+def _liveliest(kernels: Floats, way: Input) -> NDArray[np.intp]:
     """Filters by how far their colours lie apart, each to its own scale."""
-    pictures = np.concatenate([_icon_pixels(kernels, index) for index in range(len(kernels))])
+    pictures = np.concatenate([_icon_pixels(kernels, way, index) for index in range(len(kernels))])
     spread = pictures.astype(np.float64).reshape(len(kernels), -1, 3).std(axis=1).sum(axis=1)
     return np.argsort(-spread, kind="stable")
 
 
-def _icon_pixels(kernels: Floats, index: int) -> Pixels:
+def _icon_pixels(kernels: Floats, way: Input, index: int) -> Pixels:
     """(1, kh, kw, 3): one filter to its own scale."""
-    return as_pictures(kernels, np.array([index]), float(np.abs(kernels[index]).max()))
+    return painted_kernels(kernels[[index]], float(np.abs(kernels[index]).max()), way)
 
 
-def favicon(kernels: Floats) -> Figure:
+def favicon(kernels: Floats, way: Input) -> Figure:
     """The liveliest kernel as the site's icon."""
-    pixels = _icon_pixels(kernels, int(_liveliest(kernels)[0]))[0]
+    pixels = _icon_pixels(kernels, way, int(_liveliest(kernels, way)[0]))[0]
     path = f"{FOLDER}/favicon.svg"
     files = {path: grids.icon(pixels).encode()}
     for side in ICONS:
@@ -50,9 +46,9 @@ def favicon(kernels: Floats) -> Figure:
     return Figure("favicon", "", "", pixels.shape[1], pixels.shape[0], src=path, files=files, pixelated=True)
 
 
-def section_marks(kernels: Floats) -> list[Figure]:
+def section_marks(kernels: Floats, way: Input) -> list[Figure]:
     """The liveliest kernels as the marks of the pages' sections."""
-    order = _liveliest(kernels)
+    order = _liveliest(kernels, way)
     return [
         Figure(
             f"mark-{page.name}",
@@ -60,7 +56,7 @@ def section_marks(kernels: Floats) -> list[Figure]:
             "",
             kernels.shape[3],
             kernels.shape[2],
-            svg=grids.icon(_icon_pixels(kernels, int(order[number % len(order)]))[0]),
+            svg=grids.icon(_icon_pixels(kernels, way, int(order[number % len(order)]))[0]),
         )
         for number, page in enumerate(STORY)
     ]

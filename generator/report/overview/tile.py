@@ -5,6 +5,7 @@ Four columns: a photo, the first layer's filters, feature maps, Grad-CAM over th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,13 @@ import numpy as np
 from generator.figures import raster, theme
 from generator.records.figure import Figure
 from generator.records.images import Floats, Photo, Pixels
+from generator.records.input import Input
 from generator.records.network import Explanation, Network
 from generator.records.report import Report
-from generator.report.overview.marks import as_pictures, colour_bars, favicon, nearest_pixels, section_marks
+from generator.report.overview.marks import colour_bars, favicon, nearest_pixels, section_marks
 from generator.report.plates.frames import FOLDER, framed
 from generator.report.plates.numbers import norms
-from generator.report.plates.painting import by_mean, overlay, painted, scale_of
+from generator.report.plates.painting import by_mean, overlay, painted, painted_kernels, scale_of
 from generator.report.plates.wording import counted, listed, percent, sentence
 
 SQUARE = 480
@@ -26,6 +28,7 @@ SOCIAL = (630, 1200)  # what Open Graph readers ask for
 TEASER = (500, 800)
 GAP = 8
 QUALITY = 88
+LARGE = 128  # a photo of fewer pixels a side is shown pixel by pixel
 ACROSS = {"filters": 6, "maps": 4}  # tiles side by side in one cell
 COLUMNS = ("photo", "filters", "maps", "cam")
 
@@ -52,11 +55,11 @@ class _Row:
         return self.filters.kernels if self.filters else None
 
     @property
-    def ground(self) -> Pixels:
-        """The photo whose middle the cells show: as it came, or as the network saw it where that is no middle."""
+    def whole(self) -> bool:
+        """Whether the cells show what the network saw, all of it: not where that is the middle of a larger photo."""
         given = self.network.input
-        middle = given.size[0] == given.size[1] and given.crop == "centre"
-        return self.photo.pixels if middle else self.explanation.seen
+        middle = given.size[0] == given.size[1] and given.crop == "centre" and given.channels == 3
+        return not middle or min(self.photo.pixels.shape[:2]) < LARGE
 
 
 def header_tile(report: Report) -> tuple[Figure, ...]:
@@ -65,9 +68,9 @@ def header_tile(report: Report) -> tuple[Figure, ...]:
     rows = _rows(report)
     if rows:
         figures += [*_squares(rows[0]), _social(rows), _teaser(rows)]
-    first = next((one.kernels for one in report.networks if one.kernels is not None), None)
-    if first is not None:
-        figures += [favicon(first), *section_marks(first)]
+    first = next((one for one in report.networks if one.kernels is not None), None)
+    if first is not None and first.kernels is not None:
+        figures += [favicon(first.kernels, first.input), *section_marks(first.kernels, first.input)]
     return tuple(figures)
 
 
@@ -132,40 +135,74 @@ def _rows(report: Report) -> list[_Row]:
 
 def _cell(row: _Row, column: str, high: int, wide: int) -> Pixels:
     """One cell of (high, wide): RGB where it fills the cell, else RGBA."""
-    across = ACROSS.get(column, 1)
-    down = max(1, round(across * high / wide))
-    side = max(high, wide)
-    if column == "filters" and row.kernels is not None:
-        tiles = _best_filters(row.kernels, across * down)
-        return _spread(tiles, down, across, high, wide)
+    if column == "filters" and row.filters is not None and row.kernels is not None:
+        down, across = _grid(row.kernels.shape[2:], len(row.kernels), ACROSS[column], high, wide)
+        return _spread(_best_filters(row.kernels, row.filters.input, across * down), down, across, high, wide)
     if column == "maps":
         maps = row.explanation.stages[row.stage].maps
+        down, across = _grid(maps.shape[1:], len(maps), ACROSS[column], high, wide)
         best = maps[by_mean(maps)[: across * down]]
         return _spread(painted(best, scale_of(best)), down, across, high, wide)
-    photo = row.ground
-    if column == "cam":
-        cam = row.explanation.cam(row.explanation.predicted)
-        if photo is row.explanation.seen:  # the map lies over all of it, not over its middle
-            photo = overlay(raster.enlarge(photo, -(-side // min(photo.shape[:2]))), cam)
-        else:
-            photo = overlay(raster.cover(photo, side, side), cam)
-    photo = raster.cover(photo, side, side)
+    cam = row.explanation.cam(row.explanation.predicted) if column == "cam" else None
+    return _seen_whole(row, cam, high, wide) if row.whole else _middle(row, cam, high, wide)
+
+
+def _middle(row: _Row, cam: Floats | None, high: int, wide: int) -> Pixels:
+    """What fills the cell of the middle of the photo as it came, under the map of that."""
+    side = max(high, wide)
+    photo = raster.cover(row.photo.pixels, side, side)
+    photo = photo if cam is None else overlay(photo, cam)
     top, left = (side - high) // 2, (side - wide) // 2
     return photo[top : top + high, left : left + wide]
 
 
-def _best_filters(kernels: Floats, count: int) -> Pixels:
+def _seen_whole(row: _Row, cam: Floats | None, high: int, wide: int) -> Pixels:
+    """All that the network saw, in the middle of the cell; of few pixels each is seen."""
+    seen = row.explanation.seen
+    share = min(high / seen.shape[0], wide / seen.shape[1])
+    tall, broad = (max(1, round(share * side)) for side in seen.shape[:2])
+    if max(seen.shape[:2]) < LARGE:
+        seen = nearest_pixels(seen, tall, broad)
+    seen = raster.stretch(seen, tall, broad)
+    seen = seen if cam is None else overlay(seen, cam)
+    if (tall, broad) == (high, wide):
+        return seen
+    return raster.compose(high, wide, [(seen, (high - tall) // 2, (wide - broad) // 2)])
+
+
+def _grid(tile: tuple[int, ...], count: int, most: int, high: int, wide: int) -> tuple[int, int]:
+    """Rows and columns into which a cell of (high, wide) is parted, for so many tiles with these proportions.
+
+    Args:
+        most: columns, of tiles that are squares.
+    """
+
+    def rows(across: int) -> int:
+        return max(1, round(across * high * tile[1] / (wide * tile[0])))
+
+    across = max(1, round(most * math.sqrt(tile[0] / tile[1])))
+    while across > 1 and (across - 1) * rows(across - 1) >= count:
+        across -= 1
+    return rows(across), across
+
+
+def _best_filters(kernels: Floats, way: Input, count: int) -> Pixels:
     """The filters with the largest norms, in the order of their channels, to the scale of the largest weight."""
     chosen = np.sort(np.argsort(-norms(kernels), kind="stable")[:count])
-    return as_pictures(kernels, chosen, float(np.abs(kernels).max()))
+    return painted_kernels(kernels[chosen], float(np.abs(kernels).max()), way)
 
 
 def _spread(tiles: Pixels, down: int, across: int, high: int, wide: int) -> Pixels:
-    """Tiles stretched, pixel by pixel, so that they fill (high, wide) with gaps between them."""
+    """Tiles stretched, pixel by pixel, so that they fill (high, wide) with gaps between them, as far as there are some.
+
+    What is left is above and below.
+    """
     gap = max(2, wide // 80)
     panels: list[tuple[Pixels, int, int]] = []
+    missing = down - min(down, -(-len(tiles) // across))
     for index, tile in enumerate(tiles[: down * across]):
-        top, below = (round(edge * (high + gap) / down) for edge in (index // across, index // across + 1))
+        line = index // across + missing / 2
+        top, below = (round(edge * (high + gap) / down) for edge in (line, line + 1))
         left, right = (round(edge * (wide + gap) / across) for edge in (index % across, index % across + 1))
         panels.append((nearest_pixels(tile, below - gap - top, right - gap - left), top, left))
     return raster.compose(high, wide, panels)
@@ -212,11 +249,12 @@ def _part(row: _Row, column: str) -> str:
     if column == "photo":
         return f"the photo {row.photo.title}"
     if column == "filters" and row.filters is not None and row.kernels is not None:
-        filters = min(ACROSS["filters"] ** 2, len(row.kernels))
+        filters = min(math.prod(_grid(row.kernels.shape[2:], len(row.kernels), ACROSS[column], 1, 1)), len(row.kernels))
         return f"{counted(filters, 'first-layer filter')} of {row.filters.title}"
     if column == "maps":
         stage = row.explanation.stages[row.stage]
-        return f"{counted(min(ACROSS['maps'] ** 2, len(stage.maps)), 'feature map')} after {stage.title}"
+        maps = min(math.prod(_grid(stage.maps.shape[1:], len(stage.maps), ACROSS[column], 1, 1)), len(stage.maps))
+        return f"{counted(maps, 'feature map')} after {stage.title}"
     answer = row.explanation.predicted
     confidence = percent(float(row.explanation.probabilities[answer]), 0)
     return f"the Grad-CAM map for {row.network.class_names[answer]} ({confidence})"

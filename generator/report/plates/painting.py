@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from generator.figures import raster, theme
 from generator.records.images import Floats, Pixels
+from generator.records.input import Input
 
 BULK = 0.995  # of a stage's activations lie within its scale; the few above are painted in its end colour
 
@@ -32,18 +33,33 @@ def painted(maps: Floats, scale: float) -> Pixels:
     return raster.paint(maps / scale if scale > 0 else maps, theme.MAPS, raster.LEVELS)
 
 
-def fitted(seen: Pixels, side: int) -> tuple[int, int]:
-    """(height, width) of the largest picture with the proportions of what a network saw in a square of `side`."""
-    high, wide = seen.shape[:2]
-    return max(1, round(side * high / max(high, wide))), max(1, round(side * wide / max(high, wide)))
+def painted_kernels(weights: Floats, scale: float, way: Input) -> Pixels:
+    """First kernels as pictures, to one scale: in colour where red, green and blue go in, else signed.
+
+    Args:
+        weights: (O, I, kh, kw); of several channels that are no colours the first is shown.
+        way: how the network takes images.
+    Returns:
+        (O, kh, kw, 3).
+    """
+    if weights.shape[1] == way.channels == 3:
+        return raster.paint_colour(weights[:, ::-1] if way.order == "bgr" else weights, scale)
+    return raster.paint_signed(weights[:, 0], scale)
 
 
-def squared(pixels: Pixels, side: int) -> Pixels:
-    """A picture in the middle of a transparent square; one that fills it as it is."""
+def fitted(pixels: Pixels, box: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the largest picture with the proportions of this one in a box of (height, width)."""
     high, wide = pixels.shape[:2]
-    if high == wide == side:
+    scale = min(box[0] / high, box[1] / wide)
+    return max(1, round(scale * high)), max(1, round(scale * wide))
+
+
+def boxed(pixels: Pixels, box: tuple[int, int]) -> Pixels:
+    """A picture in the middle of a transparent box of (height, width); one that fills it as it is."""
+    high, wide = pixels.shape[:2]
+    if (high, wide) == box:
         return pixels
-    return raster.compose(side, side, [(pixels, (side - high) // 2, (side - wide) // 2)])
+    return raster.compose(*box, [(pixels, (box[0] - high) // 2, (box[1] - wide) // 2)])
 
 
 def overlay(photo: Pixels, cam: Floats) -> Pixels:

@@ -20,6 +20,22 @@ CELLS = 16
 MARGIN = 1  # transparent pixels around a cell, so that no neighbour shines in where a page scales it
 
 
+def kind_of(pixels: Pixels) -> str:
+    """The proportions of a cell for a picture, as a class of templates/styles/units.css: "" for a square.
+
+    A picture that is higher than wide has a square too: on a page height is dearer.
+    """
+    high, wide = pixels.shape[:2]
+    return "" if wide < 2 * high else "broad2" if wide < 4 * high else "broad4"
+
+
+def box_of(kind: str, side: int) -> tuple[int, int]:
+    """(height, width) of what is inside such a cell, about `side` wide; with its margins it is n to 1."""
+    times = int(kind[-1]) if kind else 1
+    high = round((side + 2 * MARGIN) / times)
+    return high - 2 * MARGIN, times * high - 2 * MARGIN
+
+
 def place(index: int) -> tuple[int, int]:
     """The number of the sheet and the cell in it where the picture `index` of a series is."""
     return divmod(index, CELLS)

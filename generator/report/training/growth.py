@@ -10,6 +10,7 @@ from generator.records.images import Floats
 from generator.records.network import Network
 from generator.report.plates.frames import framed
 from generator.report.plates.numbers import BULK, norms
+from generator.report.plates.painting import painted_kernels
 from generator.report.plates.wording import cell, listed, number, percent
 
 MOST_FILTERS = 16  # columns of the strip: as many as are still seen on a phone
@@ -25,10 +26,7 @@ def growth(network: Network) -> Figure:
     order = np.argsort(-norms(final), kind="stable")[:MOST_FILTERS]
     scale = float(np.quantile(np.abs(final), BULK)) or 1.0
     colour = final.shape[1] == network.input.channels == 3
-    if colour:
-        rows = [raster.paint_colour(network.snapshots[epoch][order], scale) for epoch in epochs]
-    else:
-        rows = [raster.paint_signed(network.snapshots[epoch][order, 0], scale) for epoch in epochs]
+    rows = [painted_kernels(network.snapshots[epoch][order], scale, network.input) for epoch in epochs]
     inputs = "" if final.shape[1] == 1 else ", of each filter the part for the first channel"
     factor = max(1, round(SIDE / max(final.shape[2:])))
     pixels = raster.mosaic(np.concatenate(rows), len(order), factor, GAP)
