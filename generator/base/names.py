@@ -28,11 +28,13 @@ def slug(text: str, otherwise: str = "unnamed", longest: int = LONGEST) -> str:
 def slugs(names: Sequence[str], otherwise: str = "unnamed") -> tuple[str, ...]:
     """Slugs of several names, made different by a number where two would be the same."""
     found: dict[str, None] = {}
+    last: dict[str, int] = {}  # the number that the last of a slug has: thousands of names may give the same
     for name in names:
         base = proposed = slug(name, otherwise)
-        again = 1
+        again = last.get(base, 1)
         while proposed in found:
             again += 1
             proposed = f"{base}-{again}"
         found[proposed] = None
+        last[base] = again
     return tuple(found)

@@ -90,7 +90,8 @@ def whole(data: DataSet, cache: Path) -> DataSet:
         _refuse_emptied(data, part, kept)
         if broken:
             names = ", ".join(look.skipped[:NAMED]) + (", …" if len(broken) > NAMED else "")
-            terminal.say(f"{part.name}: {len(broken)} broken images are left out: {names}")
+            count = "1 broken image is" if len(broken) == 1 else f"{len(broken):,} broken images are"
+            terminal.say(f"{part.name}: {count} left out: {names}")
         parts.append(replace(part, items=kept, digest=look.digest))
     sides = [size for look in looks if look.sizes for size in look.sizes]
     sizes = (_least(sides), _most(sides)) if sides else data.words.sizes

@@ -22,7 +22,7 @@ from generator.records.images import Photo, Pixels
 from generator.records.input import Input
 from generator.records.network import Examined
 from generator.records.recipe import Augmentation
-from generator.records.report import DataSummary, DataWords
+from generator.records.report import MOST_CLASSES, DataSummary, DataWords
 from generator.records.scores import Evaluation, SplitScores
 from generator.training import augment
 
@@ -83,7 +83,8 @@ def summary(
     of = data.fitted or data.judged or data.parts[0]
     firsts: dict[int, list[Item]] = {}
     for item in of.items:
-        firsts.setdefault(item.target, []).append(item)
+        if item.target < MOST_CLASSES:
+            firsts.setdefault(item.target, []).append(item)
     pair = [_tensor(square(pixels(data, of.items[place]), side)) for place in (0, len(of) // 2)]
     return DataSummary(
         name=data.name,

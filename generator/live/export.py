@@ -63,7 +63,9 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         if not explained:
             raise UnsuitedError("has no layer whose maps could show where it looks")
         maps = cam_and_logits(steps, cam, images)
-        own = explain.grad_cam_all(loaded.network, images, explained) if steps[cam].name == explained else maps
+        own = maps
+        if steps[cam].name == explained:
+            own = explain.grad_cam_all(loaded.network, images, explained)[:, running.compared(wanted.shape[1])]
         if not running.difference(maps, own) <= ROUNDING:
             raise UnsuitedError(f"has other heat maps at {explained} when its steps are run one by one")
         quantised, (difference, of_maps) = fewest_bits(steps, cam, images, (wanted, maps))

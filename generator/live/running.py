@@ -13,6 +13,8 @@ from torch import Tensor
 from generator.live.trace import Step, UnsuitedError
 from generator.records.live import Live, LiveStep
 
+COMPARED = 128  # classes at most whose maps are looked at
+
 
 def dequantised(step: LiveStep) -> Tensor:
     """The weights (O, n) float32 that the page computes with, to the bit."""
@@ -65,13 +67,19 @@ def run_steps(steps: Sequence[Step], images: Tensor) -> Tensor:
 AXES = {"conv": (4,), "maxpool": (4,), "global": (4,), "linear": (2,)}
 
 
+def compared(classes: int) -> list[int]:
+    """The classes whose maps are compared: all, of very many some, evenly, for each needs a backward pass."""
+    return sorted({place * classes // COMPARED for place in range(COMPARED)})
+
+
 def cam_and_logits(steps: Sequence[Step], cam: int, images: Tensor) -> Tensor:
-    """Grad-CAM of each class at a step's output, (N, K, h, w)."""
+    """Grad-CAM of the classes that are `compared`, at a step's output, (N, k, h, w)."""
     with torch.enable_grad():
         activations = run_steps(steps[: cam + 1], images).detach().requires_grad_()
         logits = run_steps(steps[cam + 1 :], activations)
-        summed = [torch.autograd.grad(logit, activations, retain_graph=True)[0] for logit in logits.sum(0)]
-    weights = torch.stack(summed, 1).mean((3, 4))  # (N, K, C, h, w) -> (N, K, C)
+        chosen = logits.sum(0)[compared(logits.shape[1])]
+        summed = [torch.autograd.grad(logit, activations, retain_graph=True)[0] for logit in chosen]
+    weights = torch.stack(summed, 1).mean((3, 4))  # (N, k, C, h, w) -> (N, k, C)
     return torch.einsum("nkc,nchw->nkhw", weights, activations.detach()).relu()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from generator.records import stored
 from generator.records.figure import Figure, Table
 
 FOLDER = "assets/data"
@@ -58,7 +59,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return plain(stored.rows_of(value))
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, (float, np.floating)):

@@ -10,6 +10,7 @@ from generator.records.images import Photo, Pixels
 from generator.records.live import Live
 from generator.records.network import Network
 
+MOST_CLASSES = 120  # whose images the data page has room for
 WNID = re.compile(r"n\d{8}")  # WordNet's number of a noun
 
 
@@ -58,7 +59,9 @@ class DataSummary:
     keys: tuple[str, ...]  # of the classes: WordNet's numbers, or the names of their folders
     counts: Mapping[str, int]  # images a part
     per_class: Mapping[str, int]  # images a class, a part; rounded down where classes differ
-    examples: Mapping[int, tuple[Pixels, ...]]  # class index -> a few images; empty without the data set
+    examples: Mapping[
+        int, tuple[Pixels, ...]
+    ]  # class index -> a few images, of the first MOST_CLASSES; empty without data
     augmented: tuple[tuple[str, Pixels], ...]  # (name of the step, the image after it), first the original
     present: bool  # False: built without the data set, its numbers come from the models' records
     digest: str = ""

@@ -15,13 +15,16 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from generator.base.errors import InputError, reason
 from generator.records.ranges import Count, Share
 
 T = TypeVar("T")
 
-LARGEST = 1 << 29  # bytes of a file of JSON; the evaluation for 1000 classes has 4e7
+LARGEST = 1 << 29  # bytes of a file of JSON
+DENSE = 10**5  # counts in rows that are written as such; of more only those above 0, if they are few
+LARGEST_MATRIX = 10**8  # counts: those of 10,000 classes
 DEEPEST = 100  # a run that went on from another holds the other's settings, and so on
 NAN = {"chance", "seconds_to_goal"}  # numbers that may be nan, which is null in the file
 KINDS = {"object": "named values", "array": "a list", "str": "text", "int": "a whole number", "float": "a number"} | {
@@ -98,11 +101,14 @@ def encode(value: object) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold of a record: arrays and tuples as lists, floats to 6 digits, None for what is not finite."""
+    """What JSON can hold of a record: arrays and tuples as lists, floats to 6 digits, None for what is not finite.
+
+    Of counts in very many rows, hardly any above 0, it is their shape and (row, column, count) of these.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return plain(rows_of(value))
     if isinstance(value, Mapping):
         return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -112,6 +118,31 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):  # of a file whose name is no UTF-8, the bytes are spelt out
         return value.encode("utf-8", "backslashreplace").decode()
     return value
+
+
+def rows_of(value: NDArray[Any]) -> Any:
+    """An array as lists; many counts of which few are above 0, see `plain`, as their shape and those few."""
+    counts = value.ndim == 2 and value.dtype.kind == "i" and value.size > DENSE
+    if not counts or 8 * np.count_nonzero(value) > value.size:  # of thousands of classes hardly any pair is confused
+        return value.tolist()
+    places = np.argwhere(value)
+    return {"shape": list(value.shape), "counts": np.column_stack([places, value[tuple(places.T)]]).tolist()}
+
+
+def _whole(said: dict[str, Any], dtype: type) -> NDArray[Any]:
+    """What `rows_of` made smaller."""
+    if set(said) != {"shape", "counts"}:
+        raise ValueError("Expected an array, or its shape and counts, got an object of other fields")
+    rows, columns = msgspec.convert(said["shape"], tuple[Count, Count])
+    found = msgspec.convert(said["counts"], list[tuple[Count, Count, Count]])
+    if rows * columns > LARGEST_MATRIX:
+        raise ValueError(f"Expected at most {LARGEST_MATRIX:,} counts, got {rows:,} x {columns:,}")
+    if any(row >= rows or column >= columns for row, column, _ in found):
+        raise ValueError(f"Expected counts within {rows} x {columns}, got others")
+    whole: NDArray[Any] = np.zeros((rows, columns), dtype)
+    for row, column, count in found:
+        whole[row, column] = count
+    return whole
 
 
 def worded(error: Exception, kind: Any, said: Any) -> str:
@@ -173,6 +204,8 @@ def _array(kind: Any, said: Any) -> Any:
         if dtype is np.float32:
             shares = msgspec.convert(said, list[Share | None])
             return np.array([math.nan if share is None else share for share in shares], dtype)
+        if isinstance(said, dict) and dtype is not np.float32:
+            return _whole(said, dtype)
         if not (isinstance(said, list) and said and isinstance(said[0], list)):
             return np.array(msgspec.convert(said, list[Count]), dtype)
         rows = msgspec.convert(said, list[list[Count]])

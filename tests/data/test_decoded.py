@@ -142,7 +142,7 @@ def test_broken_files_are_left_out_and_named_and_move_no_other(
     broken.path.write_bytes(broken.path.read_bytes()[:200])
     data, after, kept = loaded(copied, "train", tmp_path / "after")
     assert data.skipped == (broken.name,)
-    assert f"train: 1 broken images are left out: {broken.name}" in capsys.readouterr().err
+    assert f"train: 1 broken image is left out: {broken.name}" in capsys.readouterr().err
     assert after.items == (*before.items[:5], *before.items[6:])
     np.testing.assert_array_equal(kept, np.delete(squares, 5, axis=0))
     assert loaded(copied, "train", tmp_path / "after")[0] == data

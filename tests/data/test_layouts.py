@@ -298,6 +298,6 @@ def test_files_that_are_no_images_are_left_out_and_named(tmp_path: Path, capsys:
     (tmp_path / "data" / "cups" / "list.png").write_text("a text")
     data = decoded.whole(opened(tmp_path / "data", DataConfig()), tmp_path / "cache")
     assert data.skipped == ("cups/list.png",)
-    assert "1 broken images are left out: cups/list.png" in capsys.readouterr().err
+    assert "1 broken image is left out: cups/list.png" in capsys.readouterr().err
     assert sum(map(len, data.parts)) == 8
     assert data.words.size == "from 9 × 7 to 9 × 10"

@@ -250,3 +250,9 @@ def test_a_step_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(running.RUNS, "relu", lambda _step, maps: maps.relu() * 1.01)
     with pytest.raises(UnsuitedError, match="answers otherwise when its steps are run"):
         export.export(live_nets.made(live_nets.gap), live_nets.photos())
+
+
+def test_of_very_many_classes_the_maps_of_some_are_compared() -> None:
+    assert running.compared(30) == list(range(30))
+    found = running.compared(5000)
+    assert (len(found), found[0], found[-1]) == (running.COMPARED, 0, 4960)

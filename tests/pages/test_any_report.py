@@ -450,6 +450,13 @@ class TestAnyClasses:
         assert [str(finding) for finding in check(files) if not finding.harmless] == []
         assert "the best 50 and the last 50 of 300" in text(files["evaluation.html"])
 
+    def test_of_thousands_the_data_page_names_the_first(self) -> None:
+        names = tuple(f"kind {number} of thing" for number in range(5000))
+        files = flawless(report(classes=names))
+        assert len(files["data.html"]) < 300 * 1024
+        assert "These are the first 1,000; all are in the numbers" in text(files["data.html"])
+        assert json.loads(files["results.json"])["data"]["class_names"][-1] == "kind 4999 of thing"
+
     def test_of_any_text(self) -> None:
         names = ("<b>", "a/b", "Ünïcode 🐝", "a b")
         shown = photos(names)

@@ -82,6 +82,36 @@ def test_arrays_have_their_types_and_nan_is_null(tmp_path: Path) -> None:
     assert np.isnan(scores.calibration.chance)  # left out of the file, or null in it
 
 
+def test_many_counts_of_which_few_are_above_zero_are_written_alone(tmp_path: Path) -> None:
+    """Of 5,000 classes the whole matrix would be 125 MB."""
+    names = tuple(f"class {number}" for number in range(5000))
+    (tmp_path / "evaluation.json").write_bytes(stored.encode(synthetic.evaluation("cnn", names)))
+    assert (tmp_path / "evaluation.json").stat().st_size < 10**7
+    told = json.loads((tmp_path / "evaluation.json").read_text())["splits"]["test"]["confusion"]
+    assert (told["shape"], told["counts"][0]) == ([5000, 5000], [0, 0, 8])
+    scores = consistent.evaluation(tmp_path / "evaluation.json").splits["test"]
+    np.testing.assert_array_equal(scores.confusion, synthetic.confusion_matrix(5000))
+    assert scores.confusion.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"shape": [4, 4]}, "expected an array, or its shape and counts, found an object of other fields"),
+        ({"shape": [4, 4, 4], "counts": []}, "expected a list of"),
+        ({"shape": [10**6, 10**6], "counts": []}, "expected at most 100,000,000 counts, found 1,000,000 x 1,000,000"),
+        ({"shape": [4, 4], "counts": [[0, 4, 1]]}, "expected counts within 4 x 4, found others"),
+        ({"shape": [4, 4], "counts": [[0, 0, -1]]}, "expected a whole number of at least 0"),
+        ({"shape": [4, 4], "counts": [[0, 0, 1]]}, "the 1 images of the confusion matrix, at least one"),
+    ],
+)
+def test_counts_that_are_written_alone_are_looked_at(told: object, words: str, tmp_path: Path) -> None:
+    found = json.loads(stored.encode(evaluation()))
+    found["splits"]["test"]["confusion"] = told
+    (tmp_path / "evaluation.json").write_text(json.dumps(found))
+    assert words in refusal(tmp_path / "evaluation.json")
+
+
 def test_what_json_cannot_hold_is_null_or_spelt_out() -> None:
     told = json.loads(stored.encode({"loss": float("inf"), "file": "caf\udce9.png", "pair": (1, 2.00000001)}))
     assert told == {"loss": None, "file": "caf\\udce9.png", "pair": [1, 2.0]}

@@ -296,6 +296,16 @@ def test_the_matrices_of_the_other_parts_list_each_class_s_mistakes() -> None:
     assert {len(row) for row in figure.data.rows} == {5}  # in the files of numbers it is whole
 
 
+def test_the_numbers_of_a_matrix_of_very_many_classes_are_those_that_are_not_empty() -> None:
+    names = [f"class {number}" for number in range(400)]
+    figure = by_id(evaluation_figures(synthetic.network("net", "Net", [], names)))["net-confusion-test"]
+    assert figure.data is not None
+    assert figure.data.head == ("true", "predicted", "%")
+    assert len(figure.data.rows) == 3 * 400  # of 160,000: eight right, and one each called the next and the one after
+    told = {(true, predicted): share for true, predicted, share in figure.data.rows}
+    assert (told["class 7", "class 7"], told["class 7", "class 8"]) == (80.0, 10.0)
+
+
 def test_seriation_puts_confused_classes_together() -> None:
     confusion = np.zeros((6, 6), np.int64)
     np.fill_diagonal(confusion, 10)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from generator.records.images import Photo
 from generator.records.input import Input
-from generator.records.report import DataSummary
+from generator.records.report import MOST_CLASSES, DataSummary
 
 THUMBNAIL = 96  # pixels of a side up to which an image is about as large as a thumbnail
 SLIGHT = 0.01  # of a side that is cut off, which is not marked
-MOST_CLASSES = 120  # whose images the page has room for
+MOST_NAMES = 1000  # classes that the page has room to name
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Material:
     squares: bool  # whether the least and the largest are
     thumbnails: bool  # whether none is larger than a thumbnail
     shown: int  # classes whose images are shown
+    listed: int  # classes that the page names
 
 
 @dataclass(frozen=True)
@@ -70,4 +71,5 @@ def material(data: DataSummary) -> Material:
         squares=sizes is None or all(high == wide for high, wide in sizes),
         thumbnails=sizes is not None and max(sizes[1]) <= THUMBNAIL,
         shown=min(classes, MOST_CLASSES),
+        listed=min(classes, MOST_NAMES),
     )

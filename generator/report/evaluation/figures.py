@@ -20,6 +20,7 @@ from generator.report.plates.wording import SPLITS, counted, listed, number, per
 MOST_CELLS = 60  # classes up to which a page has room for the whole matrix as a chart and in numbers
 MOST_ROWS = 100  # classes that a chart or a table of them has room for
 MATRIX = 600  # stored pixels of a larger matrix, at least
+MOST_IN_ROWS = 300  # classes up to which a table of the matrix has all its cells
 NAMED_PAIRS = 3  # confusions that text alternative and caption name, and a row of a class
 
 
@@ -56,10 +57,7 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
         f"the true class. Blue: right, vermilion: wrong, shaded by the square root of the share so that rare mistakes "
         f"are seen; empty: never. Classes that are confused stand together. {sentence(finding)}."
     )
-    rows = tuple(
-        (name, *(round(float(share) * 100, 1) or 0 for share in row)) for name, row in zip(names, shares, strict=True)
-    )
-    whole = Table(("true \\ predicted, %", *names), rows)
+    whole = _cells(names, shares)
     if len(names) > MOST_CELLS:
         pixels = grids.matrix_pixels(shares)
         pixels = raster.enlarge(pixels, -(-MATRIX // len(names)))
@@ -68,6 +66,22 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
     chart = grids.matrix(figure_id, alt, names, shares)
     table = whole if cells else _mistaken(names, shares)
     return charted(figure_id, chart, alt=alt, caption=caption, table=table, data=whole)
+
+
+def _cells(names: Sequence[str], shares: Floats) -> Table:
+    """All cells of a matrix, a row a true class; of very many classes a row for each cell that is not empty."""
+    if len(names) > MOST_IN_ROWS:
+        places = np.argwhere(shares > 0).tolist()
+        cells = tuple((names[true], names[predicted], _percent(shares[true, predicted])) for true, predicted in places)
+        return Table(("true", "predicted", "%"), cells)
+    rows: tuple[tuple[str | float, ...], ...] = tuple(
+        (name, *(_percent(share) for share in row)) for name, row in zip(names, shares, strict=True)
+    )
+    return Table(("true \\ predicted, %", *names), rows)
+
+
+def _percent(share: float) -> float:
+    return round(float(share) * 100, 1) or 0
 
 
 def _mistaken(names: Sequence[str], shares: Floats) -> Table:
