@@ -179,7 +179,8 @@ def _refuse(error: OSError) -> None:
 
 def _folders(root: Path) -> list[Path]:
     """The folders in a folder that somebody means, linked ones too."""
-    return [Path(entry.path) for entry in _scan(root) if not is_clutter(entry.name) and entry.is_dir()]
+    every = [Path(entry.path) for entry in _scan(root) if not is_clutter(entry.name)]
+    return [path for path in every if os.path.isdir(path)]  # noqa: PTH112 (which a link in a circle is not)
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
