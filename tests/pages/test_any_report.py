@@ -312,11 +312,25 @@ class TestAnyArchitecture:
         one = network("net", shown, layers=[synthetic.weights(4, 3), synthetic.weights(700, 4, 1)])
         files = flawless(report(one, shown=shown))
         page = files["filters-net-conv2.html"].decode()
-        assert "This page shows the 512 filters with the largest norms." in text(files["filters-net-conv2.html"])
-        assert len(re.findall(r'<li id="net-conv2-\d+"', page)) == 512
+        room = 200 * 1024 // (400 + 4 * len("netconv2") + 2 * (len("circle") + 6))
+        assert f"This page shows the {room} filters with the largest norms." in text(files["filters-net-conv2.html"])
+        assert len(re.findall(r'<li id="net-conv2-\d+"', page)) == room
         # Weights rise from -1 to 1, so that the filters in the middle are the smallest.
         assert 'id="net-conv2-699"' in page
         assert 'id="net-conv2-350"' not in page
+
+    def test_long_names_leave_room_for_fewer(self) -> None:
+        shown = photos()
+        name = "n" * 40
+        one = network(name, shown, layers=[synthetic.weights(700, 3, 16), synthetic.weights(8, 700)])
+        assert one.examined is not None
+        one = replace(one, examined=replace(one.examined, names=("a star of a kind that has a long name",) * 3))
+        files = flawless(report(one, shown=shown))
+        units = re.findall(rf'<li id="{name}-conv1-\d+"', files[f"filters-{name}-conv1.html"].decode())
+        assert 200 < len(units) < 400
+        # Of filters as large as a transformer's patches a mosaic has room for few.
+        assert "the 64 largest of 700 filters" in text(files["filters.html"])
+        assert "The layer’s largest filters, to one scale" in text(files[f"filters-{name}-conv1.html"])
 
     def test_of_a_large_network_a_selection_has_pages(self) -> None:
         shown = photos()

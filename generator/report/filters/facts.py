@@ -9,7 +9,15 @@ import numpy as np
 
 from generator.base.names import slugs
 from generator.records.network import Explanation, Layer, LayerPatches, Network
-from generator.report.plates.numbers import LISTED, dead, duplicates, in_colour, listed_channels, norms, probabilities
+from generator.report.plates.numbers import (
+    dead,
+    duplicates,
+    in_colour,
+    listed_channels,
+    mosaic_room,
+    norms,
+    probabilities,
+)
 from generator.report.plates.patches import shows, unit_prefix
 from generator.report.plates.sheets import place, sheet_id
 from generator.report.plates.wording import listed
@@ -95,7 +103,7 @@ class LayerPage:
     @property
     def every_filter(self) -> bool:
         """Whether the picture of its weights has room for all filters that are one picture each."""
-        return len(self.units) <= LISTED
+        return self.record.weights is None or len(self.units) <= mosaic_room(self.record.weights)
 
     @property
     def field(self) -> str:
@@ -160,7 +168,7 @@ def selection(network: Network) -> Selection | None:
         sampled=network.selected == "sampled",
         explained=any(_apart(seen) for seen in network.explanations.values()),
         convolutions=len(network.pageless),
-        pictured=sum(len(listed_channels(layer)) for layer in network.layers),
+        pictured=sum(len(listed_channels(network, layer)) for layer in network.layers),
         channels=sum(layer.channels for layer in network.layers),
         asked=network.asked,
     )
@@ -195,7 +203,7 @@ def _layer(network: Network, index: int, layer: Layer, patches: LayerPatches | N
     sizes = None if layer.weights is None else norms(layer.weights)
     lost = set() if sizes is None else set(dead(sizes).tolist())
     repeated = {} if layer.weights is None else duplicates(layer.weights)
-    shown = {channel: cell for cell, channel in enumerate(listed_channels(layer))}
+    shown = {channel: cell for cell, channel in enumerate(listed_channels(network, layer))}
     drawn = shown if sizes is not None else {}
     units = []
     for channel in range(layer.channels):

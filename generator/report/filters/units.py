@@ -35,7 +35,7 @@ def unit_figures(network: Network, layer: Layer, scale: float) -> tuple[Figure, 
         scale: of the first layer's colours, see `first_layer_scale`.
     """
     prefix = unit_prefix(network, layer)
-    numbers = listed_channels(layer)
+    numbers = listed_channels(network, layer)
     found: list[Figure] = []
     if layer.weights is not None:
         alt = f"Weights of {network.title}, {layer.title}, filters"

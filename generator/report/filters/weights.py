@@ -22,6 +22,7 @@ from generator.report.plates.numbers import (
     duplicates,
     in_colour,
     largest,
+    mosaic_room,
     nearest,
     norms,
     slice_scale,
@@ -93,7 +94,7 @@ def whole(weights: Floats, scale: float, way: Input, tile: int = TILE, gap: int 
 
 def _whole(network: Network, layer: Layer, every: Floats, scale: float) -> Figure:
     """All filters of a layer whose filters are pictures: in colour, or signed where there is one channel to look at."""
-    chosen = largest(every)
+    chosen = largest(every, mosaic_room(every))
     weights = every[chosen]
     sizes = norms(weights)
     high, wide = weights.shape[2:]

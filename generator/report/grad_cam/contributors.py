@@ -27,7 +27,7 @@ def contributors(network: Network, explanation: Explanation) -> tuple[Contributo
     layer = next((one for one in network.layers if one.name == explanation.contributor_layer), None)
     patches = next((one for one in network.patches if one.layer == explanation.contributor_layer), None)
     prefix = unit_prefix(network, layer) if layer else ""
-    told = set(listed_channels(layer)) if layer else set()
+    told = set(listed_channels(network, layer)) if layer else set()
     given = [channel for channel in explanation.contributors if explanation.contributions[channel] > 0]
     return tuple(
         Contributor(

@@ -12,7 +12,9 @@ from generator.records.network import Layer, Network
 
 DEAD = 0.01  # a filter whose norm is below this share of its layer's largest does nothing that can be seen
 DUPLICATE = 0.9  # cosine similarity of two filters from which on the one with the smaller norm repeats the other
-LISTED = 512  # channels on a layer's page, which has 300 KiB
+LISTED = 512  # channels on a layer's page, at most
+UNITS = 200 * 1024  # bytes that all of them may take of the page's 300 KiB
+MOSAIC = 16_384  # weights of one input channel in a mosaic of whole filters: 64 of 16 x 16 are about 60 KB
 ROWS = 2048  # filters that are compared with all others at once: 32 MB of cosines for as many
 BULK = 0.99  # of a layer's weights lie within its scale; the others are painted in its end colours
 
@@ -30,17 +32,32 @@ def norms(weights: Floats) -> NDArray[np.float64]:
     return found
 
 
-def largest(weights: Floats) -> list[int]:
-    """The channels of the `LISTED` largest norms, in their order: all of most layers."""
-    order = np.argsort(-norms(weights), kind="stable")[:LISTED]
+def largest(weights: Floats, most: int = LISTED) -> list[int]:
+    """The channels of the largest norms, in their order: all of most layers."""
+    order = np.argsort(-norms(weights), kind="stable")[:most]
     return sorted(order.tolist())
 
 
-def listed_channels(layer: Layer) -> list[int]:
+def mosaic_room(weights: Floats) -> int:
+    """How many filters of a layer a mosaic of whole filters has room for."""
+    return max(1, min(LISTED, MOSAIC // int(np.prod(weights.shape[2:]))))
+
+
+def page_room(network: Network, layer: Layer) -> int:
+    """How many of a layer's channels its page has room for: addresses stand four times with each, names twice."""
+    prefix = len(network.anchor) + len(layer.address)
+    name = max(map(len, network.examined.names), default=0) if network.examined else 0
+    return min(LISTED, UNITS // (400 + 4 * prefix + 2 * (name + 6)))
+
+
+def listed_channels(network: Network, layer: Layer) -> list[int]:
     """The channels that a layer's page shows, in their order: those that were chosen, else the largest."""
+    room = page_room(network, layer)
     if layer.chosen is not None:
-        return list(layer.chosen.channels)
-    return list(range(layer.channels))[:LISTED] if layer.weights is None else largest(layer.weights)
+        channels = np.array(layer.chosen.channels, np.intp)
+        most = np.argsort(-layer.chosen.gave[channels], kind="stable")[:room]
+        return sorted(channels[most].tolist())
+    return list(range(layer.channels))[:room] if layer.weights is None else largest(layer.weights, room)
 
 
 def in_colour(network: Network, layer: Layer) -> bool:
