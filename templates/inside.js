@@ -3,7 +3,7 @@
 "use strict";
 // biome-ignore lint/correctness/noUnusedVariables: the page's other scripts use it
 function Inside({ model, layers, of, element, canvas, number, paint, frame, turn, view, say, ARROWS, MAPS, SIGNED }) {
-  const WIDTH = 288; // of a stage's picture, about, so that all are shown alike
+  const WIDTH = 288; // of a stage's picture, about, so that all are shown alike; of wide maps more, of high ones less
   const SIGHT = 112; // longer side of what a unit sees, as it is shown
   const PARTS = 6; // input channels that are shown one by one
   let opened = false; // whether the numbers are
@@ -18,7 +18,7 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
   // All maps of a stage in one picture.
   function mosaic([place, title]) {
     const [channels, high, wide] = model.layers[place].shape;
-    const across = Math.max(1, Math.min(channels, Math.floor(WIDTH / (wide + 1))));
+    const across = Math.max(1, Math.min(channels, Math.floor((WIDTH * Math.sqrt(wide / high)) / (wide + 1))));
     const picture = canvas(across * (wide + 1) - 1, Math.ceil(channels / across) * (high + 1) - 1, "pixels");
     const words = `${channels} maps of ${high} × ${wide}`;
     picture.tabIndex = 0;
@@ -96,12 +96,16 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     for (const { place, across, picture, note } of mosaics) {
       const { shape, output } = model.layers[place];
       const [channels, high, wide] = shape;
-      const most = output.reduce((a, b) => Math.max(a, b), 0);
+      const most = output.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+      const least = output.reduce((a, b) => Math.min(a, b), 0) < 0 ? -most : 0;
       for (let c = 0; c < channels; c++) {
         const map = output.subarray(c * high * wide, (c + 1) * high * wide);
-        paint(picture, map, MAPS, 0, most, (c % across) * (wide + 1), Math.floor(c / across) * (high + 1), wide, high);
+        const place = [(c % across) * (wide + 1), Math.floor(c / across) * (high + 1), wide, high];
+        paint(picture, map, least ? SIGNED : MAPS, least, most, ...place);
       }
-      note.textContent = `The brightest pixel is ${number(most)}.`;
+      note.textContent = least
+        ? `Blue is negative, white zero, red positive; the largest size is ${number(most)}.`
+        : `The brightest pixel is ${number(most)}.`;
       await turn();
     }
     showUnit();

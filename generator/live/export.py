@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from generator import explain
 from generator.data.preprocessing import TALL_FIRST, seen
@@ -32,6 +32,7 @@ from generator.records.live import Live, LiveStep
 # Folding batch norm reorders sums; more than this is another function.
 ROUNDING = 1e-4
 
+PASSING = (nn.Identity, nn.Dropout, nn.Dropout2d)  # which are no steps
 ARRAYS = ("factors", "biases", "integers")  # of a step
 
 
@@ -53,18 +54,18 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         wanted = loaded.network(images).float()
         if wanted.shape != (len(images), len(loaded.class_names)):
             raise UnsuitedError("does not give one logit a class")
-        explained = loaded.layer
-        steps = folded(plain, explained)
+        explained, inner = loaded.layer, _within(loaded.network, loaded.layer)
+        steps = folded(plain, inner)
         if not running.difference(run_steps(steps, images), wanted) <= ROUNDING:
             raise UnsuitedError("answers otherwise when its steps are run one by one")
         if (size := size_in_bytes(steps, [8] * len(steps))) > LARGEST:
             raise UnsuitedError(f"would be {size / 2**20:.0f} MiB, more than a page should load")
-        cam = _explained(steps, explained)
+        cam = _explained(steps, inner)
         if not explained:
             raise UnsuitedError("has no layer whose maps could show where it looks")
         maps = cam_and_logits(steps, cam, images)
         own = maps
-        if steps[cam].name == explained:
+        if steps[cam].name == inner:
             own = explain.grad_cam_all(loaded.network, images, explained)[:, running.compared(wanted.shape[1])]
         if not running.difference(maps, own) <= ROUNDING:
             raise UnsuitedError(f"has other heat maps at {explained} when its steps are run one by one")
@@ -72,13 +73,14 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
     # A page tells how a stage's units came about: before the first convolution there is no sum to tell.
     first = [step.kind for step in steps].index("conv")
     shown = {step.name: place for place, step in enumerate(steps[: cam + 1]) if step.name and place >= first}
+    stages = [(shown.get(_within(loaded.network, name)), name) for name in loaded.stages]
     return Live(
         network=loaded.id,
         steps=tuple(quantised),
         cam=cam,
-        layer=steps[cam].name,
+        layer=explained if steps[cam].name == inner else steps[cam].name,
         explained=explained,
-        stages=tuple((shown[name], name) for name in loaded.stages if name in shown) or ((cam, steps[cam].name),),
+        stages=tuple((at, name) for at, name in stages if at is not None) or ((cam, steps[cam].name),),
         difference=difference,
         maps=of_maps,
         photos=len(photos),
@@ -119,6 +121,18 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tuples(inner) for key, inner in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _within(network: nn.Module, layer: str) -> str:
+    """The layer whose output a plain sequence gives: its last that does something; any other layer itself."""
+    module = dict(network.named_modules()).get(layer)
+    while layer and isinstance(module, nn.Sequential):
+        inner = [(name, child) for name, child in module.named_children() if not isinstance(child, PASSING)]
+        if not inner:
+            break
+        name, module = inner[-1]
+        layer = f"{layer}.{name}"
+    return layer
 
 
 def _explained(steps: Sequence[Step], layer: str) -> int:

@@ -53,7 +53,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         if photo.id in first.explanations
     }
     shown = {key: replace(each, seen=given[key]) for key, each in first.explanations.items()}
-    live = synthetic.live(channels=way.channels)
+    live = replace(synthetic.live(channels=way.channels), stages=((0, "features.conv1"), (4, "features.conv2")))
     told = replace(report, networks=(replace(first, input=way, explanations=shown), *report.networks[1:]), live=live)
     files = render(told, figures, sites.settings(), (sites.ROOT / "templates",), sites.ROOT / "content")
     folder = tmp_path_factory.mktemp("built") / "site"
@@ -149,13 +149,27 @@ def test_the_square_and_the_brush_reach_every_side(page: Opened) -> None:
 
 
 def test_a_unit_s_arithmetic_is_told_of_the_photo_s_channels(page: Opened) -> None:
-    unit(page.tab, 1, 0, 5, 5)
+    unit(page.tab, 0, 0, 5, 5)
     named = page.tab.evaluate(
         "[...document.querySelectorAll('#arithmetic li p')].map((p) => p.textContent.split(':')[0])"
     )
     assert sorted(named) == (["grey"] if page.way.channels == 1 else ["blue", "green", "red"])
     words = page.tab.evaluate("document.querySelector('#arithmetic figcaption').textContent")
     assert words == "What the unit sees: 3 × 3 pixels of the photo."
+
+
+def test_maps_with_negative_activations_have_a_scale_with_a_middle(page: Opened) -> None:
+    """The first stage is a convolution as it is, the second is rectified."""
+    first, second = page.tab.evaluate("[...document.querySelectorAll('#stages figcaption')].map((p) => p.textContent)")
+    assert first.startswith("Blue is negative, white zero, red positive; the largest size is ")
+    assert second.startswith("The brightest pixel is ")
+    colours = page.tab.evaluate(
+        "[...document.querySelectorAll('#stages canvas')].map((c) => {"
+        " const all = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, seen = new Set();"
+        " for (let i = 0; i < all.length; i += 4) if (all[i + 3]) seen.add(all[i] > all[i + 2] ? 'red' : 'blue');"
+        " return [...seen].sort().join(); })"
+    )
+    assert colours[0] == "blue,red"
 
 
 def test_the_words_say_how_a_photo_is_taken(page: Opened) -> None:

@@ -97,6 +97,36 @@ def test_a_layer_before_its_batch_norm_can_be_explained() -> None:
     same_maps(net.network, found)
 
 
+class Nested(nn.Module):
+    """Its stages are sequences, which give what their last layer does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout2d())
+        self.then = nn.Sequential(nn.Sequential(nn.Conv2d(5, 6, 3), nn.BatchNorm2d(6), nn.ReLU()), nn.Identity())
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, len(CLASSES)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, h, w) -> (N, 5)."""
+        return self.head(self.then(self.first(x)))  # type: ignore[no-any-return]
+
+
+def test_a_sequence_is_the_last_of_its_layers() -> None:
+    """What a report explains at "then" the page has at "then.0.2": the same maps."""
+    net = live_nets.made(Nested, layer="then")
+    found = export.export(net, live_nets.photos())
+    assert found.layer == found.explained == "then"
+    assert found.steps[found.cam].kind == "relu"
+    own, place = live_nets.rebuilt(found), str(found.cam)
+    heat = explain.grad_cam_all(net.network, images(2), "then")
+    assert (explain.grad_cam_all(own, images(2), place) - heat).abs().max() <= bits.AGREEMENT[1] * heat.max()
+    wanted = explain.feature_maps(net.network, images(1), list(net.stages))
+    assert [name for _, name in found.stages] == list(net.stages)
+    for at, name in found.stages:
+        shown = explain.feature_maps(own, images(1), [str(at)])[str(at)]
+        torch.testing.assert_close(shown, wanted[name], atol=5e-3 * float(wanted[name].abs().max()), rtol=0)
+
+
 def test_where_another_layer_is_explained_the_record_says_so() -> None:
     net = live_nets.made(live_nets.gap, layer="features.relu1")
     found = export.export(net, live_nets.photos())  # convolutions behind it

@@ -186,8 +186,9 @@ def _every_class(network: Network, photo: Photo, explanation: Explanation, prefi
     heat = raster.paint(smooth / most if most > 0 else smooth, theme.HEAT)
     first = [network.class_names[index] for index in np.argsort(-peaks, kind="stable")[:3] if peaks[index] > 0]
     silent = int((peaks == 0).sum())
+    none = f"no positive evidence for {silent}" if silent else "some evidence for each"
     finding = (
-        f"strongest for {listed(first)}; no positive evidence for {silent} of {len(peaks)} classes"
+        f"strongest for {listed(first)}; {none} of {len(peaks)} classes"
         if first
         else "no positive evidence for any class"
     )
