@@ -97,8 +97,9 @@ def load(
     found = _sought(wanted, config, classes, size, offline, say)
     if found is None:
         return None
+    found = _tried(found)
     notes = () if found.input.takes_photos else (BLIND.format(found.input.channels),)
-    return replace(_tried(found), notes=(*found.notes, *notes))
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def _sought(
