@@ -117,7 +117,9 @@ def build(
             selection.augmentation_of(loaded),
         ),
         environment=environment.versions(),
-        licences=samples.licence_texts(content / "samples") if config.samples.bundled else {},
+        licences=samples.licence_texts(content / "samples")
+        if any(photo.origin == "bundled" for photo in photos)
+        else {},
         live=_live(site, loaded, photos),
         notes=_notes(config),
     )

@@ -276,11 +276,10 @@ def _input(table: Table) -> InputConfig:
 
 
 def _samples(table: Table) -> SamplesConfig:
-    default = SamplesConfig()
     return SamplesConfig(
-        bundled=table.flag("bundled", default.bundled),
+        bundled=table.flag("bundled"),
         photos=table.each("photos", _photo, "{file = ..., title = ...} or of files' names", short="file"),
-        test_images=table.count("test_images", default.test_images),
+        test_images=table.count("test_images"),
     )
 
 

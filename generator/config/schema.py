@@ -160,9 +160,9 @@ class SamplePhoto:
 class SamplesConfig:
     """[samples]: the photos that the networks are shown."""
 
-    bundled: bool = True
+    bundled: bool | None = None  # None: those of the report's classes, and all of them in a report of Tiny ImageNet
     photos: tuple[SamplePhoto, ...] = ()
-    test_images: int = 4
+    test_images: int | None = None  # None: 4 beside bundled photos, else 12
 
 
 @dataclass(frozen=True)

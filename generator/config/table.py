@@ -250,16 +250,18 @@ class Table:
         shown, at = re.sub(r"[^ -~]", "?", self.name), self.source.at(self.name, "")
         raise InputError(f"{self.source.file}: [{shown}]: expected a name of {expected}{at}")
 
-    def flag(self, key: str, default: bool) -> bool:
-        """A boolean."""
-        value = self._take(key, default)
-        if not isinstance(value, bool):
+    def flag(self, key: str) -> bool | None:
+        """A boolean; None where there is none."""
+        value = self._take(key, None)
+        if value is not None and not isinstance(value, bool):
             self._refuse(key, "true or false", value)
         return value
 
-    def count(self, key: str, default: int) -> int:
-        """A whole number from 0 to 1000."""
-        value = self._take(key, default)
+    def count(self, key: str) -> int | None:
+        """A whole number from 0 to 1000; None where there is none."""
+        value = self._take(key, None)
+        if value is None:
+            return None
         # TOML's true is an int to Python.
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1000:
             self._refuse(key, "a whole number from 0 to 1000", value)

@@ -39,6 +39,8 @@ SHORTER_SIDE = 768
 def bundled(folder: Path, class_names: Sequence[str]) -> tuple[Photo, ...]:
     """The photos that come with the program, in the order of their CREDITS.toml.
 
+    Some show none of the classes that they were gathered for, Tiny ImageNet's.
+
     Args:
         folder: content/samples.
         class_names: the report's classes; a photo of none of them has no label.

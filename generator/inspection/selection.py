@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import torch
@@ -27,6 +28,8 @@ from generator.records.scores import Evaluation, SplitScores
 from generator.training import augment
 
 FAILURES = 4  # of each network on the failures page
+TEST_IMAGES = 12  # in a report whose report.toml says nothing of them
+BESIDE_BUNDLED = 4  # where it shows bundled photos
 EXAMPLES = 4  # of each class on the data page
 EXAMPLE = 96  # their longer side at most, and that of the mistaken images, in pixels
 AUGMENTED = 64  # side at most of the square that is augmented
@@ -50,16 +53,28 @@ def photos(
         the photos, and by network the ids of those that show its mistakes.
     """
     found = list(samples.own(config.samples.photos, classes.names))
-    if config.samples.bundled:
-        found += samples.bundled(content / "samples", classes.names)
+    known = _bundled(config, content, classes)
+    found += known
     failures: dict[str, tuple[str, ...]] = dict.fromkeys(evaluations, ())
     if data is not None and data.judged is not None:
-        found += samples.from_data(data, data.judged, _spread(data.judged, config.samples.test_images))
+        count = config.samples.test_images
+        if count is None:
+            count = BESIDE_BUNDLED if known else TEST_IMAGES
+        found += samples.from_data(data, data.judged, _spread(data.judged, count))
         for name, evaluation in evaluations.items():
             wrong = samples.from_data(data, data.judged, _mistaken(evaluation, data.judged))
             failures[name] = tuple(photo.id for photo in wrong)
             found += wrong
     return tuple({photo.id: photo for photo in found}.values()), failures
+
+
+def _bundled(config: Config, content: Path, classes: Classes) -> tuple[Photo, ...]:
+    """The bundled photos that a report shows: as it says, else of its own classes, and with Tiny ImageNet's all."""
+    wanted = config.samples.bundled
+    if wanted is False:
+        return ()
+    found = samples.bundled(content / "samples", classes.names)
+    return found if wanted or of_tiny_imagenet(classes) else tuple(photo for photo in found if photo.label is not None)
 
 
 def summary(
@@ -183,14 +198,18 @@ def mistaken(data: DataSet | None, evaluation: Evaluation | None) -> dict[str, P
 
 
 def _spread(part: Part, count: int) -> list[str]:
-    """Names of so many images, of classes as far apart in the list as can be."""
-    firsts: dict[int, str] = {}
+    """Names of so many images, chosen whatever the networks say: of classes as far apart in the list as can be.
+
+    Of fewer classes than that, each gives as many as the others, as far as it has them.
+    """
+    of: dict[int, list[str]] = {}
     for item in part.items:
-        firsts.setdefault(item.target, item.name)
-    held = sorted(firsts)
-    count = min(count, len(held))
-    chosen = [held[round(step * (len(held) - 1) / max(1, count - 1))] for step in range(count)]
-    return [firsts[target] for target in chosen]
+        of.setdefault(item.target, []).append(item.name)
+    held = [of[target] for target in sorted(of)]
+    if count <= len(held):
+        return [held[round(step * (len(held) - 1) / max(1, count - 1))][0] for step in range(count)]
+    rounds = zip_longest(*held)
+    return list(islice((name for each in rounds for name in each if name is not None), count))
 
 
 def _mistaken(evaluation: Evaluation | None, part: Part) -> list[str]:

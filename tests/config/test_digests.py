@@ -66,7 +66,7 @@ def test_what_report_toml_says_is_the_same_in_another_folder_and_in_other_words(
     moved = Path(shutil.copytree(project, tmp_path / "moved"))
     assert said(moved) == first
     text = (moved / "report.toml").read_text()
-    (moved / "report.toml").write_text(f"# mine\n{text}bundled = true\n")
+    (moved / "report.toml").write_text(f"# mine\n{text}".replace("[report]", '[report]\nlanguage = "en"'))
     assert said(moved) == first
     (moved / "report.toml").write_text(text.replace("[report]", '[report]\nbase_url = "https://example.org"'))
     assert said(moved) == first

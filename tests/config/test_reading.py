@@ -108,7 +108,7 @@ def test_an_empty_file_is_the_default_report(tmp_path: Path) -> None:
     assert (config.models["alexnet"].weights, config.models["alexnet"].architecture) == ("auto", "AlexNet")
     assert config.models.folder == tmp_path / "models"
     assert config.models.read("cnn") == bundled("models") / "cnn"
-    assert (config.samples.bundled, config.samples.photos, config.samples.test_images) == (True, (), 4)
+    assert (config.samples.bundled, config.samples.photos, config.samples.test_images) == (None, (), None)
 
 
 def test_models_beside_the_file_go_before_the_bundled_ones(tmp_path: Path) -> None:

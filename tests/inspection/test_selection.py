@@ -75,6 +75,24 @@ def test_without_a_data_set_there_are_the_bundled_photos_alone(
     assert [photo.label for photo in found if photo.id == "banana"] == [2]
 
 
+def test_where_nothing_is_said_bundled_photos_are_of_the_reports_classes(tmp_path: Path, data: DataSet) -> None:
+    """All of them with Tiny ImageNet's; of other data the images are its own."""
+    (tmp_path / "report.toml").write_text("")
+    settings = reading.load(tmp_path / "report.toml")
+    found, _ = selection.photos(settings, CONTENT, data, data.classes, {})
+    shown = [photo for photo in found if photo.origin == "bundled"]
+    assert any(photo.label is None for photo in shown)
+    assert [photo.shows for photo in found if photo.origin == "test"] == ["goldfish", "ladybug", "banana", "goldfish"]
+    kitchen(tmp_path / "things", {"train": 1, "test": 2}, [f"thing {number}" for number in range(14)])
+    things = decoded.whole(layouts.opened(tmp_path / "things", DataConfig()), tmp_path / "decoded")
+    found, _ = selection.photos(settings, CONTENT, things, things.classes, {})
+    assert ({photo.origin for photo in found}, len(found)) == ({"test"}, selection.TEST_IMAGES)
+    kitchen(tmp_path / "food", {"train": 1, "test": 1}, ("banana", "bread"))
+    food = decoded.whole(layouts.opened(tmp_path / "food", DataConfig()), tmp_path / "decoded")
+    found, _ = selection.photos(settings, CONTENT, food, food.classes, {})
+    assert {photo.shows for photo in found if photo.origin == "bundled"} == {"banana"}
+
+
 def test_mistakes_are_the_surest_of_each_true_class(
     tmp_path: Path, small_data_set: SmallDataSet, data: DataSet, evaluation: Evaluation
 ) -> None:
@@ -102,7 +120,9 @@ def test_two_networks_may_share_a_mistake_and_it_is_shown_once(
     assert [photo.id for photo in found] == list(failures["cnn"])
 
 
-@pytest.mark.parametrize(("count", "labels"), [(0, []), (1, [0]), (2, [0, 2]), (3, [0, 1, 2]), (8, [0, 1, 2])])
+@pytest.mark.parametrize(
+    ("count", "labels"), [(0, []), (1, [0]), (2, [0, 2]), (3, [0, 1, 2]), (8, [0, 1, 2, 0, 1, 2, 0, 1])]
+)
 def test_test_images_are_spread_over_the_classes(tmp_path: Path, data: DataSet, count: int, labels: list[int]) -> None:
     found, _ = selection.photos(configured(tmp_path, count), CONTENT, data, data.classes, {"cnn": None})
     assert [photo.label for photo in found] == labels
