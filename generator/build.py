@@ -10,7 +10,7 @@ from pathlib import Path
 from generator import pages
 from generator.base import environment, terminal
 from generator.base.code import code
-from generator.base.errors import InputError
+from generator.base.errors import PROGRAM, InputError
 from generator.cache import Cache
 from generator.config import digests, places
 from generator.config.schema import Config, ModelConfig
@@ -241,7 +241,7 @@ def _evaluation(loaded: Loaded, data: DataSet | None, classes: Classes) -> Evalu
         return found
     terminal.say(
         f"{loaded.title}: evaluation.json is of other {others} and is left out; make it again with: "
-        f"python -m generator evaluate {loaded.id}"
+        f"{PROGRAM} evaluate {loaded.id}"
     )
     return None
 

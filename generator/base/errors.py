@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import errno
+import sys
 import sysconfig
 import traceback
 from pathlib import Path
+
+# How the program was called, for the commands that messages name: beside a generator.py of a user's own, `python -m
+# generator` would run that.
+PROGRAM = "cnn-report" if Path(sys.argv[0]).stem == "cnn-report" else "python -m generator"
 
 # These need no path to be understood.
 SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})

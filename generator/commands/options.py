@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from generator import __version__
 from generator.base import terminal
+from generator.base.errors import PROGRAM
 from generator.commands.build import build_command, inspect_command
 from generator.commands.evaluate import evaluate_command, predict_command
 from generator.commands.own import add_options
@@ -39,10 +40,10 @@ class _Version(argparse.Action):
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(
-        prog="python -m generator",
+        prog=PROGRAM,
         description="Show what a convolutional network learnt: a static site with its training, filters, feature maps "
         "and Grad-CAM maps.",
-        epilog="Start with: python -m generator build",
+        epilog=f"Start with: {PROGRAM} build",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the program's version number and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

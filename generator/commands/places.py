@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generator.base import terminal
-from generator.base.errors import InputError
+from generator.base.errors import PROGRAM, InputError
 from generator.config import addresses, digests, places, reading
 from generator.config.schema import Config, ModelConfig
 from generator.data import layouts
@@ -89,7 +89,7 @@ def loaded_network(
     if loaded is None:
         raise InputError(
             f"{settings.models.folder / wanted.id}: expected weights, found none; "
-            f"train them with: python -m generator train {wanted.id}"
+            f"train them with: {PROGRAM} train {wanted.id}"
         )
     for note in loaded.notes:
         terminal.say(f"{loaded.title}: {note}")

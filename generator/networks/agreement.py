@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from generator.base.errors import InputError
+from generator.base.errors import PROGRAM, InputError
 from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
 from generator.networks import foreign
@@ -64,7 +64,7 @@ def require_arguments(wanted: ModelConfig, architecture: Architecture, stored: M
             raise InputError(
                 f"[models.{wanted.id}] arguments: expected {said}, as its weights in {source} say, got "
                 f"{name} = {_written(value)}; leave it out, or train it again with: "
-                f"python -m generator train {wanted.id}"
+                f"{PROGRAM} train {wanted.id}"
             )
 
 

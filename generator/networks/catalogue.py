@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from generator.base import own_code
 from generator.base.digest import digest
-from generator.base.errors import InputError
+from generator.base.errors import PROGRAM, InputError
 from generator.config import places
 from generator.config.schema import Config, ModelConfig
 from generator.data.classes import Classes
@@ -194,7 +194,7 @@ def from_folder(
         raise InputError(
             f"{folder}: expected a network for the {len(classes)} classes of the report, found one for "
             f"{len(keys)} {'others' if len(keys) == len(classes) else 'classes'}; train it for these with: "
-            f"python -m generator train {wanted.id}"
+            f"{PROGRAM} train {wanted.id}"
         )
     architecture = architecture_of(wanted, beside, said.architecture)
     file = str(weights_file(folder))

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator.base.errors import InputError
+from generator.base.errors import PROGRAM, InputError
 from generator.publishing import writer
 
-MAKE = "python -m generator build"
+MAKE = f"{PROGRAM} build"
 UNFIT = re.compile("[\\\\:\0\ud800-\udfff]")  # of no path that a build writes
 AFRESH = f"delete the folder and make it with: {MAKE}"
 

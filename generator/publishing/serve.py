@@ -38,7 +38,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 
 from generator.base import terminal
-from generator.base.errors import InputError
+from generator.base.errors import PROGRAM, InputError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -256,7 +256,7 @@ def server(folder: Path, port: int | None = None, address: str = "") -> PreviewS
     """
     folder = Path(os.path.realpath(folder))  # Path.resolve raises for a link that leads to itself
     if not (folder / "index.html").is_file():
-        raise InputError(f"{folder}: expected a site, found no index.html; make it with: python -m generator build")
+        raise InputError(f"{folder}: expected a site, found no index.html; make it with: {PROGRAM} build")
     return PreviewServer(folder, _listening_anywhere() if port is None else _listening(port), address)
 
 
