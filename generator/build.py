@@ -14,15 +14,16 @@ from generator.base.errors import PROGRAM, InputError
 from generator.cache import Cache
 from generator.config import digests, places
 from generator.config.schema import Config, ModelConfig
-from generator.data import decoded, download, layouts, samples
+from generator.data import decoded, download, layouts, predictions, samples
 from generator.data.classes import Classes, of_tiny_imagenet, without_data
 from generator.data.dataset import DataSet
 from generator.data.naming import some
+from generator.data.predictions import Predictions
 from generator.evaluation import reading
-from generator.evaluation.evaluation import evaluate_model, measured
+from generator.evaluation.evaluation import evaluate_model, evaluate_predictions, measured
 from generator.inspection import layers, prototypes, selection
 from generator.inspection.layers import NOT_ASKED, Asked
-from generator.inspection.network import network_record
+from generator.inspection.network import network_record, predictions_record
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import explanation, photo_arrays
 from generator.live import export
@@ -90,22 +91,29 @@ def build(
         data = decoded.whole(data, cache / "data")
     classes = data.classes if data else without_data(config.data.classes)
     site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline)
-    obtained = [_obtain(site, wanted) for wanted in config.models.networks]
+    answered = {one.id: _answered(one, data) for one in config.models.networks if one.predictions}
+    obtained = [_obtain(site, wanted) for wanted in config.models.networks if not wanted.predictions]
     loaded, read = [one for one, _ in obtained], {one.id: tried for one, tried in obtained}
     for one in loaded:  # a layer that a network does not have is told before minutes are spent
         layers.shown(one)
-    logged = {one.id: _logged(one, config) for one in loaded}
-    evaluations = {one.id: _evaluation(one, data, classes) for one in loaded}
+    logged = {one.id: _logged(one.wanted, one.title, one.epoch, config) for one in loaded}
+    logged |= {name: _logged(one.wanted, one.title, None, config) for name, (one, _) in answered.items()}
+    scored = {one.id: _evaluation(one, data, classes) for one in loaded}
+    evaluations = {name: answered[name][1] if name in answered else scored[name] for name in config.models.ids}
     photos, failures = selection.photos(config, content, data, classes, evaluations)
     examined = selection.examined(data, photos)
-    observed = [
-        _observe(site, one, photos, failures[one.id], evaluations[one.id], examined, logged[one.id]) for one in loaded
-    ]
+    observed = {
+        one.id: _observe(site, one, photos, failures[one.id], evaluations[one.id], examined, logged[one.id])
+        for one in loaded
+    }
+    for name, (found, evaluation) in answered.items():
+        assert data is not None
+        observed[name] = predictions_record(found, data, photos, failures[name], evaluation, logged[name])
     report = Report(
         networks=anchored(
             [
-                replace(network, mistaken=selection.mistaken(data, network.evaluation), reading=read[network.id])
-                for network in observed
+                replace(network, mistaken=selection.mistaken(data, network.evaluation), reading=read.get(network.id))
+                for network in (observed[name] for name in config.models.ids)
             ]
         ),
         photos=photos,
@@ -168,6 +176,15 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
     return found, read
 
 
+def _answered(wanted: ModelConfig, data: DataSet | None) -> tuple[Predictions, Evaluation]:
+    """The answers of a network that is not here itself, and its scores."""
+    found = predictions.read(wanted, data)
+    for line in (*found.notes, found.source):
+        terminal.say(f"{found.title}: {line}")
+    assert data is not None
+    return found, evaluate_predictions(found, data)
+
+
 def _not_scored(wanted: ModelConfig, lacking: Sequence[str], classes: int) -> str:
     """What readers should know of a network whose outputs are not all of the data set's classes."""
     count = "any" if len(lacking) == classes else f"{len(lacking):,}"
@@ -213,13 +230,17 @@ def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation | None:
     return evaluate_model(loaded, data)
 
 
-def _logged(loaded: Loaded, config: Config) -> tuple[Run, ...]:
-    """The runs that logs of other programs tell of, and on the terminal what was read as what."""
+def _logged(wanted: ModelConfig, title: str, epoch: int | None, config: Config) -> tuple[Run, ...]:
+    """The runs that logs of other programs tell of, and on the terminal what was read as what.
+
+    Args:
+        epoch: after which the network's weights were saved, None where that is not known.
+    """
 
     def say(line: str) -> None:
-        terminal.say(f"{loaded.title}: {line}")
+        terminal.say(f"{title}: {line}")
 
-    runs = logs.read(loaded.wanted, config.folder, loaded.epoch, say)
+    runs = logs.read(wanted, config.folder, epoch, say)
     for line in (line for found in runs for line in logs.told(found)):
         say(line)
     return runs

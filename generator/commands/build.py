@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 
 from generator.base import terminal
 from generator.base.installation import check_pair, import_matplotlib
 from generator.commands import own
 from generator.commands.places import build_digest, cache_folder, data_at_hand, out_folder, published_at, tell_own_code
+from generator.config.schema import ModelConfig
 from generator.data.classes import without_data
 from generator.data.dataset import DataSet
 from generator.publishing import check, published, writer
+from generator.records.network import Fact
+from generator.records.training import Run
 
 
 def build_command(options: argparse.Namespace) -> None:
@@ -41,7 +45,7 @@ def inspect_command(options: argparse.Namespace) -> None:
     data = data_at_hand(options, settings)
     tell_own_code(settings)
     check_pair()
-    from generator.data import decoded
+    from generator.data import decoded, predictions
     from generator.inspection.network import facts
     from generator.networks import catalogue
     from generator.training import logs
@@ -51,17 +55,30 @@ def inspect_command(options: argparse.Namespace) -> None:
         _tell_data(data)
     classes = data.classes if data else without_data(settings.data.classes)
     for wanted in settings.models.networks:
+        if wanted.predictions:
+            answered = predictions.read(wanted, data)
+            runs = logs.read(wanted, settings.folder, None, terminal.say)
+            _tell(wanted, answered.title, answered.source, answered.facts, answered.notes, runs)
+            continue
         size = data.words.alike if data else None
         loaded = catalogue.load(wanted, settings, classes, size=size, offline=options.offline, say=terminal.say)
         if loaded is None:
             terminal.result(f"[models.{wanted.id}] has no weights yet")
             continue
-        terminal.result(f"[models.{wanted.id}] {loaded.title}: {loaded.source}")
-        for fact in facts(loaded):
-            terminal.result(f"  {fact.what}: {fact.value} ({fact.origin}: {fact.source})")
         runs = logs.read(wanted, settings.folder, loaded.epoch, terminal.say)
-        for note in (*loaded.notes, *(line for run in runs for line in logs.told(run))):
-            terminal.result(f"  {note}")
+        _tell(wanted, loaded.title, loaded.source, facts(loaded), loaded.notes, runs)
+
+
+def _tell(
+    wanted: ModelConfig, title: str, source: str, facts: Sequence[Fact], notes: Sequence[str], runs: Sequence[Run]
+) -> None:
+    from generator.training import logs
+
+    terminal.result(f"[models.{wanted.id}] {title}: {source}")
+    for fact in facts:
+        terminal.result(f"  {fact.what}: {fact.value} ({fact.origin}: {fact.source})")
+    for note in (*notes, *(line for run in runs for line in logs.told(run))):
+        terminal.result(f"  {note}")
 
 
 def _tell_data(data: DataSet) -> None:

@@ -21,6 +21,8 @@ from generator.data import layouts
 
 # The shorter names of the two packages whose networks need no more.
 _PACKAGES = {"torchvision": "torchvision.models"}
+TOLD_MORE = ("logs", "size", "channels", "mean", "std", "classes", "layer", "title")
+OF_ANSWERS = ("logs", "classes", "title")  # of these what may be told of a network that is not here itself
 TEST_IMAGES = 12
 LARGEST = 1 << 20  # bytes of a file of class names
 
@@ -34,6 +36,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what makes it: file.py:Name (whose code is run), package.module:name, torchvision:resnet18",
     )
     own.add_argument("--weights", metavar="FILE", help='its weights (.pth, .ckpt, .safetensors), or "random"')
+    own.add_argument(
+        "--predictions",
+        metavar="FILE",
+        help="instead of both, its answers to the test images, as any framework wrote them: .csv (file, label, a "
+        "column of scores for each class) or .npz",
+    )
     own.add_argument("--logs", metavar="PATH", help="the record of its training: a file, or a folder to look through")
     own.add_argument("--size", metavar="N|HxW", help="of its images, in pixels")
     own.add_argument("--channels", metavar="N", help="of its images: 1 for grey, 3 for colour")
@@ -52,13 +60,17 @@ def is_told(options: argparse.Namespace) -> bool:
     Raises:
         InputError: where they tell more of one that they do not name.
     """
-    if options.model or options.weights:
+    if options.model or options.weights or options.predictions:
         if options.config:
             raise InputError("--config: expected none beside --model, which takes the place of a report.toml")
+        for name in ("model", "weights", *TOLD_MORE):
+            if options.predictions and getattr(options, name) is not None and name not in OF_ANSWERS:
+                raise InputError(f"--{name}: expected none beside --predictions, which are all that is known")
         return True
-    for name in ("logs", "size", "channels", "mean", "std", "classes", "layer", "title"):
+    for name in TOLD_MORE:
         if getattr(options, name) is not None:
-            raise InputError(f"--{name}: expected --model or --weights beside it, which it tells more of")
+            others = ", or --predictions" if name in OF_ANSWERS else ""
+            raise InputError(f"--{name}: expected --model or --weights beside it{others}, which it tells more of")
     return False
 
 
@@ -73,7 +85,7 @@ def settings(options: argparse.Namespace) -> Config:
 def command(options: argparse.Namespace) -> str:
     """The command that makes the report again, without where on this machine things lie."""
     words = ["cnn-report", "build"]
-    for name in ("model", "weights", "data", "logs", "size", "channels", "mean", "std", "classes", "layer", "title"):
+    for name in ("model", "weights", "predictions", "data", *TOLD_MORE):
         given = getattr(options, name)
         if given is not None:
             told = str(given)
@@ -93,23 +105,20 @@ def text(options: argparse.Namespace, folder: Path, facts: Mapping[str, str] | N
         InputError: where an option cannot be meant.
     """
     architecture = _architecture(options.model or "", folder)
-    name = _id(architecture, options.weights)
-    title = options.title or f"What {_called(architecture, options.weights)} sees"
+    name = _id(architecture, options.predictions or options.weights)
+    title = options.title or (
+        f"What {name} answers" if options.predictions else f"What {_called(architecture, options.weights)} sees"
+    )
     model: dict[str, object] = {}
     if architecture:
         model["architecture"] = architecture
-    model["weights"] = _weights(options.weights, folder)
+    if options.predictions:
+        model["predictions"] = _file("predictions", "answers", options.predictions, folder)
+    else:
+        model["weights"] = _weights(options.weights, folder)
     if options.classes:
         model["classes"] = _classes(options.classes)
-    way: dict[str, object] = {}
-    if options.size:
-        way["size"] = _size(options.size)
-    if options.channels:
-        way["channels"] = _whole("channels", options.channels)
-    for key in ("mean", "std"):
-        if getattr(options, key):
-            way[key] = _numbers(key, getattr(options, key))
-    if way:
+    if way := _input(options):
         model["input"] = way
     if options.logs:
         model["logs"] = _relative(Path(options.logs), folder)
@@ -175,15 +184,31 @@ def _weights(weights: str | None, folder: Path) -> str:
         )
     if weights in ("random", "imagenet", "auto", "bundled"):
         return weights
-    path = Path(weights)
+    return _file("weights", "weights", weights, folder)
+
+
+def _file(option: str, what: str, given: str, folder: Path) -> str:
+    path = Path(given)
     if not path.is_file():
-        raise InputError(f"--weights: expected a file of weights, found none at {path}")
+        raise InputError(f"--{option}: expected a file of {what}, found none at {path}")
     return _relative(path, folder)
 
 
 def _relative(path: Path, folder: Path) -> str:
     """A path as a report.toml in the folder names it."""
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def _input(options: argparse.Namespace) -> dict[str, object]:
+    way: dict[str, object] = {}
+    if options.size:
+        way["size"] = _size(options.size)
+    if options.channels:
+        way["channels"] = _whole("channels", options.channels)
+    for key in ("mean", "std"):
+        if getattr(options, key):
+            way[key] = _numbers(key, getattr(options, key))
+    return way
 
 
 def _size(given: str) -> int | list[int]:

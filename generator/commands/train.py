@@ -19,6 +19,7 @@ def train_command(options: argparse.Namespace) -> None:
 
     settings = reading.load(options.config)
     wanted = wanted_network(options, settings)
+    catalogue.require_present(wanted)
     architecture = catalogue.architecture_of(wanted, settings.folder)
     recipe_for(architecture, options.preset, architecture.input)  # before a data set is asked for
     changes = {

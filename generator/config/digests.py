@@ -39,6 +39,7 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         file for network in networks for file in sorted(config.models.folder.glob(f"{network.id}-*/evaluation.json"))
     ]
     foreign = [network.weights for network in networks if isinstance(network.weights, Path)]
+    foreign += [network.predictions for network in networks if network.predictions]
     foreign += [file for network in networks for file in code_files(network.architecture, config.folder)]
     logs = [file for network in networks for path in network.logs for file in log_files(path)]
     photos = [photo.file for photo in config.samples.photos]

@@ -49,6 +49,18 @@ BUNDLED = (
     ModelConfig("cnn", architecture="SmallCNN"),
     ModelConfig("alexnet", "auto", architecture="AlexNet"),
 )
+# What only a network itself has, not its answers alone.
+OF_THE_NETWORK = (
+    "architecture",
+    "weights",
+    "weights_key",
+    "arguments",
+    "input",
+    "layer",
+    "other_class",
+    "show",
+    "channels",
+)
 DOTS = 500  # of a line: the reader of TOML takes a time that grows with the square of a key's parts
 CHANNELS = 512  # that a page has room for
 
@@ -222,10 +234,12 @@ def _model(name: str, table: Table) -> ModelConfig:
     logs, kept = table.paths("logs", "a file or folder of logs"), table.epoch("kept", get_args(Kept))
     if kept is not None and not logs:
         table.refuse("kept", "logs beside it, of which it is an epoch")
+    table.refuse_beside("predictions", OF_THE_NETWORK, "which are all that is known of the network")
     return ModelConfig(
         id=name,
         weights=table.weights("weights", ("auto", "bundled", "imagenet", "random"), default.weights),
         weights_key=table.text("weights_key"),
+        predictions=table.optional_file("predictions"),
         title=table.text("title"),
         architecture=table.matching(
             "architecture", ARCHITECTURE.fullmatch, '"SmallCNN", "AlexNet", "package.module:name" or "file.py:Name"'

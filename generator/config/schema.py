@@ -90,6 +90,8 @@ class ModelConfig:
     # can be had, else bundled; "random": none, the network as it starts.
     weights: Path | Literal["auto", "bundled", "imagenet", "random"] = "bundled"
     weights_key: str = ""  # under which they stand in their file; "": under the usual ones
+    # A file of its answers, of a network that is not here itself: then nothing is said of weights, input and layers.
+    predictions: Path | None = None
     title: str = ""  # "": the architecture's
     architecture: str = ""  # "SmallCNN", "AlexNet", "package.module:name" or "file.py:Name"; "": as the weights say
     arguments: Mapping[str, object] = field(default_factory=dict)  # of the constructor, beside the number of classes

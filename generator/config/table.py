@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -241,6 +241,12 @@ class Table:
             found.append(self._inner(f"{self.name}.{key}", values, partial(read, key)))
         return tuple(found)
 
+    def refuse_beside(self, key: str, others: Iterable[str], why: str) -> None:
+        """Refuse any of some other keys beside a key that is given."""
+        for other in others:
+            if key in self.values and other in self.values:
+                self._refuse(other, f"none beside {key}, {why}", self.values[other])
+
     def refuse(self, key: str, expected: str) -> NoReturn:
         """Refuse the value of a key for a reason that only the reader knows."""
         self._refuse(key, expected, self.values.get(key))
@@ -292,6 +298,10 @@ class Table:
         if not _is_file(file):
             self._refuse(key, "a file", value, f"which is not one ({file})")
         return file
+
+    def optional_file(self, key: str) -> Path | None:
+        """The same; None where none is given."""
+        return self.file(key) if key in self.values else self._take(key, None)
 
     def paths(self, key: str, what: str) -> tuple[Path, ...]:
         """Paths of what is there, as a string or an array of strings; () where none is given."""

@@ -7,7 +7,7 @@ import io
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,25 +102,42 @@ def rows(file: Path, label: str = "") -> Iterator[Row]:
 
 def _csv_lines(file: Path, text: str, label: str) -> Iterator[tuple[_Columns, _Cells]]:
     """What each row of a CSV file holds; a row may be of several lines, of which the first is told."""
-    delimiter, _ = _header(text.partition("\n")[0].rstrip("\r"))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    delimiter, _ = _header(first_line(text))
     columns: _Columns | None = None
     places: list[int] = []
+    for line, cells in table(file, text, delimiter):
+        if columns is None:
+            columns = _columns(file, cells, label)
+            places = [cells.index(name) for name in columns if name]
+            continue
+        image, named, *split = (cells[place] for place in places)
+        yield columns, _Cells(line, image, named, split[0] if split else "")
+
+
+def first_line(text: str) -> str:
+    """The first line of a text, where the names of a CSV file's columns stand."""
+    return text.partition("\n")[0].rstrip("\r")
+
+
+def table(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file that are not empty, each with its first line's number: first the names of the columns.
+
+    Raises:
+        InputError: for what is no CSV, and a row of more or fewer columns than there are names.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     width = ended = 0
     try:
         for cells in reader:
             line, ended = ended + 1, reader.line_num
             if not cells or not any(map(str.strip, cells)):
                 continue
-            if columns is None:
-                names = [cell.strip() for cell in cells]
-                columns, width = _columns(file, names, label), len(names)
-                places = [names.index(name) for name in columns if name]
-                continue
+            if not width:
+                width = len(cells)
+                cells = [cell.strip() for cell in cells]
             if len(cells) != width:
                 raise InputError(f"{file}, line {line}: expected {width} columns, got {len(cells)}")
-            image, named, *split = (cells[place] for place in places)
-            yield columns, _Cells(line, image, named, split[0] if split else "")
+            yield line, cells
     except csv.Error as error:
         raise InputError(f"{file}, line {reader.line_num}: expected CSV, got what is none ({error})") from None
 
@@ -147,17 +164,26 @@ def _object(written: str) -> dict[str, object] | None:
     return found if isinstance(found, dict) else None
 
 
-def _header(first: str) -> tuple[str, list[str]]:
-    """The delimiter of a CSV file and the names of its columns: the delimiter that shows the most known ones."""
+def header(first: str, known: Collection[str]) -> tuple[str, list[str]]:
+    """The delimiter of a CSV file and the names of its columns: the delimiter that shows the most known ones.
+
+    Args:
+        first: the file's first line.
+        known: names of columns, in small letters.
+    """
     found = []
     for delimiter in DELIMITERS:
         try:
             names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), [])]
         except csv.Error:
             continue
-        found.append((len(_of(names, (*IMAGE, *LABEL, SPLIT))), delimiter, names))
+        found.append((sum(name.casefold() in known for name in names), delimiter, names))
     _, delimiter, names = max(found, key=lambda each: each[0], default=(0, ",", [first]))
     return delimiter, names
+
+
+def _header(first: str) -> tuple[str, list[str]]:
+    return header(first, (*IMAGE, *LABEL, SPLIT))
 
 
 def _of(names: Sequence[str], known: Sequence[str]) -> list[str]:

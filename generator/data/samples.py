@@ -94,7 +94,7 @@ def from_data(data: DataSet, part: Part, names: Sequence[str]) -> tuple[Photo, .
         InputError: if one of them is not in that part, or is broken.
     """
     listed = {item.name: item for item in part.items}
-    addresses = _addresses(part)
+    addresses = ids(part)
     photos = []
     for name in names:
         if name not in listed:
@@ -130,8 +130,8 @@ def scaled(box: Box, before: Sequence[int], after: Sequence[int]) -> Box:
     )
 
 
-def _addresses(part: Part) -> dict[str, str]:
-    """Name of an image -> its part of addresses; those that would be alike are told apart by their names' hashes."""
+def ids(part: Part) -> dict[str, str]:
+    """Name of an image -> the id of its photo; those that would be alike are told apart by their names' hashes."""
     plain = {item.name: slug(str(Path(item.name).with_suffix("")), "photo") for item in part.items}
     often = Counter(plain.values())
     return {

@@ -16,6 +16,7 @@ from generator.data.classes import Classes
 from generator.data.dataset import DataSet, Part, joint_digest
 from generator.data.decoded import Pictures
 from generator.data.naming import some
+from generator.data.predictions import Predictions
 from generator.evaluation import scores as evaluation_scores
 from generator.evaluation import trust
 from generator.evaluation.answers import of_part
@@ -78,6 +79,34 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "") -> Evaluation:
         if loaded.folder == loaded.evaluated:
             save_card(loaded.evaluated, card_of(loaded, evaluation, data.words))
     return evaluation
+
+
+def evaluate_predictions(found: Predictions, data: DataSet) -> Evaluation:
+    """The scores of a network of which only the answers are known; nothing is kept, for they are found in no time."""
+    parts = [part for part in data.parts if part.name in found.logits]
+    answers: dict[str, Answers] = {
+        part.name: (
+            found.logits[part.name],
+            None,
+            np.array([item.target for item in part.items], np.int64),
+            [item.name for item in part.items],
+        )
+        for part in parts
+    }
+    scores, temperature = evaluation_scores.scores(
+        answers,
+        chosen=data.chosen.name if data.chosen and data.judged else "",
+        judged=data.judged.name if data.judged else "",
+    )
+    return Evaluation(
+        model=found.wanted.id,
+        class_names=data.classes.names,
+        splits=scores,
+        temperature=temperature,
+        weights_digest=found.digest,
+        data_digest=joint_digest(parts),
+        environment=environment.versions(),
+    )
 
 
 def measured(loaded: Loaded) -> Evaluation | None:

@@ -18,9 +18,8 @@ RESAMPLES = 10_000
 MISTAKES = 60  # kept in the record, the most confident first
 TEST_MISTAKES = 2000  # of the test images all, unless they are very many: the report shows each confusion's images
 PAIRS = 20
-Answers = tuple[
-    Floats, Floats, NDArray[np.int64], Sequence[str]
-]  # logits, logits of the mirror images, targets, file names
+# Logits, logits of the mirror images (None: not asked for), targets, file names.
+Answers = tuple[Floats, Floats | None, NDArray[np.int64], Sequence[str]]
 
 
 def scores(
@@ -46,7 +45,7 @@ def scores(
 def split_scores(
     name: str,
     logits: Floats,
-    mirrored: Floats,
+    mirrored: Floats | None,
     targets: Counts,
     files: Sequence[str],
     temperature: float,
@@ -55,7 +54,7 @@ def split_scores(
     """Everything that is said of one part; of fewer than ten classes nothing of the first five answers.
 
     Args:
-        logits, mirrored: (N, K) float32 of the images and of their mirror images.
+        logits, mirrored: (N, K) float32 of the images and of their mirror images; None: of these there are none.
         targets: (N,) int64.
         files: the names of the N images.
         temperature: of the second calibration.
@@ -68,6 +67,7 @@ def split_scores(
     # The place of the true class in the ranking; of equal logits the lower index comes first, as in argmax.
     own = logits[np.arange(len(targets)), targets][:, None]
     ahead = (logits > own) | ((logits == own) & (np.arange(classes) < targets[:, None]))
+    flipped = None if mirrored is None else (probabilities + softmax(mirrored)).argmax(1) == targets
     in_five = ahead.sum(1) < 5 if classes >= FEWEST_FOR_FIVE else None
     confusion = confusion_matrix(targets, predicted, classes)
     precision, recall, f1 = rates(confusion)
@@ -79,7 +79,7 @@ def split_scores(
         top5=None if in_five is None else float(in_five.mean()),
         top1_interval=interval(right),
         top5_interval=None if in_five is None else interval(in_five),
-        top1_flipped=float(((probabilities + softmax(mirrored)).argmax(1) == targets).mean()),
+        top1_flipped=None if flipped is None else float(flipped.mean()),
         confusion=confusion,
         precision=precision,
         recall=recall,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from generator import explain
+from generator.data import samples
+from generator.data.dataset import DataSet
+from generator.data.predictions import Predictions
 from generator.explain.layers import rows
 from generator.explain.methods import left_out
 from generator.explain.points import head
@@ -12,6 +17,8 @@ from generator.inspection import layers
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.networks.folder import load_benchmark, load_card, load_runs, load_snapshots
 from generator.networks.loaded import Loaded
+from generator.records.images import Photo
+from generator.records.input import UNKNOWN
 from generator.records.network import ClassImages, Examined, Explanation, Fact, LayerPatches, Network
 from generator.records.scores import Evaluation
 from generator.records.training import Run
@@ -84,6 +91,61 @@ def network_record(
         asked=asked.said if asked.gave else "",
         facts=facts(loaded),
     )
+
+
+def predictions_record(
+    found: Predictions,
+    data: DataSet,
+    photos: Sequence[Photo],
+    failures: Sequence[str],
+    evaluation: Evaluation,
+    logged: Sequence[Run] = (),
+) -> Network:
+    """All that the report tells of a network of which only the answers are known.
+
+    Args:
+        photos: the report's; it answered those that are images of the data set.
+        failures, logged: as `network_record`.
+    """
+    return Network(
+        id=found.wanted.id,
+        title=found.title,
+        class_names=data.classes.names,
+        parameters=None,
+        macs=None,
+        input=UNKNOWN,
+        summary=(),
+        weights_source=found.source,
+        weights_digest=found.digest,
+        notes=found.notes,
+        layers=(),
+        explanations={one.photo: one for one in _answers(found, data, photos)},
+        runs=tuple(logged),
+        evaluation=evaluation,
+        failures=tuple(failures),
+        facts=found.facts,
+    )
+
+
+def _answers(found: Predictions, data: DataSet, photos: Sequence[Photo]) -> Iterator[Explanation]:
+    """What was answered to the photos that are judging images; as they come, for what was made of them is not known."""
+    assert data.judged is not None
+    rows = {name: row for row, name in enumerate(samples.ids(data.judged).values())}
+    for photo in photos:
+        if photo.origin == "test" and photo.id in rows:
+            logits = found.logits[data.judged.name][rows[photo.id]]
+            shifted = np.exp(logits - logits.max())
+            yield Explanation(
+                photo=photo.id,
+                seen=photo.pixels,
+                logits=logits,
+                probabilities=shifted / shifted.sum(),
+                label=photo.label,
+                layer="",
+                targets=(),
+                cams=np.zeros((0, 1, 1), np.float32),
+                stages=(),
+            )
 
 
 NOTES = {"average": GAP_NOTE, "maximum": MAX_NOTE, "flattened": FLATTENED_NOTE, "": ""}

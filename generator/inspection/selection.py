@@ -70,8 +70,8 @@ def photos(
 
 def _bundled(config: Config, content: Path, classes: Classes) -> tuple[Photo, ...]:
     """The bundled photos that a report shows: as it says, else of its own classes, and with Tiny ImageNet's all."""
-    wanted = config.samples.bundled
-    if wanted is False:
+    wanted, networks = config.samples.bundled, config.models.networks
+    if wanted is False or (networks and all(one.predictions for one in networks)):  # to which none is shown
         return ()
     found = samples.bundled(content / "samples", classes.names)
     return found if wanted or of_tiny_imagenet(classes) else tuple(photo for photo in found if photo.label is not None)

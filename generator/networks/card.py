@@ -195,9 +195,10 @@ def _table(evaluation: Evaluation) -> list[str]:
 def _row(scores: SplitScores) -> str:
     low, high = scores.top1_interval
     five = "" if scores.top5 is None else f"{scores.top5:.1%} | "
+    flipped = "–" if scores.top1_flipped is None else f"{scores.top1_flipped:.1%}"
     return (
         f"| {scores.split} | {scores.count:,} | {scores.top1:.1%} | {low:.1%} to {high:.1%} | {five}"
-        f"{scores.top1_flipped:.1%} | {scores.loss:.3f} | {scores.calibration_scaled.error:.3f} |"
+        f"{flipped} | {scores.loss:.3f} | {scores.calibration_scaled.error:.3f} |"
     )
 
 

@@ -77,6 +77,19 @@ def architecture_of(wanted: ModelConfig, folder: Path | None, said: str = "") ->
     return KNOWN.get(name) or named.architecture(name, folder or Path())
 
 
+def require_present(wanted: ModelConfig) -> None:
+    """Refuse a network that is not here itself, so that nothing can be asked of it.
+
+    Raises:
+        InputError: where only its answers are known.
+    """
+    if wanted.predictions:
+        raise InputError(
+            f"[models.{wanted.id}]: expected a network with weights, of this one only the answers are known, in "
+            f"{wanted.predictions.name}; its scores are what `build` shows"
+        )
+
+
 def load(
     wanted: ModelConfig,
     config: Config,
@@ -94,6 +107,7 @@ def load(
         InputError: where its weights are damaged, of another architecture or for other classes; for a network that
             cannot be made, or does not answer an image with a logit for each class.
     """
+    require_present(wanted)
     found = _sought(wanted, config, classes, size, offline, say)
     if found is None:
         return None

@@ -50,7 +50,7 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
     kept = ("title", "class_names", "parameters", "macs", "summary", "weights_source", "weights_digest")
     high, wide = network.input.size
     return {key: getattr(network, key) for key in kept} | {
-        "input_size": high if high == wide else [high, wide],
+        "input_size": None if not network.present else high if high == wide else [high, wide],
         "notes": network.notes,
         "layers": [_layer(layer) for layer in portrait.layers],
         **({"selection": portrait.selection} if portrait.selection else {}),

@@ -86,6 +86,10 @@ class Input:
         return (max(0, -above), max(0, above + high - height)), (max(0, -left), max(0, left + wide - width))
 
 
+# Of a network of which only the answers are known: it takes nothing, and no page speaks of its size.
+UNKNOWN = Input((1, 1), crop="none", channels=0, mean=(), std=())
+
+
 def _start(side: int, size: int) -> int:
     return round((side - size) / 2) if side >= size else -((size - side) // 2)
 

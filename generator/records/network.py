@@ -186,9 +186,9 @@ class Network:
     id: str  # "cnn", "alexnet": its folder, and its name on the command line
     title: str  # "SmallCNN"
     class_names: tuple[str, ...]
-    parameters: int
-    macs: int  # multiply-accumulates for one photo
-    input: Input
+    parameters: int | None  # None: the network is not here itself, only its answers are known
+    macs: int | None  # multiply-accumulates for one photo; None likewise
+    input: Input  # UNKNOWN where the network is not here
     summary: tuple[tuple[str, str, str], ...]  # (layer, what, output shape) rows of the architecture
     weights_source: str  # one sentence: where the weights come from
     weights_digest: str
@@ -214,6 +214,11 @@ class Network:
     stages: int = 0  # that the network has; of some of them alone, if they are many, there are maps
     asked: str = ""  # on what channels were asked for their part in the answers: "the 6 photos of this report"
     apart: str = ""  # see `anchor`; "": the id
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a network to look into; of others only the answers are known, to images of the data set."""
+        return self.parameters is not None
 
     @property
     def anchor(self) -> str:

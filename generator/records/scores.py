@@ -56,7 +56,7 @@ class SplitScores:
     top5: Share | None  # None: so few classes that five answers say little
     top1_interval: tuple[Share, Share]  # 95 % bootstrap
     top5_interval: tuple[Share, Share] | None
-    top1_flipped: Share  # mean of the image's and its mirror image's probabilities
+    top1_flipped: Share | None  # mean of the image's and its mirror image's probabilities; None: that was not asked for
     confusion: Counts  # (K, K), rows true, columns predicted
     precision: Floats  # (K,), nan where a class was never predicted
     recall: Floats  # (K,)

@@ -50,7 +50,7 @@ def network_jobs(report: Report, network: Network) -> Iterator[Job]:
     for layer in network.layers:
         found = patches.get(layer.name)
         yield ("units", *said, layer, found, searched, scale), partial(units.unit_figures, network, layer, scale)
-    for photo in (one for one in report.photos if one.id in network.explanations):
+    for photo in (one for one in report.photos if network.present and one.id in network.explanations):
         asked = (*said, photo, network.explanations[photo.id])
         yield ("maps", *asked), partial(feature_map_figures, network, photo)
         yield ("cam", *asked, network.weights_digest, searched), partial(grad_cam_figures, network, photo)

@@ -59,8 +59,13 @@ class Portrait:
         return str(high) if high == wide else self.size
 
     @property
+    def present(self) -> bool:
+        """Whether there is a network to look into; of others only the answers are known."""
+        return self.record.present
+
+    @property
     def blind(self) -> bool:
-        """Whether no image here can be shown to it, for it takes other channels."""
+        """Whether no image here can be shown to it, for it takes other channels or is not here itself."""
         return not self.record.input.takes_photos
 
     @property
@@ -203,7 +208,8 @@ class Portrait:
         addresses = slugs([run.name for run in recorded])
         evaluation = self.record.evaluation
         return tuple(
-            Training(run, address, agreement(run, evaluation)) for run, address in zip(recorded, addresses, strict=True)
+            Training(run, address, agreement(run, evaluation, self.present))
+            for run, address in zip(recorded, addresses, strict=True)
         )
 
     @property
@@ -258,6 +264,11 @@ class Portrait:
     def signed(self) -> bool:
         """Whether some of its feature maps hold negative activations, so that their colours have a middle."""
         return any(stage.signed for look in self.looks for stage in look.stages)
+
+    @property
+    def faultless(self) -> bool:
+        """Whether it named all photos that show one of its classes, of which there are some."""
+        return any(look.right for look in self.looks) and not self.wrong
 
     @property
     def failures(self) -> tuple[Look, ...]:

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from generator.records.report import Report
+from generator.report.plates import wording
 from generator.report.portrait import Portrait
 
+ANSWERS_ALONE = (
+    "Of {} only the answers are known. So there are no pages of what only a network itself could show: its filters, "
+    "feature maps and heat maps, and a page to try it on."
+)
 Shown = Callable[[Report, Sequence[Portrait]], bool]
 
 
@@ -39,6 +44,7 @@ class Kind:
     styles: tuple[str, ...] = ()  # likewise, beside site.css
     loads: tuple[str, ...] = ()  # scripts that its scripts ask for
     without: str = ""  # says why a report about networks does without it
+    inside: bool = False  # whether it looks into a network, and not at its answers alone
 
     @property
     def always(self) -> bool:
@@ -62,7 +68,7 @@ STORY = (
     ),
     Kind(
         "evaluation",
-        _some(lambda network: not network.blind),
+        _some(lambda network: network.scores or not network.blind),
         Parts("network", "evaluation-mistakes.html"),
         scripts=("tables.js", "matrix.js"),
         without="There is no page of evaluation: no image that is read here can be shown to a network.",
@@ -74,6 +80,7 @@ STORY = (
         scripts=("tables.js", "lightbox.js"),
         without="There is no page of filters: no network here has a two-dimensional convolution, whose weights are "
         "pictures.",
+        inside=True,
     ),
     Kind(
         "feature-maps",
@@ -81,6 +88,7 @@ STORY = (
         Parts("photo"),
         scripts=("lightbox.js", "picker.js"),
         without="There is no page of feature maps: none were taken of any photo.",
+        inside=True,
     ),
     Kind(
         "grad-cam",
@@ -88,6 +96,7 @@ STORY = (
         Parts("photo"),
         scripts=("overlay.js", "lightbox.js", "picker.js"),
         without="There is no page of heat maps: none were made of any photo.",
+        inside=True,
     ),
     Kind(
         "failures",
@@ -140,7 +149,10 @@ def left_out(report: Report, networks: Sequence[Portrait]) -> tuple[str, ...]:
     """Why a report about networks does without some of them, a sentence each."""
     if not networks:
         return ()
-    return tuple(kind.without for kind in STORY if kind.without and not kind.shown(report, networks))
+    inside = any(network.present for network in networks)
+    lacking = [kind for kind in STORY if kind.without and not kind.shown(report, networks)]
+    alone = () if inside else (ANSWERS_ALONE.format(wording.listed([network.title for network in networks])),)
+    return (*(kind.without for kind in lacking if inside or not kind.inside), *alone)
 
 
 def unused(shown: Sequence[Kind]) -> frozenset[str]:

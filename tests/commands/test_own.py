@@ -37,13 +37,18 @@ class Net(nn.Module):
 RANDOM = ("--model", "my_net.py:Net", "--weights", "random")
 
 
+def somebodys_network(folder: Path) -> None:
+    """Its code in my_net.py, its weights in best.safetensors."""
+    (folder / "my_net.py").write_text(NET)
+    torch.manual_seed(0)
+    shapes = {"conv1.weight": (4, 1, 3, 3), "conv1.bias": (4,), "fc.weight": (3, 784), "fc.bias": (3,)}
+    save_file({name: torch.randn(shape) / 8 for name, shape in shapes.items()}, folder / "best.safetensors")
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of somebody's network and its weights, in which commands run."""
-    (tmp_path / "my_net.py").write_text(NET)
-    torch.manual_seed(0)
-    shapes = {"conv1.weight": (4, 1, 3, 3), "conv1.bias": (4,), "fc.weight": (3, 784), "fc.bias": (3,)}
-    save_file({name: torch.randn(shape) / 8 for name, shape in shapes.items()}, tmp_path / "best.safetensors")
+    somebodys_network(tmp_path)
     kitchen(tmp_path / "images", {"train": 4, "test": 3}, ("cups", "forks", "spoons"))
     monkeypatch.chdir(tmp_path)
     return tmp_path

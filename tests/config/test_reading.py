@@ -642,6 +642,26 @@ def test_a_log_that_is_not_there_is_refused(tmp_path: Path) -> None:
         assert said.endswith(f"which is not there ({tmp_path / name})")
 
 
+def test_predictions_are_a_file_and_all_that_is_said_of_their_network(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    told = 'predictions = "a.csv"'
+    found = load(written(tmp_path, f'[models.a]\n{told}\nclasses = ["b", "c"]')).models["a"]
+    assert (found.predictions, found.classes) == (tmp_path / "a.csv", ("b", "c"))
+    for key, value in (
+        ("weights", '"random"'),
+        ("architecture", '"SmallCNN"'),
+        ("input", "{size = 3}"),
+        ("show", "[]"),
+    ):
+        said = refusal(tmp_path, f"[models.a]\n{told}\n{key} = {value}")
+        assert said.startswith(
+            f"[models.a] {key}: expected none beside predictions, which are all that is known of the"
+        )
+    assert refusal(tmp_path, '[models.a]\npredictions = "b.csv"').startswith(
+        "[models.a] predictions: expected a file, got"
+    )
+
+
 @pytest.mark.parametrize(("said", "found"), [("0", 0), ("12", 12), ('"best"', "best"), ('"last"', "last")])
 def test_the_kept_epoch_is_a_number_or_a_word(tmp_path: Path, said: str, found: object) -> None:
     (tmp_path / "log.csv").touch()

@@ -93,6 +93,13 @@ def test_where_nothing_is_said_bundled_photos_are_of_the_reports_classes(tmp_pat
     assert {photo.shows for photo in found if photo.origin == "bundled"} == {"banana"}
 
 
+def test_where_no_network_can_be_shown_any_there_are_no_bundled_photos(tmp_path: Path, data: DataSet) -> None:
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "report.toml").write_text('[models.a]\npredictions = "a.csv"\n[samples]\nbundled = true\n')
+    found, _ = selection.photos(reading.load(tmp_path / "report.toml"), CONTENT, data, data.classes, {})
+    assert {photo.origin for photo in found} == {"test"}
+
+
 def test_mistakes_are_the_surest_of_each_true_class(
     tmp_path: Path, small_data_set: SmallDataSet, data: DataSet, evaluation: Evaluation
 ) -> None:

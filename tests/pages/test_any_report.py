@@ -18,7 +18,7 @@ from generator.config.schema import Config, ReportConfig
 from generator.pages import render
 from generator.publishing.check import check
 from generator.records.images import Floats, Photo
-from generator.records.input import Input
+from generator.records.input import UNKNOWN, Input
 from generator.records.network import Network
 from generator.records.report import DataSummary, DataWords, Report
 from generator.records.scores import Evaluation
@@ -119,6 +119,30 @@ def blind(name: str, channels: int) -> Network:
     """A network that takes images of so many channels, to which nothing was shown."""
     made = network(name, (), channels=channels, evaluated=False)
     return replace(made, patches=(), examined=None, class_images=None)
+
+
+def answers(name: str, shown: Sequence[Photo]) -> Network:
+    """A network of which only the answers are known."""
+    made = network(name, shown, layers=[])
+    explanations = {
+        key: replace(each, layer="", targets=(), cams=each.cams[:0], stages=(), comparison=None, contributions=None)
+        for key, each in made.explanations.items()
+    }
+    assert made.evaluation is not None
+    splits = {part: replace(scores, top1_flipped=None) for part, scores in made.evaluation.splits.items()}
+    return replace(
+        made,
+        parameters=None,
+        macs=None,
+        input=UNKNOWN,
+        summary=(),
+        examined=None,
+        patches=(),
+        class_images=None,
+        evaluation=replace(made.evaluation, splits=splits),
+        explanations={key: replace(each, contributors=()) for key, each in explanations.items()},
+        weights_source="Its answers are in answers.csv.",
+    )
 
 
 def report(*networks: Network, classes: Sequence[str] = SHAPES, shown: Sequence[Photo] = ()) -> Report:
@@ -266,6 +290,40 @@ class TestAnyArchitecture:
         assert "python -m generator evaluate" not in about
         assert "multiplications for one image of 5 channels and 16 × 16 pixels" in about
 
+    def test_of_some_only_the_answers_are_known(self) -> None:
+        shown = photos()
+        one = answers("keras", shown)
+        alone, beside = flawless(report(one, shown=shown)), flawless(report(one, network("net", shown), shown=shown))
+        pages = {path.removesuffix(".html") for path in alone if path.endswith(".html") and "-" not in path}
+        assert pages == {"404", "index", "data", "evaluation", "failures", "about"}
+        index = text(alone["index.html"])
+        assert "Net keras is a network that was run elsewhere, and of which only the answers are known. Shown" in index
+        assert "Of Net keras only the answers are known. So there are no pages of what only a network itself" in index
+        assert "two-dimensional convolution" not in index
+        assert "Multiplications" not in index
+        assert "with mirror image" not in text(alone["evaluation.html"])
+        assert "python -m generator evaluate" not in text(alone["about.html"])
+        index = text(beside["index.html"])
+        assert "only the answers are known. So" not in index
+        assert "Net keras – – – 4" in index
+        assert "python -m generator evaluate net ." in text(beside["about.html"])
+        for page, what in (("filters", "filters"), ("feature-maps", "feature maps"), ("grad-cam", "heat maps")):
+            line = f"Of Net keras only the answers are known, so there are no {what} of it."
+            assert text(beside[f"{page}.html"]).count(line) == 1
+        # The tile is of the network that was looked into, though it is the second.
+        assert "The report in four columns" in beside["results.json"].decode()
+
+    def test_of_one_only_the_answers_are_known_and_none_is_wrong(self) -> None:
+        shown = photos()
+        one = answers("keras", shown)
+        right = {
+            key: replace(each, logits=np.eye(4, dtype=np.float32)[each.label or 0])
+            for key, each in one.explanations.items()
+        }
+        said = text(flawless(report(replace(one, explanations=right, failures=()), shown=shown))["failures.html"])
+        assert "Net keras names every sample photo that shows one of its classes." in said
+        assert "Net keras named every photo of this report that shows one of its classes." in said
+
     def test_only_what_was_trained_here_is_to_be_trained_again(self) -> None:
         about = text(site_of(1)["about.html"])
         assert "Score a network with python -m generator evaluate photo ." in about
@@ -394,7 +452,7 @@ class TestAnyLog:
         first, second = (replace(self.NOTHING, **{name: value}) for value in (0.5, 0.25))  # type: ignore[arg-type]
         found, index = self.page(first, replace(second, epoch=2))
         assert "whose log tells of 2 epochs." in found
-        assert "These curves are read from the table: logs/<b>.csv. Which epoch’s weights the report shows" in found
+        assert "These curves are read from the table: logs/<b>.csv. Which epoch’s weights the network has" in found
         assert "Some rows are odd." in found
         assert "val_acc (in percent)" in found
         for wrong in ("0 pixels", " 0 s", "nan", "None", "unknown", "seconds", "learning rate of each", "Settings of"):

@@ -47,7 +47,8 @@ root = layouts.find(None, settings.data.root, os.environ)  # the data set's fold
 data = decoded.whole(layouts.opened(root, settings.data, settings.folder), Path(".cache/data")) if root else None
 classes = data.classes if data else without_data(settings.data.classes)
 told = {{"size": data.words.alike if data else None, "offline": True}}
-networks = {{one.id: catalogue.load(one, settings, classes, **told) for one in settings.models.networks}}
+wanted = [one for one in settings.models.networks if one.predictions is None]
+networks = {{one.id: catalogue.load(one, settings, classes, **told) for one in wanted}}
 
 
 def show(figure):
@@ -128,6 +129,8 @@ def cells(site: Published, summary: Summary, report: str | None) -> tuple[Cell, 
         InputError: the report shows no network, so that there is no code to write.
     """
     results = results_of(site)
+    # Of others only the answers are known: there is nothing to load.
+    results["networks"] = {name: one for name, one in results["networks"].items() if one["parameters"] is not None}
     if not results["networks"]:
         raise InputError(
             f"--to notebook: expected a report of at least one network, which the notebook would load; {site.folder} "

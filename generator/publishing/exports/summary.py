@@ -173,7 +173,8 @@ def results_of(site: Published) -> dict[str, Any]:
 def _number(network: Mapping[str, Any]) -> Number:
     """The network's accuracy with its interval; its size where it was not evaluated."""
     title, splits = network["title"], (network.get("evaluation") or {}).get("splits", {})
-    weights = magnitude(network["parameters"])
+    known = network["parameters"] is not None  # of others there are only the answers
+    weights = f"{magnitude(network['parameters'])} weights." if known else ""
     for split in ("test", "validation"):
         if split in splits:
             scores = splits[split]
@@ -183,9 +184,9 @@ def _number(network: Mapping[str, Any]) -> Number:
                 f"{title}: accuracy",
                 percent(scores["top1"]),
                 f"of {images} are called by their own name (95 % interval: {percent(low)} to {percent(high)}). "
-                f"Guessing: {percent(1 / len(network['class_names']))}. {weights} weights.",
+                f"Guessing: {percent(1 / len(network['class_names']))}. {weights}".rstrip(),
             )
-    return Number(f"{title}: weights", weights, "It has not been evaluated.")
+    return Number(f"{title}: weights", weights.removesuffix(" weights."), "It has not been evaluated.")
 
 
 def _curves(results: Mapping[str, Any], pages: _Pages) -> Iterator[Picture]:

@@ -87,14 +87,13 @@ def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str,
     answer = network.class_names[explanation.predicted]
     confidence = percent(float(explanation.probabilities[explanation.predicted]))
     verdict = _verdict(network, explanation)
+    # What was made of the photo before is known of a network that is here.
+    saw, pixels = f" as {network.title} saw it", f": {high} × {wide} pixels, every one shown"
+    given, said = (saw, f",{saw}{pixels}") if network.present else ("", "")
     alt = (
-        f"Photo of {photo.shows or photo.title} as {network.title} saw it, {wide} pixels wide: called {answer} with "
-        f"{confidence}{verdict}."
+        f"Photo of {photo.shows or photo.title}{given}, {wide} pixels wide: called {answer} with {confidence}{verdict}."
     )
-    caption = (
-        f"{photo.title}, as {network.title} saw it: {high} × {wide} pixels, every one shown. "
-        f"Its answer: {answer}, {confidence}{verdict}."
-    )
+    caption = f"{photo.title}{said}. Its answer: {answer}, {confidence}{verdict}."
     best = explanation.ranking[:5]
     table = Table(
         ("class", "probability, %", "logit"),

@@ -110,11 +110,13 @@ def _tile(rows: Sequence[_Row], size: tuple[int, int], margin: int) -> Pixels:
 def _rows(report: Report) -> list[_Row]:
     """Two photos of two classes that one network is surest of; bundled ones first, for they may be published.
 
-    It is the network shown first of those that saw a photo; the filters beside are each network's in turn.
+    It is the network shown first of those that saw a photo, and of which more is known than its answers, if there is
+    one; the filters beside are each network's in turn.
     """
-    network = next((one for one in report.networks if one.explanations), None)
-    if network is None:
+    seeing = sorted((one for one in report.networks if one.explanations), key=lambda one: not one.present)
+    if not seeing:
         return []
+    network = seeing[0]
     shown = [(photo, network.explanations[photo.id]) for photo in report.photos if photo.id in network.explanations]
     drawn = [one for one in report.networks if one.kernels is not None]
 

@@ -73,10 +73,13 @@ class Training:
         return " of an ".join(filter(None, (cores, told.get("processor", ""))))
 
 
-def agreement(run: Run, evaluation: Evaluation | None) -> str:
+def agreement(run: Run, evaluation: Evaluation | None, present: bool = True) -> str:
     """What a log says of the validation images beside what was measured here of the same; "" where either is missing.
 
     A free check of how the network is read: other preprocessing, or another order of the classes, costs accuracy.
+
+    Args:
+        present: whether the network itself was read here, not its answers alone.
     """
     told = run.kept_epoch if run.kept_epoch and run.kept_epoch.validation_accuracy is not None else run.best_epoch
     if run.log is None or told is None or told.validation_accuracy is None:
@@ -101,10 +104,15 @@ def agreement(run: Run, evaluation: Evaluation | None) -> str:
         others = "it has the weights of another epoch, or was measured on other images"
     else:
         others = "it was measured on other images"
+    sign = (
+        "the network is read otherwise here than by its trainer (the size, scale and channels of its input, the order "
+        f"of its classes), unless {others}"
+        if present
+        else "the answers are those of another training, or to images that were read otherwise than in this one"
+    )
     return (
         f"{measured} They differ by {abs(told.validation_accuracy - scores.top1) * 100:.1f} points, more than chance "
-        "explains: a sign that the network is read otherwise here than by its trainer (the size, scale and channels of "
-        f"its input, the order of its classes), unless {others}."
+        f"explains: a sign that {sign}."
     )
 
 
