@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,8 @@ from generator.report.jobs import common_jobs, network_jobs
 from generator.report.overview.reading import doubts
 from generator.training import logs, run
 
+Load = Callable[[ModelConfig, DataSet], Loaded]  # a network that is in memory, as was said of it, for a data set
+
 
 @dataclass(frozen=True)
 class Site:
@@ -55,6 +57,7 @@ class Site:
     results: Cache
     decoded: Path  # what was decoded of data sets
     offline: bool
+    in_memory: Mapping[str, Load]  # by id
 
     def key(self, stage: str, maker: Callable[..., object], *parts: object) -> str:
         """The address of what a function makes: of its inputs, and of the code that it depends on."""
@@ -71,6 +74,7 @@ def build(
     *,
     offline: bool = False,
     strict: bool = False,
+    in_memory: Mapping[str, Load] | None = None,
 ) -> Path:
     """Make the whole report and place it at `out`.
 
@@ -79,6 +83,7 @@ def build(
         cache: folder for results and decoded images.
         digest: of the inputs, kept in the site's manifest.
         strict: refuse a site that `check` finds broken.
+        in_memory: the networks that no file holds, by id; with them there is a data set.
     Returns:
         the path of index.html.
     Raises:
@@ -90,7 +95,7 @@ def build(
     if data is not None:
         data = decoded.whole(data, cache / "data")
     classes = data.classes if data else without_data(config.data.classes)
-    site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline)
+    site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline, in_memory or {})
     answered = {one.id: _answered(one, data) for one in config.models.networks if one.predictions}
     obtained = [_obtain(site, wanted) for wanted in config.models.networks if not wanted.predictions]
     loaded, read = [one for one, _ in obtained], {one.id: tried for one, tried in obtained}
@@ -154,8 +159,14 @@ def _notes(config: Config) -> tuple[str, ...]:
 def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
     """The network, loaded, and how else it could be read; trained and evaluated first where there is none yet."""
     size = site.data.words.alike if site.data else None
-    load = partial(catalogue.load, config=site.config, classes=site.classes, size=size, offline=site.offline)
-    found = load(wanted, say=terminal.say)
+    in_memory = site.in_memory.get(wanted.id)
+
+    def load(wanted: ModelConfig, say: Callable[[str], None] = lambda line: None) -> Loaded | None:
+        if in_memory and site.data:
+            return in_memory(wanted, site.data)
+        return catalogue.load(wanted, site.config, site.classes, size=size, offline=site.offline, say=say)
+
+    found = load(wanted, terminal.say)
     read: Reading | None = None
     if found is None:
         folder = site.config.models.folder / wanted.id

@@ -33,6 +33,7 @@ PLACE = {wing: place for place, row in enumerate(FLOW) for wing in row}
 ROOMS = 8  # of a wing, about
 MORE = {
     "base": "a room a question that every wing has",
+    "commands": "a room a command, and the call from Python",
     "data": "a room a layout and a source",
     "evaluation": "a room a measure of the heat maps, beside the scores",
     "explain": "a room a family of methods, and what they stand on",

@@ -125,15 +125,15 @@ def text(options: argparse.Namespace, folder: Path, facts: Mapping[str, str] | N
     if options.layer:
         model["layer"] = options.layer
     told = facts or {}
-    lines = ["[report]", f"title = {_toml(title)}", ""]
+    lines = ["[report]", f"title = {toml(title)}", ""]
     if options.data:
-        lines += ["[data]", f"root = {_toml(_relative(options.data, folder))}"]
+        lines += ["[data]", f"root = {toml(_relative(options.data, folder))}"]
         named = model.get("classes")
         if isinstance(named, list) and _is_unnamed(options.data, len(named)):
-            lines.append(f"classes = {_toml(named)}  # what its numbers stand for")
+            lines.append(f"classes = {toml(named)}  # what its numbers stand for")
         lines.append("")
     lines.append(f"[models.{name}]")
-    lines += [f"{key} = {_toml(value)}{f'  # {told[key]}' if key in told else ''}" for key, value in model.items()]
+    lines += [f"{key} = {toml(value)}{f'  # {told[key]}' if key in told else ''}" for key, value in model.items()]
     lines += ["", "[samples]", "bundled = false", f"test_images = {TEST_IMAGES}", ""]
     return "\n".join(lines)
 
@@ -270,10 +270,10 @@ def _of_json(content: str, path: Path) -> list[str]:
     return found
 
 
-def _toml(value: object) -> str:
+def toml(value: object) -> str:
     """A value as TOML writes it."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {toml(each)}" for key, each in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -87,8 +87,8 @@ class ModelConfig:
 
     id: str  # in addresses, file names and on the command line
     # "bundled": in the models' folders; "imagenet": as the architecture's host publishes them; "auto": those if they
-    # can be had, else bundled; "random": none, the network as it starts.
-    weights: Path | Literal["auto", "bundled", "imagenet", "random"] = "bundled"
+    # can be had, else bundled; "random": none, the network as it starts; "memory": those of a network in memory.
+    weights: Path | Literal["auto", "bundled", "imagenet", "random", "memory"] = "bundled"
     weights_key: str = ""  # under which they stand in their file; "": under the usual ones
     # A file of its answers, of a network that is not here itself: then nothing is said of weights, input and layers.
     predictions: Path | None = None

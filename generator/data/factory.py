@@ -18,7 +18,7 @@ from generator.base.digest import digest
 from generator.base.errors import InputError
 from generator.config.places import code_files
 from generator.config.schema import DataConfig
-from generator.data import rows
+from generator.data import rows, steps
 from generator.data.dataset import PARTS, TRAIN, DataSet, Item, parts_of
 from generator.data.naming import numbered, require_name
 from generator.data.parts import IN_LISTS, MAYBE_SEEN, OWN_SPLIT, as_they_came, came_as, part_of, split_here
@@ -86,12 +86,12 @@ class _Given:
             self.count = len(self.dataset)
         if not 0 < self.count <= LONGEST:
             raise InputError(f"{self.what}: expected from 1 to {LONGEST:,} images, it has {self.count:,}")
-        ways = rows.transforms(self.dataset)
-        if random := next((step for steps in ways for step in steps if rows.is_random(step)), None):
+        ways = steps.transforms(self.dataset)
+        if random := next((step for way in ways for step in way if steps.is_random(step)), None):
             raise InputError(
-                f"{self.what}: expected each image as it is, its transform has {rows.called(random)}; {AS_IS}"
+                f"{self.what}: expected each image as it is, its transform has {steps.called(random)}; {AS_IS}"
             )
-        self.normalisation = rows.normalisation(ways, self.what)
+        self.normalisation = steps.normalisation(ways, self.what)
         self.targets = self._targets()
 
     def image(self, at: int) -> Pixels:
@@ -215,4 +215,4 @@ def _items(file: Path, given: _Given, target_of: Mapping[int, int], made_by: str
 
 def _source(dataset: Any) -> str:
     """What the data set is called: by its class, below what takes a share of it."""
-    return type(rows.innermost(dataset)).__name__
+    return type(steps.innermost(dataset)).__name__

@@ -2,110 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from generator.base.errors import InputError
 from generator.data.image_files import from_pillow
+from generator.data.steps import PLAIN, Normalisation, innermost
 from generator.records.images import MAX_ASPECT, MAX_PIXELS, Counts, Pixels
 
 IMAGE, LABEL = ("image", "img"), ("label", "target")  # in rows that are dicts, as Hugging Face's are
-# torchvision's transforms that change an image at random, beside those whose names begin with Random.
-RANDOM = (
-    "ColorJitter",
-    "AutoAugment",
-    "RandAugment",
-    "TrivialAugmentWide",
-    "AugMix",
-    "ElasticTransform",
-    "ScaleJitter",
-)
-DEEPEST = 16  # data sets in one another, or transforms
 SLACK = 1 / 255  # by which resampling may leave 0 to 1, or an inverse its integers
-PLAIN = "give the images without Normalize, and say mean and std in report.toml's input"
-
-
-class Normalisation(NamedTuple):
-    """What a Normalize takes off and divides by, a number a channel."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-def innermost(dataset: Any) -> Any:
-    """The data set itself, below what takes some of it (Subset) or joins several (ConcatDataset)."""
-    return _ways(dataset)[0][0]
-
-
-def transforms(dataset: Any) -> list[list[Any]]:
-    """The steps that an image goes through, in their order, of each data set below one; [] where none can be seen."""
-    return [[step for each in way for step in _flat(getattr(each, "transform", None))] for way in _ways(dataset)]
-
-
-def _ways(dataset: Any, depth: int = 0) -> list[list[Any]]:
-    """From each innermost data set outwards to this one."""
-    inner, several = getattr(dataset, "dataset", None), getattr(dataset, "datasets", None)
-    below = [inner] if _is_dataset(inner) else several if isinstance(several, (list, tuple)) else []
-    ways = [way for each in below for way in _ways(each, depth + 1)] if depth < DEEPEST else []
-    return [[*way, dataset] for way in ways] or [[dataset]]
-
-
-def _is_dataset(found: Any) -> bool:
-    return hasattr(found, "__len__") and hasattr(found, "__getitem__") and not hasattr(found, "dtype")
-
-
-def _flat(transform: Any, depth: int = 0) -> Iterable[Any]:
-    steps = getattr(transform, "transforms", None)
-    if depth < DEEPEST and isinstance(steps, Iterable):
-        for step in steps:
-            yield from _flat(step, depth + 1)
-    elif transform is not None:
-        yield transform
-
-
-def called(transform: Any) -> str:
-    """The name of a transform's kind."""
-    return type(transform).__name__
-
-
-def is_random(transform: Any) -> bool:
-    """Whether it gives another image at each look."""
-    return called(transform).startswith("Random") or called(transform) in RANDOM
-
-
-def normalisation(ways: Sequence[Sequence[Any]], what: str) -> Normalisation | None:
-    """The Normalize at the end of transforms, None where there is none.
-
-    Args:
-        ways: of `transforms`.
-    Raises:
-        InputError: where something comes after it, or not all have the same, so that it cannot be taken back.
-    """
-    found = {_last(steps, what) for steps in ways}
-    if len(found) > 1:
-        raise InputError(f"{what}: expected the same Normalize for all of its images, it has several; {PLAIN}")
-    return next(iter(found))
-
-
-def _last(steps: Sequence[Any], what: str) -> Normalisation | None:
-    places = [at for at, step in enumerate(steps) if called(step) == "Normalize"]
-    if not places:
-        return None
-    last = steps[places[-1]]
-    if places != [len(steps) - 1] or not hasattr(last, "mean") or not hasattr(last, "std"):
-        raise InputError(f"{what}: expected Normalize once, as the last step, where it can be taken back; {PLAIN}")
-    mean, std = (tuple(float(each) for each in np.ravel(np.asarray(value))) for value in (last.mean, last.std))
-    if not mean or len(std) not in (1, len(mean)) or not np.isfinite([*mean, *std]).all() or min(std) <= 0:
-        raise InputError(f"{what}: expected a Normalize of finite means and of deviations above 0; {PLAIN}")
-    return Normalisation(mean, std)
 
 
 def class_names(dataset: Any) -> tuple[str, ...]:
     """The names that a data set has for its labels, () for none; of several for one the first."""
     inner = innermost(dataset)
+    places = getattr(inner, "class_to_idx", None)
+    if isinstance(places, Mapping) and sorted(places.values(), key=str) == sorted(range(len(places)), key=str):
+        return tuple(str(name) for name in sorted(places, key=places.__getitem__))
     names = getattr(inner, "classes", None)
     if names is None and isinstance(features := getattr(inner, "features", None), Mapping):
         names = next((getattr(features[each], "names", None) for each in LABEL if each in features), None)
@@ -130,7 +47,7 @@ def targets(dataset: Any) -> Counts | None:
     listed = getattr(dataset, "targets", None)
     if listed is None or isinstance(listed, (str, bytes)):
         return None
-    found = np.asarray(_on_cpu(listed))
+    found = plain(listed)
     if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) != len(dataset):
         return None
     return found.astype(np.int64)
@@ -150,10 +67,17 @@ def parted(row: Any, what: str) -> tuple[Any, int]:
         image = label = None
     if image is None or label is None:
         raise InputError(f"{what}: expected an image and its label, it gives {_kind(row)}")
-    number = np.asarray(_on_cpu(label))
-    if number.shape not in ((), (1,)) or number.dtype.kind not in "iu":
+    number = plain(label)
+    if number.dtype.kind not in "iuf" or number.size < 1 or number.ndim > 1:
         raise InputError(f"{what}: expected a whole number for its class, it gives {_kind(label)}")
-    return image, int(number.reshape(()))
+    if number.size > 1:
+        if sorted(number.tolist()) != [0] * (number.size - 1) + [1]:
+            raise InputError(f"{what}: expected one class, or a 1 among zeros in its place, it gives {_kind(label)}")
+        return image, int(number.argmax())
+    value = number.reshape(()).item()
+    if not np.isfinite(value) or value != int(value):
+        raise InputError(f"{what}: expected a whole number for its class, it gives {value!r}")
+    return image, int(value)
 
 
 def pixels(image: Any, back: Normalisation | None, what: str) -> Pixels:
@@ -168,11 +92,8 @@ def pixels(image: Any, back: Normalisation | None, what: str) -> Pixels:
     """
     if hasattr(image, "getbands") and hasattr(image, "convert"):
         return from_pillow(image, what)
-    values = np.asarray(_on_cpu(image))
-    if values.dtype.kind not in "ubif" or values.ndim not in (2, 3):
-        raise InputError(f"{what}: expected a picture, a tensor or an array, it gives {_kind(image)}")
-    by_channel = _by_channel(values, tensor=hasattr(image, "detach"))
-    channels, height, width = by_channel.shape
+    values = by_channel(image, what)
+    channels, height, width = values.shape
     if channels not in (1, 3):
         raise InputError(
             f"{what}: expected 1 or 3 channels, got {channels} ({_kind(image)}); give it in grey or colour"
@@ -180,16 +101,29 @@ def pixels(image: Any, back: Normalisation | None, what: str) -> Pixels:
     if not height * width or height * width > MAX_PIXELS or max(height, width) > MAX_ASPECT * min(height, width):
         limit = f"{MAX_PIXELS // 1_000_000} million pixels and sides of at most {MAX_ASPECT} to 1"
         raise InputError(f"{what}: expected at most {limit}, got {width} x {height}")
-    colour: Pixels = np.broadcast_to(_bytes(by_channel, back, what), (3, height, width))
+    colour: Pixels = np.broadcast_to(_bytes(values, back, what), (3, height, width))
     return np.ascontiguousarray(colour.transpose(1, 2, 0))
 
 
-def _by_channel(values: NDArray[Any], *, tensor: bool) -> NDArray[Any]:
-    """(C, H, W), from (H, W), (C, H, W) or, of an array that is no tensor, (H, W, C)."""
+def by_channel(image: Any, what: str) -> NDArray[Any]:
+    """A tensor or an array as (C, H, W): from (H, W), (C, H, W) or, of an array that is no tensor, (H, W, C).
+
+    Raises:
+        InputError: for anything else.
+    """
+    values = plain(image)
+    if values.dtype.kind not in "ubif" or values.ndim not in (2, 3):
+        raise InputError(f"{what}: expected a picture, a tensor or an array, it gives {_kind(image)}")
     if values.ndim == 2:
         return values[None]
     last = values.shape[2] in (1, 3) or values.shape[0] not in (1, 3)
-    return values if tensor or not last else values.transpose(2, 0, 1)
+    return values if hasattr(image, "detach") or not last else values.transpose(2, 0, 1)
+
+
+def plain(value: Any) -> NDArray[Any]:
+    """A tensor, or anything like it, as an array."""
+    value = _on_cpu(value)
+    return np.asarray(value.float() if str(getattr(value, "dtype", "")) == "torch.bfloat16" else value)
 
 
 def _bytes(values: NDArray[Any], back: Normalisation | None, what: str) -> NDArray[np.uint8]:

@@ -264,7 +264,8 @@ def settled(
         again: the network as report.toml would then say it.
         known: what was found of a network before, else what the function finds.
     """
-    if data is None or data.fitted is None or not isinstance(loaded.wanted.weights, Path):
+    elsewhere = isinstance(loaded.wanted.weights, Path) or loaded.wanted.weights == "memory"
+    if data is None or data.fitted is None or not elsewhere:
         return loaded, None
     if not loaded.input.takes_photos:
         return loaded, None
@@ -288,6 +289,8 @@ def settled(
         )
         notes.append(f"Nobody declared its {best.kind}; it is read with {best.what}, for {taken[best.kind]}.")
         loaded = again(wanted)
+    if found is not None and loaded.wanted.weights == "memory":
+        found = replace(found, place=loaded.wanted.said_in)
     return replace(loaded, facts=_told(loaded.facts, taken), notes=(*loaded.notes, *notes)), found
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -89,7 +90,7 @@ def lines(
     named = [line for line in series if line.label and not line.faint]
     longest = max((len(part) for line in named for part in _wrap(line.label)), default=0)
     x = [value for line in series for value in line.x]
-    with rc_context(_OPTIONS):
+    with _own_style():
         right = 16 + _CHARACTER * longest
         figure, axes = _canvas(height, left=_LEFT, right=right, top=30, bottom=38)
         first, last = min(x), max(max(x), min(x) + 1)
@@ -120,7 +121,7 @@ def reliability(figure_id: str, alt: str, bins: Sequence[Bins]) -> Chart:
     words: list[str] = []
     counts = bins[0].counts
     most = max(1, int(counts.max()))
-    with rc_context(_OPTIONS):
+    with _own_style():
         figure, axes = _canvas(430, left=_LEFT, right=24, top=48, bottom=132)
         _frame(axes, (0, 1), (0, 1), percent=True)
         axes.set_xticks([])
@@ -147,7 +148,7 @@ def dot_plot(figure_id: str, alt: str, names: Sequence[str], values: Sequence[tu
     """
     words: list[str] = []
     left = 14 + _CHARACTER * max(len(shorten(name)) for name in names)
-    with rc_context(_OPTIONS):
+    with _own_style():
         figure, axes = _canvas(50 + 15 * len(names), left=left, right=24, top=30, bottom=20)
         axes.set_xlim(0, 1)
         axes.set_ylim(len(names) - 0.5, -0.5)
@@ -170,7 +171,7 @@ def strip(figure_id: str, alt: str, values: Floats, *, x_label: str, y_label: st
     words: list[str] = []
     values = np.nan_to_num(values, nan=0.0, posinf=LARGEST, neginf=0.0)
     count, high = len(values), min(float(values.max(initial=0)), LARGEST) or 1.0
-    with rc_context(_OPTIONS):
+    with _own_style():
         figure, axes = _canvas(104, left=_LEFT, right=12, top=24, bottom=22)
         _frame(axes, (0, max(1, count)), (0, high), percent=False)
         axes.set_yticks([0, high], ["0", f"{high:.2g}"])
@@ -179,6 +180,15 @@ def strip(figure_id: str, alt: str, values: Floats, *, x_label: str, y_label: st
         _axis_words(axes, "", y_label, words)
         _annotate(axes, _say(words, x_label, WIDTH), (0.5, 0), (0, -14), horizontal="center")
         return _finish(figure, figure_id, alt, words)
+
+
+@contextmanager
+def _own_style() -> Iterator[None]:
+    """The report's own style, whatever the program around it has set for its charts."""
+    with rc_context():
+        rcdefaults()
+        rcParams.update(_OPTIONS)
+        yield
 
 
 def _canvas(height: int, **margins: float) -> tuple[Figure, Axes]:

@@ -48,6 +48,25 @@ class _Endings(TorchFunctionMode):
         return output
 
 
+def outputs(network: nn.Module, sample: Tensor, source: str) -> int:
+    """Of how many classes a network speaks: as many as it gives logits, and of two where it gives one.
+
+    Args:
+        sample: (1, C, H, W), which it is tried with.
+        source: of the network, for a message.
+    Raises:
+        InputError: where no logits are found in what it gives.
+    """
+    with torch.no_grad():
+        _, found = _found(network(sample), source)
+    if found.shape in ((1,), (1, 1)):
+        return 2
+    if found.dim() != 2:
+        shape = ", ".join(map(str, found.shape))
+        raise InputError(f"{source}: expected logits of shape (1, K) for an image, one for each class, got ({shape})")
+    return found.shape[1]
+
+
 def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> tuple[str, ...]:
     """Let a network give logits, in place, whatever it gives now.
 

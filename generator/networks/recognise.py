@@ -5,7 +5,7 @@ What report.toml says goes first. What is found here is a finding or an assumpti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -89,12 +89,19 @@ def _of_channels(way: Input, channels: int, wanted: ModelConfig) -> Input:
     return replace(way, channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels)
 
 
-def told(way: Input, wanted: ModelConfig, found: tuple[Fact, ...], elsewhere: tuple[str, str]) -> tuple[Fact, ...]:
+def told(
+    way: Input,
+    wanted: ModelConfig,
+    found: tuple[Fact, ...],
+    elsewhere: tuple[str, str],
+    read: Mapping[str, str] | None = None,
+) -> tuple[Fact, ...]:
     """How a network takes images, each with its origin.
 
     Args:
         found: of `input_of`.
         elsewhere: origin and source of what is neither in report.toml nor found.
+        read: key -> from what it was read, where nobody declared it.
     """
     high, wide = way.size
     values = {
@@ -112,7 +119,9 @@ def told(way: Input, wanted: ModelConfig, found: tuple[Fact, ...], elsewhere: tu
     given = wanted.input.given
     facts = []
     for what, (key, value) in values.items():
-        if key in given or (key == "crop" and "resize" in given):
+        if read and key in read:
+            facts.append(Fact(what, value, "read", read[key]))
+        elif key in given or (key == "crop" and "resize" in given):
             facts.append(Fact(what, value, "declared", wanted.said_in))
         elif what in by_name:
             facts.append(replace(by_name[what], value=value))

@@ -34,6 +34,7 @@ class Reading:
     # standard deviations, and the mean absolute logarithm of the ratios of the variances; None without one.
     shift: float | None = None
     spread: float | None = None
+    place: str = "report.toml"  # where the keys of `tried` are said
 
     @property
     def factor(self) -> float | None:

@@ -16,6 +16,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from generator.base.errors import InputError
 from generator.records.images import Floats
 
 Value = TypeVar("Value")
+_alone = ContextVar("alone", default=False)
 
 
 def started() -> bool:
@@ -64,14 +66,24 @@ def group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """As if this process were the only one: what it does within, it does not share with those that train beside it."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
 def rank() -> int:
     """Number of this process; 0 is the one that writes files and speaks."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if dist.is_initialized() and not _alone.get() else 0
 
 
 def world() -> int:
     """How many processes there are."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if dist.is_initialized() and not _alone.get() else 1
 
 
 def share(count: int) -> slice:

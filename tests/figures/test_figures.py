@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from matplotlib import rc_context
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -406,3 +407,12 @@ def test_icon_has_one_square_a_pixel() -> None:
 @pytest.mark.parametrize(("value", "shown"), [(1.0, "1"), (0.126, "0.13"), (-0.001, "0"), (-1.5, "-1.5"), (10, "10")])
 def test_numbers_are_short(value: float, shown: str) -> None:
     assert svg.short(value) == shown
+
+
+def test_what_a_program_has_set_for_its_own_charts_changes_none_here() -> None:
+    def drawn() -> svg.Chart:
+        return charts.lines("a", "b", [Series("s", [1, 2], [0.1, 0.7])], x_label="epoch", y_label="loss")
+
+    before = drawn()
+    with rc_context({"axes.grid": True, "lines.linewidth": 9, "font.size": 30, "axes.facecolor": "r"}):
+        assert drawn() == before

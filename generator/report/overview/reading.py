@@ -33,14 +33,15 @@ def _doubt(title: str, reading: Reading, one: Candidate) -> str:
         else f"names {percent(reading.accuracy)} rightly, and {percent(one.accuracy)} if its outputs stand for the "
         "classes in another order"
     )
-    return f"{begin}{found}.{_mend(one)}"
+    return f"{begin}{found}.{_mend(reading, one)}"
 
 
-def _mend(one: Candidate) -> str:
+def _mend(reading: Reading, one: Candidate) -> str:
     if one.kind == "batch norms":
         return " The statistics that its batch norms stored do not fit: were they saved with its weights?"
-    key = one.key if one.kind == "classes" else f"input = {{{one.key}}}"
-    return f" In report.toml that is: {key if len(key) <= MOST else key[:MOST] + '…'}"
+    bare = one.kind == "classes" or reading.place != "report.toml"
+    key = one.key if bare else f"input = {{{one.key}}}"
+    return f" In {reading.place} that is: {key if len(key) <= MOST else key[:MOST] + '…'}"
 
 
 def _images(reading: Reading) -> str:

@@ -1,0 +1,376 @@
+"""`generator.report(...)`: a report of a network that is in memory, from a notebook or at the end of a train.py."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from generator.base import terminal
+from generator.base.errors import InputError, of_own_code, raised
+from generator.base.installation import check_pair, import_matplotlib
+from generator.commands.own import TEST_IMAGES, toml
+from generator.config import digests, places, reading
+from generator.config.schema import Config, DataConfig, InputConfig, ModelConfig
+from generator.data import in_memory, layouts, lists, rows, steps
+from generator.data.dataset import TEST as JUDGING
+from generator.data.dataset import TRAIN as FITTING
+from generator.data.dataset import DataSet, Part, Role
+from generator.data.naming import require_name
+from generator.data.parts import OWN_SPLIT, came_as, part_of
+from generator.publishing import check, published, writer
+from generator.records.network import Fact
+
+if TYPE_CHECKING:  # it loads torch, which `import generator` does without
+    from generator.networks.in_memory import Model
+    from generator.networks.loaded import Loaded
+
+CALL = "generator.report"
+TEST, TRAIN = "test_set", "train_set"
+
+
+def report(
+    model: Model,
+    test_set: Any,
+    train_set: Any = None,
+    *,
+    out: str | os.PathLike[str] = "site",
+    title: str = "",
+    name: str = "",
+    data_name: str = "",
+    classes: Sequence[str] = (),
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    size: int | tuple[int, int] | None = None,
+    resize: int | None = None,
+    crop: str | None = None,
+    interpolation: str | None = None,
+    range: float | None = None,  # noqa: A002 (as report.toml calls it)
+    order: str | None = None,
+    layer: str = "",
+    log: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    kept: int | str | None = None,
+    strict: bool = False,
+) -> Path:
+    """Make the report of a network that is in memory; nothing of it or of the program around it is changed.
+
+    The network is copied. Its mode, gradients and device, and the random states of torch, NumPy and Python, are
+    afterwards what they were, also where this raises. How it takes images is read from the transform of `test_set`
+    and tried: what the program gives it is compared with what the Dataset does.
+
+    Args:
+        model: the nn.Module, which gives logits, log-probabilities or probabilities; also from within DataParallel or
+            torch.compile.
+        test_set: the images that judge it, with their labels: a torch Dataset (Pillow's images or tensors, before or
+            after its transform), a DataLoader of one, a pair of arrays (images, labels), or a folder or list in any
+            layout that `build --data` reads. Labels are the places of the network's outputs.
+        train_set: the images that it was fitted on, for scores beside those of the test and to try other readings; its
+            own transform is left out.
+        out: the folder of the site.
+        title: of the report; `name`: of the network, and `data_name`: of the data set, on the pages.
+        classes: what the outputs stand for, in their order; (): as the data set has them.
+        mean, std: taken off and divided by, of values from 0 to 1, where no transform tells them: one number, or one
+            for each channel.
+        size, resize, crop, interpolation, range, order: how the network takes images, as in report.toml's `input`,
+            where no transform tells it.
+        layer: that heat maps look at; "": chosen by the program.
+        log: the record of its training, a file or a folder, or several.
+        kept: the epoch of the log whose weights these are, or "best", or "last".
+        strict: keep the previous site where `check` finds the new one broken.
+    Returns:
+        the path of index.html.
+    Raises:
+        InputError: a ValueError of one line, for anything that cannot be used; the previous site is left as it was.
+    """
+    check_pair()
+    import_matplotlib()
+    from generator.networks.in_memory import undisturbed
+    from generator.training import parallel
+
+    way = {"size": size, "mean": mean, "std": std, "resize": resize, "crop": crop, "interpolation": interpolation}
+    way |= {"range": range, "order": order}
+    said = _Said(title, name, data_name, classes, {key: each for key, each in way.items() if each is not None})
+    said = replace(said, layer=layer, log=log, kept=kept)
+    with undisturbed(), parallel.alone(), _one_line():
+        index = _made(model, test_set, train_set, Path(out), said, strict=strict)
+    _show(index)
+    return index
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What was said beside the network and its data."""
+
+    title: str
+    name: str
+    data_name: str
+    classes: Any
+    input: Mapping[str, Any]
+    layer: Any = ""
+    log: Any = ()
+    kept: Any = None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The data as it was given, before all of its images were looked at."""
+
+    own: tuple[str, ...]  # the names of its classes, () for none
+    size: tuple[int, int] | None  # (H, W) of all of its images, None where they differ or are not known
+    opened: Callable[[Sequence[str]], DataSet]  # with names of its classes
+    way: Mapping[str, Any]  # what it tells of the network's input
+    sources: Mapping[str, str]  # and from what each of it was read
+    notes: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+
+
+def _made(model: Any, test_set: Any, train_set: Any, out: Path, said: _Said, *, strict: bool) -> Path:
+    from generator import build
+    from generator.networks import in_memory as networks
+    from generator.networks.in_memory import Told
+
+    begun, cache = time.perf_counter(), Path.cwd() / ".cache"
+    kind = type(networks.unwrapped(model)).__name__
+    settings = _settings(kind, said, cache, _call(train_set is not None, said))
+    (wanted,) = settings.models.networks
+    folders = isinstance(test_set, (str, os.PathLike))
+    read = (_of_folders if folders else _of_datasets)(test_set, train_set, said, wanted.input)
+    wanted = replace(wanted, input=replace(wanted.input, **read.way))
+    settings = replace(settings, models=replace(settings.models, networks=(wanted,)))
+    network = networks.in_memory(model, wanted, read.size)
+    of_data, of_outputs, named, notes = _names(read.own, in_memory.distinct(wanted.classes), network.classes)
+    data = read.opened(of_data)
+    templates, content = places.folders(settings)
+    told = " ".join([data.fingerprint, network.digest, *of_outputs])
+    digest = digests.of_build(settings, told, templates, content)
+    if writer.unchanged(out, digest):
+        if strict:
+            check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
+        terminal.done(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
+        return out / "index.html"
+
+    def load(wanted: ModelConfig, data: DataSet) -> Loaded:
+        told = Told(named, read.sources, read.facts, (*read.notes, *notes))
+        found = network.loaded(wanted, data, of_outputs, told, cache / "scores")
+        networks.require_classes(found, data)
+        return found
+
+    index = build.build(settings, data, out, cache, digest, strict=strict, in_memory={wanted.id: load})
+    terminal.done(f"built {index} in {time.perf_counter() - begun:.1f} s")
+    return index
+
+
+def _settings(kind: str, said: _Said, cache: Path, call: str) -> Config:
+    """The settings, checked as those of a report.toml are."""
+    lines = ["[report]", f"title = {_written('title', said.title or f'What {said.name or kind} sees')}"]
+    lines += [f"[data]\nname = {_written('data_name', said.data_name)}"]
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", kind).strip("-_")[:40].lower() or "network"
+    lines += [f"[models.{name}]", 'weights = "random"', f"title = {_written('name', said.name)}"]
+    classes = said.classes if isinstance(said.classes, str) else [str(each) for each in said.classes]
+    keys: dict[str, Any] = {"layer": said.layer, "kept": said.kept, "input": said.input, "classes": classes}
+    logs = [said.log] if isinstance(said.log, (str, os.PathLike)) else list(said.log)
+    keys["logs"] = [str(Path(log).absolute()) for log in logs]
+    lines += [f"{key} = {_written(key, value)}" for key, value in keys.items() if value not in (None, [], "")]
+    lines += ["[samples]", "bundled = false", f"test_images = {TEST_IMAGES}"]
+    read = reading.of_text("\n".join(lines), CALL, Path.cwd())
+    (network,) = read.models.networks
+    network = replace(network, weights="memory", said_in=f"{CALL}(...)")
+    return replace(
+        read,
+        folder=cache,  # so that no templates of somebody's web site are taken for the report's
+        report=replace(read.report, command=call),
+        models=replace(read.models, folder=cache / "models", networks=(network,)),
+    )
+
+
+def _written(key: str, value: Any) -> str:
+    """A value as TOML has it."""
+    value = value.tolist() if hasattr(value, "tolist") else value  # of NumPy and torch
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{each} = {_written(each, value[each])}" for each in value) + "}"
+    try:
+        return toml(value)
+    except TypeError:
+        raise InputError(
+            f"{CALL}: {key}: expected text, numbers or a list of them, got {type(value).__name__}"
+        ) from None
+
+
+def _call(trained: bool, said: _Said) -> str:
+    """The call, as the page about tells it."""
+    words = ["model", TEST, *([TRAIN] if trained else [])]
+    words += [f"{key}={value!r}" for key, value in said.input.items()]
+    words += [f"layer={said.layer!r}"] if said.layer else []
+    return f"{CALL}({', '.join(words)})"
+
+
+def _of_datasets(test_set: Any, train_set: Any, said: _Said, way: InputConfig) -> _Read:
+    """What torch Datasets and the like are, and tell of the network's input."""
+    test = in_memory.dataset_of(test_set, TEST)
+    train = None if train_set is None else _dataset(train_set)
+    if (way.mean is None) != (way.std is None):
+        raise InputError("mean and std: expected both or none, got one of them")
+    norm = None if way.mean is None or way.std is None else steps.Normalisation(way.mean, way.std)
+    how = in_memory.understood(test, TEST, norm)
+    if how.way is None and norm is None and train is None:
+        raise InputError(
+            f"{TEST}: expected images as the network is given them, or a transform that makes them so, got pictures or "
+            "bytes; say with mean=... and std=... what is taken off them and divided by, of values from 0 to 1"
+        )
+    told = {key: getattr(how.way, key) for key in ("channels", *how.sources)} if how.way else {}
+    for key, value in way.given.items():
+        if key not in ("mean", "std") and key in told and told[key] != value:
+            raise InputError(
+                f"{key}: expected {told[key]!r}, as {how.sources[key]} has it, got {value!r}; leave it out"
+            )
+    names = [rows.class_names(each) for each in (test, train) if each is not None]
+    own = next(filter(None, names), ())
+    if any(each and each != own for each in names):
+        raise InputError(f"{TRAIN}: expected the classes of {TEST}, in the same order, it has others")
+    for each in own:
+        require_name(each, f"{TEST}, its classes")
+    called = {"train": TRAIN, "test": TEST}
+
+    def opened(classes: Sequence[str]) -> DataSet:
+        parts = {} if train is None else {"train": in_memory.held(train, how, TRAIN, fitted=True)}
+        parts["test"] = in_memory.held(test, how, TEST, fitted=False)
+        source = said.data_name or _called(test)
+        return in_memory.data_set(parts, classes, source, {part: called[part] for part in parts})
+
+    facts = []
+    if how.agreement:
+        compared = f"compared on {len(in_memory.probes(len(test)))} images"
+        facts.append(Fact(f"against {TEST}", f"it is given {how.agreement}", "measured", compared))
+    read = {**told, **_norm(way)}
+    return _Read(in_memory.distinct(own), how.size, opened, read, how.sources, how.notes, tuple(facts))
+
+
+def _norm(way: InputConfig) -> dict[str, Any]:
+    return {key: value for key, value in way.given.items() if key in ("mean", "std")}
+
+
+def _dataset(train_set: Any) -> Any:
+    if isinstance(train_set, (str, os.PathLike)):
+        raise InputError(f"{TRAIN}: expected a Dataset, as {TEST} is one, got a folder; give both in one way")
+    return in_memory.dataset_of(train_set, TRAIN)
+
+
+def _called(dataset: Any) -> str:
+    """What a data set is called: by its folder, if it is one of pictures, else by its class."""
+    inner = steps.innermost(dataset)
+    root, kind = getattr(inner, "root", None), type(inner).__name__
+    if kind not in ("ImageFolder", "DatasetFolder") or not isinstance(root, (str, os.PathLike)):
+        return "The data set" if kind in ("Pair", "TensorDataset", "list", "tuple") else kind
+    parts = [part for part in Path(root).resolve().parts if not part_of(part)]
+    return parts[-1] if len(parts) > 1 else kind
+
+
+def _of_folders(test_set: Any, train_set: Any, said: _Said, way: InputConfig) -> _Read:
+    """What lies in a folder, or in two of them."""
+    test = _folder(test_set, TEST, said, ())
+
+    def opened(classes: Sequence[str]) -> DataSet:
+        renamed = classes if tuple(classes) != test.classes.names else ()
+        return _joined(_folder(test_set, TEST, said, renamed), train_set, said, renamed)
+
+    return _Read(test.classes.names, test.words.alike, opened, way.given, {})
+
+
+def _folder(given: Any, what: str, said: _Said, names: Sequence[str]) -> DataSet:
+    path = Path(os.path.abspath(given))  # noqa: PTH100 (Path.absolute keeps "..")
+    if not (path.is_dir() or lists.is_list(path) or layouts.is_function(path)):
+        raise InputError(f"{what}: expected a data set's folder or a list of images and classes, found none at {path}")
+    return layouts.opened(path, DataConfig(name=said.data_name, classes=tuple(names) or None), Path.cwd())
+
+
+def _joined(test: DataSet, train_set: Any, said: _Said, names: Sequence[str]) -> DataSet:
+    """The images of a folder as those that judge, if it has no parts of its own; with those of another folder."""
+    words = test.words
+    if OWN_SPLIT in words.split:
+        words = replace(words, split=words.split.replace(OWN_SPLIT, "All of them judge."), notes=())
+        test = replace(test, words=words, parts=(_all(test, JUDGING, "judged on"),))
+    if train_set is None:
+        return test
+    if not isinstance(train_set, (str, os.PathLike)):
+        raise InputError(f"{TRAIN}: expected a folder, as {TEST} is one, got {type(train_set).__name__}")
+    train = _folder(train_set, TRAIN, said, names)
+    if train.classes.keys != test.classes.keys:
+        raise InputError(f"{TRAIN}: expected the classes of {TEST}, in the same order, it has others")
+    whole = OWN_SPLIT in train.words.split or train.fitted is None
+    fitted = _all(train, FITTING, "fitted on") if whole else train.fitted
+    judged = test.judged
+    assert fitted is not None
+    assert judged is not None
+    side = test.side if test.side == train.side else 0
+    words = replace(words, split=came_as({FITTING: TRAIN, judged.name: TEST}), sizes=None)
+    return replace(test, words=words, parts=(fitted, judged), side=side)
+
+
+def _all(data: DataSet, name: str, role: Role) -> Part:
+    """All images of a data set as one part of it."""
+    items = sorted((item for part in data.parts for item in part.items), key=lambda item: (item.target, item.name))
+    return Part(name, role, tuple(items))
+
+
+def _names(
+    own: tuple[str, ...], said: tuple[str, ...], count: int
+) -> tuple[tuple[str, ...], tuple[str, ...], Fact, tuple[str, ...]]:
+    """The names of the data's classes, those of the outputs, how these are known, and what readers should know of it.
+
+    Args:
+        own: the names that the data set has, in the order of its labels; () for none.
+        said: what the outputs stand for, as was said; () where it was not.
+        count: of the outputs.
+    """
+    outputs = said or own or tuple(map(str, builtins.range(count)))
+    if len(outputs) != count:
+        expected = f"classes: expected {count} names, one for each output of the model"
+        if said:
+            raise InputError(f"{expected}, got {len(said)}")
+        raise InputError(
+            f"{expected}, {TEST} has {len(own)} classes; say with classes=[...] what its outputs stand for"
+        )
+    value = f"{count}: {', '.join(outputs[:3])}{', …' * (count > 3)}"
+    if not said and own:
+        return outputs, outputs, Fact("classes", value, "read", f"the classes of {TEST}"), ()
+    if not said:
+        return outputs, outputs, Fact("classes", value, "assumed", "the labels are the outputs’ numbers"), ()
+    fact = Fact("classes", value, "declared", f"{CALL}(...)")
+    if not own or set(own) <= set(said):
+        return own or said, said, fact, ()
+    if set(own) & set(said) or len(own) != count:
+        stranger = next(each for each in own if each not in said)
+        raise InputError(
+            f"classes: expected a name for each class of {TEST}, got none for {stranger!r}; give them by the same names"
+        )
+    return said, said, fact, (f"The classes of {TEST} have the names that were given, in their order.",)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Whatever cannot be used as one line, in which nothing speaks of a report.toml."""
+    try:
+        yield
+    except InputError as error:
+        line = re.sub(r"\[models\.[\w.-]+\] (input: )?| \(at line \d+\)", "", " ".join(str(error).split()))
+        raise InputError(line) from error
+    except Exception as error:
+        if not of_own_code(error):  # a mistake of the program
+            raise
+        raise InputError(f"expected the network's own code to run, it {raised(error)}") from error
+
+
+def _show(index: Path) -> None:
+    """A link to the report, where this runs in a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if getattr(shell, "kernel", None) is not None:
+        display = importlib.import_module("IPython.display")
+        display.display(display.FileLink(os.path.relpath(index)))
