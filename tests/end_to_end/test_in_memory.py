@@ -23,6 +23,7 @@ from tests.end_to_end.test_folders import words
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 CLASSES = ("cups", "forks", "spoons")
 NORM = transforms.Normalize((0.4, 0.45, 0.5), (0.2, 0.25, 0.3))
 
@@ -125,6 +126,16 @@ def test_from_datasets_whose_transform_is_read(
     generator.report(net, few, train, title="My net")  # the same weights on other images
     scores = results(tmp_path)["networks"]["net"]["evaluation"]["splits"]["test"]
     assert (round(scores["top1"] * scores["count"]), scores["count"]) == (right(net, few), 9)
+
+
+def test_the_example_of_the_readme_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kitchen(tmp_path / "images", {"train": 4, "test": 3})
+    section = README.partition("### From a notebook")[2].partition("\n\nThe sets are")[0]
+    code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
+    exec(compile(code, "train.py", "exec"), {})
+    assert results(tmp_path)["data"]["counts"] == {"train": 8, "test": 6}
+    assert (tmp_path / "site" / "index.html").read_text("utf-8").count("What my network sees") > 0
 
 
 def test_from_arrays_of_what_a_training_normalises_itself(
