@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import json
+import math
 import os
 import re
 import sys
@@ -14,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from generator.base import terminal
+from generator.base import files, terminal
+from generator.base.digest import digest
 from generator.base.errors import InputError, of_own_code, raised
 from generator.base.installation import check_pair, import_matplotlib
 from generator.commands.own import TEST_IMAGES, toml
@@ -34,6 +37,8 @@ if TYPE_CHECKING:  # it loads torch, which `import generator` does without
     from generator.networks.loaded import Loaded
 
 CALL = "generator.report"
+WORDS = {"in report.toml's input": "in the call", "another --out": "another out"}  # of messages, as a call has them
+Log = str | os.PathLike[str] | Mapping[str, Any]
 TEST, TRAIN = "test_set", "train_set"
 
 
@@ -56,7 +61,7 @@ def report(
     range: float | None = None,  # noqa: A002 (as report.toml calls it)
     order: str | None = None,
     layer: str = "",
-    log: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    log: Log | Sequence[Log] = (),
     kept: int | str | None = None,
     strict: bool = False,
 ) -> Path:
@@ -82,7 +87,8 @@ def report(
         size, resize, crop, interpolation, range, order: how the network takes images, as in report.toml's `input`,
             where no transform tells it.
         layer: that heat maps look at; "": chosen by the program.
-        log: the record of its training, a file or a folder, or several.
+        log: the record of its training: a file or a folder, or several; or what a program has of it, a mapping an
+            epoch, or one of lists as Keras's History.history.
         kept: the epoch of the log whose weights these are, or "best", or "last".
         strict: keep the previous site where `check` finds the new one broken.
     Returns:
@@ -141,6 +147,7 @@ def _made(model: Any, test_set: Any, train_set: Any, out: Path, said: _Said, *, 
     kind = type(networks.unwrapped(model)).__name__
     settings = _settings(kind, said, cache, _call(train_set is not None, said))
     (wanted,) = settings.models.networks
+    writer.prepare(out)  # a wrong place is told before the images are read
     folders = isinstance(test_set, (str, os.PathLike))
     read = (_of_folders if folders else _of_datasets)(test_set, train_set, said, wanted.input)
     wanted = replace(wanted, input=replace(wanted.input, **read.way))
@@ -150,8 +157,8 @@ def _made(model: Any, test_set: Any, train_set: Any, out: Path, said: _Said, *, 
     data = read.opened(of_data)
     templates, content = places.folders(settings)
     told = " ".join([data.fingerprint, network.digest, *of_outputs])
-    digest = digests.of_build(settings, told, templates, content)
-    if writer.unchanged(out, digest):
+    inputs = digests.of_build(settings, told, templates, content)
+    if writer.unchanged(out, inputs):
         if strict:
             check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
         terminal.done(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
@@ -163,7 +170,7 @@ def _made(model: Any, test_set: Any, train_set: Any, out: Path, said: _Said, *, 
         networks.require_classes(found, data)
         return found
 
-    index = build.build(settings, data, out, cache, digest, strict=strict, in_memory={wanted.id: load})
+    index = build.build(settings, data, out, cache, inputs, strict=strict, in_memory={wanted.id: load})
     terminal.done(f"built {index} in {time.perf_counter() - begun:.1f} s")
     return index
 
@@ -176,8 +183,7 @@ def _settings(kind: str, said: _Said, cache: Path, call: str) -> Config:
     lines += [f"[models.{name}]", 'weights = "random"', f"title = {_written('name', said.name)}"]
     classes = said.classes if isinstance(said.classes, str) else [str(each) for each in said.classes]
     keys: dict[str, Any] = {"layer": said.layer, "kept": said.kept, "input": said.input, "classes": classes}
-    logs = [said.log] if isinstance(said.log, (str, os.PathLike)) else list(said.log)
-    keys["logs"] = [str(Path(log).absolute()) for log in logs]
+    keys["logs"] = [str(path.absolute()) for path in _logs(said.log, cache)]
     lines += [f"{key} = {_written(key, value)}" for key, value in keys.items() if value not in (None, [], "")]
     lines += ["[samples]", "bundled = false", f"test_images = {TEST_IMAGES}"]
     read = reading.of_text("\n".join(lines), CALL, Path.cwd())
@@ -189,6 +195,33 @@ def _settings(kind: str, said: _Said, cache: Path, call: str) -> Config:
         report=replace(read.report, command=call),
         models=replace(read.models, folder=cache / "models", networks=(network,)),
     )
+
+
+def _logs(log: Any, cache: Path) -> list[Path]:
+    """The files and folders of logs; what is in memory becomes one, a line of JSON an epoch."""
+    if isinstance(log, (str, os.PathLike)):
+        return [Path(log)]
+    if isinstance(log, Mapping):
+        lengths = {len(each) if isinstance(each, (list, tuple)) else 0 for each in log.values()}
+        if len(lengths) != 1 or lengths == {0}:
+            raise InputError("log: expected lists of one length, a value an epoch, by what they are, got others")
+        log = [{name: each[at] for name, each in log.items()} for at in builtins.range(lengths.pop())]
+    told = list(log)
+    if not told or not all(isinstance(each, Mapping) for each in told):
+        if all(isinstance(each, (str, os.PathLike)) for each in told):
+            return [Path(each) for each in told]
+        raise InputError(f"log: expected a file, or a mapping an epoch, got {type(log).__name__} of other things")
+    lines = [json.dumps({"epoch": at, **_numbers(each)}) for at, each in enumerate(told, start=1)]
+    file = cache / "logs" / digest(lines)[:16] / "history.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    files.write(file, "\n".join(lines).encode())
+    return [file]
+
+
+def _numbers(row: Mapping[Any, Any]) -> dict[str, float]:
+    """What of a row are numbers that JSON can hold, as Python's."""
+    plain = {str(name): value.item() if hasattr(value, "item") else value for name, value in row.items()}
+    return {name: each for name, each in plain.items() if isinstance(each, (int, float)) and math.isfinite(each)}
 
 
 def _written(key: str, value: Any) -> str:
@@ -361,6 +394,8 @@ def _one_line() -> Iterator[None]:
         yield
     except InputError as error:
         line = re.sub(r"\[models\.[\w.-]+\] (input: )?| \(at line \d+\)", "", " ".join(str(error).split()))
+        for elsewhere, here in WORDS.items():
+            line = line.replace(elsewhere, here)
         raise InputError(line) from error
     except Exception as error:
         if not of_own_code(error):  # a mistake of the program

@@ -13,7 +13,8 @@ from generator.data.image_files import from_pillow
 from generator.data.steps import PLAIN, Normalisation, innermost
 from generator.records.images import MAX_ASPECT, MAX_PIXELS, Counts, Pixels
 
-IMAGE, LABEL = ("image", "img"), ("label", "target")  # in rows that are dicts, as Hugging Face's are
+# In rows that are dicts, as Hugging Face's are; what a network is given goes before what it is made of.
+IMAGE, LABEL = ("pixel_values", "image", "img"), ("label", "labels", "target")
 SLACK = 1 / 255  # by which resampling may leave 0 to 1, or an inverse its integers
 
 

@@ -39,6 +39,8 @@ CONVERSIONS = (
     "ToDtype",
     "ConvertImageDtype",
     "ToPureTensor",
+    "MaybeToTensor",  # timm's
+    "MaybePILToTensor",
     "Identity",
 )
 PRESET = "ImageClassification"  # of torchvision: what belongs to published weights, in one step

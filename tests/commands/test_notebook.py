@@ -75,6 +75,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"test_set": Things(classes=NAMES), "train_set": Things(classes=NAMES[::-1])},
         r"train_set: expected the classes of test_set, in the same order, it has others$",
     ),
+    "a later image that is none": (
+        {"test_set": (torch.cat([torch.rand(15, 3, 8, 8), -torch.ones(1, 3, 8, 8)]), torch.arange(16) % 3)},
+        r"test_set image 15: expected bytes or floats from 0 to 1, got -1 to -1; .* say mean and std in the call$",
+    ),
     "a mean alone": ({"mean": 0.5}, r"mean and std: expected both or none, got one of them"),
     "bytes and nothing said": (
         {"test_set": bytes_of()},
@@ -173,6 +177,29 @@ def test_a_notebook_shows_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     shell.kernel = None  # a terminal's
     notebook._show(tmp_path / "site" / "index.html")
     assert len(shown) == 1
+
+
+def test_a_record_of_the_training_in_memory_is_kept_as_a_log(tmp_path: Path) -> None:
+    epochs = [{"loss": torch.tensor(2.5), "lr": np.float64(0.1), "note": "x"}, {"loss": 1, "lr": float("nan")}]
+    lines = ['{"epoch": 1, "loss": 2.5, "lr": 0.1}', '{"epoch": 2, "loss": 1}']
+    (file,) = notebook._logs(epochs, tmp_path)
+    assert file.read_text().splitlines() == lines
+    assert notebook._logs({"loss": [2.5, 1], "lr": [0.1, float("inf")]}, tmp_path) == [file]
+    assert notebook._logs(iter(epochs), tmp_path) == [file]
+    assert notebook._logs("a.csv", tmp_path) == [Path("a.csv")]
+    assert notebook._logs(["a.csv", Path("b")], tmp_path) == [Path("a.csv"), Path("b")]
+    assert notebook._logs((), tmp_path) == []
+    with pytest.raises(InputError, match=r"^log: expected lists of one length, a value an epoch, .*, got others$"):
+        notebook._logs({"loss": [1, 2], "lr": [1]}, tmp_path)
+    with pytest.raises(InputError, match=r"^log: expected a file, or a mapping an epoch, got list of other things$"):
+        notebook._logs([3], tmp_path)
+
+
+def test_a_place_that_no_site_can_have_is_told_before_the_images_are_read(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"expected an empty folder .*; choose another out$"):
+        generator.report(net(), Subset(Things(), []))
 
 
 def test_values_of_numpy_and_torch_are_said_as_others() -> None:

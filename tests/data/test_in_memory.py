@@ -326,6 +326,15 @@ def test_labels_are_numbers_of_any_kind_or_ones_among_zeros() -> None:
         held(np.ones((2, 3)))
 
 
+def test_rows_may_be_those_of_hugging_face() -> None:
+    image = torch.arange(192).reshape(3, 8, 8) / 255
+    row = {"image": Image.new("RGB", (9, 9)), "pixel_values": image, "labels": 1}
+    found, label = in_memory.row([row], 0, "x")
+    assert found is image
+    assert label == 1
+    assert in_memory.row([{"img": image, "target": 2}], 0, "x")[1] == 2
+
+
 def test_the_digest_is_of_every_image_and_label() -> None:
     images = np.zeros((200, 8, 8), np.uint8)
     labels = np.zeros(200, np.int64)

@@ -250,3 +250,13 @@ def test_the_commands_train_and_evaluate_under_torchrun(small_data_set: SmallDat
     for split, scores in alone.splits.items():
         assert np.array_equal(scores.confusion, sharded.splits[split].confusion)
         assert sharded.splits[split].loss == pytest.approx(scores.loss, rel=1e-5)
+
+
+def test_alone_a_process_works_as_if_there_were_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 1)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    assert (parallel.rank(), parallel.world(), parallel.share(10)) == (1, 2, slice(5, 10))
+    with parallel.alone():
+        assert (parallel.rank(), parallel.world(), parallel.share(10)) == (0, 1, slice(0, 10))
+    assert parallel.rank() == 1
