@@ -46,6 +46,8 @@ MORE = {
 DOORS = {  # library -> the wings or rooms that may open it
     "torch": {"networks", "training", "explain", "evaluation", "inspection", "live"},
     "torchvision": {"networks"},
+    "timm": {"networks.sources.timm_models"},
+    "transformers": {"networks.sources.folders"},
     "matplotlib": {"figures"},
     "jinja2": {"pages"},
     "markdown": {"pages"},

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from generator.base.errors import InputError, reason
 from generator.config import reading
+from generator.config.places import FOLDER, PROGRAMS, is_program, own_weights
 from generator.config.schema import Config, DataConfig
 from generator.data import layouts
 
@@ -33,7 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     own.add_argument(
         "--model",
         metavar="SPEC",
-        help="what makes it: file.py:Name (whose code is run), package.module:name, torchvision:resnet18",
+        help="what makes it: file.py:Name (whose code is run), package.module:name, torchvision:resnet18, "
+        "timm:resnet18, hf:FOLDER (of transformers or timm), or a file of a whole network: FILE.pt2, TorchScript",
     )
     own.add_argument("--weights", metavar="FILE", help='its weights (.pth, .ckpt, .safetensors), or "random"')
     own.add_argument(
@@ -89,10 +91,19 @@ def command(options: argparse.Namespace) -> str:
         given = getattr(options, name)
         if given is not None:
             told = str(given)
-            where, colon, attribute = told.rpartition(":") if name == "model" else (told, "", "")
-            shown = Path(where).name if os.path.isabs(where) else where  # noqa: PTH117 (of text, not of a path)
-            words += [f"--{name}", shlex.quote(shown + colon + attribute)]
+            words += [f"--{name}", shlex.quote(_without_place(told, name == "model"))]
     return " ".join(words)
+
+
+def _without_place(told: str, is_model: bool) -> str:
+    """An option's value with the last part alone of an absolute path."""
+    before, where, after = "", told, ""
+    if is_model and told.startswith(FOLDER):
+        before, where = FOLDER, told.removeprefix(FOLDER)
+    elif is_model and not is_program(told):
+        where, colon, attribute = told.rpartition(":")
+        after = colon + attribute
+    return before + (Path(where).name if os.path.isabs(where) else where) + after  # noqa: PTH117 (of text)
 
 
 def text(options: argparse.Namespace, folder: Path, facts: Mapping[str, str] | None = None) -> str:
@@ -105,16 +116,15 @@ def text(options: argparse.Namespace, folder: Path, facts: Mapping[str, str] | N
         InputError: where an option cannot be meant.
     """
     architecture = _architecture(options.model or "", folder)
-    name = _id(architecture, options.predictions or options.weights)
-    title = options.title or (
-        f"What {name} answers" if options.predictions else f"What {_called(architecture, options.weights)} sees"
-    )
+    called = _called(architecture, options.predictions or options.weights)
+    name = _id(called)
+    title = options.title or f"What {called} {'answers' if options.predictions else 'sees'}"
     model: dict[str, object] = {}
     if architecture:
         model["architecture"] = architecture
     if options.predictions:
         model["predictions"] = _file("predictions", "answers", options.predictions, folder)
-    else:
+    elif options.weights or own_weights(architecture, folder) is None:
         model["weights"] = _weights(options.weights, folder)
     if options.classes:
         model["classes"] = _classes(options.classes)
@@ -149,31 +159,44 @@ def _is_unnamed(data: Path, count: int) -> bool:
 
 def _architecture(spec: str, folder: Path) -> str:
     """As report.toml names it: a file below the folder, a package's long name."""
-    where, colon, name = spec.rpartition(":")
     if not spec or spec in ("SmallCNN", "AlexNet"):
         return spec
-    if not colon or not where or not name:
-        raise InputError(f"--model: expected file.py:Name, package.module:name or torchvision:resnet18, got {spec!r}")
-    if not where.endswith(".py"):
+    if spec.startswith(FOLDER):
+        path = Path(spec.removeprefix(FOLDER))
+        if not path.is_dir():
+            raise InputError(f"--model: expected a folder of transformers or timm after {FOLDER}, found none at {path}")
+        return FOLDER + _relative(path, folder)
+    where, colon, name = spec.rpartition(":") if not is_program(spec) else (spec, "", "")
+    if not is_program(spec) and not (colon and where and name):
+        raise InputError(
+            "--model: expected file.py:Name, package.module:name, torchvision:resnet18, timm:resnet18, hf:FOLDER or a "
+            f"file of a whole network (.pt2, .pt), got {spec!r}"
+        )
+    if not where.endswith((".py", *PROGRAMS)):
         return f"{_PACKAGES.get(where, where)}:{name}"
     path = Path(where)
     if not path.is_file():
-        raise InputError(f"--model: expected a Python file, found none at {path}")
+        what = "a file of a whole network" if is_program(spec) else "a Python file"
+        raise InputError(f"--model: expected {what}, found none at {path}")
     inside = os.path.relpath(path.resolve(), folder.resolve())
     if inside.startswith(".."):
         raise InputError(
             f"--model: expected a file below {folder}, {path} lies elsewhere; run the command where it lies"
         )
-    return f"{Path(inside).as_posix()}:{name}"
+    return Path(inside).as_posix() + (f":{name}" if name else "")
 
 
-def _id(architecture: str, weights: str | None) -> str:
-    """The network's id: the name of what makes it, else of its file, in letters that stand in addresses."""
-    name = architecture.rpartition(":")[2].rpartition(".")[2] or Path(weights or "network").stem
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:40].lower() or "network"
+def _id(called: str) -> str:
+    """The network's id: what it is called, in letters that stand in addresses."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", called).strip("-_")[:40].lower() or "network"
 
 
 def _called(architecture: str, weights: str | None) -> str:
+    """A network by the name of what makes it, else of its file."""
+    if is_program(architecture):
+        return Path(architecture).stem
+    if architecture.startswith(FOLDER):
+        return Path(architecture.removeprefix(FOLDER)).name or "network"
     return architecture.rpartition(":")[2] or Path(weights or "a network").stem
 
 

@@ -9,6 +9,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from generator.base import clutter
@@ -46,6 +48,7 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
     return digest(
         code(),
         sorted(versions().items()),
+        _packages(config),
         config.report,
         replace(config.data, root=None),
         config.models,
@@ -57,6 +60,13 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         # Published weights are verified when they are loaded; here it is enough which are there.
         _published() if any(network.weights in ("auto", "imagenet") for network in networks) else (),
     )
+
+
+def _packages(config: Config) -> dict[str, str]:
+    """The versions of the packages that make networks and that few reports need."""
+    prefixes = {network.architecture.partition(":")[0] for network in config.models.networks}
+    names = {"timm"} & prefixes | ({"timm", "transformers"} if "hf" in prefixes else set())
+    return {name: version(name) for name in sorted(names) if find_spec(name)}
 
 
 def _published() -> tuple[tuple[str, int], ...]:

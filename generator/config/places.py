@@ -22,6 +22,10 @@ RECORDS = (
 )
 # What training programs call their logs: TensorBoard, tables of any of them, Hugging Face's trainer, this program.
 LOG = re.compile(r".*tfevents.*|.*\.(csv|tsv|log|jsonl)|log\.(txt|json)|trainer_state\.json|history\.json")
+FOLDER = "hf:"  # begins an architecture that is a folder of transformers or timm, in which these files are
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+PROGRAMS = (".pt2", ".pt", ".pth", ".ts", ".torchscript")  # ends of architectures that are files of whole networks
 DOWNLOADED = "tiny-imagenet-200"  # the data set below the cache folder, where nobody named another
 
 
@@ -46,22 +50,52 @@ def exists(path: Path) -> bool:
 
 
 def code_line(config: Config, architecture: str) -> str:
-    """What is said before somebody's code is run; "" for an architecture of the program's own or torchvision's."""
-    where = architecture.rpartition(":")[0]
-    if not where or where == "torchvision.models":
+    """What is said before somebody's code is run; "" for what an installed package that the program knows makes."""
+    where = _run(architecture)
+    if not where:
         return ""
-    same = [one for one in config.models.networks if one.architecture.rpartition(":")[0] == where]
+    same = [one for one in config.models.networks if _run(one.architecture) == where]
     ids = [f"[models.{one.id}]" for one in same]
     named = " and ".join(filter(None, (", ".join(ids[:-1]), *ids[-1:])))
     return f"note: runs {where} ({'the architecture' if len(same) == 1 else 'architectures'} of {named})"
 
 
+def _run(architecture: str) -> str:
+    """The file or module that an architecture's name means, where that is somebody's code."""
+    if is_program(architecture):
+        return architecture
+    where = architecture.rpartition(":")[0]
+    return "" if where in ("torchvision.models", "timm", "hf") or architecture.startswith(FOLDER) else where
+
+
+def is_program(architecture: str) -> bool:
+    """Whether an architecture's name is that of a file that holds a whole network."""
+    return ":" not in architecture and architecture.endswith(PROGRAMS)
+
+
+def own_weights(architecture: str, folder: Path) -> Path | None:
+    """The file of weights that comes with a network, where report.toml names no other; None: none does."""
+    if is_program(architecture):
+        return folder / architecture
+    if not architecture.startswith(FOLDER):
+        return None
+    beside = folder / architecture.removeprefix(FOLDER)
+    found = [name for name in WEIGHTS if (beside / name).is_file()]
+    return beside / (found or WEIGHTS)[0]
+
+
 def code_files(architecture: str, folder: Path) -> list[Path]:
-    """The user's Python files that make a network: the one that its architecture names, and what that may import.
+    """The user's files that make a network, or say how: Python's, with what they may import, or a folder's of JSON.
 
     Args:
-        architecture: "file.py:Name" below `folder`; none is of the user's for any other.
+        architecture: "file.py:Name" or a program's file below `folder`, or "hf:FOLDER"; none is of the user's for any
+            other.
     """
+    if is_program(architecture):
+        return [folder / architecture]
+    if architecture.startswith(FOLDER):
+        inside = folder / architecture.removeprefix(FOLDER)
+        return [file for file in (inside / CONFIG, inside / PREPROCESSOR) if file.is_file()]
     where = architecture.rpartition(":")[0]
     if not where.endswith(".py"):
         return []

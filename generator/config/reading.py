@@ -18,7 +18,7 @@ from typing import Any, get_args
 from generator.base.errors import InputError
 from generator.config.addresses import is_link
 from generator.config.languages import LANGUAGE
-from generator.config.places import FILE_NAME, bundled
+from generator.config.places import FILE_NAME, PROGRAMS, bundled, is_program, own_weights
 from generator.config.schema import (
     Config,
     DataConfig,
@@ -43,7 +43,10 @@ else:
 
 # What a network of a report may be called: it stands in file names and addresses.
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-ARCHITECTURE = re.compile(r"[^:\s][^:]*:[A-Za-z_][\w.]*|SmallCNN|AlexNet")
+ARCHITECTURE = re.compile(
+    r"(?!hf:|timm:)[^:\s][^:]*:[A-Za-z_][\w.]*|SmallCNN|AlexNet|timm:[A-Za-z_][\w.-]*|hf:[^:\s][^:]*"
+    rf"|[^:\s][^:]*(?:{'|'.join(map(re.escape, PROGRAMS))})"
+)
 # The networks that come with the program.
 BUNDLED = (
     ModelConfig("cnn", architecture="SmallCNN"),
@@ -235,15 +238,22 @@ def _model(name: str, table: Table) -> ModelConfig:
     if kept is not None and not logs:
         table.refuse("kept", "logs beside it, of which it is an epoch")
     table.refuse_beside("predictions", OF_THE_NETWORK, "which are all that is known of the network")
+    architecture = table.matching(
+        "architecture",
+        ARCHITECTURE.fullmatch,
+        '"SmallCNN", "AlexNet", "package.module:name", "file.py:Name", "timm:NAME", "hf:FOLDER" or a file of a whole '
+        "network such as model.pt2",
+    )
+    weights = table.weights("weights", ("auto", "bundled", "imagenet", "random"), None)
+    if weights is not None and is_program(architecture):
+        table.refuse("weights", f"none, for {architecture} holds its own")
     return ModelConfig(
         id=name,
-        weights=table.weights("weights", ("auto", "bundled", "imagenet", "random"), default.weights),
+        weights=weights or own_weights(architecture, table.folder) or default.weights,
         weights_key=table.text("weights_key"),
         predictions=table.optional_file("predictions"),
         title=table.text("title"),
-        architecture=table.matching(
-            "architecture", ARCHITECTURE.fullmatch, '"SmallCNN", "AlexNet", "package.module:name" or "file.py:Name"'
-        ),
+        architecture=architecture,
         arguments=table.mapping("arguments"),
         classes=table.texts("classes"),
         input=table.table("input", _input),

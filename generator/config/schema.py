@@ -93,7 +93,9 @@ class ModelConfig:
     # A file of its answers, of a network that is not here itself: then nothing is said of weights, input and layers.
     predictions: Path | None = None
     title: str = ""  # "": the architecture's
-    architecture: str = ""  # "SmallCNN", "AlexNet", "package.module:name" or "file.py:Name"; "": as the weights say
+    # "SmallCNN", "AlexNet", "package.module:name", "file.py:Name", "timm:NAME", "hf:FOLDER", or a file of a whole
+    # network; "": as the weights say.
+    architecture: str = ""
     arguments: Mapping[str, object] = field(default_factory=dict)  # of the constructor, beside the number of classes
     classes: tuple[str, ...] = ()  # what the outputs stand for, in order; (): as the weights say, else the report's
     input: InputConfig = InputConfig()

@@ -27,10 +27,13 @@ _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.module
 
 
 def cascade(network: nn.Module) -> tuple[tuple[str, ...], ...]:
-    """The layers from the logits down, as the model registers them: each with the norms that follow it."""
+    """The layers from the logits down, as the model registers them: each with the norms that follow it.
+
+    Those of TorchScript are none: nobody could measure their norms' statistics anew.
+    """
     groups: list[tuple[str, ...]] = []
     for name, module in network.named_modules():
-        if not any(True for _ in module.parameters(recurse=False)):
+        if isinstance(module, torch.jit.ScriptModule) or not any(True for _ in module.parameters(recurse=False)):
             continue
         if isinstance(module, _NORMS) and groups:
             groups[-1] += (name,)

@@ -146,10 +146,10 @@ class _Trial:
 
     def _norms(self) -> Iterator[Candidate]:
         """Batch norms that take the statistics of each batch, as while training."""
-        network = copy.deepcopy(self.loaded.network)
-        norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        if not norms:
+        if not any(_is_norm(module) for module in self.loaded.network.modules()):
             return
+        network = copy.deepcopy(self.loaded.network)
+        norms = [module for module in network.modules() if _is_norm(module)]
         shuffled = np.random.default_rng(0).permutation(len(self.targets))
         images = given([self.pictures[row] for row in shuffled], self.loaded.input, alike=self.alike)
         with torch.no_grad(), in_eval_mode(network):
@@ -174,6 +174,10 @@ class _Trial:
         shift = ((values.mean(1) - norm.running_mean).abs() / variance.sqrt()).mean()
         spread = (values.var(1).clamp_min(norm.eps) / variance).log().abs().mean()
         return float(shift), float(spread)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def readings(way: Input, pictures: Sequence[Pixels]) -> Iterator[tuple[Kind, str, Input, str]]:
@@ -278,7 +282,7 @@ def settled(
     for number in range(ROUNDS + 1):
         trial = partial(reading_arrays, loaded, data, outputs)
         found = reading_of(known(loaded, trial))
-        free = [one for one in found.better if _is_free(one, loaded.wanted)] if found else []
+        free = [one for one in found.better if _is_free(one, loaded)] if found else []
         if found is None or not free or number == ROUNDS:
             break
         best = max(free, key=lambda one: one.ahead)
@@ -294,10 +298,11 @@ def settled(
     return replace(loaded, facts=_told(loaded.facts, taken), notes=(*loaded.notes, *notes)), found
 
 
-def _is_free(one: Candidate, wanted: ModelConfig) -> bool:
-    """Whether nobody declared what the candidate has otherwise, and a key can say it."""
+def _is_free(one: Candidate, loaded: Loaded) -> bool:
+    """Whether nobody declared what the candidate has otherwise, no file of the network says it, and a key can."""
     keys = OWN_KEYS.get(one.kind, ())
-    return bool(keys) and not any(key in wanted.input.given for key in keys)
+    read = {key for key, (origin, _) in loaded.architecture.told.items() if origin == "read"}
+    return bool(keys) and not any(key in {*loaded.wanted.input.given, *read} for key in keys)
 
 
 WHATS = {

@@ -56,7 +56,7 @@ def is_function(layer: Any) -> bool:
 
 def label(name: str) -> str:
     """What a function of that name is called as a point, "" where it is none: "add" for __iadd__ and add_."""
-    plain = name.strip("_")
+    plain = name.partition(".")[0].strip("_")  # "relu.default" of an exported program
     if name.startswith("__") and plain[:1] in ("i", "r") and plain[1:] in _FUNCTIONS:  # __iadd__, __radd__
         plain = plain[1:]
     return plain if plain in _FUNCTIONS else ""

@@ -73,6 +73,12 @@ def suited(
     return able, why_not
 
 
+def blind(why: str, methods: Mapping[str, Method] = METHODS) -> tuple[dict[str, Method], dict[str, str]]:
+    """As `suited`, of a model that nobody can look into: the methods that ask for answers and their gradients alone."""
+    able = {name: method for name, method in methods.items() if name not in (*OF_LAYERS, *_ASKING)}
+    return able, {name: why for name in methods if name not in able}
+
+
 def left_out(why_not: Mapping[str, str]) -> list[str]:
     """Which methods cannot explain a model, and why: a sentence a reason, for what `suited` found."""
     said = []

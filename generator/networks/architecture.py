@@ -7,7 +7,7 @@ architecture is one file with such a record, and one line in `catalogue.KNOWN`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from generator.base.errors import InputError
 from generator.records.input import Input
+from generator.records.network import Origin
 from generator.records.recipe import Augmentation, Recipe
 
 # The first kernels start at this share of He's scale.
@@ -44,6 +45,10 @@ def _as_stored(weights: Mapping[str, Tensor], _shape: Mapping[str, Any]) -> Mapp
     return weights
 
 
+def _as_named(weights: Mapping[str, Tensor], _network: nn.Module) -> Mapping[str, Tensor]:
+    return weights
+
+
 @dataclass(frozen=True)
 class Architecture:
     """One kind of network, and what the program does otherwise for it than for another."""
@@ -68,6 +73,13 @@ class Architecture:
     official: Callable[[], Official | None] = lambda: None
     usual_for: str = ""  # whose input `input` is where it is that of more networks: "torchvision's networks"
     code: str = ""  # digest of somebody else's code that makes it: another one makes another network
+    # Of which of `input`'s fields more is known than what is usual: from where each is, as ("read", "config.json").
+    told: Mapping[str, tuple[Origin, str]] = field(default_factory=dict)
+    share: float = 0.0  # of the resized image's side that is cut out, as that says; 0: it says none
+    class_names: tuple[str, ...] = ()  # what its outputs stand for, where what it is made by says so
+    classes_in: str = ""  # the file that does
+    # Somebody's weights by the names that the network has for them: (weights, the network without values) -> weights.
+    renamed: Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]] = _as_named
 
 
 def made(architecture: Architecture, classes: int, arguments: Mapping[str, Any], source: str) -> nn.Module:

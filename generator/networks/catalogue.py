@@ -35,6 +35,8 @@ from generator.networks.loaded import Loaded
 from generator.networks.outputs import as_logits
 from generator.networks.published import imagenet_keys, of_imagenet, official, published_file, why_not
 from generator.networks.small_cnn import SMALL_CNN
+from generator.networks.sources import programs
+from generator.networks.sources.timm_models import cut_from
 from generator.records.input import Input, square
 from generator.records.network import Fact
 
@@ -59,8 +61,8 @@ def architecture_of(wanted: ModelConfig, folder: Path | None, said: str = "") ->
     name = wanted.architecture or said
     if not name:
         raise InputError(
-            f'[models.{wanted.id}] architecture: expected "SmallCNN", "AlexNet", "package.module:name" or '
-            '"file.py:Name", got none, and there are no weights that say it'
+            f'[models.{wanted.id}] architecture: expected "SmallCNN", "AlexNet", "package.module:name", '
+            '"file.py:Name", "timm:NAME" or "hf:FOLDER", got none, and there are no weights that say it'
         )
     own = name in KNOWN or name.startswith("torchvision.models:")
     if not own and not wanted.architecture:  # to import what a file names would run it
@@ -125,6 +127,8 @@ def _sought(
     say: Callable[[str], None],
 ) -> Loaded | None:
     """The network from wherever its weights are."""
+    if places.is_program(wanted.architecture):
+        return _from_elsewhere(_whole(wanted, classes, size, config.folder), config)
     if isinstance(wanted.weights, Path):
         return _from_elsewhere(_from_file(wanted, wanted.weights, classes, size, config.folder), config)
     if wanted.weights == "random":
@@ -279,15 +283,17 @@ def from_any_folder(
     return found
 
 
-def as_asked(way: Input, wanted: ModelConfig) -> Input:
+def as_asked(way: Input, wanted: ModelConfig, share: float = 0.0) -> Input:
     """The input with what report.toml says of it; a new size takes the old resize with it.
 
+    Args:
+        share: of the resized image's side that is cut out, where the architecture says that.
     Raises:
         InputError: where that does not fit together.
     """
     given: dict[str, Any] = wanted.input.given
     if "size" in given and "resize" not in given:
-        given = {"resize": 0, **given}
+        given = {"resize": cut_from(given["size"], share) if way.crop == "centre" else 0, **given}
     asked = replace(way, **given)
     mean, std = (_of_channels(wanted, name, getattr(asked, name), asked.channels) for name in ("mean", "std"))
     asked = replace(asked, mean=mean, std=std)
@@ -322,19 +328,32 @@ def _from_elsewhere(found: Loaded, config: Config) -> Loaded:
     return replace(found, evaluated=config.models.folder / f"{found.id}-{found.digest[:8]}")
 
 
-def _outputs(wanted: ModelConfig, classes: Classes) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Names and keys of the outputs in their order, and what readers should know of how that order was found."""
-    if not wanted.classes:
+def _outputs(
+    wanted: ModelConfig, classes: Classes, architecture: Architecture | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Names and keys of the outputs in their order, and what readers should know of how that order was found.
+
+    report.toml's names go before those that the architecture's own files say.
+    """
+    read = architecture.class_names if architecture else ()
+    notes: tuple[str, ...] = ()
+    if architecture and read and wanted.classes and read != wanted.classes:
+        others = ", ".join(read[:3]) + ", …" * (len(read) > 3)
+        notes = (f"Its {architecture.classes_in} names the outputs otherwise: {others}.",)
+    if not wanted.classes and not read:
         note = "The order of its outputs was not declared: they are taken to be the report's classes in its order."
         return classes.names, classes.keys, (note,)
     key_of = {**dict(zip(classes.names, classes.keys, strict=True)), **{key: key for key in classes.keys}}
     name_of = dict(zip(classes.keys, classes.names, strict=True))
-    keys = tuple(key_of.get(entry, entry) for entry in wanted.classes)
+    named_so = wanted.classes or read
+    keys = tuple(key_of.get(entry, entry) for entry in named_so)
+    if not wanted.classes:  # ImageNet has two cranes
+        keys = tuple(f"{key} ({place})" if key in keys[:place] else key for place, key in enumerate(keys))
     if repeated := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
         raise InputError(
             f"[models.{wanted.id}] classes: expected different classes, got {repeated[0]!r} more than once"
         )
-    return tuple(name_of.get(key, entry) for key, entry in zip(keys, wanted.classes, strict=True)), keys, ()
+    return tuple(name_of.get(key, entry) for key, entry in zip(keys, named_so, strict=True)), keys, notes
 
 
 def _recognised(weights: Mapping[str, Tensor], classes: int) -> str:
@@ -353,17 +372,21 @@ def _recognised(weights: Mapping[str, Tensor], classes: int) -> str:
 
 def _from_file(wanted: ModelConfig, path: Path, classes: Classes, size: tuple[int, int] | None, beside: Path) -> Loaded:
     """Weights in somebody's file, for the architecture that report.toml names, else for that whose tensors they are."""
+    architecture = architecture_of(wanted, beside) if wanted.architecture else None
     given = foreign.load(path, wanted.weights_key)
-    names, keys, notes = _outputs(wanted, classes)
-    said = "" if wanted.architecture else _recognised(given.weights, len(names))
-    architecture = architecture_of(wanted, beside, said)
+    names, keys, notes = _outputs(wanted, classes, architecture)
+    architecture = architecture or architecture_of(wanted, beside, _recognised(given.weights, len(names)))
     way = as_asked(architecture.input, wanted)
     with torch.device("meta"):
         sketch = made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments").eval()
+    given = replace(given, weights=dict(architecture.renamed(given.weights, sketch)))
     found = foreign.fitted(given, sketch.state_dict(), str(path))
-    known = not wanted.classes and of_imagenet(sketch.state_dict(), found.weights)
+    known = not wanted.classes and not architecture.class_names and of_imagenet(sketch.state_dict(), found.weights)
     if known:
         names, keys, notes = known, imagenet_keys(known), (f"It has {len(known)} outputs: ImageNet's classes.",)
+        with torch.device("meta"):
+            sketch = made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments").eval()
+    require_fitting(sketch, found.weights, str(path))  # before memory is asked for
     _require_possible(architecture, len(names), wanted.arguments, way, found.weights, str(path))
     network = fill(
         made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), found.weights, str(path)
@@ -387,16 +410,54 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, size: tuple[in
             Fact("weights", f"under {foreign.shown(given.key)}" if given.key else "all of the file", "read", path.name),
             replace(_named(wanted, names), source="as many as ImageNet has, in its order")
             if known
-            else _named(wanted, names),
+            else _named(wanted, names, architecture),
             *seen,
         ),
+    )
+
+
+def _whole(wanted: ModelConfig, classes: Classes, size: tuple[int, int] | None, beside: Path) -> Loaded:
+    """A whole network from a file, with its weights."""
+    architecture = architecture_of(wanted, beside)
+    what = f"[models.{wanted.id}] architecture {architecture.name!r}"
+    if wanted.arguments:
+        raise InputError(f"[models.{wanted.id}] arguments: expected none beside a whole network, which is made already")
+    path = beside / architecture.name
+    program = programs.load(path)
+    names, keys, notes = _outputs(wanted, classes)
+    architecture = replace(architecture, code=program.sha256, **programs.input_of(program, path.name))
+    network, opaque = program.network, program.opaque
+    way, seen = _seen(network, architecture, wanted, size)
+    if opaque:
+        with own_code.told(f"{what}: given an image of {' x '.join(map(str, way.shape))}"):
+            network, more = programs.opaque(network, program.batch, torch.zeros(1, *way.shape), len(names), what)
+        notes = (*notes, *more)
+    return Loaded(
+        id=wanted.id,
+        title=wanted.title or architecture.title,
+        network=network,
+        architecture=architecture,
+        class_names=names,
+        class_keys=keys,
+        input=way,
+        digest=_digest(program.sha256, way, wanted, architecture),
+        source=f"Loaded from the file {path.name}, which holds the whole network.",
+        notes=notes,
+        wanted=wanted,
+        facts=(
+            _made_by(wanted, architecture, path.name),
+            Fact("weights", "all of the file", "read", path.name),
+            _named(wanted, names),
+            *seen,
+        ),
+        opaque=opaque,
     )
 
 
 def _untrained(wanted: ModelConfig, classes: Classes, size: tuple[int, int] | None, beside: Path) -> Loaded:
     """A network as it starts."""
     architecture = architecture_of(wanted, beside)
-    names, keys, _ = _outputs(wanted, classes)
+    names, keys, notes = _outputs(wanted, classes, architecture)
     way = as_asked(architecture.input, wanted)
     network = initialise(
         made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), SEED
@@ -413,7 +474,8 @@ def _untrained(wanted: ModelConfig, classes: Classes, size: tuple[int, int] | No
         digest=_digest(digest(architecture.name, len(names), SEED), way, wanted, architecture),
         source="Its weights are random: it has learnt nothing.",
         wanted=wanted,
-        facts=(_made_by(wanted, architecture, ""), _named(wanted, names), *seen),
+        notes=notes if wanted.classes else (),
+        facts=(_made_by(wanted, architecture, ""), _named(wanted, names, architecture), *seen),
     )
 
 
@@ -424,10 +486,12 @@ def _seen(
     usual, usual_for = architecture.input, architecture.usual_for
     found: tuple[Fact, ...] = ()
     if architecture.name not in KNOWN:
-        usual, found = recognise.input_of(network, usual, wanted, size, usual_for)
-    way = as_asked(usual, wanted)
+        usual, found = recognise.input_of(
+            network, usual, wanted, size, usual_for, architecture.told, architecture.share
+        )
+    way = as_asked(usual, wanted, architecture.share)
     told = f"{usual_for} is used so" if usual_for else "nobody said it: what is most usual"
-    return way, recognise.told(way, wanted, found, ("assumed", told))
+    return way, recognise.told(way, wanted, found, ("assumed", told), known=architecture.told)
 
 
 def _made_by(wanted: ModelConfig, architecture: Architecture, file: str) -> Fact:
@@ -436,10 +500,12 @@ def _made_by(wanted: ModelConfig, architecture: Architecture, file: str) -> Fact
     return Fact("architecture", architecture.name, "inferred", f"the names of the tensors in {file} are its")
 
 
-def _named(wanted: ModelConfig, names: Sequence[str]) -> Fact:
+def _named(wanted: ModelConfig, names: Sequence[str], architecture: Architecture | None = None) -> Fact:
     value = f"{len(names)}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
     if wanted.classes:
         return Fact("classes", value, "declared", wanted.said_in)
+    if architecture and architecture.class_names:
+        return Fact("classes", value, "read", architecture.classes_in)
     return Fact("classes", value, "assumed", "the data set's classes in its order")
 
 

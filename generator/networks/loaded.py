@@ -13,7 +13,7 @@ from generator import explain
 from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
-from generator.explain.methods import Method, suited
+from generator.explain.methods import Method, blind, suited
 from generator.explain.passes import blank
 from generator.explain.points import Points, layer_to_explain, stage_ends
 from generator.networks.architecture import Architecture
@@ -41,6 +41,7 @@ class Loaded:
     evaluated: Path | None = None
     wanted: ModelConfig = field(default_factory=lambda: ModelConfig(""))  # what report.toml says of it
     facts: tuple[Fact, ...] = ()  # how it was read
+    opaque: str = ""  # why nobody can look into it, as a clause; "": its points can be found
 
     @cached_property
     def class_of(self) -> dict[str, int]:
@@ -69,12 +70,16 @@ class Loaded:
 
     @cached_property
     def points(self) -> Points:
-        """The points of a forward pass of one image."""
+        """The points of a forward pass of one image; of a network that nobody can look into, none."""
+        if self.opaque:
+            return Points((), (), (), frozenset())
         return explain.points(self.network, self._blank)
 
     @cached_property
     def methods(self) -> tuple[Mapping[str, Method], Mapping[str, str]]:
         """The methods that can explain it, and why others cannot: see `explain.methods.suited`."""
+        if self.opaque:
+            return blind(self.opaque)
         return suited(self.network, self._blank, self.layer, no_layer=self.no_layer)
 
     @property
@@ -105,6 +110,8 @@ class Loaded:
         own = self.architecture.layer
         if said := self.wanted.layer or (own(self.network) if own else ""):
             return said, ""
+        if self.opaque:
+            return "", self.opaque
         found = self.points
         try:
             return layer_to_explain(found), ""

@@ -1,6 +1,7 @@
 """An architecture by the name of what makes it: "package.module:name", or "file.py:Name" below report.toml's folder.
 
-Somebody else's code is run where it is named, see `base.own_code`.
+Somebody else's code is run where it is named, see `base.own_code`. "timm:NAME", "hf:FOLDER" and files of whole networks
+have their rooms in `networks.sources`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from torch import nn
 from generator.base import own_code
 from generator.base.digest import digest
 from generator.base.errors import InputError
-from generator.config.places import code_files
+from generator.config.places import FOLDER, code_files, is_program
 from generator.networks.architecture import GENERAL, Architecture
+from generator.networks.sources import folders, timm_models
 from generator.records.input import Input, square
 
 # What torchvision's classification weights are fed with, where nobody says otherwise.
@@ -32,9 +34,16 @@ def architecture(name: str, folder: Path) -> Architecture:
 
     Args:
         name: "package.module:name" or "file.py:Name"; the name of a class or a function that makes an nn.Module, and
-            takes the number of classes as `num_classes`, `classes` or `n_classes` if it takes it at all.
+            takes the number of classes as `num_classes`, `classes` or `n_classes` if it takes it at all. Or
+            "timm:NAME", "hf:FOLDER" or "FILE.pt2".
         folder: report.toml's, below which a file must lie.
     """
+    if name.startswith("timm:"):
+        return timm_models.architecture(name)
+    if name.startswith(FOLDER):
+        return folders.architecture(name, folder / name.removeprefix(FOLDER))
+    if is_program(name):
+        return _program(name, folder)
 
     def construct(classes: int, **arguments: Any) -> nn.Module:
         return _made(name, constructor(name, folder), classes, arguments)
@@ -52,14 +61,35 @@ def architecture(name: str, folder: Path) -> Architecture:
 
 
 def is_file(name: str) -> bool:
-    """Whether an architecture's name is that of a file: "file.py:Name"."""
-    return name.rpartition(":")[0].endswith(".py")
+    """Whether an architecture's name is that of a file: "file.py:Name", "FILE.pt2"."""
+    return is_program(name) or name.rpartition(":")[0].endswith(".py")
+
+
+def _program(name: str, folder: Path) -> Architecture:
+    """A whole network from a file, which is loaded with its weights and not made."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise InputError(f"architecture {name!r}: expected a file below {folder}, it lies elsewhere")
+
+    def construct(classes: int, **arguments: Any) -> nn.Module:  # noqa: ARG001 - as all are called
+        raise InputError(
+            f"architecture {name!r}: expected one that can be made anew, a whole network cannot; name its class"
+        )
+
+    return Architecture(
+        name=name,
+        title=path.stem,
+        construct=construct,
+        input=square(64),
+        purpose=f"a whole network from {path.name} with {{}} convolutions",
+        presets=GENERAL,
+    )
 
 
 def _code(name: str, folder: Path) -> str:
     """Digest of what makes the networks of a name: the user's files beside it, or the version of its package."""
     where = name.rpartition(":")[0]
-    if is_file(name):
+    if name.rpartition(":")[0].endswith(".py"):
         beside = (folder / where).parent
         return digest([(str(file.relative_to(beside)), file.read_bytes()) for file in code_files(name, folder)])
     package = where.partition(".")[0]

@@ -40,7 +40,7 @@ class _Endings(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         output = func(*args, **(kwargs or {}))
-        name = str(getattr(func, "__name__", "")).strip("_")
+        name = str(getattr(func, "__name__", "")).partition(".")[0].strip("_")  # "softmax.int" of an exported program
         if name in _ENDINGS and isinstance(output, Tensor):
             given = args[0] if args else (kwargs or {}).get("input")
             if isinstance(given, Tensor) and given is not output:

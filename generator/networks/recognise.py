@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -15,39 +16,52 @@ from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
 from generator.explain.passes import in_eval_mode
 from generator.networks.inputs import LUMA
+from generator.networks.sources.timm_models import cut_from
 from generator.records.input import Input
-from generator.records.network import Fact
+from generator.records.network import Fact, Origin
 
 # Sides that networks are often made for, the most frequent first.
 SIDES = (224, 32, 28, 64, 96, 128, 48, 256, 299, 384, 192, 160, 227)
 
 
 def input_of(
-    network: nn.Module, usual: Input, wanted: ModelConfig, size: tuple[int, int] | None, usual_for: str = ""
+    network: nn.Module,
+    usual: Input,
+    wanted: ModelConfig,
+    size: tuple[int, int] | None,
+    usual_for: str = "",
+    known: Mapping[str, tuple[Origin, str]] = MappingProxyType({}),
+    share: float = 0.0,
 ) -> tuple[Input, tuple[Fact, ...]]:
     """The input of a network where report.toml says nothing or not all of it.
 
     Args:
         usual: of such networks; `usual_for`: whose it is, "" where it is nobody's in particular.
+        known, share: `told` and `share` of its architecture.
         size: (H, W) of all images of the data set, None where they differ or there is none.
     Raises:
         InputError: where the network has channels of which nothing is known.
     """
-    given = wanted.input.given
+    given, read = wanted.input.given, {key for key, (origin, _) in known.items() if origin == "read"}
     way, facts = usual, []
     first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
-    if first is not None and "channels" not in given:
+    if first is not None and "channels" not in {*given, *read}:
         way = way if first.in_channels == way.channels else _of_channels(way, first.in_channels, wanted)
         facts.append(Fact("channels", str(way.channels), "inferred", "its first convolution takes as many"))
-    if "size" in given:
+    if "size" in {*given, *read}:
         return way, tuple(facts)
+    usual_for = usual_for or ("such a network" if "size" in known else "")
     tried = [(side, words) for side, words in _sizes(way, size, usual_for) if _runs(network, way.channels, side)]
     if not tried:
         return way, tuple(facts)  # what it raises is told when it is asked for its answer
     chosen, words = tried[0]
     high, wide = chosen
+    if chosen == way.size and "size" in known:
+        return way, tuple(facts)
     facts.append(Fact("image size", f"{high} × {wide} pixels", "inferred" if len(tried) == 1 else "assumed", words))
-    return (way if way.size == chosen else replace(way, size=chosen, resize=0)), tuple(facts)
+    if way.size == chosen:
+        return way, tuple(facts)
+    return replace(way, size=chosen, resize=cut_from(chosen, share)), tuple(facts)
 
 
 def _sizes(way: Input, size: tuple[int, int] | None, usual_for: str) -> Iterator[tuple[tuple[int, int], str]]:
@@ -93,8 +107,9 @@ def told(
     way: Input,
     wanted: ModelConfig,
     found: tuple[Fact, ...],
-    elsewhere: tuple[str, str],
+    elsewhere: tuple[Origin, str],
     read: Mapping[str, str] | None = None,
+    known: Mapping[str, tuple[Origin, str]] = MappingProxyType({}),
 ) -> tuple[Fact, ...]:
     """How a network takes images, each with its origin.
 
@@ -102,6 +117,7 @@ def told(
         found: of `input_of`.
         elsewhere: origin and source of what is neither in report.toml nor found.
         read: key -> from what it was read, where nobody declared it.
+        known: of what the architecture's own settings say, by the names of the input's fields.
     """
     high, wide = way.size
     values = {
@@ -126,8 +142,7 @@ def told(
         elif what in by_name:
             facts.append(replace(by_name[what], value=value))
         else:
-            origin, source = elsewhere
-            facts.append(Fact(what, value, "read" if origin == "read" else "assumed", source))
+            facts.append(Fact(what, value, *known.get(key, elsewhere)))
     return tuple(facts)
 
 

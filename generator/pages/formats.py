@@ -45,8 +45,10 @@ def cell(value: str | float) -> str:
     return value if isinstance(value, str) else str(value).replace("-", "\N{MINUS SIGN}")
 
 
-def magnitude(value: float) -> str:
+def magnitude(value: float | None) -> str:
     """1234567 -> "1.2 million"; below ten thousand as `number` does."""
+    if value is None:
+        return ABSENT
     for size, word in ((10**9, "billion"), (10**6, "million"), (10**3, "thousand")):
         if value >= max(size, 10**4):
             scaled = value / size

@@ -20,6 +20,8 @@ from generator.records.reading import Reading
 from generator.records.scores import Evaluation
 from generator.records.training import Benchmark, Run
 
+Origin = Literal["declared", "read", "inferred", "assumed", "measured"]
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -27,7 +29,7 @@ class Fact:
 
     what: str  # "classes"
     value: str  # in words
-    origin: Literal["declared", "read", "inferred", "assumed", "measured"]
+    origin: Origin
     source: str  # "report.toml", "weights.safetensors", or what speaks for it
 
 
@@ -187,7 +189,7 @@ class Network:
     title: str  # "SmallCNN"
     class_names: tuple[str, ...]
     parameters: int | None  # None: the network is not here itself, only its answers are known
-    macs: int | None  # multiply-accumulates for one photo; None likewise
+    macs: int | None  # multiply-accumulates for one photo; None: nobody can count them
     input: Input  # UNKNOWN where the network is not here
     summary: tuple[tuple[str, str, str], ...]  # (layer, what, output shape) rows of the architecture
     weights_source: str  # one sentence: where the weights come from

@@ -91,6 +91,28 @@ def test_options_are_what_a_report_toml_would_say(here: Path) -> None:
         assert network.classes == ("forks", "cups", "spoons")
 
 
+def test_kinds_of_models_are_what_a_report_toml_would_say(here: Path) -> None:
+    (here / "runs" / "vit").mkdir(parents=True)
+    for name in ("config.json", "pytorch_model.bin", "model.safetensors"):
+        (here / "runs" / "vit" / name).write_text("{}")
+    (here / "runs" / "net.v2.pt2").write_text("")
+    for spec, weights, name, title in (
+        ("timm:resnet18.a1_in1k", here / "best.safetensors", "resnet18-a1_in1k", "resnet18.a1_in1k"),
+        ("hf:runs/vit", here / "runs" / "vit" / "model.safetensors", "vit", "vit"),
+        (f"hf:{here}/runs/vit/", here / "runs" / "vit" / "model.safetensors", "vit", "vit"),
+        ("runs/net.v2.pt2", here / "runs" / "net.v2.pt2", "net-v2", "net.v2"),
+    ):
+        more = ["--weights", "best.safetensors"] if spec.startswith("timm:") else []
+        found = told("--model", spec, *more)
+        (network,) = found.models.networks
+        assert (network.id, network.weights) == (name, weights), spec
+        assert network.architecture == spec.replace(f"{here}/", "").rstrip("/")
+        assert found.report.title == f"What {title} sees"
+        assert str(here) not in found.report.command
+    (network,) = told("--model", "hf:runs/vit", "--weights", "random").models.networks
+    assert network.weights == "random"
+
+
 def test_init_writes_the_report_toml_that_says_the_same(here: Path) -> None:
     words = ["--model", "my_net.py:Net", "--weights", "best.safetensors", "--mean", "0.5", "--data", "images"]
     assert main(["init", ".", *words]) == 0
@@ -106,6 +128,10 @@ def test_init_writes_the_report_toml_that_says_the_same(here: Path) -> None:
     [
         (["--model", "my_net.py:Net"], "--weights: expected the file of the network's weights, none is given"),
         (["--model", "my_net.py", "--weights", "random"], "--model: expected file.py:Name"),
+        (["--model", "timm:resnet18"], "--weights: expected the file of the network's weights, none is given"),
+        (["--model", "hf:none"], "--model: expected a folder of transformers or timm after hf:, found none at none"),
+        (["--model", "none.pt2"], "--model: expected a file of a whole network, found none at none.pt2"),
+        (["--model", "../my_net.pt2"], "--model: expected a file of a whole network, found none"),
         (["--model", "no.py:Net", "--weights", "random"], "--model: expected a Python file, found none at no.py"),
         (["--model", "my_net.py:Net", "--weights", "none.pth"], "--weights: expected a file of weights, found none"),
         ([*RANDOM, "--size", "big"], "--size: expected a side in pixels"),

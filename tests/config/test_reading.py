@@ -550,7 +550,7 @@ def test_an_architecture_is_one_of_two_or_a_place_and_a_name(tmp_path: Path, nam
 @pytest.mark.parametrize("name", ["resnet18", "net.py", "net.py:", ":Net", "net.py:Net()", "net.py: Net", "smallcnn"])
 def test_another_architecture_is_refused(tmp_path: Path, name: str) -> None:
     said = refusal(tmp_path, f"[models.a]\narchitecture = '{name}'")
-    assert said.startswith('[models.a] architecture: expected "SmallCNN", "AlexNet", "package.module:name" or "file.py')
+    assert said.startswith('[models.a] architecture: expected "SmallCNN", "AlexNet", "package.module:name", "file.py')
 
 
 @pytest.mark.parametrize(
