@@ -5,6 +5,7 @@ Each takes (model, (N, C, H, W) normalised images, (N,) targets, layer) and give
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -48,8 +49,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 
 # Those that look at the maps of a layer.
 OF_LAYERS = ("Grad-CAM", "Grad-CAM++", "LayerCAM", "Score-CAM")
-# Those that not every network has what they need for.
-_ASKING = ("guided backprop",)
+# Those that go without gradients, which can explain whatever answers; each costs many forward passes.
+_FORWARD = ("Score-CAM", OCCLUSION)
 
 
 def suited(
@@ -58,25 +59,36 @@ def suited(
     """The methods that can explain a model, and by the names of the others why they cannot.
 
     Args:
-        images: (N, C, H, W) normalised; the first is tried.
+        images: (N, C, H, W) normalised; methods that take gradients are tried on the first.
         no_layer: why there is no layer whose maps could be looked at; "": there is one.
     """
     why_not = {name: no_layer for name in OF_LAYERS if no_layer and name in methods}
     able = {name: method for name, method in methods.items() if name not in why_not}
-    for name in _ASKING:
-        if name in able:
-            try:
-                able[name](model, images[:1], torch.zeros(1, dtype=torch.int64), layer)
-            except InputError as error:
-                why_not[name] = str(error).removeprefix("model: ").split(";")[0].split(", so that")[0]
-                del able[name]
+    for name in [name for name in able if name not in _FORWARD]:
+        if reason := failure(able[name], model, images, layer):
+            why_not[name] = reason
+            del able[name]
     return able, why_not
 
 
-def blind(why: str, methods: Mapping[str, Method] = METHODS) -> tuple[dict[str, Method], dict[str, str]]:
+def blind(model: nn.Module, images: Tensor, why: str) -> tuple[dict[str, Method], dict[str, str]]:
     """As `suited`, of a model that nobody can look into: the methods that ask for answers and their gradients alone."""
-    able = {name: method for name, method in methods.items() if name not in (*OF_LAYERS, *_ASKING)}
-    return able, {name: why for name in methods if name not in able}
+    outside = {name: METHODS[name] for name in (OCCLUSION, "integrated gradients")}
+    able, why_not = suited(model, images, None, outside)
+    return able, {name: why_not.get(name, why) for name in METHODS if name not in able}
+
+
+def failure(method: Method, model: nn.Module, images: Tensor, layer: str | None) -> str:
+    """Why a method cannot explain a model, as a clause: what it raises on the first image; "" where it can."""
+    try:
+        method(model, images[:1], torch.zeros(1, dtype=torch.int64), layer)
+    except InputError as error:
+        said = re.sub(r"^layer '(.*?)': ", r"at layer \1, ", str(error).removeprefix("model: "))
+        return said.split(";")[0].split(", so that")[0]
+    except Exception as error:  # noqa: BLE001 - a network of any make is differentiated here, by whatever it is made of
+        said = " ".join(str(error).split())
+        return f"it raises {type(error).__name__} on this network ({said[:160]}{'…' if len(said) > 160 else ''})"
+    return ""
 
 
 def left_out(why_not: Mapping[str, str]) -> list[str]:

@@ -149,8 +149,8 @@ def _variation(images: Tensor) -> Tensor:
 def made_for_classes(loaded: Loaded) -> dict[str, NDArray[Any]]:
     """An image for each class of a network that has few of them, as arrays: see `class_images_of`."""
     classes, way = len(loaded.class_names), loaded.input
-    if classes > ALL_CLASSES or not way.takes_photos:
-        return {}
+    if classes > ALL_CLASSES or not way.takes_photos or "integrated gradients" in loaded.methods[1]:
+        return {}  # without gradients by the image there is no ascent
     steps = CLASS_STEPS if max(way.size) <= SMALL else LARGE_CLASS_STEPS
     images = maximise(loaded.network, range(classes), way, seed=CLASS_SEED, steps=steps)
     with torch.no_grad():

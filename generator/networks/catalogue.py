@@ -47,6 +47,10 @@ BLIND = (
     "It takes images of {} channels, but images are read in colour or in grey here: none was shown to it, so that it "
     "has no answers, maps or patches on these pages."
 )
+RESTLESS = (
+    "It answers the same image otherwise from one time to the next, as a dropout does that is never turned off: each "
+    "number and map here is of one time."
+)
 
 
 def architecture_of(wanted: ModelConfig, folder: Path | None, said: str = "") -> Architecture:
@@ -179,16 +183,19 @@ def answering(network: nn.Module, architecture: Architecture, way: Input, name: 
     if architecture.name in KNOWN:
         return ()
     what = f"[models.{name}] architecture {architecture.name!r}"
-    image = torch.zeros(1, *way.shape)
+    image = torch.rand(1, *way.shape, generator=torch.Generator().manual_seed(SEED))
     with own_code.told(f"{what}: given an image of {' x '.join(map(str, way.shape))}"), in_eval_mode(network):
         notes = as_logits(network, image, classes, what)
         with torch.no_grad():
-            given = tuple(network(image).shape)
+            first, second = network(image), network(image)
+    given = tuple(first.shape)
     if given != (1, classes):
         raise InputError(
             f"{what}: expected logits of shape (1, {classes}) for an image, one for each class, got {given}; "
             "classes of report.toml says what its outputs stand for"
         )
+    if not torch.equal(first, second):
+        notes = (*notes, RESTLESS)
     return notes
 
 

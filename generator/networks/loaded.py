@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
-from generator.explain.methods import Method, blind, suited
+from generator.explain.methods import Method, blind, failure, suited
 from generator.explain.passes import blank
 from generator.explain.points import Points, layer_to_explain, stage_ends
 from generator.networks.architecture import Architecture
@@ -79,12 +80,17 @@ class Loaded:
     def methods(self) -> tuple[Mapping[str, Method], Mapping[str, str]]:
         """The methods that can explain it, and why others cannot: see `explain.methods.suited`."""
         if self.opaque:
-            return blind(self.opaque)
-        return suited(self.network, self._blank, self.layer, no_layer=self.no_layer)
+            return blind(self.network, self._noise, self.opaque)
+        return suited(self.network, self._noise, self.layer, no_layer=self.no_layer)
 
     @property
     def _blank(self) -> Tensor:
         return blank(self.network, self.input.shape)
+
+    @property
+    def _noise(self) -> Tensor:
+        """What methods are tried on: some networks have no gradient at all for an image of one colour."""
+        return torch.randn(self._blank.shape, generator=torch.Generator().manual_seed(0)).to(self._blank)
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
@@ -114,6 +120,8 @@ class Loaded:
             return "", self.opaque
         found = self.points
         try:
-            return layer_to_explain(found), ""
+            layer = layer_to_explain(found)
         except InputError as error:
             return "", str(error).removeprefix("layer: ").split(";")[0].replace("the model", "the network")
+        reason = failure(explain.grad_cam, self.network, self._noise, layer)
+        return ("", reason) if reason else (layer, "")

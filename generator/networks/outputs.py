@@ -81,9 +81,9 @@ def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> 
     Raises:
         InputError: where no logits are found in what it gives.
     """
-    endings = _Endings()
+    endings, given = _Endings(), sample.clone()
     with torch.no_grad(), endings:
-        output = network(sample)
+        output = network(given)
     place, found = _found(output, source)
     notes = []
     if place:
@@ -94,23 +94,28 @@ def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> 
     single = classes == 2 and (found if ending is None else ending[0]).shape in ((1,), (1, 1))
     if single:
         notes.append("It gives one logit: a positive one speaks for the second class, a negative one for the first.")
-    if notes:
-        network.forward = MethodType(partial(_forward, single), network)
+    changes = not torch.equal(given, sample)
+    if notes or changes or found.dtype != torch.float32:
+        network.forward = MethodType(partial(_forward, single, changes), network)
     return tuple(notes)
 
 
-def _forward(single: bool, self: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+def _forward(single: bool, changes: bool, self: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
     """The network's own forward, and of what it gives the logits.
 
     Args:
         single: it gives one for two classes.
+        changes: it changes the images in place, so that it gets a copy.
     """
     endings = _Endings()
+    if changes:
+        args = tuple(value.clone() if isinstance(value, Tensor) else value for value in args)
     with endings:
         output = type(self).forward(self, *args, **kwargs)
     _, found = _found(output, type(self).__name__)
     ending = endings.before.get(found, None)  # type: ignore[no-untyped-call]
     logits: Tensor = found if ending is None else ending[0]
+    logits = logits.float()  # autocast and bfloat16 stay within the network
     return torch.stack([logits.flatten() / -2, logits.flatten() / 2], 1) if single else logits
 
 

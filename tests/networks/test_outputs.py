@@ -70,6 +70,28 @@ def test_logits_are_found_and_explained(end: Callable[[Tensor], Any], note: str)
     torch.testing.assert_close(explain.grad_cam_all(network, IMAGES), explain.grad_cam_all(bare, IMAGES))
 
 
+def test_logits_are_of_single_precision() -> None:
+    network = Net(lambda logits: logits.to(torch.bfloat16)).eval()
+    assert as_logits(network, IMAGES[:1], 4, "net") == ()
+    assert network(IMAGES).dtype == torch.float32
+
+
+def test_images_stay_as_they_are() -> None:
+    """A network that changes them in place is given a copy."""
+
+    class Changing(Net):
+        def forward(self, batch: Tensor) -> Any:
+            batch *= 2
+            return super().forward(batch)
+
+    network, images = Changing(lambda logits: logits).eval(), IMAGES.clone()
+    want = Net.forward(network, 2 * IMAGES)
+    assert as_logits(network, images[:1], 4, "net") == ()
+    for _ in range(2):
+        torch.testing.assert_close(network(images), want)
+    assert torch.equal(images, IMAGES)
+
+
 def test_logits_stay_as_they_are() -> None:
     network = Net(lambda logits: logits * 2).eval()
     assert as_logits(network, IMAGES[:1], 4, "net") == ()

@@ -1,0 +1,113 @@
+"""Networks that no textbook has, from somebody's file to one whole report: what cannot be shown says why."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from generator.__main__ import main
+from tests.data_sets import kitchen
+
+NETS = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Plain(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, padding=1)
+        self.conv2 = nn.Conv2d(4, 6, 3, padding=1)
+        self.fc = nn.Linear(6, num_classes)
+
+    def forward(self, x):
+        x = F.relu(self.conv2(F.relu(self.conv1(x - 0.5))))
+        return self.fc(x.mean((2, 3)))
+
+
+class InPlace(Plain):
+    def forward(self, x):
+        x -= 0.5
+        x = F.relu(self.conv2(F.relu(self.conv1(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+class Silent(Plain):
+    def forward(self, x):
+        with torch.no_grad():
+            return super().forward(x)
+
+
+class Sealed(Plain):
+    def forward(self, x):
+        x = F.relu(self.conv2(F.relu(self.conv1(x - 0.5))))
+        with torch.no_grad():
+            return self.fc(x.mean((2, 3)))
+
+
+class Half(Plain):
+    def forward(self, x):
+        return super().forward(x).to(torch.bfloat16)
+
+
+class Restless(Plain):
+    def forward(self, x):
+        x = F.relu(self.conv2(F.relu(self.conv1(x - 0.5))))
+        return self.fc(F.dropout(x.mean((2, 3)), 0.5))
+"""
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("odd")
+    kitchen(root / "things", {"train": 3, "test": 4}, ("cups", "forks", "spoons"))
+    (root / "nets.py").write_text(NETS)
+    names: dict[str, Any] = {}
+    exec(NETS, names)
+    torch.manual_seed(0)
+    torch.save(names["Plain"](3).state_dict(), root / "weights.pth")
+    return root
+
+
+def built(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What results.json says of the one network."""
+    monkeypatch.chdir(folder)
+    shutil.rmtree("site", ignore_errors=True)
+    words = ["--model", f"nets.py:{name}", "--weights", "weights.pth", "--data", "things", "--size", "24"]
+    words += ["--mean", "0.5", "--std", "0.25", "--classes", "cups,forks,spoons", "--offline"]
+    assert main(["build", "--strict", *words]) == 0
+    found: dict[str, Any] = json.loads((folder / "site" / "results.json").read_text("utf-8"))["networks"]
+    return found[name.lower()]  # type: ignore[no-any-return]
+
+
+def test_a_network_that_changes_its_images_is_as_one_that_does_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, other = (built(folder, name, monkeypatch) for name in ("Plain", "InPlace"))
+    assert not any("otherwise from one time" in note for note in other["notes"])
+    assert other["evaluation"]["splits"]["test"] == plain["evaluation"]["splits"]["test"]
+    for photo, look in plain["photos"].items():
+        assert other["photos"][photo] == look, photo
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("Silent", "Guided backprop and integrated gradients are left out: its logits do not depend on the images"),
+        ("Sealed", "Grad-CAM, Grad-CAM++, LayerCAM and Score-CAM are left out: at layer conv2+relu, the logits do not"),
+        ("Half", ""),
+        ("Restless", "It answers the same image otherwise from one time to the next"),
+    ],
+)
+def test_an_odd_network_has_a_report(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, note: str) -> None:
+    found = built(folder, name, monkeypatch)
+    assert any(note in said for said in found["notes"]) or not note
+    assert found["evaluation"]["splits"]["test"]["count"] == 12
