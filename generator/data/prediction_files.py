@@ -40,6 +40,7 @@ MOST_ARRAYS = 2**30  # bytes of a file of arrays, unpacked
 # What zipfile and NumPy raise for what is no archive, is damaged, encrypted, or packed otherwise.
 DAMAGE = (ValueError, EOFError, RuntimeError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error)
 TOLERANCE = 0.01  # by which the probabilities of a row may miss 1: rounding to a few digits, or half precision
+BOTH = "of one probability p give both classes: 1 - p and p"
 SLIGHT = 1e-6  # by which rounding may bring one of them below 0 or above 1
 LARGEST = 1e30  # of a logit: differences of such are finite in float32
 
@@ -87,6 +88,8 @@ def read(file: Path, classes: Collection[str]) -> Answered:
 
 
 def _of_text(file: Path, classes: Collection[str]) -> Answered:
+    if file.is_file() and file.stat().st_size > MOST_TEXT:
+        raise InputError(f"{file}: expected at most {MOST_TEXT >> 20} MiB of text, it is larger; write it as .npz")
     text = text_of(file, "file of answers", "expected a file of answers, there is none", MOST_TEXT)
     known = {*IMAGE, *LABEL, *INDEX, *PREDICTED, *(name.casefold() for name in classes)}
     first = first_line(text)
@@ -150,6 +153,10 @@ def _columns(file: Path, names: Sequence[str], classes: Collection[str]) -> dict
             f"{file}: expected a column of scores for each class, called as the class is{alone}"
             f"{' it is right and nothing of how sure' if alone else ''}; found {some(names)}"
         )
+    if len(found["scores"]) == 1:
+        raise InputError(
+            f"{file}: expected a column of scores for each class, found {names[found['scores'][0]]!r:.60} alone; {BOTH}"
+        )
     return found
 
 
@@ -195,7 +202,7 @@ def _of_arrays(file: Path) -> Answered:
     if scores.ndim != 2 or scores.shape[1] < 2 or not len(scores) or scores.dtype.kind not in "fiu":
         shape = " x ".join(map(str, scores.shape)) or "a single one"
         binary = scores.dtype.kind == "f" and scores.ndim and scores.size == len(scores) > 1
-        mend = "; of one probability p give both classes: 1 - p and p" if binary else ""
+        mend = f"; {BOTH}" if binary else ""
         raise InputError(
             f"{file}: expected numbers in {found['scores']}, a row an image and a column a class, got {shape} of "
             f"{scores.dtype}{mend}"

@@ -7,6 +7,7 @@ class without a column, a label that is not the image's.
 from __future__ import annotations
 
 import hashlib
+import math
 import posixpath
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from generator.records.network import Fact
 
 Place = tuple[str, int]  # the name of a part, and which of its images
 ORDER = "The order of its outputs was not declared: they are taken to be the report's classes in its order."
+CERTAIN = 3.0  # standard errors above guessing, from which on answers are not those of another order
 ALONE = "Only its answers are known, so that no filters, feature maps or heat maps of it can be shown."
 
 
@@ -92,9 +94,12 @@ def read(wanted: ModelConfig, data: DataSet | None) -> Predictions:
         notes = (*notes, f"Its scores for {more}, which the data set does not have, are left out.")
     if dropped:
         notes = (*notes, f"{dropped:,} of its answers are to images that cannot be read here, and are left out.")
+    logits = {name: rows.logits[order][:, chosen] for name, order in by_part.items()}
+    if "assumed" in (of_classes.origin, of_images.origin):
+        assumed = (*assumed, *_no_better_than_chance(logits[data.judged.name], data.judged))
     return Predictions(
         wanted=wanted,
-        logits={name: rows.logits[order][:, chosen] for name, order in by_part.items()},
+        logits=logits,
         digest=hashlib.sha256(file.read_bytes()).hexdigest(),
         facts=(
             Fact("predictions", f"{len(rows):,} rows in {file.name}", "declared", wanted.said_in),
@@ -105,6 +110,16 @@ def read(wanted: ModelConfig, data: DataSet | None) -> Predictions:
         ),
         notes=(*notes, *assumed, ALONE),
     )
+
+
+def _no_better_than_chance(logits: Floats, part: Part) -> tuple[str, ...]:
+    """What is said where answers whose order was assumed are hardly ever right, as those in another order are."""
+    count, chance = len(part), 1 / logits.shape[1]
+    right = float((logits.argmax(1) == [item.target for item in part.items]).mean())
+    if right > chance + CERTAIN * math.sqrt(chance * (1 - chance) / count):
+        return ()
+    rightly = f"It names {right:.1%} of the {part.name} images rightly, no more than guessing would"
+    return (f"{rightly}: are its rows and columns in the order that they are taken to be in?",)
 
 
 def _file(wanted: ModelConfig) -> Path:
@@ -270,8 +285,11 @@ def _numbered(rows: Answered, part: Part) -> tuple[list[Place | None], int, Fact
                 f"in index, got {len(rows):,} rows without numbers"
             )
         places: list[Place | None] = [(part.name, place_of[row]) for row in range(len(rows))]
-        fact = Fact("images", f"the {len(rows):,} {images} in their order", "assumed", "there are as many rows")
-        return places, 0, fact, (f"Which row is which image was not told: they are taken to be the {images} in order.",)
+        told = f"the {len(rows):,} {images} in their order"
+        if rows.labels is not None:  # which are compared, and would hardly fit in another order
+            return places, 0, Fact("images", told, "inferred", "there are as many rows, and their labels fit"), ()
+        note = f"Which row is which image was not told: they are taken to be the {images} in order."
+        return places, 0, Fact("images", told, "assumed", "there are as many rows"), (note,)
     first: dict[int, int] = {}
     places = []
     for row, word in enumerate(rows.index):

@@ -234,6 +234,9 @@ def test_without_files_rows_stand_in_the_order_of_the_images(tmp_path: Path) -> 
     assert np.array_equal(found.logits["test"], LOGITS[[5, 0, 3, 1, 4, 2]].astype(np.float32))
     assert told(found, "images") == "the 6 test images in their order (assumed)"
     assert found.notes[0].startswith("Which row is which image was not told")
+    assert found.notes[1].startswith(
+        "It names 50.0% of the test images rightly, no more than guessing would: are its rows"
+    )
     assert "or their numbers in index, got 5 rows" in refused(written(tmp_path, LOGITS[:5].tolist(), NAMES), numbered())
 
 
@@ -274,7 +277,10 @@ def test_arrays_say_the_same(tmp_path: Path, dtype: str) -> None:
 def test_arrays_without_names_are_in_the_classes_order(tmp_path: Path) -> None:
     found = read(saved(tmp_path, scores=LOGITS.astype(np.float32), labels=np.array([0, 1, 2, 1, 2, 0])), numbered())
     assert np.array_equal(found.logits["test"], LOGITS[[5, 0, 3, 1, 4, 2]].astype(np.float32))
-    assert found.notes[:2] == (predictions.ORDER, found.notes[1])
+    assert told(found, "images") == "the 6 test images in their order (inferred)"
+    assert found.notes[0] == predictions.ORDER
+    line = refused(saved(tmp_path, scores=LOGITS, labels=np.array([0, 1, 2, 2, 1, 0])), numbered())
+    assert line.startswith("answers.npz, row 4: expected the labels of things, 2 of 6 are others: 3 is of forks, small")
 
 
 def test_an_array_of_objects_is_not_read(tmp_path: Path) -> None:
@@ -393,6 +399,8 @@ def test_columns_that_cannot_be_meant_are_told(tmp_path: Path, head: Sequence[st
 def test_columns_that_are_missing_are_told(tmp_path: Path) -> None:
     table = [row[:4] for row in rows()]
     assert "it has none for Spoons; where its columns" in refused(written(tmp_path, table, HEAD[:4]))
+    line = refused(written(tmp_path, [row[:3] for row in rows()], ("file", "label", "p")))
+    assert line.endswith("for each class, found 'p' alone; of one probability p give both classes: 1 - p and p")
     line = refused(written(tmp_path, [[*row[:2], row[1]] for row in rows()], ("file", "label", "prediction")))
     assert "expected a column of scores for each class, called as the class is beside prediction, which alone" in line
     assert "of the images' files (file), found none" in refused(written(tmp_path, [row[2:] for row in rows()], NAMES))
@@ -419,8 +427,11 @@ def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
         (b"", "expected the names of the columns in its first line, it is empty"),
         ("file,label,cups\n".encode("utf-16"), "expected UTF-8 text, got UTF-16"),
         (b"file,label,cups\n\xff,a,1\n", "expected UTF-8 text, got another encoding (at line 2)"),
-        (b'file,label,cups\n"a,b,1\n', "expected CSV, got what is none"),
-        (b"file,cups\n" + b"a" * 200_000 + b",1\n", "expected CSV, got what is none (field larger than field limit"),
+        (b'file,label,cups,forks\n"a,b,1,1\n', "expected CSV, got what is none"),
+        (
+            b"file,cups,forks\n" + b"a" * 200_000 + b",1,1\n",
+            "expected CSV, got what is none (field larger than field limit",
+        ),
     ],
 )
 def test_what_is_no_table_is_told(tmp_path: Path, content: bytes, line: str) -> None:
@@ -431,7 +442,7 @@ def test_what_is_no_table_is_told(tmp_path: Path, content: bytes, line: str) -> 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("generator.data.prediction_files.MOST_TEXT", 100)
     monkeypatch.setattr("generator.data.prediction_files.MOST_ARRAYS", 100)
-    assert "expected at most 0 KiB in a file of answers, got more" in refused(written(tmp_path, rows()))
+    assert "expected at most 0 MiB of text, it is larger; write it as .npz" in refused(written(tmp_path, rows()))
     assert "of at most 0 MiB unpacked" in refused(saved(tmp_path, scores=LOGITS))
     (tmp_path / "answers.json").write_text("{}")
     assert "expected a file of answers called .csv, .tsv or .npz, got .json" in refused(tmp_path / "answers.json")

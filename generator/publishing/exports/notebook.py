@@ -134,7 +134,7 @@ def cells(site: Published, summary: Summary, report: str | None) -> tuple[Cell, 
     if not results["networks"]:
         raise InputError(
             f"--to notebook: expected a report of at least one network, which the notebook would load; {site.folder} "
-            "shows none: add one as [models.<id>] and build it"
+            "shows none: add one with its weights as [models.<id>] and build it"
         )
     identity, network = next(iter(results["networks"].items()))
     looks = tuple(picture for picture in summary.figures if picture.path)
