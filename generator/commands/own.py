@@ -64,7 +64,8 @@ def is_told(options: argparse.Namespace) -> bool:
     """
     if options.model or options.weights or options.predictions:
         if options.config:
-            raise InputError("--config: expected none beside --model, which takes the place of a report.toml")
+            told = "predictions" if options.predictions else "model"
+            raise InputError(f"--config: expected none beside --{told}, which takes the place of a report.toml")
         for name in ("model", "weights", *TOLD_MORE):
             if options.predictions and getattr(options, name) is not None and name not in OF_ANSWERS:
                 raise InputError(f"--{name}: expected none beside --predictions, which are all that is known")

@@ -165,6 +165,7 @@ def test_init_writes_what_the_options_say(here: Path, capsys: pytest.CaptureFixt
     for more, line in (
         (["--size", "28"], "--size: expected none beside --predictions, which are all that is known"),
         (["--weights", "best.safetensors"], "--weights: expected none beside --predictions"),
+        (["--config", "report.toml"], "--config: expected none beside --predictions, which takes the place"),
     ):
         assert main(["build", "--predictions", "keras-net.csv", *more]) == 1
         assert line in capsys.readouterr().err
