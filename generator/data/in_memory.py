@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from generator.records.images import Pixels
 from generator.records.input import Input
 from generator.records.report import DataWords
 
-PROBES = 8  # images, evenly spaced, that a reading is tried on
+PROBES = 32  # images, evenly spaced, that a reading is tried on
 # Levels of brightness, of 255, by which a network's input here may be apart from what the Dataset gives: a reading is
 # the same within SAME, which goes before all others, close within CLOSE on average, and none beyond FAR on average.
 SAME, CLOSE, FAR = 0.02, 0.5, 2.0
@@ -50,6 +50,7 @@ class Understood:
     first: tuple[Any, ...] = ()  # the steps that remain a part of the images
     notes: tuple[str, ...] = ()
     size: tuple[int, int] | None = None  # (H, W) of the images that were looked at, None where they differ
+    shorter: int = 0  # side that all images have, for they are cut and not resized; 0: it does not matter
     agreement: str = ""  # how well what `way` makes of images agrees with what the Dataset gives; "": not compared
 
 
@@ -180,6 +181,11 @@ def understood(dataset: Any, what: str, said: Normalisation | None) -> Understoo
     if said and not own and within:  # the network is given what becomes of them then
         given = _normalised(given, said)
     found = _closest(dataset, last, what, given, None if own else said, back)
+    norm = (steps.read(last[-1:], what) or Read()).norm if last else None
+    if found is None and norm:  # it was applied elsewhere than where the Dataset has it, as to images that it keeps
+        found = _closest(dataset, (), what, given, norm, norm)
+        told = dict.fromkeys(("mean", "std"), f"the transform of {what}")
+        found = found and replace(found, sources={**found.sources, **told})
     if found is None or (said and found.way and not _is_said(found.way, said)):
         raise InputError(_not_read(what, low, high, own, said, found))
     return found
@@ -192,9 +198,18 @@ def held(dataset: Any, how: Understood, what: str, *, fitted: bool) -> Held:
         how: the test's.
         fitted: the network was fitted on them: their own transform is that of the training, in whose place come the
             first steps of the test's.
+    Raises:
+        InputError: as `Held`, and for images that are resized here and not by the transform.
     """
     if not fitted:
-        return Held(how.images, how.back, what)
+        found = Held(how.images, how.back, what)
+        if other := next((size for size in found.sizes if how.shorter not in (0, min(size))), None):
+            high, wide = other
+            raise InputError(
+                f"{what}: expected images whose shorter side is {how.shorter}, as that of those looked at first, got "
+                f"{wide} x {high}; give its transform a Resize"
+            )
+        return found
     own = steps.common(steps.transforms(dataset))
     images = steps.without(dataset, len(own), how.first) if own else dataset
     return Held(images, how.back, what)
@@ -293,7 +308,7 @@ def _closest(
     least = FAR
     for count in range(len(last), -1, -1):
         read = steps.read(last[len(last) - count :], what)
-        pictures = read and _pictures(steps.without(dataset, count) if count else dataset, back, what)
+        images, pictures = _pictures(dataset, count, back, what) if read else (None, [])
         if not read or not pictures:
             continue
         for way in _inputs(read, said, given.shape, pictures):
@@ -301,24 +316,26 @@ def _closest(
             if mean > least or (best and most > SAME and least <= CLOSE):  # the first of those that are close
                 continue
             first = tuple(last[: len(last) - count])
-            images = steps.without(dataset, count) if count else dataset
             apart = f"{mean:.2g} of 255 levels of brightness on average, {most:.2g} at most"
             notes = (*_noted(first, what), *([_differing(what, apart)] if most > SAME else []))
             agreement = "the same numbers" if most <= SAME else f"the same but for {apart}"
             sources = _sources(read, said, what)
-            least, best = mean, Understood(images, back, way, sources, first, notes, agreement=agreement)
+            shorter = 0 if read.resize or read.squeezed else way.resize
+            least = mean
+            best = Understood(images, back, way, sources, first, notes, shorter=shorter, agreement=agreement)
             if most <= SAME:
                 return best
     return best
 
 
-def _pictures(images: Any, back: Normalisation | None, what: str) -> list[Pixels]:
-    """Some images as bytes; () where they are none, as between a Normalize and what comes after it."""
-    places = probes(len(images))
+def _pictures(dataset: Any, count: int, back: Normalisation | None, what: str) -> tuple[Any, list[Pixels]]:
+    """A Dataset without some steps, and some of its images as bytes; none where they are none before these steps."""
     try:
-        return [rows.pixels(row(images, at, what)[0], back, f"{what} image {at}") for at in places]
+        images = steps.without(dataset, count) if count else dataset
+        places = probes(len(images))
+        return images, [rows.pixels(row(images, at, what)[0], back, f"{what} image {at}") for at in places]
     except InputError:
-        return []
+        return None, []
 
 
 def _inputs(

@@ -120,16 +120,27 @@ def without(dataset: Any, count: int, instead: Sequence[Any] = ()) -> Any:
 
     Args:
         instead: steps that come in their place, in the innermost data set that had some of them.
+    Raises:
+        InputError: for a data set that cannot be copied, or whose copy cannot have another transform.
     """
     steps = _steps(dataset)
     mine = min(count, len(steps))
-    found, deeper = copy.copy(dataset), False
+    changed: dict[str, Any] = {}
+    deeper = False
     for name, inner in _inside(dataset).items():
         deeper = any(any(way) for each in inner for way in transforms(each)) and count > mine
         taken = [without(each, count - mine, instead if deeper else ()) for each in inner]
-        setattr(found, name, taken if isinstance(getattr(dataset, name), (list, tuple)) else taken[0])
+        changed[name] = taken if isinstance(getattr(dataset, name), (list, tuple)) else taken[0]
     if mine:
-        setattr(found, _named(dataset), First([*steps[: len(steps) - mine], *(() if deeper else instead)]))
+        changed[_named(dataset)] = First([*steps[: len(steps) - mine], *(() if deeper else instead)])
+    try:
+        found = copy.copy(dataset)
+        for name, value in changed.items():
+            setattr(found, name, value)
+    except (AttributeError, TypeError) as error:
+        raise InputError(
+            f"{called(dataset)}: expected a Dataset whose copy can have another transform: {error}"
+        ) from error
     return found
 
 

@@ -76,8 +76,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         r"train_set: expected the classes of test_set, in the same order, it has others$",
     ),
     "a later image that is none": (
-        {"test_set": (torch.cat([torch.rand(15, 3, 8, 8), -torch.ones(1, 3, 8, 8)]), torch.arange(16) % 3)},
-        r"test_set image 15: expected bytes or floats from 0 to 1, got -1 to -1; .* say mean and std in the call$",
+        {"test_set": (torch.cat([torch.rand(39, 3, 8, 8), -torch.ones(1, 3, 8, 8)]), torch.arange(40) % 3)},
+        r"test_set image 39: expected bytes or floats from 0 to 1, got -1 to -1; .* say mean and std in the call$",
     ),
     "a mean alone": ({"mean": 0.5}, r"mean and std: expected both or none, got one of them"),
     "bytes and nothing said": (

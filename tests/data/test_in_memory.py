@@ -150,6 +150,23 @@ def test_of_images_of_one_size_a_cut_alone_and_the_scale_are_read() -> None:
     assert understood(Pictures(large, (28, 28))).way == way
 
 
+def test_a_size_that_only_some_images_have_is_told() -> None:
+    class Others(Pictures):
+        def __len__(self) -> int:
+            return 64
+
+        def __getitem__(self, at: int) -> tuple[Any, int]:
+            self.size = (52, 48) if at == 63 else (40, 48)  # which no probe is
+            return super().__getitem__(at)
+
+    dataset = Others(composed(transforms.CenterCrop(32), transforms.ToTensor()), (40, 48))
+    found = understood(dataset)
+    assert found.shorter == 40
+    with pytest.raises(InputError, match=r"^test_set: expected images whose shorter side is 40, .* got 48 x 52; give"):
+        in_memory.held(dataset, found, "test_set", fitted=False)
+    assert understood(Pictures(composed(*CUT))).shorter == 0
+
+
 def test_what_told_each_key_is_said() -> None:
     found = understood(Pictures(composed(*CUT, NORM)))
     transform, images = "the transform of test_set", "the images of test_set, as the network is given them"
@@ -177,6 +194,37 @@ def test_shares_and_joins_are_seen_through_and_left_as_they_are() -> None:
     taken = steps.without(outer, 2)
     assert [len(each) for each in steps.transforms(taken)] == [2]
     assert [len(each) for each in steps.transforms(outer)] == [4]
+
+
+class Kept(Pictures):
+    """Has transformed its images when it was made."""
+
+    def __init__(self, transform: Any) -> None:
+        super().__init__(transform)
+        self.kept = [transform(Pictures()[at][0]) for at in range(len(self))]
+
+    def __getitem__(self, at: int) -> tuple[Any, int]:
+        return self.kept[at], at % 2
+
+
+class Closed(Pictures):
+    """Its transform cannot be replaced."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self):
+            raise AttributeError(f"{name} is set once")
+        super().__setattr__(name, value)
+
+
+@pytest.mark.parametrize("kind", [Kept, Closed])
+def test_where_a_transform_cannot_be_taken_off_its_normalize_is_taken_back(kind: type[Pictures]) -> None:
+    dataset = kind(composed(*CUT, NORM))
+    found = understood(dataset)
+    assert found.images is dataset
+    assert found.way == Input((32, 32), 32, mean=MEAN, std=STD)
+    assert found.sources["mean"] == "the transform of test_set"
+    theirs = np.stack([dataset[at][0].numpy() for at in range(len(dataset))])
+    assert np.abs(ours(found) - theirs).max() < 1e-4
 
 
 def test_what_is_resized_as_numbers_is_read_with_a_note_of_how_far_it_is() -> None:
