@@ -28,6 +28,7 @@ from generator.networks.architecture import GENERAL, Architecture
 from generator.networks.catalogue import as_asked
 from generator.networks.loaded import Loaded
 from generator.networks.outputs import as_logits, outputs
+from generator.networks.sources import programs
 from generator.records.input import Input, square
 from generator.records.network import Fact
 
@@ -161,6 +162,7 @@ class InMemory:
     classes: int
     notes: tuple[str, ...]
     digest: str  # of the network as it was given
+    opaque: str = ""  # why nobody can look into it
 
     def loaded(
         self,
@@ -194,6 +196,7 @@ class InMemory:
             notes=(*self.notes, *told.notes),
             evaluated=cache / f"{wanted.id}-{kept[:16]}",
             wanted=wanted,
+            opaque=self.opaque,
             facts=(
                 Fact("architecture", self.architecture.name, "read", "the network in memory"),
                 Fact("weights", f"{len(self.network.state_dict())} tensors", "read", "the network in memory"),
@@ -214,9 +217,11 @@ def in_memory(model: Any, wanted: ModelConfig, size: tuple[int, int] | None) -> 
         InputError: for no network, one that cannot be copied, and one that does not answer an image with logits.
     """
     model = unwrapped(model)
-    network = copied(model)
-    kind = type(network)
-    title = wanted.title or kind.__name__
+    network, kind = copied(model), type(model)
+    opaque = programs.HOOKLESS if isinstance(model, torch.jit.ScriptModule) else ""
+    if opaque:
+        network = programs.Script(network)  # type: ignore[arg-type]
+    title = wanted.title or str(getattr(model, "original_name", kind.__name__))
     name = f"{kind.__module__}:{kind.__qualname__}".replace("<locals>.", "")
     architecture = Architecture(
         name=name,
@@ -232,14 +237,17 @@ def in_memory(model: Any, wanted: ModelConfig, size: tuple[int, int] | None) -> 
     with own_code.told(f"model, given an image of {' x '.join(map(str, shape))}"), in_eval_mode(network):
         count = outputs(network, image, "model")
         key = digest(architecture.code, _numbers(network), _answer(network, shape))
-        notes = as_logits(network, image, count, "model")
+        if opaque:
+            network, notes = programs.opaque(network, 0, image, count, "model")
+        else:
+            notes = as_logits(network, image, count, "model")
         if any(each.is_floating_point() and each.dtype != torch.float32 for each in model.state_dict().values()):
             notes += ("Its weights were of other than 32 bits, and are used as numbers of 32 bits here.",)
         with torch.no_grad():
             given = tuple(network(image).shape)
     if given != (1, count) or count < 2:
         raise InputError(f"model: expected logits of two classes or more for an image, (1, K), it gives {given}")
-    return InMemory(network, architecture, title, count, notes, key)
+    return InMemory(network, architecture, title, count, notes, key, opaque)
 
 
 def _way(network: nn.Module, wanted: ModelConfig, size: tuple[int, int] | None) -> tuple[Input, tuple[Fact, ...]]:

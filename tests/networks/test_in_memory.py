@@ -155,6 +155,17 @@ def test_one_logit_is_two_classes_and_records_give_theirs() -> None:
         outputs(nn.ReLU(), image, "x")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_torchscript_is_a_network_into_which_nobody_looks() -> None:
+    script = torch.jit.trace(seeded().eval(), torch.rand(1, 3, 8, 8))
+    found = read(script)
+    images = torch.rand(5, 3, 8, 8)
+    assert (found.title, found.classes) == ("Net", 2)
+    assert "TorchScript" in found.opaque
+    assert torch.allclose(found.network(images), script(images))
+    assert read(seeded()).opaque == ""
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [

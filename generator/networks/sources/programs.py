@@ -33,6 +33,7 @@ LARGEST = 4 << 30  # bytes of it
 # Operators that do something else while training, and where they are told to.
 _TRAINING = {"batch_norm": "training", "dropout": "train", "native_dropout": "train", "feature_dropout": "train"}
 
+HOOKLESS = "the network is TorchScript (torch.jit), which has no hooks to look inside"
 # Of the luma of images with MEAN and STD, for networks that take grey ones.
 GREY = ((0.449,), (0.226,))
 EXPORT = "torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')"
@@ -137,7 +138,7 @@ class _Opaque(nn.Module):
 # TorchScript
 
 
-class _Script(nn.Module):
+class Script(nn.Module):
     """A TorchScript program, whose own forward cannot be replaced."""
 
     def __init__(self, script: torch.jit.ScriptModule) -> None:
@@ -145,6 +146,7 @@ class _Script(nn.Module):
         self.script = script
 
     def forward(self, images: Tensor) -> Any:
+        """What the program gives."""
         return self.script(images)
 
 
@@ -159,9 +161,7 @@ def _of_torchscript(data: bytes, path: Path, sha256: str) -> Program:
             ) from error
     for parameter in script.parameters():
         parameter.data = parameter.data.float() if parameter.is_floating_point() else parameter.data
-    return Program(
-        _Script(script), (), 0, "the network is TorchScript (torch.jit), which has no hooks to look inside", sha256
-    )
+    return Program(Script(script), (), 0, HOOKLESS, sha256)
 
 
 # torch.export
