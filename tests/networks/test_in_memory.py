@@ -157,7 +157,7 @@ def test_one_logit_is_two_classes_and_records_give_theirs() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_torchscript_is_a_network_into_which_nobody_looks() -> None:
-    script = torch.jit.trace(seeded().eval(), torch.rand(1, 3, 8, 8))
+    script = torch.jit.trace(seeded().eval(), torch.rand(1, 3, 8, 8))  # type: ignore[no-untyped-call]
     found = read(script)
     images = torch.rand(5, 3, 8, 8)
     assert (found.title, found.classes) == ("Net", 2)
