@@ -51,7 +51,7 @@ def report(
     title: str = "",
     name: str = "",
     data_name: str = "",
-    classes: Sequence[str] = (),
+    classes: Sequence[str] | Mapping[Any, Any] = (),
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     size: int | tuple[int, int] | None = None,
@@ -81,7 +81,8 @@ def report(
             own transform is left out.
         out: the folder of the site.
         title: of the report; `name`: of the network, and `data_name`: of the data set, on the pages.
-        classes: what the outputs stand for, in their order; (): as the data set has them.
+        classes: what the outputs stand for, in their order, or with their numbers ({0: "cat"} or {"cat": 0}); (): as
+            the data set has them.
         mean, std: taken off and divided by, of values from 0 to 1, where no transform tells them: one number, or one
             for each channel.
         size, resize, crop, interpolation, range, order: how the network takes images, as in report.toml's `input`,
@@ -181,7 +182,7 @@ def _settings(kind: str, said: _Said, cache: Path, call: str) -> Config:
     lines += [f"[data]\nname = {_written('data_name', said.data_name)}"]
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", kind).strip("-_")[:40].lower() or "network"
     lines += [f"[models.{name}]", 'weights = "random"', f"title = {_written('name', said.name)}"]
-    classes = said.classes if isinstance(said.classes, str) else [str(each) for each in said.classes]
+    classes = _listed(said.classes)
     keys: dict[str, Any] = {"layer": said.layer, "kept": said.kept, "input": said.input, "classes": classes}
     keys["logs"] = [str(path.absolute()) for path in _logs(said.log, cache)]
     lines += [f"{key} = {_written(key, value)}" for key, value in keys.items() if value not in (None, [], "")]
@@ -195,6 +196,24 @@ def _settings(kind: str, said: _Said, cache: Path, call: str) -> Config:
         report=replace(read.report, command=call),
         models=replace(read.models, folder=cache / "models", networks=(network,)),
     )
+
+
+def _listed(classes: Any) -> Any:
+    """Names in their order: as they are given, or by their numbers, as id2label and class_to_idx have them."""
+    if isinstance(classes, str):
+        return classes
+    if not isinstance(classes, Mapping):
+        return [str(each) for each in classes]
+    turned = all(isinstance(each, int) for each in classes.values())
+    named = (
+        {str(number): name for name, number in classes.items()} if turned else {str(k): v for k, v in classes.items()}
+    )
+    places = [str(number) for number in builtins.range(len(classes))]
+    if sorted(places) != sorted(named):
+        raise InputError(
+            "classes: expected the numbers of the outputs from 0 on, each once, by name or with it, got others"
+        )
+    return [str(named[place]) for place in places]
 
 
 def _logs(log: Any, cache: Path) -> list[Path]:

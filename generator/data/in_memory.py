@@ -8,6 +8,7 @@ tried against what the Dataset itself gives. torch is not needed for any of it.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -257,8 +258,8 @@ def probes(count: int, most: int = PROBES) -> list[int]:
 
 def distinct(names: Sequence[str]) -> tuple[str, ...]:
     """Names of which none stands twice: ImageNet's two cranes become "crane (134)" and "crane (517)"."""
-    twice = {name for name in names if list(names).count(name) > 1} if len(set(names)) < len(names) else set()
-    return tuple(f"{name} ({number})" if name in twice else name for number, name in enumerate(names))
+    count = Counter(names)
+    return tuple(f"{name} ({number})" if count[name] > 1 else name for number, name in enumerate(names))
 
 
 def _of_loader(loader: Any, what: str) -> Any:

@@ -147,6 +147,15 @@ def test_outputs_have_the_names_of_the_data_or_those_that_were_said() -> None:
     assert notes == ("The classes of test_set have the names that were given, in their order.",)
 
 
+def test_classes_may_come_with_their_numbers() -> None:
+    for given in (NAMES, iter(NAMES), {2: "forks", 0: "cups", 1: "spoons"}, {"forks": 2, "cups": 0, "spoons": 1}):
+        assert notebook._listed(given) == list(NAMES)
+    assert notebook._listed({"0": "cups", "1": "spoons", "2": "forks"}) == list(NAMES)
+    for wrong in ({1: "cups", 2: "spoons"}, {"cups": 0, "spoons": 0}, {"a": "b"}):
+        with pytest.raises(InputError, match=r"^classes: expected the numbers of the outputs from 0 on"):
+            notebook._listed(wrong)
+
+
 def test_a_folder_of_classes_judges_with_all_of_its_images(tmp_path: Path) -> None:
     said = notebook._Said("", "", "", (), {})
     kitchen(tmp_path / "all", {"": 6})
