@@ -43,9 +43,15 @@ class Reading:
 
     @property
     def better(self) -> tuple[Candidate, ...]:
-        """Of each kind the best of those that are better by more than chance explains; first what explains most."""
+        """Of each kind the best of those that are better by more than chance explains; first what explains most.
+
+        Where another order of the classes explains more than a reading does, that is better by chance alone: answers
+        that are all under wrong names are worse than none, and whatever disturbs them makes them right more often.
+        """
         best: dict[str, Candidate] = {}
         for one in self.tried:
             if one.better and (one.kind not in best or one.ahead > best[one.kind].ahead):
                 best[one.kind] = one
+        if "classes" in best:
+            best = {kind: one for kind, one in best.items() if one.ahead >= best["classes"].ahead}
         return tuple(sorted(best.values(), key=lambda one: -one.ahead))

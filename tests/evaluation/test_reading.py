@@ -114,6 +114,20 @@ def test_another_order_of_the_classes_is_a_bijection(data: DataSet) -> None:
     assert "if its outputs stand for the classes in another order" in doubts("Nearest", found)[0]
 
 
+def test_where_all_names_are_wrong_no_other_reading_is_better(data: DataSet, tmp_path: Path) -> None:
+    """Whatever disturbs answers that are all under wrong names, such as values to 255, makes some of them right."""
+    order = ("red", "blue", "dark", "light")
+    wrong = loaded(
+        HALF, class_names=order, class_keys=order, wanted=ModelConfig("net", weights=tmp_path / "weights.pth")
+    )
+    assert max(one.accuracy for one in tried(wrong, data).tried if one.kind == "mean and std") > 0.2
+    found, reading = settled(wrong, data, lambda _: pytest.fail("read anew"), lambda _, trial: trial())
+    assert found.input == HALF
+    assert reading is not None
+    assert reading.accuracy < 0.05
+    assert [one.kind for one in reading.better] == ["classes"]
+
+
 def test_batch_norms_without_their_statistics(data: DataSet) -> None:
     class Normed(Nearest):
         def __init__(self) -> None:

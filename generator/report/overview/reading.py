@@ -38,7 +38,10 @@ def _doubt(title: str, reading: Reading, one: Candidate) -> str:
 
 def _mend(reading: Reading, one: Candidate) -> str:
     if one.kind == "batch norms":
-        return " The statistics that its batch norms stored do not fit: were they saved with its weights?"
+        return (
+            " The statistics that its batch norms stored do not fit what they are given: its mean and std were others "
+            "in training, or these statistics were not saved with its weights."
+        )
     bare = one.kind == "classes" or reading.place != "report.toml"
     key = one.key if bare else f"input = {{{one.key}}}"
     return f" In {reading.place} that is: {key if len(key) <= MOST else key[:MOST] + '…'}"
