@@ -67,11 +67,15 @@ def _files(folder: Path, endings: Collection[str]) -> dict[str, Path]:
     }
 
 
+# Colour scales, photos as a network is given them, and the images made for classes.
+OF_PAGES = re.compile(r"scale-.+|.+-cam-.+-photo|.+-class-.+")
+
+
 def without_unshown(files: Mapping[str, bytes], figures: Mapping[str, Figure]) -> dict[str, bytes]:
-    """The files but the colour scales that no page shows, of kinds of figures that this report does not have."""
+    """The files but those of figures whose page this report may lack, such as the filters', and that none shows."""
     pages = [data for path, data in files.items() if path.endswith(".html")]
-    scales = {path for identity, figure in figures.items() if identity.startswith("scale-") for path in figure.files}
-    unshown = {path for path in scales if not any(path.encode() in page for page in pages)}
+    doubtful = {path for identity, figure in figures.items() if OF_PAGES.fullmatch(identity) for path in figure.files}
+    unshown = {path for path in doubtful if not any(path.encode() in page for page in pages)}
     return {path: data for path, data in files.items() if path not in unshown}
 
 
