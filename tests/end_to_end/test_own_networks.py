@@ -6,6 +6,8 @@ What a report says is compared, image by image, with what a few lines of each li
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +27,8 @@ from generator.__main__ import main
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 CLASSES = ("dots", "rings", "stripes")
-MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+OTHER = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.25)}  # nobody's usual ones
 
 NET = """
 import torch
@@ -47,6 +50,44 @@ class Net(nn.Module):
         return self.fc(x.mean((2, 3)))
 """
 
+LIGHTNING = """
+import argparse
+import lightning
+import torch
+import torch.nn.functional as F
+from torchvision import datasets, transforms
+
+from net import Net
+
+usual = transforms.Compose([
+    transforms.Resize((32, 32)), transforms.ToTensor(),
+    transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+])
+
+
+class Module(lightning.LightningModule):
+    def __init__(self, args, classes):
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = Net(classes)
+
+    def training_step(self, batch, _):
+        loss = F.cross_entropy(self.net(batch[0]), batch[1])
+        self.log("train_loss", loss)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.hparams.args.lr)
+
+
+lightning.seed_everything(0)
+torch.set_num_threads(1)
+loader = torch.utils.data.DataLoader(datasets.ImageFolder("things/train", usual), batch_size=30, shuffle=True)
+trainer = lightning.Trainer(max_epochs=4, accelerator="cpu", logger=False, enable_progress_bar=False)
+trainer.fit(Module(argparse.Namespace(lr=0.005), 3), loader)
+trainer.save_checkpoint("last.ckpt")
+"""
+
 # As anybody writes it: nothing of the program.
 TRAIN = """
 import torch
@@ -61,9 +102,9 @@ usual = transforms.Compose([
 ])
 train = datasets.ImageFolder("things/train", usual)
 model = models.resnet18(num_classes=len(train.classes))
-optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
-for epoch in range(3):
-    for images, labels in torch.utils.data.DataLoader(train, batch_size=14, shuffle=True):
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+for epoch in range(8):
+    for images, labels in torch.utils.data.DataLoader(train, batch_size=10, shuffle=True):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(images), labels).backward()
         optimizer.step()
@@ -91,7 +132,7 @@ def drawn(root: Path) -> Path:
     """Folders of train and test with images of 32 pixels that are not easy to tell apart."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:32, :32]
-    for part, count in (("train", 14), ("test", 10)):
+    for part, count in (("train", 30), ("test", 10)):
         for name in CLASSES:
             (root / part / name).mkdir(parents=True)
             for number in range(count):
@@ -203,7 +244,7 @@ def built(folder: Path, networks: Sequence[tuple[str, str]], out: str = "site") 
     text += "".join(f"[models.{name}]\n{lines}\n" for name, lines in networks)
     (folder / "report.toml").write_text(text)
     where = ["--config", str(folder / "report.toml"), "--offline", "--out", str(folder / out)]
-    assert main(["build", "--debug", "--strict", *where]) == 0
+    assert main(["build", "--strict", *where]) == 0
     assert main(["check", "--config", str(folder / "report.toml"), "--out", str(folder / out)]) == 0
     results: dict[str, Any] = json.loads((folder / out / "results.json").read_text("utf-8"))
     return results
@@ -276,11 +317,11 @@ def timm_folder(folder: Path) -> tuple[str, list[bool]]:
 
     torch.manual_seed(3)
     network = timm.create_model("test_resnet", num_classes=3)
-    own = {"input_size": (3, 32, 32), "mean": MEAN, "std": STD, "crop_pct": 0.8, "interpolation": "bilinear"}
+    own = {"input_size": (3, 32, 32), **OTHER, "crop_pct": 0.8, "interpolation": "bilinear"}
     seen = create_transform(is_training=False, **own)
     trained(network, *tensors(folder / "things", "train", seen), 30)
-    network.pretrained_cfg = {**network.pretrained_cfg, **own, "label_names": list(CLASSES)}
-    save_for_hf(network, folder / "timm-folder")
+    network.pretrained_cfg = {**network.pretrained_cfg, **own}
+    save_for_hf(network, folder / "timm-folder", model_config={"label_names": list(CLASSES)})
     return 'architecture = "hf:timm-folder"', right(network, *tensors(folder / "things", "test", seen))
 
 
@@ -293,7 +334,9 @@ def hf_vit(folder: Path) -> tuple[str, list[bool]]:
     )  # fmt: skip
     torch.manual_seed(4)
     network = transformers.ViTForImageClassification(config)
-    processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32}, image_mean=MEAN, image_std=STD)
+    processor = transformers.ViTImageProcessor(
+        size={"height": 32, "width": 32}, image_mean=OTHER["mean"], image_std=OTHER["std"]
+    )
 
     def seen(image: Image.Image) -> Tensor:
         made: Tensor = processor(image, return_tensors="pt")["pixel_values"][0]
@@ -314,7 +357,9 @@ def hf_resnet(folder: Path) -> tuple[str, list[bool]]:
     )
     torch.manual_seed(5)
     network = transformers.ResNetForImageClassification(config)
-    processor = transformers.ConvNextImageProcessor(size={"shortest_edge": 32}, image_mean=MEAN, image_std=STD)
+    processor = transformers.ConvNextImageProcessor(
+        size={"shortest_edge": 32}, image_mean=OTHER["mean"], image_std=OTHER["std"]
+    )
 
     def seen(image: Image.Image) -> Tensor:
         made: Tensor = processor(image, return_tensors="pt")["pixel_values"][0]
@@ -330,5 +375,76 @@ def hf_resnet(folder: Path) -> tuple[str, list[bool]]:
 def test_networks_of_libraries(here: Path, make: Callable[[Path], tuple[str, list[bool]]]) -> None:
     lines, score = make(here)
     results = built(here, [("net", lines)])
-    print(results["networks"]["net"]["notes"])
     assert scored(results, "net") == expected(score)
+    ordered = not any("The order of its outputs" in note for note in results["networks"]["net"]["notes"])
+    assert ordered == (make in (timm_folder, hf_vit))
+
+
+def run(folder: Path, program: str, code: str) -> str:
+    (folder / program).write_text(code)
+    told = subprocess.run(
+        [sys.executable, program], cwd=folder, check=True, timeout=300, capture_output=True, text=True
+    )
+    return told.stdout
+
+
+def test_a_resnet18_that_a_plain_program_trained(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(here, "train.py", TRAIN)
+    score = json.loads(run(here, "judge.py", JUDGE))
+    monkeypatch.chdir(here)
+    words = ["--model", "torchvision:resnet18", "--weights", "best.pth", "--data", "things", "--size", "32"]
+    assert main(["build", "--strict", *words, "--out", "resnet", "--offline"]) == 0
+    assert main(["check", "--out", "resnet"]) == 0
+    results = json.loads((here / "resnet" / "results.json").read_text("utf-8"))
+    assert scored(results, "resnet18") == expected(score)
+
+
+def test_a_checkpoint_of_lightning(here: Path) -> None:
+    pytest.importorskip("lightning")
+    run(here, "lightning_train.py", LIGHTNING)
+    said = torch.load(here / "last.ckpt", weights_only=False)
+    space: dict[str, Any] = {}
+    exec(NET, space)
+    network = space["Net"]()
+    network.load_state_dict({name.removeprefix("net."): tensor for name, tensor in said["state_dict"].items()})
+    score = right(network.eval(), *tensors(here / "things", "test", usual(32)))
+    lines = f"input = {{size = 32, mean = {list(MEAN)}, std = {list(STD)}}}"
+    results = built(here, [("net", f'architecture = "net.py:Net"\nweights = "last.ckpt"\n{lines}')])
+    assert scored(results, "net") == expected(score)
+    assert "In the names of last.ckpt, net. was taken off." in results["networks"]["net"]["notes"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "classes", "told"),
+    [
+        ([0.9] * 3, CLASSES, "input = {mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225]}"),
+        (MEAN, ("stripes", "dots", "rings"), 'classes = ["dots", "rings", "stripes"]'),
+    ],
+    ids=["mean", "classes"],
+)
+def test_what_is_said_wrongly_is_named(
+    here: Path, mean: Sequence[float], classes: Sequence[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    list(kinds(here))
+    said = f"input = {{mean = {list(mean)}, std = {list(STD)}}}\nclasses = {list(classes)}"
+    for name in ("many", "one"):  # which nothing but the answers are known of, too
+        capsys.readouterr()
+        built(here, [(name, f'architecture = "{name}.pt2"\n{said}')], f"wrong-{name}")
+        err = capsys.readouterr().err
+        (line,) = (line for line in err.splitlines() if told in line)
+        assert line.startswith(f"{name} seems to be read otherwise than its maker meant it: of 90 training images it")
+        page = (here / f"wrong-{name}" / "index.html").read_text("utf-8")
+        assert "seems to be read otherwise than its maker meant it" in page
+
+
+def test_what_a_folder_says_wrongly_is_named_and_not_changed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, score = hf_vit(here)
+    file = here / "hf-vit" / "preprocessor_config.json"
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps({**said, "image_mean": [3.0] * 3, "image_std": [0.1] * 3}))
+    results = built(here, [("net", lines)])
+    assert scored(results, "net")[0] < sum(score)
+    err = capsys.readouterr().err
+    assert "hf-vit seems to be read otherwise than its maker meant it" in err
+    assert "In report.toml that is: input = {mean = " in err
+    assert "Nobody declared its mean and std" not in err
