@@ -25,7 +25,7 @@ from generator.data.naming import some
 from generator.explain.passes import in_eval_mode
 from generator.networks import recognise
 from generator.networks.architecture import GENERAL, Architecture
-from generator.networks.catalogue import as_asked
+from generator.networks.catalogue import RESTLESS, SEED, as_asked
 from generator.networks.loaded import Loaded
 from generator.networks.outputs import as_logits, outputs
 from generator.networks.sources import programs
@@ -233,10 +233,10 @@ def in_memory(model: Any, wanted: ModelConfig, size: tuple[int, int] | None) -> 
         code=code_of(network),
     )
     shape = _way(network, wanted, size)[0].shape
-    image = torch.zeros(1, *shape)
+    image = torch.rand(1, *shape, generator=torch.Generator().manual_seed(SEED))
     with own_code.told(f"model, given an image of {' x '.join(map(str, shape))}"), in_eval_mode(network):
         count = outputs(network, image, "model")
-        key = digest(architecture.code, _numbers(network), _answer(network, shape))
+        key = digest(architecture.code, _numbers(network), _answer(network, image))
         if opaque:
             network, notes = programs.opaque(network, 0, image, count, "model")
         else:
@@ -244,7 +244,9 @@ def in_memory(model: Any, wanted: ModelConfig, size: tuple[int, int] | None) -> 
         if any(each.is_floating_point() and each.dtype != torch.float32 for each in model.state_dict().values()):
             notes += ("Its weights were of other than 32 bits, and are used as numbers of 32 bits here.",)
         with torch.no_grad():
-            given = tuple(network(image).shape)
+            first, second = network(image), network(image)
+    notes += () if torch.equal(first, second) else (RESTLESS,)
+    given = tuple(first.shape)
     if given != (1, count) or count < 2:
         raise InputError(f"model: expected logits of two classes or more for an image, (1, K), it gives {given}")
     return InMemory(network, architecture, title, count, notes, key, opaque)
@@ -262,11 +264,11 @@ def _numbers(network: nn.Module) -> list[tuple[str, np.ndarray[Any, Any]]]:
     return [(name, held[name].detach().cpu().numpy()) for name in sorted(held)]
 
 
-def _answer(network: nn.Module, shape: tuple[int, int, int]) -> list[np.ndarray[Any, Any]]:
-    """What it gives for some noise: settings that are neither tensors nor in its description show in it."""
-    noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+def _answer(network: nn.Module, image: Tensor) -> list[np.ndarray[Any, Any]]:
+    """What it gives for an image: settings that are neither tensors nor in its description show in it."""
+    torch.default_generator.manual_seed(SEED)  # for what draws at random
     with torch.no_grad():
-        found = network(noise)
+        found = network(image)
     return [found.numpy()] if isinstance(found, Tensor) else []
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from generator.base.errors import InputError
 from generator.config.schema import InputConfig, ModelConfig
 from generator.networks import in_memory
+from generator.networks.catalogue import RESTLESS
 from generator.networks.outputs import outputs
 
 WANTED = ModelConfig("net", "memory", input=InputConfig(size=(8, 8), channels=3))
@@ -137,6 +138,16 @@ def test_the_digest_is_of_weights_code_and_what_else_makes_another_answer() -> N
     tilted.register_forward_hook(lambda _module, _args, output: output + 1)
     digests = [again, *(read(each).digest for each in (other, shifted, seeded(2.0), tilted))]
     assert len(set(digests)) == 5
+
+
+def test_a_network_that_draws_at_random_is_told_and_has_one_digest() -> None:
+    def restless() -> in_memory.InMemory:
+        net = seeded()
+        net.register_forward_hook(lambda _module, _args, output: output + torch.rand_like(output))
+        return read(net)
+
+    assert restless().notes == (RESTLESS,)
+    assert restless().digest == restless().digest
 
 
 def test_a_network_of_buffers_alone_is_one() -> None:
