@@ -104,8 +104,8 @@ def report(
 
     way = {"size": size, "mean": mean, "std": std, "resize": resize, "crop": crop, "interpolation": interpolation}
     way |= {"range": range, "order": order}
-    said = _Said(title, name, data_name, classes, {key: each for key, each in way.items() if each is not None})
-    said = replace(said, layer=layer, log=log, kept=kept)
+    way = {key: each for key, each in way.items() if each is not None}
+    said = _Said(title, name, data_name, classes, way, layer, log, kept)
     with undisturbed(), parallel.alone(), _one_line():
         index = _made(model, test_set, train_set, Path(out), said, strict=strict)
     _show(index)
@@ -157,7 +157,7 @@ def _made(model: Any, test_set: Any, train_set: Any, out: Path, said: _Said, *, 
     of_data, of_outputs, named, notes = _names(read.own, in_memory.distinct(wanted.classes), network.classes)
     data = read.opened(of_data)
     templates, content = places.folders(settings)
-    told = " ".join([data.fingerprint, network.digest, *of_outputs])
+    told = digest([data.fingerprint, network.digest, of_outputs, read.sources, read.notes, read.facts])
     inputs = digests.of_build(settings, told, templates, content)
     if writer.unchanged(out, inputs):
         if strict:
