@@ -186,7 +186,7 @@ def recipe_for(architecture: Architecture, preset: str, way: Input) -> Recipe:
             f"{architecture.title}: expected a square input of 1 or 3 channels to train for, got "
             f"{high} x {wide} pixels of {way.channels}; train it elsewhere and name its weights in report.toml"
         )
-    if architecture.input.size == way.size:
+    if architecture.input.size == way.size and "size" not in architecture.told:  # which is its own, not its presets'
         return recipe
     factor = high / recipe.sizes[-1][1]
     return replace(recipe, sizes=tuple((start, max(8, round(size * factor))) for start, size in recipe.sizes))

@@ -22,6 +22,7 @@ from generator.networks.inputs import normalise
 from generator.networks.loaded import Loaded
 from generator.networks.sources import folders, timm_models
 from generator.records.input import MEAN, STD, Input
+from generator.training.run import recipe_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -150,6 +151,12 @@ def test_a_folder_of_transformers_is_read_with_its_facts(tmp_path: Path) -> None
     assert loaded('architecture = "hf:vit"', tmp_path).digest != found.digest
 
 
+def test_it_is_trained_with_images_of_the_size_that_it_takes(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    found = catalogue.architecture_of(wanted("hf:vit", folder_of(tmp_path / "vit")), tmp_path)
+    assert recipe_for(found, "quick", found.input).sizes == ((0.0, 16),)
+
+
 def wanted(architecture: str, root: Path) -> Any:
     return reading.of_text(f'[models.net]\narchitecture = "{architecture}"', "the test", root.parent).models["net"]
 
@@ -243,16 +250,22 @@ HUGE = {**VIT, "hidden_size": 10**9}
         ({**VIT, "model_type": "nothing"}, "expected a model_type that transformers"),
         ({**VIT, "model_type": "bert"}, "expected a network that classifies images, bert is none"),
         ({**VIT, "auto_map": {"AutoModel": "mine--code.Net"}}, "found auto_map, which names code of its own"),
-        ({**VIT, "_attn_implementation": "someone/kernels"}, "found _attn_implementation; take it out"),
-        ({**VIT, "inner": {"attn_implementation": "x"}}, "found attn_implementation; take it out"),
-        ({**VIT, "backbone": "resnet18", "use_pretrained_backbone": True}, "another one to fetch"),
+        (
+            {**VIT, "_attn_implementation": "someone/kernels"},
+            "found _attn_implementation, which fetches or runs",
+        ),
+        ({**VIT, "inner": {"attn_implementation": "x"}}, "found attn_implementation, which fetches or runs others"),
+        (
+            {**VIT, "backbone": "resnet18", "use_pretrained_backbone": True},
+            "found use_pretrained_backbone, which fetches or runs others",
+        ),
         (HUGE, "expected at most 100,000 under hidden_size, found 1000000000"),
         ({**VIT, "num_hidden_layers": 10**5}, "expected at most 1,000 under num_hidden_layers"),
         ({**VIT, "hidden_size": "wide"}, "expected settings of a network of the kind vit: "),
         ({**VIT, "hidden_act": "os.system"}, "expected settings of a network of the kind vit: "),
         ({**VIT, "id2label": {"0": "cups", "2": "forks"}}, "expected names under the numbers from 0 on in id2label"),
         ({**VIT, "id2label": {"0": 5}}, "expected names of classes under id2label"),
-        ({**VIT, "id2label": ["cups"]}, "in id2label, found something else"),
+        ({**VIT, "id2label": 3}, "in id2label, found something else"),
     ],
     ids=range(18),
 )
@@ -260,6 +273,13 @@ def test_a_config_that_cannot_be_meant_is_told(tmp_path: Path, config: Any, said
     pytest.importorskip("transformers")
     folder_of(tmp_path / "vit", config)
     assert said in refusal('architecture = "hf:vit"\nweights = "random"', tmp_path)
+
+
+def test_arguments_that_fetch_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    folder_of(tmp_path / "vit")
+    lines = 'architecture = "hf:vit"\nweights = "random"\narguments = {attn_implementation = "someone/kernels"}'
+    assert "arguments: expected settings of a network alone, found attn_implementation" in refusal(lines, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -294,14 +314,32 @@ def test_a_processor_that_cannot_be_meant_is_told(tmp_path: Path, change: dict[s
         ({"pretrained_cfg": {"mean": [float("nan")] * 3}}, "expected timm's settings of its images"),
         ({"pretrained_cfg": {"crop_pct": 0.001}}, "crop_pct = 0.001"),
         ({"label_names": ["cups"]}, "expected 3 names under label_names, as num_classes says, found 1"),
-        ({"label_names": {"cups": 0}}, "expected a list of names under label_names, found dict"),
+        (
+            {"label_names": {"0": "cups", "5": "forks"}},
+            "under the numbers from 0 on in label_names, found something else",
+        ),
+        ({"label_names": "cups"}, "under the numbers from 0 on in label_names, found something else"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_a_folder_of_timm_that_cannot_be_meant_is_told(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     pytest.importorskip("timm")
     folder_of(tmp_path / "net", {"architecture": "test_vit", "num_classes": 3, **change})
     assert said in refusal('architecture = "hf:net"\nweights = "random"', tmp_path)
+
+
+@pytest.mark.parametrize("kind", [{}, {"model_type": "timm_wrapper"}], ids=["timm", "wrapper"])
+def test_no_file_that_settings_name_is_read(tmp_path: Path, kind: dict[str, str]) -> None:
+    """timm.create_model unpickles its checkpoint_path with all that it holds."""
+    pytest.importorskip("timm")
+    config = {**kind, "architecture": "test_resnet", "num_classes": 3, "model_args": {"checkpoint_path": "evil.pth"}}
+    folder_of(tmp_path / "net", config)
+    said = refusal('architecture = "hf:net"\nweights = "random"', tmp_path)
+    assert "config.json: expected settings of a network alone, found checkpoint_path, which fetches or runs" in said
+    folder_of(tmp_path / "net", {**config, "model_args": {}})
+    for architecture in ("timm:test_resnet", "hf:net"):
+        lines = f'architecture = "{architecture}"\nweights = "random"\narguments = {{checkpoint_path = "evil.pth"}}'
+        assert "expected arguments of the network alone, got checkpoint_path" in refusal(lines, tmp_path)
 
 
 def test_folders_that_are_not_whole_are_told(tmp_path: Path) -> None:

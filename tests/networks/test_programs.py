@@ -153,6 +153,17 @@ def test_one_in_training_mode_is_refused(images: Tensor, tmp_path: Path) -> None
             assert loaded(data, tmp_path).batch == 2
 
 
+def test_one_that_turns_gradients_off_is_read(images: Tensor, tmp_path: Path) -> None:
+    class Still(Net):
+        @torch.no_grad()
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images)
+
+    torch.manual_seed(0)
+    made = Still().eval()
+    assert torch.equal(loaded(saved(made, images), tmp_path).network(images), made(images))
+
+
 def test_one_of_other_inputs_is_refused(images: Tensor, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     torch.export.save(torch.export.export(Many(), (images, torch.zeros(5, 3))), buffer)

@@ -23,7 +23,7 @@ LONG = 500  # letters of a name
 _NAME = re.compile(r"[A-Za-z0-9_.]*")
 _OPERATOR = re.compile(
     r"torch\.ops\.aten\.\w+\.\w+|_operator\.(?:add|sub|mul|neg|floordiv|truediv|mod|pow|getitem|eq|ne|lt|le|gt|ge)"
-    r"|torch\.sym_(?:int|float|max|min|not)|math\.(?:ceil|floor|trunc)"
+    r"|torch\.ops\.higher_order\.wrap_with_set_grad_enabled|torch\.sym_(?:int|float|max|min|not)|math\.(?:ceil|floor|trunc)"
 )
 _FILES = re.compile(r"from_file|save|load|print")  # of aten's operators those that read or write
 _STACK = re.compile(r"[A-Za-z0-9_.,;@]*")  # which modules an operator belongs to

@@ -48,14 +48,14 @@ def architecture(name: str, folder: Path) -> Architecture:
     if not folder.is_dir():
         raise InputError(f"architecture {name!r}: expected a folder of transformers or timm, found none at {folder}")
     said, content = _json(folder / CONFIG, "as save_pretrained of transformers or timm writes it")
-    if "architecture" in said and ("model_type" not in said or "pretrained_cfg" in said):
+    _require_harmless(said, folder / CONFIG)
+    if said.get("model_type") == "timm_wrapper" or ("architecture" in said and "model_type" not in said):
         return timm_models.of_folder(name, said, _label_names(said, folder / CONFIG), CONFIG, content)
     if not isinstance(said.get("model_type"), str):
         raise InputError(
             f"{folder / CONFIG}: expected model_type, as transformers writes it, or architecture, as timm does, "
             f"found neither among {', '.join(list(said)[:5]) or 'nothing'}"
         )
-    _require_harmless(said, folder / CONFIG)
     shown: dict[str, Any] = {}
     if (folder / PREPROCESSOR).exists():
         shown, more = _json(folder / PREPROCESSOR, "as save_pretrained of transformers writes it")
@@ -70,6 +70,7 @@ def _of_transformers(
     names = _id2label(said, folder / CONFIG)
 
     def construct(classes: int, **arguments: Any) -> nn.Module:
+        _require_harmless(arguments, Path("arguments"))
         with _quiet(transformers):
             return _made(transformers, {**said, **arguments}, classes, folder / CONFIG)
 
@@ -182,24 +183,24 @@ def _require_harmless(said: Mapping[str, Any], file: Path) -> None:
             f"{file}: expected a network of transformers' own, found auto_map, which names code of its own; write "
             "--model file.py:Name for that code if you trust it"
         )
-    waiting: list[tuple[str, Any]] = list(said.items())
+    waiting = [(key, value) for key, value in said.items() if key not in _ELSEWHERE]
     while waiting:
         key, value = waiting.pop()
-        if key.endswith("attn_implementation") or key in ("use_kernels", "quantization_config"):
-            raise InputError(f"{file}: expected a network with transformers' own arithmetic, found {key}; take it out")
-        if key in ("backbone", "use_pretrained_backbone", "use_timm_backbone") and value:
-            raise InputError(f"{file}: expected a whole network, found {key}, another one to fetch")
+        if value and (key in _FETCHING or (key.endswith("attn_implementation") and value not in ("eager", "sdpa"))):
+            raise InputError(f"{file}: expected settings of a network alone, found {key}, which fetches or runs others")
         if isinstance(value, dict):
-            waiting += [(key if key in _NAMES else str(inner), each) for inner, each in value.items()]
+            waiting += [(str(inner), each) for inner, each in value.items()]
         elif isinstance(value, list):
             waiting += [(key, each) for each in value]
-        elif isinstance(value, int | float) and key not in _NAMES:
+        elif isinstance(value, int | float):
             most = DEEPEST if "layers" in key or "depth" in key else WIDEST
             if not abs(value) <= most:
                 raise InputError(f"{file}: expected at most {most:,} under {key[:60]}, found {str(value)[:40]}")
 
 
-_NAMES = ("id2label", "label2id")
+_ELSEWHERE = ("id2label", "label2id", "label_names", "pretrained_cfg")  # of config.json, read for itself
+_FETCHING = {"backbone", "use_pretrained_backbone", "use_timm_backbone", "use_kernels", "quantization_config"}
+_FETCHING |= timm_models.LOADS
 
 
 # What the files say
@@ -223,12 +224,7 @@ def _json(file: Path, how: str) -> tuple[dict[str, Any], str]:
 
 def _id2label(said: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     """What the outputs stand for, in order; () where transformers numbered them itself, or nothing is said."""
-    given = said.get("id2label")
-    if given is None:
-        return ()
-    if not isinstance(given, dict) or set(given) != {str(number) for number in range(len(given))}:
-        raise InputError(f"{file}: expected names under the numbers from 0 on in id2label, found something else")
-    names = _names([given[str(number)] for number in range(len(given))], "id2label", file)
+    names = _names(said.get("id2label"), "id2label", file)
     return () if names == tuple(f"LABEL_{number}" for number in range(len(names))) else names
 
 
@@ -236,17 +232,20 @@ def _label_names(said: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     """What the outputs of a network of timm stand for, in order; () where it does not say."""
     own = said.get("pretrained_cfg")
     given = said.get("label_names") or (own.get("label_names") if isinstance(own, dict) else None)
+    names, count = _names(given, "label_names", file), said.get("num_classes")
+    if names and isinstance(count, int) and count != len(names):
+        raise InputError(f"{file}: expected {count} names under label_names, as num_classes says, found {len(names)}")
+    return names
+
+
+def _names(given: Any, key: str, file: Path) -> tuple[str, ...]:
+    """Names of classes in order: a list of them, or a table by their numbers."""
     if given is None:
         return ()
+    if isinstance(given, dict) and set(given) == {str(number) for number in range(len(given))}:
+        given = [given[str(number)] for number in range(len(given))]
     if not isinstance(given, list):
-        raise InputError(f"{file}: expected a list of names under label_names, found {type(given).__name__}")
-    count = said.get("num_classes")
-    if isinstance(count, int) and count != len(given):
-        raise InputError(f"{file}: expected {count} names under label_names, as num_classes says, found {len(given)}")
-    return _names(given, "label_names", file)
-
-
-def _names(given: list[Any], key: str, file: Path) -> tuple[str, ...]:
+        raise InputError(f"{file}: expected names under the numbers from 0 on in {key}, found something else")
     for name in given:
         if not isinstance(name, str) or not name.strip() or len(name) > LONG or not name.isprintable():
             raise InputError(

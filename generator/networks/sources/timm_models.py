@@ -23,6 +23,8 @@ from generator.records.input import MEAN, STD, Input, Interpolation
 from generator.records.network import Origin
 
 INSTALL = "install it with: pip install timm"
+# Of timm.create_model, what reads a file, by an unpickler that runs what it finds, or fetches one.
+LOADS = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}
 INTERPOLATIONS: Mapping[str, Interpolation] = {
     "nearest": "nearest",
     "bilinear": "bilinear",
@@ -222,6 +224,8 @@ def _settings(timm: ModuleType, asked: str, what: str) -> Mapping[str, Any]:
 
 def _constructor(timm: ModuleType, name: str, asked: str, usual: Mapping[str, Any]) -> Any:
     def construct(classes: int, **arguments: Any) -> nn.Module:
+        if loads := sorted(LOADS & {*usual, *arguments}):
+            raise InputError(f"architecture {name!r}: expected arguments of the network alone, got {loads[0]}")
         with own_code.told(f"architecture {name!r}"):
             made = timm.create_model(asked, pretrained=False, **{"num_classes": classes, **usual, **arguments})
         assert isinstance(made, nn.Module)
