@@ -25,7 +25,7 @@ from generator.inspection import layers, prototypes, selection
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.inspection.network import network_record, predictions_record
 from generator.inspection.patches import layer_patches, strongest_patches
-from generator.inspection.photo import explanation, photo_arrays
+from generator.inspection.photo import compared_photos, explanation, photo_arrays
 from generator.live import export
 from generator.networks import catalogue
 from generator.networks.folder import require_records
@@ -238,7 +238,7 @@ def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation | None:
     if loaded.without_output(data.classes):
         return None  # as is told of it
     terminal.say(f"{loaded.title}: it was not scored yet, which is done now")
-    return evaluate_model(loaded, data)
+    return evaluate_model(loaded, data, brief=True)
 
 
 def _logged(wanted: ModelConfig, title: str, epoch: int | None, config: Config) -> tuple[Run, ...]:
@@ -290,12 +290,12 @@ def _observe(
     """One network with the explanation of each photo, from the cache where they are known."""
     if not loaded.input.takes_photos:  # as its notes say
         photos, examined = (), None
-    other = _other_class(loaded)
+    other, asked_all = _other_class(loaded), compared_photos(loaded, photos)
     explanations: dict[str, Explanation] = {}
     with terminal.bar(f"{loaded.title}: explaining", len(photos), "photos") as bar:
         for photo in photos:
             label = None if photo.label is None else _output(loaded, site.classes, photo.label)
-            compared = photo.origin != "test"  # which are many, and the evaluation speaks of them
+            compared = photo.id in asked_all
             key = site.key(
                 "explanation", photo_arrays, loaded.digest, photo.digest, label, other, loaded.wanted.layer, compared
             )

@@ -74,28 +74,30 @@ def of_part(
     data: DataSet,
     items: Sequence[Item],
     *,
+    mirrored: bool,
     device: torch.device | None = None,
     on_batch: Callable[[int], None] = lambda count: None,
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats | None]:
     """The network's answers to images of a data set and to their mirror images, (N, K) float32 each.
 
     A batch of images is read at a time, each once.
 
     Args:
+        mirrored: whether mirror images are asked for; else there are no answers to them.
         on_batch: called with the number of images after each batch, of the images and of the mirror images.
     Raises:
         InputError: where memory runs out, an image cannot be read, or a logit is not finite.
     """
     outputs = len(loaded.class_names)
-    plain, mirrored = [np.zeros((0, outputs), np.float32)], [np.zeros((0, outputs), np.float32)]
+    plain, turned = [np.zeros((0, outputs), np.float32)], [np.zeros((0, outputs), np.float32)]
     for start in range(0, len(items), BATCH):
         pictures = [pixels(data, item) for item in items[start : start + BATCH]]
-        for turned, answers in ((False, plain), (True, mirrored)):
-            shown = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures] if turned else pictures
+        for answers in (plain, turned) if mirrored else (plain,):
+            shown = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures] if answers is turned else pictures
             images = given(shown, loaded.input, alike=bool(data.side))
             answers.append(logits_of(loaded.network, images, loaded.input, device=device))
             on_batch(len(shown))
-    return np.concatenate(plain), np.concatenate(mirrored)
+    return np.concatenate(plain), np.concatenate(turned) if mirrored else None
 
 
 def logits_of(network: nn.Module, images: Tensor, way: Input, *, device: torch.device | None = None) -> Floats:

@@ -13,7 +13,7 @@ from torch import nn
 from generator.base import environment, terminal
 from generator.base.errors import InputError
 from generator.data.classes import Classes
-from generator.data.dataset import DataSet, Part, joint_digest
+from generator.data.dataset import DataSet, Item, Part, joint_digest
 from generator.data.decoded import Pictures
 from generator.data.naming import some
 from generator.data.predictions import Predictions
@@ -30,13 +30,18 @@ from generator.records.scores import Evaluation
 from generator.records.trust import Faithfulness
 from generator.training import parallel
 
+FITTED = 5000  # images of the part that it was fitted on, evenly of all, that a brief evaluation scores
 
-def evaluate_model(loaded: Loaded, data: DataSet, only: str = "") -> Evaluation:
+
+def evaluate_model(loaded: Loaded, data: DataSet, only: str = "", *, brief: bool = False) -> Evaluation:
     """The scores of a network on the parts of a data set, kept in `loaded.evaluated`, all of them at once.
+
+    Mirror images are asked for where the network was trained with this program, which shows them in training.
 
     Args:
         data: looked through, see `decoded.whole`.
         only: the part that is scored; "": all of them. Of one alone nothing is kept.
+        brief: not all images that it was fitted on are scored, and its maps are measured within `trust.BUDGET`.
     Raises:
         InputError: for a class of the data set that the network has no output for.
     """
@@ -47,12 +52,15 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "") -> Evaluation:
     parts = [part for part in data.parts if only in ("", part.name)]
     answers: dict[str, Answers] = {}
     for part in parts:
-        items = part.items[parallel.share(len(part))]
-        with terminal.bar(f"{loaded.title}, {part.name}", 2 * len(items), "images") as bar:
-            found = of_part(loaded, data, items, device=parallel.device(), on_batch=bar.advance)
-        plain, mirrored = (parallel.gathered(rows)[:, chosen] for rows in found)
-        targets = np.array([item.target for item in part.items], np.int64)
-        answers[part.name] = (plain, mirrored, targets, [item.name for item in part.items])
+        asked = _asked(part, data, brief)
+        items = asked[parallel.share(len(asked))]
+        turned = loaded.folder is not None
+        with terminal.bar(f"{loaded.title}, {part.name}", (1 + turned) * len(items), "images") as bar:
+            found = of_part(loaded, data, items, mirrored=turned, device=parallel.device(), on_batch=bar.advance)
+        plain, mirrored = (None if rows is None else parallel.gathered(rows)[:, chosen] for rows in found)
+        assert plain is not None
+        targets = np.array([item.target for item in asked], np.int64)
+        answers[part.name] = (plain, mirrored, targets, [item.name for item in asked])
     loaded.network.cpu()
     known = before is not None and before.weights_digest == loaded.digest
     scores, temperature = evaluation_scores.scores(
@@ -61,6 +69,10 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "") -> Evaluation:
         chosen=data.chosen.name if data.chosen and data.judged else "",
         judged=data.judged.name if data.judged else "",
     )
+    scores = {
+        part.name: replace(scores[part.name], of=len(part) if scores[part.name].count < len(part) else None)
+        for part in parts
+    }
     looks = (before.test_looks if before else 0) + (not known)
     evaluation = Evaluation(
         model=loaded.id,
@@ -74,7 +86,8 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "") -> Evaluation:
     )
     if loaded.evaluated is not None and not only and parallel.rank() == 0:
         if data.judged:
-            evaluation = replace(evaluation, faithfulness=_faithfulness(loaded, data, data.judged, chosen))
+            trusted = _faithfulness(loaded, data, data.judged, chosen, brief)
+            evaluation = replace(evaluation, faithfulness=trusted)
         save_evaluation(loaded.evaluated, evaluation)
         if loaded.folder == loaded.evaluated:
             save_card(loaded.evaluated, card_of(loaded, evaluation, data.words))
@@ -117,16 +130,39 @@ def measured(loaded: Loaded) -> Evaluation | None:
     return None
 
 
-def _faithfulness(loaded: Loaded, data: DataSet, part: Part, columns: Sequence[int]) -> Faithfulness:
+def _asked(part: Part, data: DataSet, brief: bool) -> Sequence[Item]:
+    """The images of a part that are scored."""
+    count = len(part)
+    if not brief or count <= FITTED or part.name != (data.fitted and data.fitted.name):
+        return part.items
+    return [part.items[place * count // FITTED] for place in range(FITTED)]
+
+
+def _faithfulness(
+    loaded: Loaded, data: DataSet, part: Part, columns: Sequence[int], brief: bool
+) -> Faithfulness | None:
     """How far the network's heat maps can be trusted, measured on the images that judge, and on their boxes if any.
 
     Args:
         columns: the network's output for each of the data set's classes.
+    Returns:
+        None: brief, and too much for that.
     """
     network, layer = loaded.network, loaded.layer
     able, why_not = loaded.methods
     for line in left_out(why_not):
         terminal.say(f"{loaded.title}: {line}")
+    plan: trust.Plan | None = trust.Plan(able, trust.COSTLY, ())
+    if brief:
+        plan = trust.plan(able, loaded.costs, loaded.once, len(part), data.boxes)
+    if plan is None or plan.unmeasured:
+        what = some(plan.unmeasured, len(plan.unmeasured)) if plan else "its maps"
+        terminal.say(
+            f"{loaded.title}: how far to trust {what} is not measured, which would take long; `evaluate` does it"
+        )
+    if plan is None:
+        return None
+    able = plan.methods
     candidates = [*dict.fromkeys([*loaded.stages, layer])] if data.boxes and layer else []
     total = trust.parts(network, able, candidates)
     with terminal.bar(f"{loaded.title}, how far to trust its maps", total, "parts") as bar:
@@ -141,7 +177,9 @@ def _faithfulness(loaded: Loaded, data: DataSet, part: Part, columns: Sequence[i
             split=part.name,
             layers=candidates,
             classes=columns,
-            exceptions=trust.COSTLY,
+            sizes=plan.most,
+            exceptions=plan.sizes,
+            unmeasured=plan.unmeasured,
             alike=bool(data.side),
             on_part=bar.advance,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -20,16 +21,22 @@ from generator.records.trust import Randomisation
 # Wang et al. 2004, section III.B: an 11 x 11 window of standard deviation 1.5, K1 = 0.01, K2 = 0.03.
 WINDOW, WINDOW_SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 
+MOST_STEPS = 8  # each asks all methods again
+
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 # The randomisation check
 
 
-def cascade(network: nn.Module) -> tuple[tuple[str, ...], ...]:
-    """The layers from the logits down, as the model registers them: each with the norms that follow it.
+def cascade(network: nn.Module) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The layers from the logits down, as the model registers them, each with the norms that follow it, in steps.
 
-    Those of TorchScript are none: nobody could measure their norms' statistics anew.
+    More than MOST_STEPS of them are randomised in so many steps, of which the first is the last layer alone. Those of
+    TorchScript are none: nobody could measure their norms' statistics anew.
+
+    Returns:
+        by step its name, that of its layer or of its first and its last, and the modules that it randomises.
     """
     groups: list[tuple[str, ...]] = []
     for name, module in network.named_modules():
@@ -39,7 +46,16 @@ def cascade(network: nn.Module) -> tuple[tuple[str, ...], ...]:
             groups[-1] += (name,)
         else:
             groups.append((name,))
-    return tuple(groups[::-1])
+    own = " and ".join(name for name, _ in network.named_parameters(recurse=False))  # the network has no name itself
+    last, rest = groups[-1:], groups[-2::-1]
+    count = min(len(rest), MOST_STEPS - 1)
+    cuts = [round(step * len(rest) / count) for step in range(count + 1)] if count else []
+    steps = [last] * len(last) + [rest[start:end] for start, end in pairwise(cuts)]
+    return tuple((_name(step[0][0] or own, step[-1][0] or own), tuple(chain.from_iterable(step))) for step in steps)
+
+
+def _name(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
 
 
 def randomise(network: nn.Module, layers: Sequence[str], generator: torch.Generator) -> None:
@@ -146,27 +162,26 @@ def randomisations(
     kept = {name: np.flatnonzero(~_constant(maps)) for name, maps in raw.items()}
     likeness: dict[str, list[tuple[Values, Values, int]]] = {name: [] for name in methods}
     layers = cascade(network)
-    own = " and ".join(name for name, _ in network.named_parameters(recurse=False))  # the network has no name itself
     most = max(map(len, raw.values()))
     batches = [task.inputs(start, min(start + BATCH, most)) for start in range(0, most, BATCH)]
     random: list[str] = []
-    for group in layers:
-        randomise(network, group, generator)
-        random += group
+    for step, modules in layers:
+        randomise(network, modules, generator)
+        random += modules
         recalibrate(network, random, batches)
         for name, method in methods.items():
             if len(kept[name]):
                 maps = maps_of(task, name, method, len(raw[name]), task.targets, network=network)
                 rows = kept[name]
                 likeness[name].append(_likeness(raw[name][rows], maps[rows], task.input.size))
-        on_part(f"{group[0] or own} randomised")
+        on_part(f"{step} randomised")
     found = []
     for name in methods:
         if likeness[name]:
-            both = np.stack([values for step in likeness[name] for values in step[:2]])
+            both = np.stack([values for each in likeness[name] for values in each[:2]])
             means = estimates(both, task.seed)
-            silent = tuple(step[2] for step in likeness[name])
-            names = tuple(group[0] or own for group in layers)
+            silent = tuple(each[2] for each in likeness[name])
+            names = tuple(name for name, _ in layers)
             found.append(Randomisation(name, len(kept[name]), names, tuple(means[::2]), tuple(means[1::2]), silent))
     return tuple(found)
 

@@ -7,6 +7,7 @@ model is changed: modes are as before afterwards, and what is randomised is a co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
@@ -17,7 +18,7 @@ from generator.evaluation import pointing
 from generator.evaluation.answers import given
 from generator.evaluation.perturbation import BLUR, STEPS, perturbations
 from generator.evaluation.pointing import SMALL, box_mask, box_shares, layer_score, wrong_classes
-from generator.evaluation.randomisation import cascade, randomisations
+from generator.evaluation.randomisation import MOST_STEPS, cascade, randomisations
 from generator.evaluation.task import BATCH, Sizes, Task, logits_of, maps_of
 from generator.explain.methods import OCCLUSION, Method
 from generator.explain.passes import in_eval_mode
@@ -30,7 +31,64 @@ _FEW = Sizes(boxes=72, perturbation=32, randomisation=8)
 # These need a forward pass for each channel, each place or each step, so they are measured on fewer images.
 COSTLY: Mapping[str, Sizes] = MappingProxyType({"Score-CAM": _FEW, OCCLUSION: _FEW, "integrated gradients": _FEW})
 
+# What `build` spends on it where nobody asked: multiply-accumulates, some two minutes' on two cores of 2025.
+BUDGET = 3e12
+LEAST = 8  # images: an interval of fewer says nothing
+
 MOST = 2000  # images that are looked at; at 224 pixels they take 0.3 GB
+
+
+# What is afforded
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many images each method is measured on, and which are not measured at all."""
+
+    methods: Mapping[str, Method]
+    sizes: Mapping[str, Sizes]  # by method
+    unmeasured: tuple[str, ...]
+
+    @property
+    def most(self) -> Sizes:
+        """What no method goes beyond, of those that were cut down."""
+        if self.sizes is COSTLY:
+            return Sizes()
+        found = self.sizes.values()
+        return Sizes(
+            None if any(each.boxes is None for each in found) else max(each.boxes or 0 for each in found),
+            max(each.perturbation for each in found),
+            max(each.randomisation for each in found),
+        )
+
+
+def plan(methods: Mapping[str, Method], costs: Mapping[str, int], once: int, images: int, boxes: bool) -> Plan | None:
+    """A measurement within BUDGET; None where even the methods of few passes would cost more than twice as much.
+
+    Args:
+        costs: multiply-accumulates of one map, by method; `once`: of one forward pass.
+        images: that there are; `boxes`: each with a box.
+    """
+    sizes, cost = {}, 0.0
+    for name in methods:
+        full = COSTLY.get(name, Sizes())
+        maps = min(images, full.boxes or images) if boxes else _needed(full)
+        whole = costs[name] * (2 * maps + MOST_STEPS * full.randomisation)
+        whole += once * 4 * (STEPS + 1) * full.perturbation
+        scale = min(1.0, BUDGET / len(methods) / max(1, whole))
+        least = max(scale, min(1.0, LEAST / full.perturbation))
+        if scale < least and name in COSTLY:
+            continue
+        cost += whole * least
+        sizes[name] = Sizes(
+            full.boxes if scale == 1 else max(min(LEAST, maps), int(maps * scale)),
+            max(min(LEAST, full.perturbation), int(full.perturbation * scale)),
+            max(min(LEAST // 2, full.randomisation), int(full.randomisation * scale)),
+        )
+    if not sizes or cost > 2 * BUDGET:
+        return None
+    able = {name: method for name, method in methods.items() if name in sizes}
+    return Plan(able, sizes, tuple(name for name in methods if name not in able))
 
 
 # Everything of one network
@@ -50,6 +108,7 @@ def measure(
     classes: Sequence[int] | None = None,
     sizes: Sizes = Sizes(),
     exceptions: Mapping[str, Sizes] | None = None,
+    unmeasured: Sequence[str] = (),
     steps: int = STEPS,
     seed: int = 0,
     alike: bool = False,
@@ -72,6 +131,7 @@ def measure(
         classes: of the network's, those that a wrong class is drawn from; None: all.
         sizes: how many images each part looks at.
         exceptions: the same for single methods, such as one that needs a forward pass a channel.
+        unmeasured: methods that explain the network too, and cost too much to be asked here.
         seed: of the choice of images, wrong classes, random orders, random weights and the bootstrap.
         alike: the images are all of one size, see `answers.given`.
         on_part: called with 1 and a few words after each of `parts`.
@@ -128,6 +188,7 @@ def measure(
         randomisation=randomisation,
         sweep_method=first if sweep else "",
         sweep=tuple(sweep),
+        unmeasured=tuple(unmeasured),
     )
 
 

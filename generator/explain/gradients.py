@@ -26,6 +26,8 @@ from generator.explain.checks import (
 from generator.explain.obstacles import Obstacles, blockers
 from generator.explain.passes import BATCH, differentiating, logits_of
 
+STEPS = 64  # of integrated gradients
+
 
 def guided_backprop(model: nn.Module, images: Tensor, targets: Targets = None) -> Tensor:
     """Guided backpropagation of one target class for each image.
@@ -62,7 +64,7 @@ def integrated_gradients(
     targets: Targets = None,
     *,
     baseline: Tensor | None = None,
-    steps: int = 64,
+    steps: int = STEPS,
     batch_size: int = BATCH,
 ) -> Tensor:
     """Integrated gradients of one target class for each image.

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
+from generator.explain.gradients import STEPS
+from generator.explain.occlusion import positions
 
 OCCLUSION = "occlusion"
 
@@ -89,6 +91,21 @@ def failure(method: Method, model: nn.Module, images: Tensor, layer: str | None)
         said = " ".join(str(error).split())
         return f"it raises {type(error).__name__} on this network ({said[:160]}{'…' if len(said) > 160 else ''})"
     return ""
+
+
+def passes(name: str, size: tuple[int, int], channels: int) -> int:
+    """How many forward passes a method's map of one image takes; a pass back counts as two.
+
+    Args:
+        size: (H, W) of the image.
+        channels: of the layer whose maps are looked at.
+    """
+    there_and_back = 3
+    if name == OCCLUSION:
+        return positions(size)
+    if name == "Score-CAM":
+        return channels
+    return there_and_back * (STEPS if name == "integrated gradients" else 1)
 
 
 def left_out(why_not: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,8 +60,8 @@ def occlude(
     """
     check_images(images)
     wanted = check_targets(targets, len(images))
-    patch = max(1, min(images.shape[2:]) // 4) if patch is None else patch
-    stride = max(1, patch // 4) if stride is None else stride
+    patch = _patch(images.shape[2:]) if patch is None else patch
+    stride = _stride(patch) if stride is None else stride
     check_positive(patch=patch, stride=stride, batch_size=batch_size)
     rows, columns = (_covered(side, patch, stride).to(images.device) for side in images.shape[2:])
     shape = (len(images), len(rows), len(columns))
@@ -77,6 +79,20 @@ def occlude(
                 probability[image, positions] = probabilities(found).float()[:, classes[image]]
                 predicted[image, positions] = found.argmax(1) if found.shape[1] > 1 else (found[:, 0] > 0).long() - 1
     return Occlusion(probability.view(shape), predicted.view(shape), unoccluded)
+
+
+def positions(size: Sequence[int]) -> int:
+    """How many positions `occlude` has of its own accord on an image of (H, W) pixels."""
+    stride = _stride(_patch(size))
+    return math.prod(-(-side // stride) for side in size)
+
+
+def _patch(size: Sequence[int]) -> int:
+    return max(1, min(size) // 4)
+
+
+def _stride(patch: int) -> int:
+    return max(1, patch // 4)
 
 
 def _covered(side: int, patch: int, stride: int) -> Tensor:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from generator import explain
-from generator.base.errors import InputError
 from generator.data import samples
 from generator.data.dataset import DataSet
 from generator.data.predictions import Predictions
@@ -67,7 +65,7 @@ def network_record(
         title=loaded.title,
         class_names=loaded.class_names,
         parameters=sum(parameter.numel() for parameter in loaded.network.parameters()),
-        macs=_macs(loaded),
+        macs=loaded.macs,
         input=loaded.input,
         summary=rows(loaded.points),
         weights_source=loaded.source,
@@ -149,13 +147,6 @@ def _answers(found: Predictions, data: DataSet, photos: Sequence[Photo]) -> Iter
 
 
 NOTES = {"average": GAP_NOTE, "maximum": MAX_NOTE, "flattened": FLATTENED_NOTE, "": ""}
-
-
-def _macs(loaded: Loaded) -> int | None:
-    try:
-        return explain.macs(loaded.network, loaded.input.shape)
-    except InputError:  # TorchScript, or an operation that is not torch's own
-        return None
 
 
 def facts(loaded: Loaded) -> tuple[Fact, ...]:

@@ -25,6 +25,18 @@ from generator.records.network import Explanation, StageMaps
 # A network with more classes is explained for the classes that a page names, not for all.
 ALL_CLASSES = 100
 CONTRIBUTORS = 8  # channels that are shown as what a prediction was made of
+COMPARED = 4  # test images that all methods are asked about, in a report that shows no others
+AFFORDED = 1e12  # multiply-accumulates for that; one image may take four times as many
+
+
+def compared_photos(loaded: Loaded, photos: Sequence[Photo]) -> frozenset[str]:
+    """The photos whose answers all methods are asked about: those that somebody chose, else the first test images."""
+    chosen = [photo.id for photo in photos if photo.origin != "test"]
+    if chosen:
+        return frozenset(chosen)
+    cost = sum(loaded.costs.values())
+    count = min(COMPARED, max(int(cost <= 4 * AFFORDED), int(AFFORDED // max(1, cost))))
+    return frozenset(photo.id for photo in photos[:count])
 
 
 def photo_arrays(

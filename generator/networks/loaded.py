@@ -14,7 +14,7 @@ from generator import explain
 from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
-from generator.explain.methods import Method, blind, failure, suited
+from generator.explain.methods import Method, blind, failure, passes, suited
 from generator.explain.passes import blank
 from generator.explain.points import Points, layer_to_explain, stage_ends
 from generator.networks.architecture import Architecture
@@ -91,6 +91,28 @@ class Loaded:
     def _noise(self) -> Tensor:
         """What methods are tried on: some networks have no gradient at all for an image of one colour."""
         return torch.randn(self._blank.shape, generator=torch.Generator().manual_seed(0)).to(self._blank)
+
+    @cached_property
+    def macs(self) -> int | None:
+        """Multiply-accumulates for one image; None where nobody knows."""
+        try:
+            return explain.macs(self.network, self.input.shape)
+        except InputError:  # TorchScript, or an operation that is not torch's own
+            return None
+
+    @property
+    def once(self) -> int:
+        """What one forward pass costs in multiply-accumulates, more or less."""
+        # Of a network that cannot be counted: each weight is used at each of some hundred places.
+        return self.macs or 100 * sum(parameter.numel() for parameter in self.network.parameters())
+
+    @cached_property
+    def costs(self) -> Mapping[str, int]:
+        """What a map of one image costs by each method that can explain it, in multiply-accumulates, more or less."""
+        able, _ = self.methods
+        maps = explain.feature_maps(self.network, self._noise, [self.layer]) if self.layer else {}
+        channels = maps[self.layer].shape[1] if self.layer else 0
+        return {name: self.once * passes(name, self.input.size, channels) for name in able}
 
     @cached_property
     def stages(self) -> tuple[str, ...]:

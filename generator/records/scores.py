@@ -50,7 +50,7 @@ class SplitScores:
     """What a network gets right on one split; K classes, rates in [0, 1]."""
 
     split: Part  # the name of the part: "train", "validation", "test"
-    count: Count
+    count: Count  # images that were scored
     loss: Loss
     top1: Share
     top5: Share | None  # None: so few classes that five answers say little
@@ -65,6 +65,7 @@ class SplitScores:
     calibration: Calibration
     calibration_scaled: Calibration  # after temperature scaling
     mistakes: tuple[Mistake, ...]  # most confident first
+    of: Count | None = None  # images of the split, where `count` evenly of all were scored; None: all were
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ class Faithfulness:
     randomisation: tuple[Randomisation, ...]
     sweep_method: str = ""  # of `sweep`
     sweep: tuple[LayerScore, ...] = ()
+    unmeasured: tuple[Name, ...] = ()  # methods that would have cost too much where nobody asked for the measurement
 
     @property
     def boxes(self) -> bool:

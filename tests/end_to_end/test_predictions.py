@@ -52,7 +52,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = opened(tmp_path / "images", tmp_path / ".cache" / "data")
     loaded = catalogue.load(settings.models["itself"], settings, data.classes)
     assert loaded is not None
-    logits = {part.name: of_part(loaded, data, part.items)[0] for part in data.parts}
+    logits = {part.name: of_part(loaded, data, part.items, mirrored=False)[0] for part in data.parts}
     written(tmp_path / "answers.csv", data, logits)
     written(tmp_path / "keras-net.csv", data, {name: softmax(each.astype(float)) for name, each in logits.items()})
     return tmp_path

@@ -78,9 +78,9 @@ def test_answers_are_those_of_the_evaluation(
     items, one = data.judged.items, loaded(network, "abc", way)
     with torch.no_grad():
         network.get_parameter("head.linear.weight").normal_(generator=torch.Generator().manual_seed(0))
-        usual = evaluation_answers.of_part(one, data, items)[0].mean(0)
+        usual = evaluation_answers.of_part(one, data, items, mirrored=False)[0].mean(0)
         network.get_parameter("head.linear.bias").copy_(-torch.from_numpy(usual))  # so that no class wins always
-    answers = evaluation_answers.of_part(one, data, items)[0].argmax(1).tolist()
+    answers = evaluation_answers.of_part(one, data, items, mirrored=False)[0].argmax(1).tolist()
     assert len(set(answers)) == 3
     assert evaluation_answers.folder(one, small_data_set.root / "val" / "images") == sorted(
         zip((item.name for item in items), answers, strict=True)
@@ -103,12 +103,13 @@ def test_images_of_any_size_are_answered_with_their_mirror_images(tmp_path: Path
 
     way = square(16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     one = loaded(Left(), ("red", "green", "blue"), way)
-    plain, mirrored = evaluation_answers.of_part(one, data, data.judged.items, on_batch=counts.append)
+    plain, mirrored = evaluation_answers.of_part(one, data, data.judged.items, mirrored=True, on_batch=counts.append)
+    assert mirrored is not None
     assert plain.argmax(1).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert plain.max(1).min() > 0.9
     assert mirrored.max() < 0.1
     assert counts == [9, 9]
-    assert evaluation_answers.of_part(one, data, ())[0].shape == (0, 3)
+    assert evaluation_answers.of_part(one, data, (), mirrored=False)[0].shape == (0, 3)
 
 
 def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:

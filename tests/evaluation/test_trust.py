@@ -35,6 +35,7 @@ from generator.evaluation.randomisation import average_ranks, cascade, randomise
 from generator.evaluation.task import Sizes
 from generator.evaluation.trust import measure, parts
 from generator.explain import grad_cam
+from generator.explain import methods as explain_methods
 from generator.explain.methods import Method
 from generator.networks import folder
 from generator.networks.inputs import fitted
@@ -246,7 +247,43 @@ def layered() -> nn.Sequential:
 
 
 def test_the_cascade_goes_from_the_logits_down_and_takes_norms_along() -> None:
-    assert cascade(layered()) == (("9",), ("3", "4"), ("0", "1"))
+    assert cascade(layered()) == (("9", ("9",)), ("3", ("3", "4")), ("0", ("0", "1")))
+
+
+@pytest.mark.parametrize(
+    ("count", "runs"), [(1, [1]), (2, [1, 1]), (8, [1] * 8), (9, [1, 1, 1, 1, 2, 1, 1, 1]), (22, [1] + [3] * 7)]
+)
+def test_many_layers_are_randomised_in_a_few_steps(count: int, runs: list[int]) -> None:
+    """Each layer once, from the last to the first, the last of them alone."""
+    steps = cascade(nn.Sequential(*[nn.Linear(2, 2) for _ in range(count)]))
+    assert [len(modules) for _, modules in steps] == runs or pytest.fail(str(steps))
+    assert [name for _, modules in steps for name in modules] == [str(number) for number in reversed(range(count))]
+    for name, modules in steps:
+        assert name == (modules[0] if len(modules) == 1 else f"{modules[0]} to {modules[-1]}")
+
+
+COSTS = {"Grad-CAM": 3, "Score-CAM": 500, "occlusion": 256, "integrated gradients": 192}
+BRIEF = {name: explain_methods.METHODS[name] for name in COSTS}
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_what_a_brief_measurement_can_afford(monkeypatch: pytest.MonkeyPatch, boxes: bool) -> None:
+    """Of a small network everything, of a larger one less, then the cheap methods alone, then nothing."""
+    monkeypatch.setattr(trust, "COSTLY", dict.fromkeys(trust.COSTLY, Sizes(72, 32, 8)))
+    kept, images = [], []
+    for once in (10**6, 10**8, 10**9, 10**11):
+        found = trust.plan(BRIEF, {name: passes * once for name, passes in COSTS.items()}, once, 1000, boxes)
+        kept.append(list(found.methods) if found else [])
+        images.append(found.sizes["Grad-CAM"].perturbation if found else 0)
+        if found:
+            assert set(found.methods) | set(found.unmeasured) == set(BRIEF)
+            assert all(size.perturbation >= trust.LEAST <= (size.boxes or 1000) for size in found.sizes.values())
+            assert found.most.perturbation == max(size.perturbation for size in found.sizes.values())
+    assert kept[0] == list(BRIEF)
+    assert images[0] == Sizes().perturbation
+    assert images == sorted(images, reverse=True)
+    assert kept[2] == ["Grad-CAM"]
+    assert kept[3] == []
 
 
 def test_random_weights_are_those_of_an_untrained_layer() -> None:

@@ -21,7 +21,7 @@ from generator.inspection import prototypes, selection
 from generator.inspection.layers import NOT_ASKED, records, shown
 from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, network_record
 from generator.inspection.patches import layer_patches, strongest_patches
-from generator.inspection.photo import explanation, photo_arrays
+from generator.inspection.photo import COMPARED, compared_photos, explanation, photo_arrays
 from generator.networks.architecture import initialise, require_finite
 from generator.networks.folder import save_card, save_run
 from generator.networks.inputs import normalise
@@ -340,18 +340,36 @@ def overflowing() -> Loaded:
     "look",
     [
         lambda made: photo_arrays(made, PHOTO, None, None),
-        lambda made: prototypes.made_for_classes(made),
         lambda made: strongest_patches(made, [PHOTO.pixels], shown(made)),
         lambda made: answers.logits_of(
             made.network, torch.tensor(square(PHOTO.pixels, 64)).permute(2, 0, 1)[None], WAY
         ),
     ],
-    ids=["observed", "class images", "patches", "evaluate"],
+    ids=["observed", "patches", "evaluate"],
 )
 def test_answers_that_are_not_finite_are_told(look: Callable[[Loaded], object]) -> None:
     with pytest.raises(InputError, match=r"expected finite (logits|answers|gradients).*, found NaN") as error:
         look(overflowing())
     assert "\n" not in str(error.value)
+
+
+def test_without_gradients_by_the_image_there_are_no_class_images() -> None:
+    made = overflowing()
+    assert "nan or inf" in made.methods[1]["integrated gradients"]
+    assert prototypes.class_images_of(prototypes.made_for_classes(made)) is None
+
+
+def test_test_images_are_compared_where_there_are_no_other_photos() -> None:
+    """As many as a network's size affords; those that somebody chose, in any case."""
+    tests = [synthetic.photo(f"test-{number}", 0, origin="test") for number in range(6)]
+    own = synthetic.photo("mine", None, origin="own")
+    one = loaded()
+    assert compared_photos(one, tests) == {photo.id for photo in tests[:COMPARED]}
+    assert compared_photos(one, [*tests, own]) == {own.id}
+    large = loaded()
+    for count, cost in ((4, 1e11), (2, 5e11), (1, 3e12), (0, 5e12)):
+        large.__dict__["costs"] = {"Grad-CAM": cost}
+        assert len(compared_photos(large, tests)) == count
 
 
 def test_logits_at_the_edge_of_float32_are_told_and_large_ones_are_not() -> None:

@@ -123,14 +123,17 @@ def _randomisation(network: Network, found: Faithfulness) -> Figure:
     figure_id = f"{network.anchor}-trust-randomisation"
     ends = [f"{each.method} {signed(each.spearman[-1].mean)}" for each in found.randomisation]
     first = found.randomisation[0]
+    merged = any(" to " in layer for layer in first.layers)
+    steps = f"its layers, in {len(first.layers)} steps," if merged else f"{len(first.layers)} layers"
+    more = "more layers" if merged else "one more layer"
     alt = (
-        f"Line charts of how like their old selves {network.title}’s maps are while {len(first.layers)} layers are "
+        f"Line charts of how like their old selves {network.title}’s maps are while {steps} are "
         f"randomised from the last to the first: rank correlation in the end {listed(ends)}."
     )
     order = listed([f"{number} {layer}" for number, layer in enumerate(first.layers, 1)])
     caption = (
-        f"{network.title}, {counted(first.count, 'image')}: the map before and after the weights of one more layer are "
-        f"drawn anew, from the logits down ({order}). Circles: Spearman’s rank correlation of the raw maps; squares: "
+        f"{network.title}, {counted(first.count, 'image')}: the map before and after the weights of {more} are drawn "
+        f"anew, from the logits down ({order}). Circles: Spearman’s rank correlation of the raw maps; squares: "
         "SSIM of the maps over the image; 1: unchanged. Whiskers: 95 % bootstrap intervals. What to notice: a map of "
         "what the network learnt falls towards zero; one that stays up would be drawn by an untrained network too."
     )
@@ -149,8 +152,21 @@ def _randomisation(network: Network, found: Faithfulness) -> Figure:
             zip(each.layers, each.spearman, each.ssim, each.silent, strict=True), 1
         )
     )
-    head = ("method", "layers", "last randomised", "Spearman", "from", "to", "SSIM", "from", "to", "constant maps")
-    chart = intervals.small_lines(figure_id, alt, panels, ("Spearman", "SSIM"), "layers randomised")
+    head = (
+        "method",
+        "steps" if merged else "layers",
+        "last randomised",
+        "Spearman",
+        "from",
+        "to",
+        "SSIM",
+        "from",
+        "to",
+        "constant maps",
+    )
+    chart = intervals.small_lines(
+        figure_id, alt, panels, ("Spearman", "SSIM"), "steps" if merged else "layers randomised"
+    )
     return charted(figure_id, chart, alt=alt, caption=caption, table=Table(head, rows))
 
 

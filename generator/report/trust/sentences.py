@@ -36,6 +36,7 @@ class Verdict:
     energy: str
     perturbation: str
     randomisation: str
+    unmeasured: str
     layers: str
     table: Table  # all measurements
     sweep: Table | None  # the pointing game at several layers
@@ -54,6 +55,7 @@ def verdict(network: Network) -> Verdict | None:
         energy=_energy(found),
         perturbation=_perturbation(found),
         randomisation=_loss(found),
+        unmeasured=_unmeasured(found),
         layers=_layers(found),
         table=all_measurements(found),
         sweep=layer_sweep(found),
@@ -216,6 +218,15 @@ def _loss(found: Faithfulness) -> str:
     return (
         f"With only {first.layers[0]} randomised, the rank correlation with the old map is {listed(starts)}; with "
         f"every layer randomised, {'; '.join(said)}.{rest}"
+    )
+
+
+def _unmeasured(found: Faithfulness) -> str:
+    if not found.unmeasured:
+        return ""
+    return (
+        f"{sentence(listed(found.unmeasured))} {'was' if len(found.unmeasured) == 1 else 'were'} not measured, and the "
+        "others on few images: this network takes long. The command evaluate measures all of it."
     )
 
 
