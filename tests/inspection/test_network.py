@@ -33,6 +33,7 @@ from generator.records.input import Input
 from generator.records.input import square as square_input
 from generator.records.training import Epoch, Run
 from tests import loaded as facts
+from tests import synthetic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
