@@ -26,7 +26,7 @@ _OPERATOR = re.compile(
     r"|torch\.ops\.higher_order\.wrap_with_set_grad_enabled|torch\.sym_(?:int|float|max|min|not)|math\.(?:ceil|floor|trunc)"
 )
 _FILES = re.compile(r"from_file|save|load|print")  # of aten's operators those that read or write
-_STACK = re.compile(r"[A-Za-z0-9_.,;@]*")  # which modules an operator belongs to
+_PLACE = re.compile(r"[A-Za-z0-9_.@]*")  # of a module among others, "@1" where it is called again
 # Of sizes that are not fixed: their symbols, and what torch's own arithmetic of them is called.
 _SIZES = re.compile(
     r"Symbol\('[su]\d{1,9}'(?:, [a-z]+=(?:True|False))*\)|[su]?\d{1,9}|Integer|Add|Mul|Mod|PythonMod|FloorDiv|CleanDiv"
@@ -138,9 +138,16 @@ def _size(said: Any) -> str:
 
 
 def _metadata(said: Any) -> Any:
-    """Of what is told of an operator, the modules that it belongs to; of a graph nothing."""
+    """Of what is told of an operator, the modules that it belongs to, without their classes; of a graph nothing."""
     stack = said.get("nn_module_stack") if isinstance(said, dict) else None
-    return {"nn_module_stack": stack} if isinstance(stack, str) and _STACK.fullmatch(stack) else {}
+    if not isinstance(stack, str):
+        return {}
+    calls = [each.split(",", 2) for each in stack.split(";")]
+    return {"nn_module_stack": ";".join(f"{_place(key)},{_place(path)},Module" for key, path, _ in calls)}
+
+
+def _place(text: str) -> str:
+    return _require(_PLACE, text)
 
 
 def _structure(said: Any) -> Any:
