@@ -170,6 +170,18 @@ def test_weights_of_older_names_are_read(tmp_path: Path) -> None:
     assert torch.equal(found.network(images), network.eval()(images).logits)
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_weights_of_16_bits_are_read_as_32(tmp_path: Path, kind: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    network = transformers.ViTForImageClassification(transformers.ViTConfig(**VIT)).to(getattr(torch, kind))
+    network.save_pretrained(tmp_path / "vit")
+    assert f'"dtype": "{kind}"' in (tmp_path / "vit" / "config.json").read_text()
+    found = loaded('architecture = "hf:vit"', tmp_path)
+    assert {parameter.dtype for parameter in found.network.parameters()} == {torch.float32}
+    images = torch.randn(2, 3, 16, 16)
+    assert torch.allclose(found.network(images), network.float().eval()(images).logits, atol=1e-6)
+
+
 def test_a_folder_of_timm_is_read_with_its_facts(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     network = timm.create_model("test_vit", num_classes=3, img_size=32).eval()

@@ -147,7 +147,7 @@ def _made(transformers: ModuleType, said: Mapping[str, Any], classes: int, file:
             f"{file}: expected settings of a network of the kind {kind}: {' '.join(str(error).split())[:160]}"
         ) from error
     assert isinstance(made, nn.Module)
-    return made
+    return made.float()  # whatever the weights were saved as
 
 
 def _renamed(weights: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
@@ -162,7 +162,12 @@ def _renamed(weights: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, 
     kind: Any = type(network)
     try:
         loaded, found = kind.from_pretrained(
-            None, config=network.config, state_dict=dict(weights), output_loading_info=True, local_files_only=True
+            None,
+            config=network.config,
+            state_dict=dict(weights),
+            dtype="float32",
+            output_loading_info=True,
+            local_files_only=True,
         )
     except Exception:  # noqa: BLE001 - what does not fit is told by name where the weights are put in
         return weights
