@@ -153,6 +153,12 @@ def test_one_in_training_mode_is_refused(images: Tensor, tmp_path: Path) -> None
             assert loaded(data, tmp_path).batch == 2
 
 
+def test_one_of_16_bits_takes_images_of_32(network: nn.Module, images: Tensor, tmp_path: Path) -> None:
+    half = copy.deepcopy(network).bfloat16()
+    found = loaded(saved(half, images.bfloat16()), tmp_path)
+    assert torch.allclose(found.network(images), half.float()(images), atol=1e-6)
+
+
 def test_one_that_turns_gradients_off_is_read(images: Tensor, tmp_path: Path) -> None:
     class Still(Net):
         @torch.no_grad()

@@ -153,14 +153,12 @@ class Script(nn.Module):
 def _of_torchscript(data: bytes, path: Path, sha256: str) -> Program:
     with _quiet():
         try:
-            script = torch.jit.load(io.BytesIO(data), map_location="cpu")  # type: ignore[no-untyped-call]
+            script = torch.jit.load(io.BytesIO(data), map_location="cpu").float()  # type: ignore[no-untyped-call]
         except Exception as error:  # torch raises many kinds for a damaged file
             raise InputError(
                 f"{path}: expected a TorchScript program that this torch can read, found a damaged one, or one of "
                 f"operators that it does not have ({type(error).__name__})"
             ) from error
-    for parameter in script.parameters():
-        parameter.data = parameter.data.float() if parameter.is_floating_point() else parameter.data
     return Program(Script(script), (), 0, HOOKLESS, sha256)
 
 
@@ -191,6 +189,7 @@ def _of_export(data: bytes, members: Mapping[str, int], path: Path, sha256: str)
         )
     _lighten(network)
     layers.restored(network)
+    network.float()  # as images are, whatever it was exported with
     if len(images) != 4:
         raise InputError(
             f"{path}: expected a network of images (N, C, H, W), it was exported for {len(images)} axes; export it "
