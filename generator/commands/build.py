@@ -5,17 +5,23 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from generator.base import terminal
 from generator.base.installation import check_pair, import_matplotlib
 from generator.commands import own
 from generator.commands.places import build_digest, cache_folder, data_at_hand, out_folder, published_at, tell_own_code
-from generator.config.schema import ModelConfig
+from generator.config.schema import Config, ModelConfig
 from generator.data.classes import without_data
 from generator.data.dataset import DataSet
 from generator.publishing import check, published, writer
 from generator.records.network import Fact
+from generator.records.reading import Reading
 from generator.records.training import Run
+from generator.report.overview.reading import doubts
+
+if TYPE_CHECKING:
+    from generator.networks.loaded import Loaded
 
 
 def build_command(options: argparse.Namespace) -> None:
@@ -47,26 +53,44 @@ def inspect_command(options: argparse.Namespace) -> None:
     check_pair()
     from generator.data import decoded, predictions
     from generator.inspection.network import facts
-    from generator.networks import catalogue
     from generator.training import logs
 
     if data is not None:
         data = decoded.whole(data, cache_folder(settings) / "data")
         _tell_data(data)
-    classes = data.classes if data else without_data(settings.data.classes)
     for wanted in settings.models.networks:
         if wanted.predictions:
             answered = predictions.read(wanted, data)
             runs = logs.read(wanted, settings.folder, None, terminal.say)
             _tell(wanted, answered.title, answered.source, answered.facts, answered.notes, runs)
             continue
-        size = data.words.alike if data else None
-        loaded = catalogue.load(wanted, settings, classes, size=size, offline=options.offline, say=terminal.say)
+        loaded, tried = as_read(wanted, settings, data, options.offline)
         if loaded is None:
             terminal.result(f"[models.{wanted.id}] has no weights yet")
             continue
         runs = logs.read(wanted, settings.folder, loaded.epoch, terminal.say)
-        _tell(wanted, loaded.title, loaded.source, facts(loaded), loaded.notes, runs)
+        _tell(wanted, loaded.title, loaded.source, facts(loaded), (*loaded.notes, *doubts(loaded.title, tried)), runs)
+
+
+def as_read(
+    wanted: ModelConfig, settings: Config, data: DataSet | None, offline: bool
+) -> tuple[Loaded | None, Reading | None]:
+    """A network as `build` reads it, tried on the data; None where it has no weights yet."""
+    from generator.evaluation import reading
+    from generator.networks import catalogue
+
+    classes, size = data.classes if data else without_data(settings.data.classes), data.words.alike if data else None
+
+    def load(wanted: ModelConfig) -> Loaded | None:
+        return catalogue.load(wanted, settings, classes, size=size, offline=offline, say=terminal.say)
+
+    def again(wanted: ModelConfig) -> Loaded:
+        found = load(wanted)
+        assert found is not None
+        return found
+
+    loaded = load(wanted)
+    return reading.settled(loaded, data, again, lambda _, trial: trial()) if loaded else (None, None)
 
 
 def _tell(

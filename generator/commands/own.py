@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.base.errors import InputError, reason
@@ -19,6 +19,8 @@ from generator.config import reading
 from generator.config.places import FOLDER, PROGRAMS, is_program, own_weights
 from generator.config.schema import Config, DataConfig
 from generator.data import layouts
+from generator.records.input import Input
+from generator.records.network import Fact
 
 # The shorter names of the two packages whose networks need no more.
 _PACKAGES = {"torchvision": "torchvision.models"}
@@ -79,9 +81,12 @@ def is_told(options: argparse.Namespace) -> bool:
 
 def settings(options: argparse.Namespace) -> Config:
     """The settings of a command: of the options, where they tell of a network, else of report.toml."""
-    if not is_told(options):
-        return reading.load(options.config)
-    found = reading.of_text(text(options, Path.cwd()), "the options", Path.cwd())
+    return settings_in(options, Path.cwd()) if is_told(options) else reading.load(options.config)
+
+
+def settings_in(options: argparse.Namespace, folder: Path) -> Config:
+    """The settings that the options make, as of a report.toml in a folder."""
+    found = reading.of_text(text(options, folder), "the options", folder)
     return replace(found, report=replace(found.report, command=command(options)))
 
 
@@ -107,12 +112,51 @@ def _without_place(told: str, is_model: bool) -> str:
     return before + (Path(where).name if os.path.isabs(where) else where) + after  # noqa: PTH117 (of text)
 
 
-def text(options: argparse.Namespace, folder: Path, facts: Mapping[str, str] | None = None) -> str:
+@dataclass(frozen=True)
+class Found:
+    """What the options left open and a network was read to be: keys of [models.<id>], and of its input."""
+
+    keys: Mapping[str, object]
+    input: Mapping[str, object]
+    origins: Mapping[str, str]  # by key, for a comment
+
+
+# The facts that tell where each key's value is from, as the page about has them.
+_TOLD_BY = {
+    "classes": "classes", "layer": "layer explained", "size": "image size", "channels": "channels",
+    "resize": "resize and crop", "crop": "resize and crop", "mean": "mean", "std": "standard deviation",
+    "range": "range of values", "interpolation": "interpolation", "order": "order of channels",
+}  # fmt: skip
+
+
+def found(names: Sequence[str], way: Input, layer: str, facts: Sequence[Fact]) -> Found:
+    """What a report.toml can say of a network that was read.
+
+    Args:
+        names: of its classes.
+    """
+    origins = {fact.what: f"{fact.origin}: {fact.source}" for fact in facts if fact.origin != "declared"}
+    high, wide = way.size
+    inputs: dict[str, object] = {
+        "size": high if high == wide else [high, wide], "channels": way.channels, "crop": way.crop,
+        "resize": way.resize, "interpolation": way.interpolation, "mean": list(way.mean), "std": list(way.std),
+        "range": way.range, "order": way.order,
+    }  # fmt: skip
+    if way.crop == "none" or not way.resize:
+        del inputs["resize"]
+    if way.channels != 3:
+        del inputs["order"]
+    keys: dict[str, object] = {"classes": list(names)} | ({"layer": layer} if layer else {})
+    told = {key: origins[fact] for key, fact in _TOLD_BY.items() if fact in origins}
+    return Found(keys, inputs, told)
+
+
+def text(options: argparse.Namespace, folder: Path, read: Found | None = None) -> str:
     """The report.toml that says what the options do.
 
     Args:
         folder: where it will lie; paths are written relative to it.
-        facts: comments by key of [models.<id>].
+        read: what else is written, with a comment that says where it is from.
     Raises:
         InputError: where an option cannot be meant.
     """
@@ -129,13 +173,15 @@ def text(options: argparse.Namespace, folder: Path, facts: Mapping[str, str] | N
         model["weights"] = _weights(options.weights, folder)
     if options.classes:
         model["classes"] = _classes(options.classes)
-    if way := _input(options):
+    way = _input(options)
+    if way and read is None:
         model["input"] = way
     if options.logs:
         model["logs"] = _relative(Path(options.logs), folder)
     if options.layer:
         model["layer"] = options.layer
-    told = facts or {}
+    comments = {key: f"  # {line}" for key, line in (read.origins if read else {}).items()}
+    said = set(model)  # on the command line
     lines = ["[report]", f"title = {toml(title)}", ""]
     if options.data:
         lines += ["[data]", f"root = {toml(_relative(options.data, folder))}"]
@@ -144,7 +190,12 @@ def text(options: argparse.Namespace, folder: Path, facts: Mapping[str, str] | N
             lines.append(f"classes = {toml(named)}  # what its numbers stand for")
         lines.append("")
     lines.append(f"[models.{name}]")
-    lines += [f"{key} = {toml(value)}{f'  # {told[key]}' if key in told else ''}" for key, value in model.items()]
+    if read:
+        model |= {key: value for key, value in read.keys.items() if key not in model}
+    lines += [f"{key} = {toml(value)}{'' if key in said else comments.get(key, '')}" for key, value in model.items()]
+    if read:
+        lines += ["", f"[models.{name}.input]"]
+        lines += [f"{key} = {toml(value)}{comments.get(key, '')}" for key, value in read.input.items()]
     lines += ["", "[samples]", "bundled = false", f"test_images = {TEST_IMAGES}", ""]
     return "\n".join(lines)
 

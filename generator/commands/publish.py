@@ -9,12 +9,16 @@ from dataclasses import asdict
 
 from generator.base import terminal
 from generator.base.errors import InputError
+from generator.base.installation import check_pair
 from generator.commands import own
-from generator.commands.places import beside, out_folder, print_json
+from generator.commands.build import as_read
+from generator.commands.places import beside, cache_folder, data_at_hand, out_folder, print_json, tell_own_code
 from generator.commands.serve import note_change
 from generator.config import reading
+from generator.config.places import FILE_NAME
 from generator.publishing import check, published
 from generator.publishing.check.documents import is_page
+from generator.report.overview.reading import doubts
 
 
 def check_command(options: argparse.Namespace) -> None:
@@ -79,12 +83,35 @@ def deploy_command(options: argparse.Namespace) -> None:
     terminal.done(f"branch {done.branch}: {state}; {onward}")
 
 
+def _read(options: argparse.Namespace) -> own.Found | None:
+    """How the network that the options tell of is read; None: there is none, its answers alone are known."""
+    if options.predictions:
+        return None
+    settings = own.settings_in(options, options.folder)
+    data = data_at_hand(options, settings)
+    tell_own_code(settings)
+    check_pair()
+    from generator.data import decoded
+    from generator.inspection.network import facts
+
+    if data is not None:
+        data = decoded.whole(data, cache_folder(settings) / "data")
+    (wanted,) = settings.models.networks
+    loaded, tried = as_read(wanted, settings, data, offline=False)
+    assert loaded is not None  # for it is from a file
+    for line in (*loaded.notes, *doubts(loaded.title, tried)):
+        terminal.say(f"{loaded.title}: {line}" if line in loaded.notes else line)
+    return own.found(loaded.class_names, loaded.input, loaded.layer, facts(loaded))
+
+
 def init_command(options: argparse.Namespace) -> None:
     """`init`: a new report; of a network of one's own where the options tell of one."""
     from generator.publishing import scaffold
 
     if own.is_told(options):
-        file = scaffold.begin(options.folder, own.text(options, options.folder))
+        if (there := options.folder / FILE_NAME).exists():
+            raise scaffold.there_is_one(there)
+        file = scaffold.begin(options.folder, own.text(options, options.folder, _read(options)))
         terminal.say(f"made {file}")
         terminal.done(f"next: cd {shlex.quote(str(options.folder))} && cnn-report build")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -100,8 +101,13 @@ def of_part(
     return np.concatenate(plain), np.concatenate(turned) if mirrored else None
 
 
+def _batch(images: Tensor) -> int:
+    """How many images go through a network at once: of large ones fewer, so that its maps take no more memory."""
+    return min(BATCH, max(8, BATCH * 64 * 64 // math.prod(images.shape[-2:])))
+
+
 def logits_of(network: nn.Module, images: Tensor, way: Input, *, device: torch.device | None = None) -> Floats:
-    """The network's answer to many images, in float32, in batches of BATCH.
+    """The network's answer to many images, in float32, in batches of BATCH at most.
 
     Args:
         images: (N, C, H, W) uint8, as the network is given them.
@@ -114,7 +120,7 @@ def logits_of(network: nn.Module, images: Tensor, way: Input, *, device: torch.d
     answers = []
     with memory_explained(BATCH), in_eval_mode(network), torch.inference_mode():
         network.to(device)
-        for batch in torch.split(images, BATCH):
+        for batch in torch.split(images, _batch(images)):
             answers.append(network(normalise(batch.to(device), way)).float().cpu())
             require_finite(answers[-1], network)
     return torch.cat(answers).numpy()

@@ -31,8 +31,8 @@ _FEW = Sizes(boxes=72, perturbation=32, randomisation=8)
 # These need a forward pass for each channel, each place or each step, so they are measured on fewer images.
 COSTLY: Mapping[str, Sizes] = MappingProxyType({"Score-CAM": _FEW, OCCLUSION: _FEW, "integrated gradients": _FEW})
 
-# What `build` spends on it where nobody asked: multiply-accumulates, some two minutes' on two cores of 2025.
-BUDGET = 3e12
+# What `build` spends on it where nobody asked: multiply-accumulates, one or two minutes of two cores of 2025.
+BUDGET = 2e12
 LEAST = 8  # images: an interval of fewer says nothing
 
 MOST = 2000  # images that are looked at; at 224 pixels they take 0.3 GB

@@ -118,8 +118,13 @@ def begin(folder: Path, text: str) -> Path:
             with file.open("x", encoding="utf-8", newline="\n") as opened:
                 opened.write(text)
         except FileExistsError:
-            raise InputError(f"{file}: expected none yet, there is one; change it, or choose another folder") from None
+            raise there_is_one(file) from None
     return file
+
+
+def there_is_one(file: Path) -> InputError:
+    """The error where a report.toml would be written over."""
+    return InputError(f"{file}: expected none yet, there is one; change it, or choose another folder")
 
 
 def report_toml(title: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from generator.commands import own
 from generator.commands.options import parser
 from generator.config import reading
 from generator.config.schema import Config
+from generator.data.classes import without_data
+from generator.networks import catalogue
 from tests.data_sets import kitchen
 
 NET = """
@@ -116,8 +119,22 @@ def test_kinds_of_models_are_what_a_report_toml_would_say(here: Path) -> None:
 def test_init_writes_the_report_toml_that_says_the_same(here: Path) -> None:
     words = ["--model", "my_net.py:Net", "--weights", "best.safetensors", "--mean", "0.5", "--data", "images"]
     assert main(["init", ".", *words]) == 0
+    lines = (here / "report.toml").read_text("utf-8").splitlines()
+    for line in (
+        'classes = ["cups", "forks", "spoons"]  # assumed: the data set\'s classes in its order',
+        "size = 28  # inferred: the network runs with it",
+        "channels = 1  # inferred: its first convolution takes as many",
+        "mean = [0.5]",  # as the command line has it
+        'layer = "conv1+relu"  # inferred: the last convolution’s maps, rectified and not pooled',
+    ):
+        assert line in lines or pytest.fail("\n".join(lines))
+    assert any(re.fullmatch(r"std = \[0\.\d+\]  # assumed: .+", line) for line in lines)
     written, direct = reading.load(here / "report.toml"), told(*words)
-    assert written.models.networks[0].input == direct.models.networks[0].input
+    classes = without_data(("cups", "forks", "spoons"))
+    one, other = (catalogue.load(settings.models.networks[0], settings, classes) for settings in (written, direct))
+    assert one is not None
+    assert other is not None
+    assert (one.input, one.layer, one.class_names) == (other.input, other.layer, other.class_names)
     assert written.models.networks[0].weights == direct.models.networks[0].weights
     assert written.data.root == direct.data.root == here / "images"
     assert main(["init", ".", *words]) == 1  # nothing is written over
