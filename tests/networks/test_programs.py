@@ -284,6 +284,16 @@ def test_a_tensor_larger_than_the_file_is_refused(exported: bytes, tmp_path: Pat
     assert "found 1,000,000,000," in said
 
 
+def test_a_layer_of_impossible_numbers_is_told(exported: bytes, tmp_path: Path) -> None:
+    def change(found: Any) -> None:
+        (grouped,) = (node for node in found["graph"]["nodes"] if node["target"].endswith("conv2d.padding"))
+        (groups,) = (given for given in grouped["inputs"] if given["name"] == "groups")
+        groups["arg"] = {"as_int": 0}
+
+    said = refusal(changed(exported, "models/model.json", graph(change)), tmp_path)
+    assert "found a damaged one, or one of another version" in said
+
+
 @pytest.mark.parametrize("part", [0, 10, 0.5, 0.99])
 def test_a_damaged_file_is_told(exported: bytes, tmp_path: Path, part: float) -> None:
     assert "found" in refusal(exported[: int(part if part > 1 else part * len(exported))], tmp_path)

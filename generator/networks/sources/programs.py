@@ -173,6 +173,10 @@ def _of_export(data: bytes, members: Mapping[str, int], path: Path, sha256: str)
             program = torch.export.load(io.BytesIO(clean))
             images = _images(program)
             network: nn.Module = torch.export.unflatten(program)
+        trained = _training(description)
+        _lighten(network)
+        layers.restored(network)
+        network.float()  # as images are, whatever it was exported with
     except Refused as error:
         raise InputError(
             f"{path}: expected a graph of torch's own operators, as torch.export.save writes it, found {error}; "
@@ -183,13 +187,10 @@ def _of_export(data: bytes, members: Mapping[str, int], path: Path, sha256: str)
             f"{path}: expected a program of torch.export that this torch can read, found a damaged one, or one of "
             f"another version ({type(error).__name__}: {_short(error)}); save it anew: {EXPORT}"
         ) from error
-    if trained := _training(description):
+    if trained:
         raise InputError(
             f"{path}: expected a network in eval mode, its {trained} is in training mode; save it with: {EXPORT}"
         )
-    _lighten(network)
-    layers.restored(network)
-    network.float()  # as images are, whatever it was exported with
     if len(images) != 4:
         raise InputError(
             f"{path}: expected a network of images (N, C, H, W), it was exported for {len(images)} axes; export it "
