@@ -71,7 +71,10 @@ def maximise(model: nn.Module, targets: Sequence[int], way: Input, *, seed: int 
         colour = torch.zeros(len(targets), 3, 1, 1)
         with torch.enable_grad():
             _climb(model, targets, spectrum, colour, share, generator, steps, way)
-        return (_pictures(spectrum, colour, share, way.size) * 255).round().to(torch.uint8)
+        pictures = _pictures(spectrum, colour, share, way.size)
+        if way.channels == 1:  # which sees no colours, so that none were sought
+            pictures = as_channels(pictures, way).expand(-1, 3, -1, -1)
+        return (pictures * 255).round().to(torch.uint8)
 
 
 def _climb(

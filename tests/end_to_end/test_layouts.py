@@ -121,7 +121,7 @@ def test_a_report_of_each_layout(layout: str, tmp_path: Path, capsys: pytest.Cap
     assert {part: scores["count"] for part, scores in evaluation["splits"].items()} == COUNTS
     assert evaluation["splits"]["test"]["top1"] == 1  # which it can only be where image and label belong together
     page = words(tmp_path, "data")
-    assert "Things in a drawer has 2 classes; the networks were trained with 24 of its images, 12 of each class" in page
+    assert "Things in a drawer has 2 classes; the network was trained with 24 of its images, 12 of each class" in page
     assert "Every image is 32 × 32 pixels" in page
     assert told in page
     titles = [photo["title"] for photo in results["photos"]]

@@ -15,7 +15,7 @@ from generator.networks import catalogue
 from generator.networks.architecture import initialise
 from generator.networks.inputs import normalise
 from generator.networks.small_cnn import SmallCNN
-from generator.records.input import square
+from generator.records.input import Input, square
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,6 +48,19 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     with torch.no_grad():
         logits: Tensor = model(normalise(images, square(images.shape[-1])))
     return logits
+
+
+def test_a_grey_networks_images_are_grey() -> None:
+    """It sees no colours, so that what colours there were would be noise."""
+    way = Input((16, 16), channels=1, mean=(0.5,), std=(0.25,))
+    bright = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2, bias=False))
+    with torch.no_grad():
+        bright[2].weight.copy_(torch.tensor([[10.0], [-10.0]]))
+    light, dark = maximise(bright, [0, 1], way, steps=40)
+    for image in (light, dark):
+        assert torch.equal(image[0], image[1])
+        assert torch.equal(image[0], image[2])
+    assert light.float().mean() > dark.float().mean() + 50
 
 
 def test_each_image_has_its_own_colour() -> None:

@@ -68,7 +68,7 @@ def verdict(network: Network) -> Verdict | None:
 
 def _lead(network: Network, found: Faithfulness) -> str:
     if not localisations(found, False):
-        return _perturbation(found, network) or (
+        return _perturbation(found, network, brief=True) or (
             f"The images came without boxes, so that where the heat maps of {network.title} point was not measured."
         )
     row = localisations(found, False)[0]
@@ -159,7 +159,8 @@ def _energy(found: Faithfulness) -> str:
     return f"{told}. {judged}."
 
 
-def _perturbation(found: Faithfulness, network: Network | None = None) -> str:
+def _perturbation(found: Faithfulness, network: Network | None = None, *, brief: bool = False) -> str:
+    """What deletion and insertion found; `brief`: deletion alone."""
     if not found.perturbation:
         return ""
     first = found.perturbation[0]
@@ -179,7 +180,7 @@ def _perturbation(found: Faithfulness, network: Network | None = None) -> str:
             f"{percent(values.value.mean)} on average over {first.count:,} images and the whole way, {beside}; "
             f"{better} is better, so the map is {judged}."
         )
-    return " ".join(parts)
+    return parts[0] if brief else " ".join(parts)
 
 
 _ORDERS = {
