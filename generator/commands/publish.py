@@ -8,12 +8,12 @@ import sys
 from dataclasses import asdict
 
 from generator.base import terminal
-from generator.base.errors import InputError
+from generator.base.errors import PROGRAM, InputError
 from generator.base.installation import check_pair
 from generator.commands import own
 from generator.commands.build import as_read
 from generator.commands.places import beside, cache_folder, data_at_hand, out_folder, print_json, tell_own_code
-from generator.commands.serve import note_change
+from generator.commands.serve import follows, note_change
 from generator.config import reading
 from generator.config.places import FILE_NAME
 from generator.publishing import check, published
@@ -47,6 +47,11 @@ def export_command(options: argparse.Namespace) -> None:
     """`export`: the site in a portfolio, on a page, in a notebook."""
     settings = reading.load(options.config)
     site = published.read(out_folder(options, settings))
+    if not follows(settings, site.folder):
+        raise InputError(
+            f"{site.folder}: expected the report.toml that says how the site was made, there is none here; where "
+            f"options made it, write it with {PROGRAM} init and the same options; else build the site again"
+        )
     note_change(settings, site.folder)
     from generator.publishing import exports
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -50,13 +51,18 @@ def serve_command(options: argparse.Namespace) -> None:
         if preview.url != before:
             terminal.say(f"the site is at {preview.url} now")
 
+    followed = follows(settings, folder)
     with (
         serve.server(folder, options.port, address) as preview,
-        serve.watching(partial(_watched, file), rebuild),
+        serve.watching(partial(_watched, file), rebuild) if followed else nullcontext(),
     ):
-        note_change(settings, folder)
-        tell_own_code(settings)
-        terminal.say(f"{folder} is at {preview.url}; it follows report.toml, templates and content (Ctrl-C ends it)")
+        if followed:
+            note_change(settings, folder)
+            tell_own_code(settings)
+        said = (
+            "it follows report.toml, templates and content" if followed else "no report.toml here says how it was made"
+        )
+        terminal.say(f"{folder} is at {preview.url}; {said} (Ctrl-C ends it)")
         for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # end it as tidily as Ctrl-C does
             if signal.getsignal(number) == signal.SIG_DFL:  # under nohup SIGHUP ends nothing
                 signal.signal(number, lambda number, _: sys.exit(128 + number))
@@ -68,8 +74,13 @@ def serve_command(options: argparse.Namespace) -> None:
 
 def note_change(settings: Config, folder: Path) -> None:
     """Say that a site is not what report.toml now asks for."""
-    if published.report_of(folder) not in ("", digests.of_report(settings)):
+    if follows(settings, folder) and published.report_of(folder) not in ("", digests.of_report(settings)):
         terminal.say("note: report.toml has changed since the site was built; build first")
+
+
+def follows(settings: Config, folder: Path) -> bool:
+    """Whether the settings can be those of a site: not where options or a call made it and no report.toml is there."""
+    return settings.path is not None or published.report_of(folder) in ("", digests.of_report(settings))
 
 
 def _address_of(folder: Path) -> str:

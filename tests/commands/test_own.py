@@ -14,10 +14,12 @@ from generator.__main__ import main
 from generator.base.errors import InputError
 from generator.commands import own
 from generator.commands.options import parser
-from generator.config import reading
+from generator.commands.serve import follows
+from generator.config import digests, reading
 from generator.config.schema import Config
 from generator.data.classes import without_data
 from generator.networks import catalogue
+from generator.publishing import writer
 from tests.data_sets import kitchen
 
 NET = """
@@ -205,3 +207,18 @@ def test_one_line_makes_a_whole_report(here: Path) -> None:
     assert "cnn-report build --model my_net.py:Net --weights best.safetensors --data images" in about
     assert str(here) not in about
     assert main(["build", "--strict", *words]) == 0  # nothing has changed
+
+
+def test_a_site_that_options_made_is_taken_for_no_other_report(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a report.toml there is the one that comes with the program, whose names and networks are others."""
+    settings = told(*RANDOM, "--data", "images")
+    manifest = {"generator": "cnn-report", "inputs": "", "report": digests.of_report(settings), "files": {}}
+    (here / "site").mkdir()
+    (here / "site" / "index.html").write_text("<title>Mine</title>")
+    (here / "site" / writer.MANIFEST).write_text(json.dumps(manifest))
+    assert main(["export", "--to", "fragment", "mine.html"]) == 1
+    assert "expected the report.toml that says how the site was made, there is none here" in capsys.readouterr().err
+    assert not (here / "mine.html").exists()
+    assert not follows(reading.load(), here / "site")
+    assert main(["init", ".", *RANDOM, "--data", "images"]) == 0
+    assert follows(reading.load(), here / "site")

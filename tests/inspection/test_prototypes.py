@@ -53,9 +53,10 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
 def test_a_grey_networks_images_are_grey() -> None:
     """It sees no colours, so that what colours there were would be noise."""
     way = Input((16, 16), channels=1, mean=(0.5,), std=(0.25,))
-    bright = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2, bias=False))
+    linear = nn.Linear(1, 2, bias=False)
     with torch.no_grad():
-        bright[2].weight.copy_(torch.tensor([[10.0], [-10.0]]))
+        linear.weight.copy_(torch.tensor([[10.0], [-10.0]]))
+    bright = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
     light, dark = maximise(bright, [0, 1], way, steps=40)
     for image in (light, dark):
         assert torch.equal(image[0], image[1])
