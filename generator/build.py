@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from generator import pages
 from generator.base import environment, terminal
 from generator.base.code import code
-from generator.base.errors import PROGRAM, InputError
+from generator.base.errors import PROGRAM, InputError, failure
 from generator.cache import Cache
 from generator.config import digests, places
 from generator.config.schema import Config, ModelConfig
@@ -47,6 +48,9 @@ from generator.training import logs, run
 Load = Callable[[ModelConfig, DataSet], Loaded]  # a network that is in memory, as was said of it, for a data set
 
 
+Made = TypeVar("Made")
+
+
 @dataclass(frozen=True)
 class Site:
     """What one build starts from."""
@@ -58,11 +62,23 @@ class Site:
     decoded: Path  # what was decoded of data sets
     offline: bool
     in_memory: Mapping[str, Load]  # by id
+    lost: list[str] = field(default_factory=list)  # a sentence for each part that failed
 
     def key(self, stage: str, maker: Callable[..., object], *parts: object) -> str:
         """The address of what a function makes: of its inputs, and of the code that it depends on."""
         made_by = maker.func if isinstance(maker, partial) else maker
         return self.results.key(stage, 1, code(made_by.__module__), *parts)
+
+    def spared(self, what: str, make: Callable[[], Made], without: Made) -> Made:
+        """What a function makes that a report can do without; what is said of it where making it fails."""
+        try:
+            return make()
+        except InputError:  # which the user can mend
+            raise
+        except Exception as error:  # noqa: BLE001 - networks and images of any kind: a report without it is still one
+            self.lost.append(f"{what} could not be made and is left out: {failure(error)}.")
+            terminal.say(self.lost[-1])
+            return without
 
 
 def build(
@@ -138,7 +154,9 @@ def build(
     )
     for note in report.notes:
         terminal.say(note)
-    files = pages.render(report, _figures(site, report), config, templates, content)
+    figures = _figures(site, report)
+    report = replace(report, notes=(*report.notes, *site.lost))
+    files = pages.render(report, figures, config, templates, content)
     if strict:
         check.require(files, f"the previous one in {out} was kept", terminal.say)
     writer.place(files, out, {"inputs": digest, "report": digests.of_report(config)})
@@ -329,10 +347,14 @@ def _sought(
         if examined is not None:
             key = site.key("patches", strongest_patches, loaded.digest, loaded.layer, shown, examined.digest)
             seek = partial(strongest_patches, loaded, examined.pictures, shown)
-            patches = layer_patches(site.results.arrays(key, seek))
+            found = site.spared(
+                f"{loaded.title}: the strongest patches of its channels", partial(site.results.arrays, key, seek), None
+            )
+            patches = layer_patches(found) if found is not None else ()
         bar.advance()
         key = site.key("class images", prototypes.made_for_classes, loaded.digest)
-        made = prototypes.class_images_of(site.results.arrays(key, partial(prototypes.made_for_classes, loaded)))
+        make = partial(site.results.arrays, key, partial(prototypes.made_for_classes, loaded))
+        made = prototypes.class_images_of(site.spared(f"{loaded.title}: the images of its classes", make, {}))
         bar.advance()
     return asked, patches, made
 
@@ -351,7 +373,11 @@ def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Li
     """The first network that a page can run; where none can, that is said and the report does without the page."""
     for loaded in networks:
         key = site.key("live", export.tried, loaded.digest, [photo.digest for photo in photos], loaded.wanted.layer)
-        found = export.recorded(site.results.arrays(key, partial(export.tried, loaded, photos)))
+        tried = partial(site.results.arrays, key, partial(export.tried, loaded, photos))
+        arrays = site.spared(f"{loaded.title}: the page to try it on", tried, None)
+        if arrays is None:
+            continue
+        found = export.recorded(arrays)
         if not isinstance(found, str):
             return found
         terminal.say(f"{loaded.title}: visitors cannot try it on the page, for the network {found}")
@@ -381,6 +407,8 @@ def _figures(site: Site, report: Report) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
         for parts, draw in jobs:
-            figures |= {figure.id: figure for figure in site.results.figures(site.key("figures", draw, *parts), draw)}
+            drawn = partial(site.results.figures, site.key("figures", draw, *parts), draw)
+            found: tuple[Figure, ...] = site.spared("A group of figures", drawn, tuple[Figure, ...]())
+            figures |= {figure.id: figure for figure in found}
             bar.advance()
     return figures

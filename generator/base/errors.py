@@ -6,6 +6,7 @@ import errno
 import sys
 import sysconfig
 import traceback
+import warnings
 from pathlib import Path
 
 # How the program was called, for the commands that messages name: beside a generator.py of a user's own, `python -m
@@ -29,6 +30,24 @@ MENDS = {
     errno.ELOOP: "mend its symbolic links",
     errno.EIO: "look after the disk",
 }
+
+
+class PartLeftOut(Warning):
+    """A part that a report can do without went wrong, by no fault of the user's.
+
+    It is not shown, for the report says it; the tests make it an error, and `python -W error` shows where it came from.
+    """
+
+
+warnings.filterwarnings("ignore", category=PartLeftOut, append=True)
+
+
+def failure(error: Exception) -> str:
+    """What went wrong in such a part, as the end of a sentence."""
+    said = " ".join(str(error).split())
+    told = f"{type(error).__name__}" + (f" ({said[:160]}{'…' if len(said) > 160 else ''})" if said else "")
+    warnings.warn(told, PartLeftOut, stacklevel=2)
+    return told
 
 
 class InputError(ValueError):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from generator.base import environment, terminal
-from generator.base.errors import InputError
+from generator.base.errors import InputError, failure
 from generator.data.classes import Classes
 from generator.data.dataset import DataSet, Item, Part, joint_digest
 from generator.data.decoded import Pictures
@@ -86,7 +86,15 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "", *, brief: bool
     )
     if loaded.evaluated is not None and not only and parallel.rank() == 0:
         if data.judged:
-            trusted = _faithfulness(loaded, data, data.judged, chosen, brief)
+            try:
+                trusted = _faithfulness(loaded, data, data.judged, chosen, brief)
+            except InputError:
+                raise
+            except Exception as error:
+                if not brief:
+                    raise
+                trusted = None  # the scores do without it
+                terminal.say(f"{loaded.title}: how far to trust its maps could not be measured: {failure(error)}")
             evaluation = replace(evaluation, faithfulness=trusted)
         save_evaluation(loaded.evaluated, evaluation)
         if loaded.folder == loaded.evaluated:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from generator.base import moved
+from generator.base import moved, terminal
+from generator.base.errors import InputError, failure
 from generator.config.schema import Config
 from generator.pages import words
 from generator.pages.facts import facts
@@ -16,7 +18,7 @@ from generator.pages.static import licence_path, robots, sitemap, static_files, 
 from generator.records.figure import Figure
 from generator.records.report import Report
 from generator.report.portrait import portrait
-from generator.report.story import Page, story, unused
+from generator.report.story import BROKEN, Page, story, unused
 
 
 def render(
@@ -32,6 +34,29 @@ def render(
         path below the site's folder -> bytes; the same for the same input.
     Raises:
         InputError: for a mistake in a template or a content file, with file and line.
+
+    A page that fails by no fault of the user's is left out, with its reason, where a report can do without it.
+    """
+    while True:
+        try:
+            return _files(report, figures, config, templates, content)
+        except _PageError as error:
+            name, reason = error.args
+            report = replace(report, broken={**report.broken, name: reason})
+            terminal.say(BROKEN.format(name, reason))
+
+
+class _PageError(Exception):
+    """The page of a name fails, and why."""
+
+
+def _files(
+    report: Report, figures: Mapping[str, Figure], config: Config, templates: Sequence[Path], content: Path
+) -> dict[str, bytes]:
+    """As `render`.
+
+    Raises:
+        _PageError: for a page that a report can do without.
     """
     networks = tuple(portrait(network, report.photos) for network in report.networks)
     known = facts(report, networks, figures, config)
@@ -45,7 +70,14 @@ def render(
     files |= known["live"].files if known["live"] else {}
     files |= {licence_path(name): text.encode() for name, text in report.licences.items()}
     for page in told:
-        files |= page_files(pages, page, told, spoken[page.name], networks, report.photos)
+        try:
+            files |= page_files(pages, page, told, spoken[page.name], networks, report.photos)
+        except InputError:
+            raise
+        except Exception as error:
+            if page.kind.always:
+                raise
+            raise _PageError(page.name, failure(error)) from error
     # Served at any depth, so that only an absolute address would be right everywhere.
     files["404.html"] = filled(
         pages, "404.html", "404.html", root=f"{config.report.base_url}/" if config.report.base_url else ""

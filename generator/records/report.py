@@ -88,3 +88,4 @@ class Report:
     notes: tuple[str, ...] = ()
     licences: Mapping[str, str] = field(default_factory=dict)  # name -> text, where it must travel with the photos
     live: Live | None = None  # None: no network of the report can run in a page
+    broken: Mapping[str, str] = field(default_factory=dict)  # page of the story -> what went wrong when it was made

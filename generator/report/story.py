@@ -14,6 +14,7 @@ ANSWERS_ALONE = (
     "Of {} only the answers are known. So there are no pages of what only a network itself could show: its filters, "
     "feature maps and heat maps, and a page to try it on."
 )
+BROKEN = "The page called {} is left out, for making it failed: {}."
 Shown = Callable[[Report, Sequence[Portrait]], bool]
 
 
@@ -142,17 +143,18 @@ class Page:
 
 def story(report: Report, networks: Sequence[Portrait]) -> tuple[Kind, ...]:
     """The pages that this report has something for."""
-    return tuple(kind for kind in STORY if kind.shown(report, networks))
+    return tuple(kind for kind in STORY if kind.shown(report, networks) and kind.name not in report.broken)
 
 
 def left_out(report: Report, networks: Sequence[Portrait]) -> tuple[str, ...]:
     """Why a report about networks does without some of them, a sentence each."""
+    broken = tuple(BROKEN.format(name, reason) for name, reason in report.broken.items())
     if not networks:
-        return ()
+        return broken
     inside = any(network.present for network in networks)
     lacking = [kind for kind in STORY if kind.without and not kind.shown(report, networks)]
     alone = () if inside else (ANSWERS_ALONE.format(wording.listed([network.title for network in networks])),)
-    return (*(kind.without for kind in lacking if inside or not kind.inside), *alone)
+    return (*(kind.without for kind in lacking if inside or not kind.inside), *alone, *broken)
 
 
 def unused(shown: Sequence[Kind]) -> frozenset[str]:

@@ -11,6 +11,10 @@ import pytest
 import torch
 
 from generator.__main__ import main
+from generator.inspection import prototypes
+from generator.live import export
+from generator.pages import parts
+from generator.report.evaluation import figures
 from tests.data_sets import kitchen
 
 NETS = """
@@ -111,3 +115,29 @@ def test_an_odd_network_has_a_report(folder: Path, monkeypatch: pytest.MonkeyPat
     found = built(folder, name, monkeypatch)
     assert any(note in said for said in found["notes"]) or not note
     assert found["evaluation"]["splits"]["test"]["count"] == 12
+
+
+def broken(*_args: object, **_kwargs: object) -> object:
+    raise ZeroDivisionError("nobody thought of that")
+
+
+@pytest.mark.filterwarnings("ignore::generator.base.errors.PartLeftOut")
+def test_a_part_that_fails_leaves_itself_out_with_its_reason(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of whatever kind: what is computed, a figure, a page, the live page. The rest is one whole report."""
+    monkeypatch.setattr(prototypes, "maximise", broken)
+    monkeypatch.setattr(export, "export", broken)
+    monkeypatch.setattr(figures, "_confusion", broken)
+    monkeypatch.setattr(parts, "_photo_pages", broken)
+    shutil.copytree(folder / "things", tmp_path / "things")
+    for name in ("nets.py", "weights.pth"):
+        shutil.copy(folder / name, tmp_path)
+    found = built(tmp_path, "Plain", monkeypatch)
+    assert found["evaluation"]["splits"]["test"]["count"] == 12
+    told = capsys.readouterr().err
+    for what in ("Plain: the images of its classes", "Plain: the page to try it on", "A group of figures"):
+        assert f"{what} could not be made and is left out: ZeroDivisionError (nobody thought of that)." in told
+    pages = {path.name: path.read_text("utf-8") for path in (tmp_path / "site").glob("*.html")}
+    assert not [name for name in pages if name.startswith(("grad-cam", "feature-maps", "try"))]
+    assert "The page called grad-cam is left out, for making it failed: ZeroDivisionError" in pages["index.html"]
