@@ -49,6 +49,10 @@ Load = Callable[[ModelConfig, DataSet], Loaded]  # a network that is in memory, 
 
 
 Made = TypeVar("Made")
+OTHERS = (
+    "It has {:,} outputs, of which {:,} are classes of the data set: its scores are of these alone, as if there were "
+    "no others."
+)
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,8 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
         found, read = reading.settled(found, site.data, partial(_again, load), partial(_known, site))
     if lacking := found.without_output(site.classes) if site.data else ():
         found = replace(found, notes=(*found.notes, _not_scored(wanted, lacking, len(site.classes))))
+    elif site.data and len(found.class_names) > len(site.classes):
+        found = replace(found, notes=(*found.notes, OTHERS.format(len(found.class_names), len(site.classes))))
     for line in (*found.notes, found.source):
         terminal.say(f"{found.title}: {line}")
     for line in doubts(found.title, read):

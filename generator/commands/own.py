@@ -156,7 +156,8 @@ def text(options: argparse.Namespace, folder: Path, read: Found | None = None) -
 
     Args:
         folder: where it will lie; paths are written relative to it.
-        read: what else is written, with a comment that says where it is from.
+        read: what else is written, with a comment that says where it is from; what is but assumed as a comment alone,
+            for what report.toml says counts as declared.
     Raises:
         InputError: where an option cannot be meant.
     """
@@ -190,12 +191,19 @@ def text(options: argparse.Namespace, folder: Path, read: Found | None = None) -
             lines.append(f"classes = {toml(named)}  # what its numbers stand for")
         lines.append("")
     lines.append(f"[models.{name}]")
+    guessed = {key for key, line in comments.items() if line.startswith("  # assumed")} - said
     if read:
         model |= {key: value for key, value in read.keys.items() if key not in model}
-    lines += [f"{key} = {toml(value)}{'' if key in said else comments.get(key, '')}" for key, value in model.items()]
+    lines += [
+        f"{'# ' * (key in guessed)}{key} = {toml(value)}{'' if key in said else comments.get(key, '')}"
+        for key, value in model.items()
+    ]
     if read:
         lines += ["", f"[models.{name}.input]"]
-        lines += [f"{key} = {toml(value)}{comments.get(key, '')}" for key, value in read.input.items()]
+        lines += [
+            f"{'# ' * (key in guessed)}{key} = {toml(value)}{comments.get(key, '')}"
+            for key, value in read.input.items()
+        ]
     lines += ["", "[samples]", "bundled = false", f"test_images = {TEST_IMAGES}", ""]
     return "\n".join(lines)
 

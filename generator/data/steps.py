@@ -135,6 +135,9 @@ def without(dataset: Any, count: int, instead: Sequence[Any] = ()) -> Any:
         changed[_named(dataset)] = First([*steps[: len(steps) - mine], *(() if deeper else instead)])
     try:
         found = copy.copy(dataset)
+        for name, value in vars(found).items():
+            if isinstance(value, (dict, list, set)):  # a cache of images among them, which stays the user's
+                setattr(found, name, copy.copy(value))
         for name, value in changed.items():
             setattr(found, name, value)
     except (AttributeError, TypeError) as error:

@@ -503,7 +503,10 @@ def _seen(
 
 def _made_by(wanted: ModelConfig, architecture: Architecture, file: str) -> Fact:
     if wanted.architecture:
-        return Fact("architecture", architecture.name, "declared", wanted.said_in)
+        name = architecture.name
+        if name.startswith(places.FOLDER):  # where on this machine it lies is nobody's business
+            name = places.FOLDER + Path(name.removeprefix(places.FOLDER)).name
+        return Fact("architecture", name, "declared", wanted.said_in)
     return Fact("architecture", architecture.name, "inferred", f"the names of the tensors in {file} are its")
 
 

@@ -6,7 +6,7 @@ log-probability it is black where the network is sure. No name and no weight cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MethodType
 from typing import Any
@@ -25,6 +25,11 @@ _ENDINGS = {
     "sigmoid": "a sigmoid",
     "logsigmoid": "a log-sigmoid",
 }
+BOUNDED = {
+    "softmax": "It gives probabilities; scores and maps are of their logarithms, which are logits.",
+    "sigmoid": "It gives a probability of each class by itself; scores and maps are of log-odds, which are logits.",
+}
+CLOSE = 1e-3  # of a probability's rounding
 # Where networks that give several things keep their logits; transformers' records have the first.
 _KEYS = ("logits", "out", "output", "prediction", "predictions", "scores", "main")
 
@@ -81,6 +86,7 @@ def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> 
     Raises:
         InputError: where no logits are found in what it gives.
     """
+    _require_own_forwards(network, source)
     endings, given = _Endings(), sample.clone()
     with torch.no_grad(), endings:
         output = network(given)
@@ -91,19 +97,28 @@ def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> 
     ending = endings.before.get(found, None)  # type: ignore[no-untyped-call]
     if ending is not None:
         notes.append(f"It ends in {_ENDINGS[ending[1]]}; maps and scores are of what comes before it, the logits.")
+    bounded = _bounded(network, sample, source) if ending is None else ""
+    if bounded:
+        notes.append(BOUNDED[bounded])
     single = classes == 2 and (found if ending is None else ending[0]).shape in ((1,), (1, 1))
     if single:
         notes.append("It gives one logit: a positive one speaks for the second class, a negative one for the first.")
     changes = not torch.equal(given, sample)
     if notes or changes or found.dtype != torch.float32:
-        network.forward = MethodType(partial(_forward, single, changes), network)
+        own = vars(network).get("forward")
+        inner = own.__func__ if own is not None else type(network).forward
+        network.forward = MethodType(partial(_forward, inner, bounded, single, changes), network)
     return tuple(notes)
 
 
-def _forward(single: bool, changes: bool, self: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+def _forward(
+    inner: Callable[..., Any], bounded: str, single: bool, changes: bool, self: nn.Module, *args: Any, **kwargs: Any
+) -> Tensor:
     """The network's own forward, and of what it gives the logits.
 
     Args:
+        inner: its own forward, which takes the network first, so that a copy of it runs itself.
+        bounded: of `_bounded`.
         single: it gives one for two classes.
         changes: it changes the images in place, so that it gets a copy.
     """
@@ -111,12 +126,55 @@ def _forward(single: bool, changes: bool, self: nn.Module, *args: Any, **kwargs:
     if changes:
         args = tuple(value.clone() if isinstance(value, Tensor) else value for value in args)
     with endings:
-        output = type(self).forward(self, *args, **kwargs)
+        output = inner(self, *args, **kwargs)
     _, found = _found(output, type(self).__name__)
     ending = endings.before.get(found, None)  # type: ignore[no-untyped-call]
     logits: Tensor = found if ending is None else ending[0]
     logits = logits.float()  # autocast and bfloat16 stay within the network
+    if bounded == "softmax":
+        logits = logits.clamp_min(torch.finfo(logits.dtype).tiny).log()
+    elif bounded == "sigmoid":
+        logits = logits.logit(eps=1e-7)
     return torch.stack([logits.flatten() / -2, logits.flatten() / 2], 1) if single else logits
+
+
+def _require_own_forwards(network: nn.Module, source: str) -> None:
+    """Each part runs its class's forward, or a method of its own.
+
+    Raises:
+        InputError: where one has a function in its place: it holds the part that it was made for, and in a copy, whose
+            weights are drawn anew, it would still run that one.
+    """
+    for name, module in network.named_modules():
+        own = None if isinstance(module, torch.jit.ScriptModule) else vars(module).get("forward")
+        if own is not None and not (isinstance(own, MethodType) and own.__self__ is module):
+            raise InputError(
+                f"{source}: expected forward to be a method, {name or 'the network'} has a function in its place, of "
+                "which no copy can be made; define forward in its class"
+            )
+
+
+def _bounded(network: nn.Module, sample: Tensor, source: str) -> str:
+    """Whether it gives probabilities, whatever it is shown: "softmax" if they sum to 1, else "sigmoid"; "" for logits.
+
+    Told by its numbers, for a softmax is not always the last step: an average of two follows it, or another shape.
+    Images that are far too bright bring every logit out of [0, 1].
+    """
+    noise = torch.randn(4, *sample.shape[1:], generator=torch.Generator().manual_seed(0)).to(sample)
+    values: list[Tensor] = []
+    with torch.no_grad():
+        for scale in (1, 30):
+            for image in noise:
+                batch = (scale * image).expand(len(sample), *image.shape).clone()
+                values.append(_found(network(batch), source)[1].float())
+                if not bool(((values[-1] >= 0) & (values[-1] <= 1 + CLOSE)).all()):
+                    return ""
+    given = torch.cat([value[:1] for value in values])
+    if bool((given == given[:1]).all()):
+        return ""  # it says the same of everything
+    if given.dim() == 2 and given.shape[1] > 1 and bool(((given.sum(1) - 1).abs() <= CLOSE).all()):
+        return "softmax"
+    return "sigmoid"
 
 
 def _found(output: Any, source: str) -> tuple[str, Tensor]:

@@ -108,7 +108,12 @@ class Portrait:
     @property
     def chance(self) -> float:
         """Accuracy of guessing."""
-        return 1 / self.classes
+        return 1 / self.choices
+
+    @property
+    def choices(self) -> int:
+        """How many classes its answers are scored among: those of the data set, where it has outputs for more."""
+        return len(self.record.evaluation.class_names) if self.record.evaluation else self.classes
 
     @cached_property
     def splits(self) -> tuple[Scores, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -68,6 +69,68 @@ def test_logits_are_found_and_explained(end: Callable[[Tensor], Any], note: str)
     assert layer_to_explain(points(network, IMAGES)) == "conv+relu"
     assert head(points(network, IMAGES), "conv+relu") == "average"
     torch.testing.assert_close(explain.grad_cam_all(network, IMAGES), explain.grad_cam_all(bare, IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("end", "note"),
+    [
+        (lambda logits: logits.softmax(1).clamp(0, 1), "It gives probabilities"),
+        (lambda logits: (logits.softmax(1) + (2 * logits).softmax(1)) / 2, "It gives probabilities"),
+        (lambda logits: {"out": logits.softmax(1).view(-1, 4)}, "It gives probabilities"),
+        (lambda logits: 1 / (1 + (-logits).exp()), "It gives a probability of each class by itself"),
+    ],
+)
+def test_probabilities_are_known_by_their_numbers(end: Callable[[Tensor], Any], note: str) -> None:
+    """Where the softmax is not the last step: the answers stay as sure as they were."""
+    network = Net(end).eval()
+    with torch.no_grad():
+        network.linear.weight.mul_(20)
+        given = network(IMAGES)
+        want = given["out"] if isinstance(given, dict) else given
+    notes = as_logits(network, IMAGES[:1], 4, "net")
+    assert any(note in said for said in notes) or pytest.fail(str(notes))
+    found = network(IMAGES)
+    torch.testing.assert_close(found.softmax(1) if "each class" not in note else found.sigmoid(), want)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda logits: torch.sigmoid(logits).squeeze(1),
+        lambda logits: 1 / (1 + torch.exp(-logits)),
+        lambda logits: torch.special.expit(logits).view(-1),
+        lambda logits: logits.sigmoid_(),
+    ],
+)
+def test_one_probability_is_that_of_the_second_class(end: Callable[[Tensor], Any]) -> None:
+    network = Net(end, classes=1).eval()
+    with torch.no_grad():
+        network.linear.weight.mul_(20)
+        want = network(IMAGES).flatten()
+    as_logits(network, IMAGES[:1], 2, "net")
+    torch.testing.assert_close(network(IMAGES).softmax(1)[:, 1], want)
+    assert (want < 0.5).any()
+    assert (want > 0.5).any()
+
+
+def test_a_network_runs_its_own_forward_and_so_does_its_copy() -> None:
+    """A method set on the object is the network's; a function that holds the network is refused."""
+    network = Net(lambda logits: logits.softmax(1)).eval()
+    network.forward = MethodType(lambda self, batch: -Net.forward(self, batch), network)  # type: ignore[method-assign]
+    want = network(IMAGES).detach()
+    as_logits(network, IMAGES[:1], 4, "net")
+    torch.testing.assert_close(network(IMAGES), want)
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        other.linear.weight.zero_()
+        other.linear.bias.zero_()
+    torch.testing.assert_close(other(IMAGES), torch.full((3, 4), -0.25))
+    wrapped, held = Net(lambda logits: logits).eval(), Net(lambda logits: logits).eval()
+    wrapped.forward = lambda batch: held(batch)  # type: ignore[method-assign]
+    with pytest.raises(
+        InputError, match="net: expected forward to be a method, the network has a function in its place"
+    ):
+        as_logits(wrapped, IMAGES[:1], 4, "net")
 
 
 def test_logits_are_of_single_precision() -> None:

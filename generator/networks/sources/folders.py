@@ -191,7 +191,8 @@ def _require_harmless(said: Mapping[str, Any], file: Path) -> None:
     waiting = [(key, value) for key, value in said.items() if key not in _ELSEWHERE]
     while waiting:
         key, value = waiting.pop()
-        if value and (key in _FETCHING or (key.endswith("attn_implementation") and value not in ("eager", "sdpa"))):
+        kernels = "attn_implementation" in key or "experts_implementation" in key
+        if value and (key in _FETCHING or (kernels and value not in ("eager", "sdpa"))):
             raise InputError(f"{file}: expected settings of a network alone, found {key}, which fetches or runs others")
         if isinstance(value, dict):
             waiting += [(str(inner), each) for inner, each in value.items()]
@@ -302,8 +303,7 @@ def _read(said: Mapping[str, Any], shown: Mapping[str, Any]) -> tuple[dict[str, 
         take("interpolation", RESAMPLE[shown["resample"]])
     _read_statistics(shown, values.get("channels", 3), take)
     _read_sizes(shown, take)
-    if shown.get("do_flip_channel_order"):
-        take("order", "bgr")
+    take("order", "bgr" if shown.get("do_flip_channel_order") else "rgb")
     return values, told
 
 

@@ -107,26 +107,21 @@ def opaque(
             whole(torch.cat([sample, sample]))
         except Exception:  # noqa: BLE001 - whatever it raises: it takes one image, or another error is told later
             whole.batch = whole.batch or 1
-        noise = torch.randn(8, *sample.shape[1:], generator=torch.Generator().manual_seed(0))
-        given = whole(noise)
-        if given.dim() == 2 and bool((given >= 0).all()) and torch.allclose(given.sum(1), torch.ones(8), atol=1e-3):
-            whole.probabilities = True
-            notes = (*notes, "It gives probabilities; scores and maps are of their logarithms, which are logits.")
     if whole.batch:
         notes = (*notes, f"It takes {whole.batch} image{'s' * (whole.batch > 1)} at once; batches are cut for it.")
     return whole, notes
 
 
 class _Opaque(nn.Module):
-    """A network whose steps cannot be looked at: cuts batches for it, and makes logits of probabilities."""
+    """A network whose steps cannot be looked at: cuts batches for it."""
 
     def __init__(self, network: nn.Module, batch: int) -> None:
         super().__init__()
-        self.network, self.batch, self.probabilities = network, batch, False
+        self.network, self.batch = network, batch
 
     def forward(self, images: Tensor) -> Tensor:
         given: Tensor = torch.cat([*self._parts(images)]) if self.batch else self.network(images)
-        return given.clamp_min(torch.finfo(given.dtype).tiny).log() if self.probabilities else given
+        return given
 
     def _parts(self, images: Tensor) -> Iterator[Tensor]:
         for part in torch.split(images, self.batch):
