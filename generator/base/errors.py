@@ -32,6 +32,9 @@ MENDS = {
 }
 
 
+LONGEST = 160  # letters of a message that is no line of its own
+
+
 class PartLeftOut(Warning):
     """A part that a report can do without went wrong, by no fault of the user's.
 
@@ -42,10 +45,16 @@ class PartLeftOut(Warning):
 warnings.filterwarnings("ignore", category=PartLeftOut, append=True)
 
 
+def in_short(error: BaseException) -> str:
+    """Its message on one line, cut where it is long."""
+    said = " ".join(str(error).split())
+    return f"{said[:LONGEST]}…" if len(said) > LONGEST else said
+
+
 def failure(error: Exception) -> str:
     """What went wrong in such a part, as the end of a sentence."""
-    said = " ".join(str(error).split())
-    told = f"{type(error).__name__}" + (f" ({said[:160]}{'…' if len(said) > 160 else ''})" if said else "")
+    said = in_short(error)
+    told = type(error).__name__ + (f" ({said})" if said else "")
     warnings.warn(told, PartLeftOut, stacklevel=2)
     return told
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from generator.base import terminal
 from generator.base.installation import check_pair, import_matplotlib
 from generator.commands import own
-from generator.commands.places import build_digest, cache_folder, data_at_hand, out_folder, published_at, tell_own_code
+from generator.commands.places import (
+    build_digest,
+    cache_folder,
+    data_at_hand,
+    out_folder,
+    published_at,
+    settled,
+    tell_own_code,
+)
 from generator.config.schema import Config, ModelConfig
 from generator.data.classes import without_data
 from generator.data.dataset import DataSet
@@ -76,21 +84,11 @@ def as_read(
     wanted: ModelConfig, settings: Config, data: DataSet | None, offline: bool
 ) -> tuple[Loaded | None, Reading | None]:
     """A network as `build` reads it, tried on the data; None where it has no weights yet."""
-    from generator.evaluation import reading
     from generator.networks import catalogue
 
     classes, size = data.classes if data else without_data(settings.data.classes), data.words.alike if data else None
-
-    def load(wanted: ModelConfig) -> Loaded | None:
-        return catalogue.load(wanted, settings, classes, size=size, offline=offline, say=terminal.say)
-
-    def again(wanted: ModelConfig) -> Loaded:
-        found = load(wanted)
-        assert found is not None
-        return found
-
-    loaded = load(wanted)
-    return reading.settled(loaded, data, again, lambda _, trial: trial()) if loaded else (None, None)
+    loaded = catalogue.load(wanted, settings, classes, size=size, offline=offline, say=terminal.say)
+    return settled(loaded, settings, data, offline) if loaded else (None, None)
 
 
 def _tell(

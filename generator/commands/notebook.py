@@ -20,9 +20,9 @@ from generator.base import files, terminal
 from generator.base.digest import digest
 from generator.base.errors import InputError, of_own_code, raised
 from generator.base.installation import check_pair, import_matplotlib
-from generator.commands.own import TEST_IMAGES, toml
+from generator.commands.own import toml
 from generator.config import digests, places, reading
-from generator.config.schema import Config, DataConfig, InputConfig, ModelConfig
+from generator.config.schema import TEST_IMAGES, Config, DataConfig, InputConfig, ModelConfig
 from generator.data import in_memory, layouts, lists, rows, steps
 from generator.data.dataset import TEST as JUDGING
 from generator.data.dataset import TRAIN as FITTING

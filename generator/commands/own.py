@@ -17,7 +17,7 @@ from pathlib import Path
 from generator.base.errors import InputError, reason
 from generator.config import reading
 from generator.config.places import FOLDER, PROGRAMS, is_program, own_weights
-from generator.config.schema import Config, DataConfig
+from generator.config.schema import TEST_IMAGES, Config, DataConfig
 from generator.data import layouts
 from generator.records.input import Input
 from generator.records.network import Fact
@@ -26,7 +26,6 @@ from generator.records.network import Fact
 _PACKAGES = {"torchvision": "torchvision.models"}
 TOLD_MORE = ("logs", "size", "channels", "mean", "std", "classes", "layer", "title")
 OF_ANSWERS = ("logs", "classes", "title")  # of these what may be told of a network that is not here itself
-TEST_IMAGES = 12
 LARGEST = 1 << 20  # bytes of a file of class names
 
 

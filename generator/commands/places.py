@@ -16,6 +16,7 @@ from generator.config.schema import Config, ModelConfig
 from generator.data import layouts
 from generator.data.classes import ALL, Classes, of_tiny_imagenet, without_data
 from generator.data.dataset import DataSet
+from generator.records.reading import Reading
 
 if TYPE_CHECKING:  # it loads torch, which an unchanged build does without
     from generator.networks.loaded import Loaded
@@ -98,22 +99,28 @@ def loaded_network(
 
 def read_as_it_answers(options: argparse.Namespace, settings: Config, data: DataSet) -> Loaded:
     """The network that the command is about, read as it answers best where nobody declared how: see `reading`."""
-    from generator.evaluation import reading
-    from generator.networks import catalogue
     from generator.report.overview.reading import doubts
 
-    size = data.words.alike
-
-    def again(wanted: ModelConfig) -> Loaded:
-        found = catalogue.load(wanted, settings, data.classes, size=size, offline=options.offline, say=terminal.say)
-        assert found is not None
-        return found
-
-    loaded = loaded_network(options, settings, data.classes, size)
-    loaded, found = reading.settled(loaded, data, again, lambda _, trial: trial())
+    loaded = loaded_network(options, settings, data.classes, data.words.alike)
+    loaded, found = settled(loaded, settings, data, options.offline)
     for line in doubts(loaded.title, found):
         terminal.say(line)
     return loaded
+
+
+def settled(loaded: Loaded, settings: Config, data: DataSet | None, offline: bool) -> tuple[Loaded, Reading | None]:
+    """A network as `evaluation.reading` settles it, and what was tried; the trials are kept nowhere."""
+    from generator.evaluation import reading
+    from generator.networks import catalogue
+
+    def again(wanted: ModelConfig) -> Loaded:
+        assert data is not None
+        size = data.words.alike
+        found = catalogue.load(wanted, settings, data.classes, size=size, offline=offline, say=terminal.say)
+        assert found is not None
+        return found
+
+    return reading.settled(loaded, data, again, lambda _, trial: trial())
 
 
 def with_data(options: argparse.Namespace) -> tuple[Config, DataSet]:

@@ -160,13 +160,16 @@ class SamplePhoto:
     url: str = ""
 
 
+TEST_IMAGES = 12  # that a report shows which says nothing of them, and shows no bundled photos
+
+
 @dataclass(frozen=True)
 class SamplesConfig:
     """[samples]: the photos that the networks are shown."""
 
     bundled: bool | None = None  # None: those of the report's classes, and all of them in a report of Tiny ImageNet
     photos: tuple[SamplePhoto, ...] = ()
-    test_images: int | None = None  # None: 4 beside bundled photos, else 12
+    test_images: int | None = None  # None: a few beside bundled photos, else TEST_IMAGES
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from generator import explain
-from generator.base.errors import InputError
+from generator.base.errors import InputError, in_short
 from generator.explain.gradients import STEPS
 from generator.explain.occlusion import positions
 
@@ -88,8 +88,7 @@ def failure(method: Method, model: nn.Module, images: Tensor, layer: str | None)
         said = re.sub(r"^layer '(.*?)': ", r"at layer \1, ", str(error).removeprefix("model: "))
         return said.split(";")[0].split(", so that")[0]
     except Exception as error:  # noqa: BLE001 - a network of any make is differentiated here, by whatever it is made of
-        said = " ".join(str(error).split())
-        return f"it raises {type(error).__name__} on this network ({said[:160]}{'…' if len(said) > 160 else ''})"
+        return f"it raises {type(error).__name__} on this network ({in_short(error)})"
     return ""
 
 

@@ -60,7 +60,7 @@ def occlude(
     """
     check_images(images)
     wanted = check_targets(targets, len(images))
-    patch = _patch(images.shape[2:]) if patch is None else patch
+    patch = square_of(images.shape[2:]) if patch is None else patch
     stride = _stride(patch) if stride is None else stride
     check_positive(patch=patch, stride=stride, batch_size=batch_size)
     rows, columns = (_covered(side, patch, stride).to(images.device) for side in images.shape[2:])
@@ -83,11 +83,12 @@ def occlude(
 
 def positions(size: Sequence[int]) -> int:
     """How many positions `occlude` has of its own accord on an image of (H, W) pixels."""
-    stride = _stride(_patch(size))
+    stride = _stride(square_of(size))
     return math.prod(-(-side // stride) for side in size)
 
 
-def _patch(size: Sequence[int]) -> int:
+def square_of(size: Sequence[int]) -> int:
+    """The side of the square that covers an image of (H, W) pixels, where nobody says another."""
     return max(1, min(size) // 4)
 
 

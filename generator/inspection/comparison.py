@@ -11,6 +11,7 @@ from torch import Tensor
 
 from generator import explain
 from generator.explain import methods
+from generator.explain.occlusion import square_of
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays
 from generator.records.network import Comparison
@@ -22,7 +23,7 @@ def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, lay
     """One class of one photo by each method, and what a sliding grey square does: the arrays of `Comparison`."""
     network, targets = loaded.network, torch.tensor([target])
     able, _ = loaded.methods
-    patch = max(1, min(images.shape[2:]) // 4)
+    patch = square_of(images.shape[2:])
     covered = explain.occlude(network, images, targets, patch=patch)
     # Zeiler and Fergus ask about the true class.
     hidden = target if label is None else label

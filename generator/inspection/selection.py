@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from generator.config.schema import Config, DataConfig
+from generator.config.schema import TEST_IMAGES, Config, DataConfig
 from generator.data import samples, tiny_imagenet
 from generator.data.classes import Classes, of_tiny_imagenet
 from generator.data.dataset import ROLES, DataSet, Item, Part
@@ -28,8 +28,7 @@ from generator.records.scores import Evaluation, SplitScores
 from generator.training import augment
 
 FAILURES = 4  # of each network on the failures page
-TEST_IMAGES = 12  # in a report whose report.toml says nothing of them
-BESIDE_BUNDLED = 4  # where it shows bundled photos
+BESIDE_BUNDLED = 4  # test images of a report that says nothing of them, where it shows bundled photos
 EXAMPLES = 4  # of each class on the data page
 EXAMPLE = 96  # their longer side at most, and that of the mistaken images, in pixels
 AUGMENTED = 64  # side at most of the square that is augmented

@@ -86,7 +86,7 @@ def test_where_nothing_is_said_bundled_photos_are_of_the_reports_classes(tmp_pat
     kitchen(tmp_path / "things", {"train": 1, "test": 2}, [f"thing {number}" for number in range(14)])
     things = decoded.whole(layouts.opened(tmp_path / "things", DataConfig()), tmp_path / "decoded")
     found, _ = selection.photos(settings, CONTENT, things, things.classes, {})
-    assert ({photo.origin for photo in found}, len(found)) == ({"test"}, selection.TEST_IMAGES)
+    assert ({photo.origin for photo in found}, len(found)) == ({"test"}, schema.TEST_IMAGES)
     kitchen(tmp_path / "food", {"train": 1, "test": 1}, ("banana", "bread"))
     food = decoded.whole(layouts.opened(tmp_path / "food", DataConfig()), tmp_path / "decoded")
     found, _ = selection.photos(settings, CONTENT, food, food.classes, {})
