@@ -562,9 +562,15 @@ const Engine = (() => {
 
   // To what an image is brought, and where in that the cut begins; below 0: black lies around it.
   function framed({ size, resize, crop }, height, width) {
-    const [high, wide] = crop === "none" ? size : brought(size, resize, height, width);
+    const [high, wide] = crop === "centre" ? brought(size, resize, height, width) : squeezed(size, crop, resize);
     const start = (side, cut) => (side >= cut ? even((side - cut) / 2) : -Math.floor((cut - side) / 2));
     return { high, wide, top: start(high, size[0]), left: start(wide, size[1]) };
+  }
+
+  // Whatever an image's own shape; with "squash" there is more than is cut out.
+  function squeezed(size, crop, resize) {
+    const short = Math.min(...size);
+    return crop === "squash" ? size.map((side) => Math.floor((side * (resize || short)) / short)) : size;
   }
 
   // Without a resize as small as the cut allows.

@@ -31,6 +31,7 @@ from generator.data.naming import require_name
 from generator.data.parts import OWN_SPLIT, came_as, part_of
 from generator.publishing import check, published, writer
 from generator.records.network import Fact
+from generator.training.logs.folders import IN_MEMORY
 
 if TYPE_CHECKING:  # it loads torch, which `import generator` does without
     from generator.networks.in_memory import Model
@@ -40,6 +41,7 @@ CALL = "generator.report"
 WORDS = {"in report.toml's input": "in the call", "another --out": "another out"}  # of messages, as a call has them
 Log = str | os.PathLike[str] | Mapping[str, Any]
 TEST, TRAIN = "test_set", "train_set"
+LONGEST_SAID = 80  # letters of a value in the call that the page about tells; of longer ones stands the name
 
 
 def report(
@@ -231,7 +233,7 @@ def _logs(log: Any, cache: Path) -> list[Path]:
             return [Path(each) for each in told]
         raise InputError(f"log: expected a file, or a mapping an epoch, got {type(log).__name__} of other things")
     lines = [json.dumps({"epoch": at, **_numbers(each)}) for at, each in enumerate(told, start=1)]
-    file = cache / "logs" / digest(lines)[:16] / "history.jsonl"
+    file = cache / IN_MEMORY / digest(lines)[:16] / "history.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     files.write(file, "\n".join(lines).encode())
     return [file]
@@ -259,8 +261,13 @@ def _written(key: str, value: Any) -> str:
 def _call(trained: bool, said: _Said) -> str:
     """The call, as the page about tells it."""
     words = ["model", TEST, *([TRAIN] if trained else [])]
-    words += [f"{key}={value!r}" for key, value in said.input.items()]
-    words += [f"layer={said.layer!r}"] if said.layer else []
+    told = {"title": said.title, "name": said.name, "data_name": said.data_name, "classes": said.classes}
+    told |= {**said.input, "layer": said.layer, "log": said.log, "kept": said.kept}
+    for key, value in told.items():
+        if value is not None and not (isinstance(value, (str, Sequence, Mapping)) and not value):
+            written = repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
+            brief = len(written) <= LONGEST_SAID and " at 0x" not in written  # that is another each time
+            words.append(f"{key}={written if brief else key}")
     return f"{CALL}({', '.join(words)})"
 
 
@@ -283,17 +290,15 @@ def _of_datasets(test_set: Any, train_set: Any, said: _Said, way: InputConfig) -
             raise InputError(
                 f"{key}: expected {told[key]!r}, as {how.sources[key]} has it, got {value!r}; leave it out"
             )
-    names = [rows.class_names(each) for each in (test, train) if each is not None]
-    own = next(filter(None, names), ())
-    if any(each and each != own for each in names):
-        raise InputError(f"{TRAIN}: expected the classes of {TEST}, in the same order, it has others")
+    listed = [rows.class_names(each) for each in (test, train) if each is not None]
+    own, test_labels = _in_common(*listed) if len(listed) > 1 else (listed[0], None)
     for each in own:
         require_name(each, f"{TEST}, its classes")
     called = {"train": TRAIN, "test": TEST}
 
     def opened(classes: Sequence[str]) -> DataSet:
         parts = {} if train is None else {"train": in_memory.held(train, how, TRAIN, fitted=True)}
-        parts["test"] = in_memory.held(test, how, TEST, fitted=False)
+        parts["test"] = in_memory.held(test, how, TEST, fitted=False, labels=test_labels)
         source = said.data_name or _called(test)
         return in_memory.data_set(parts, classes, source, {part: called[part] for part in parts})
 
@@ -303,6 +308,19 @@ def _of_datasets(test_set: Any, train_set: Any, said: _Said, way: InputConfig) -
         facts.append(Fact(f"against {TEST}", f"it is given {how.agreement}", "measured", compared))
     read = {**told, **_norm(way)}
     return _Read(in_memory.distinct(own), how.size, opened, read, how.sources, how.notes, tuple(facts))
+
+
+def _in_common(test: tuple[str, ...], train: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
+    """The classes of two data sets, and which of them each label of the test's stands for; None: as it is.
+
+    A folder of images numbers the classes that it has: where the test lacks one, its later labels are others.
+    """
+    own = train or test
+    if not test or test == own:
+        return own, None
+    if not set(test) < set(own) or len(set(own)) < len(own):
+        raise InputError(f"{TRAIN}: expected the classes of {TEST}, in the same order, it has others")
+    return own, tuple(own.index(name) for name in test)
 
 
 def _norm(way: InputConfig) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def code_line(config: Config, architecture: str) -> str:
     same = [one for one in config.models.networks if _run(one.architecture) == where]
     ids = [f"[models.{one.id}]" for one in same]
     named = " and ".join(filter(None, (", ".join(ids[:-1]), *ids[-1:])))
-    return f"note: runs {where} ({'the architecture' if len(same) == 1 else 'architectures'} of {named})"
+    what = f"the operations in {where}" if is_program(where) else where
+    return f"note: runs {what} ({'the architecture' if len(same) == 1 else 'architectures'} of {named})"
 
 
 def _run(architecture: str) -> str:

@@ -27,7 +27,7 @@ from generator.data.parts import as_they_came, came_as
 from generator.data.preprocessing import seen
 from generator.data.steps import Normalisation, Read
 from generator.records.images import Pixels
-from generator.records.input import Input
+from generator.records.input import Crop, Input
 from generator.records.report import DataWords
 
 PROBES = 32  # images, evenly spaced, that a reading is tried on
@@ -86,12 +86,14 @@ class Share:
 class Held:
     """The images of a Dataset, each asked for when it is needed, after all were looked at once."""
 
-    def __init__(self, images: Any, back: Normalisation | None, what: str) -> None:
+    def __init__(self, images: Any, back: Normalisation | None, what: str, labels: Sequence[int] | None = None) -> None:
         """
+        Args:
+            labels: which class each label stands for; None: that of its number.
         Raises:
             InputError: for an image or a label that is none, and for images that differ at each look.
         """
-        self.images, self.back, self.what = images, back, what
+        self.images, self.back, self.what, self.labels = images, back, what, labels
         count = len(images)
         self.targets = np.empty(count, np.int64)
         sizes: set[tuple[int, int]] = set()
@@ -118,6 +120,8 @@ class Held:
 
     def _row(self, at: int) -> tuple[Pixels, int]:
         image, target = row(self.images, at, self.what)
+        if self.labels is not None:
+            target = self.labels[target] if 0 <= target < len(self.labels) else -1
         with own_code.told(f"{self.what} image {at}"):
             return rows.pixels(image, self.back, f"{self.what} image {at}"), target
 
@@ -167,8 +171,9 @@ def understood(dataset: Any, what: str, said: Normalisation | None) -> Understoo
         )
     places = probes(len(dataset))
     theirs = [row(dataset, at, what)[0] for at in places]
-    if not _same(theirs[-1], row(dataset, places[-1], what)[0]):
-        raise InputError(f"{what} image {places[-1]}: expected one image, it is another at each look; {AS_IS}")
+    for at, image in zip(places, theirs, strict=True):  # all of them: a flip changes every other one
+        if not _same(image, row(dataset, at, what)[0]):
+            raise InputError(f"{what} image {at}: expected one image, it is another at each look; {AS_IS}")
     if not all(_is_float(image) for image in theirs):
         pictures = [rows.pixels(image, None, f"{what} image {at}") for at, image in zip(places, theirs, strict=True)]
         sizes = [picture.shape[:2] for picture in pictures]
@@ -192,18 +197,19 @@ def understood(dataset: Any, what: str, said: Normalisation | None) -> Understoo
     return found
 
 
-def held(dataset: Any, how: Understood, what: str, *, fitted: bool) -> Held:
+def held(dataset: Any, how: Understood, what: str, *, fitted: bool, labels: Sequence[int] | None = None) -> Held:
     """The images of a Dataset, before the steps that were understood.
 
     Args:
         how: the test's.
         fitted: the network was fitted on them: their own transform is that of the training, in whose place come the
             first steps of the test's.
+        labels: of `Held`.
     Raises:
         InputError: as `Held`, and for images that are resized here and not by the transform.
     """
     if not fitted:
-        found = Held(how.images, how.back, what)
+        found = Held(how.images, how.back, what, labels)
         if other := next((size for size in found.sizes if how.shorter not in (0, min(size))), None):
             high, wide = other
             raise InputError(
@@ -348,16 +354,21 @@ def _inputs(
     if channels not in (1, 3) or any(len(each) not in (1, channels) for each in norm):
         return
     mean, std = (tuple(each) * channels if len(each) == 1 else tuple(each) for each in norm)
+    crop: Crop = "centre"
     resize = read.resize
-    if not resize and not read.squeezed:  # cut out at their own size, which only one size of all allows
+    if read.squeezed:
+        resize, crop = (min(read.squeezed), "squash") if read.cut and read.squeezed != size else (0, "none")
+        if Input(size, resize, crop).resized(*read.squeezed) != read.squeezed:  # cut to another shape
+            return
+    elif not resize:  # cut out at their own size, which only one size of all allows
         shorter = {min(picture.shape[:2]) for picture in pictures}
         resize = shorter.pop() if len(shorter) == 1 else 0
-    if read.squeezed or resize >= min(size):
+    if crop == "none" or resize >= min(size):
         for values in (1.0, 255.0):
             yield Input(
                 size,
-                0 if read.squeezed else resize,
-                "none" if read.squeezed else "centre",
+                resize,
+                crop,
                 read.interpolation or "bilinear",
                 channels,
                 mean,

@@ -65,7 +65,7 @@ class Normalisation(NamedTuple):
 class Read:
     """What some steps do to an image, one after the other."""
 
-    squeezed: bool = False  # it is brought to its size whatever its shape
+    squeezed: tuple[int, int] | None = None  # (H, W) that it is brought to whatever its shape; None: it keeps that
     resize: int = 0  # the shorter side; 0: it is left as it is
     cut: bool = False  # the middle is cut out
     interpolation: Interpolation | None = None
@@ -192,7 +192,7 @@ def _after(found: Read, step: Any, what: str) -> Read | None:
         return found
     if name == "Normalize":
         return replace(found, norm=_normalised(step, what))
-    if name == "CenterCrop" and not found.cut and not found.squeezed:
+    if name == "CenterCrop" and not found.cut:
         return replace(found, cut=True)
     untouched = not (found.cut or found.squeezed or found.resize)
     told = getattr(step, "interpolation", None)
@@ -201,9 +201,9 @@ def _after(found: Read, step: Any, what: str) -> Read | None:
         size = _sides(getattr(step, "size", None))
         if len(size) == 1:
             return replace(found, resize=size[0], interpolation=method)
-        return replace(found, squeezed=True, interpolation=method) if len(size) == 2 else None
+        return replace(found, squeezed=size, interpolation=method) if len(size) == 2 else None
     if name == PRESET and untouched and method and len(size := _sides(getattr(step, "resize_size", None))) == 1:
-        return Read(False, size[0], True, method, _normalised(step, what))
+        return Read(None, size[0], True, method, _normalised(step, what))
     return None
 
 

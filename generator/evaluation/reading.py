@@ -190,17 +190,21 @@ def _is_norm(module: nn.Module) -> bool:
 
 def readings(way: Input, pictures: Sequence[Pixels]) -> Iterator[tuple[Kind, str, Input, str]]:
     """Other inputs, with what they are in words and the keys that would say so; the input itself is none of them."""
+    # Of squares, as of all that have the network's proportions, nothing is squeezed.
+    squares = all(picture.shape[0] * way.size[1] == picture.shape[1] * way.size[0] for picture in pictures)
     for what, mean, std, values in (*_statistics(way.channels), *_own(way.channels, pictures)):
         other = replace(way, mean=mean, std=std, range=values)
         if (other.mean, other.std, other.range) != (way.mean, way.std, way.range):
             yield "mean and std", what, other, _said(other)
+    more = round(min(way.size) * 8 / 7)
     for what, crop, resize in (
         ("the whole image squeezed to the size", "none", 0),
+        ("the whole image squeezed to 8/7 of the size, the middle cut out", "squash", more),
         ("the middle, as large as can be", "centre", 0),
-        ("the shorter side to 8/7 of the size, the middle cut out", "centre", round(min(way.size) * 8 / 7)),
+        ("the shorter side to 8/7 of the size, the middle cut out", "centre", more),
     ):
         other = replace(way, crop=crop, resize=resize)  # type: ignore[arg-type]
-        if (crop, resize) != (way.crop, way.resize):
+        if (crop, resize) != (way.crop, way.resize) and not (crop == "squash" and squares):
             yield "crop", what, other, f'crop = "{crop}"' + (f", resize = {resize}" if resize else "")
     for method in INTERPOLATIONS:
         if method != way.interpolation:

@@ -30,14 +30,13 @@ from generator.networks.folder import (
     require_fitting,
     weights_file,
 )
-from generator.networks.inputs import LUMA
 from generator.networks.loaded import Loaded
 from generator.networks.outputs import as_logits
 from generator.networks.published import imagenet_keys, of_imagenet, official, published_file, why_not
 from generator.networks.small_cnn import SMALL_CNN
 from generator.networks.sources import programs
 from generator.networks.sources.timm_models import cut_from
-from generator.records.input import Input, square
+from generator.records.input import MEAN, Input, grey, square
 from generator.records.network import Fact
 
 KNOWN: Mapping[str, Architecture] = {known.name: known for known in (SMALL_CNN, ALEXNET)}
@@ -192,7 +191,7 @@ def answering(network: nn.Module, architecture: Architecture, way: Input, name: 
     if given != (1, classes):
         raise InputError(
             f"{what}: expected logits of shape (1, {classes}) for an image, one for each class, got {given}; "
-            "classes of report.toml says what its outputs stand for"
+            "`classes` says what its outputs stand for"
         )
     if not torch.equal(first, second):
         notes = (*notes, RESTLESS)
@@ -300,11 +299,11 @@ def as_asked(way: Input, wanted: ModelConfig, share: float = 0.0) -> Input:
     """
     given: dict[str, Any] = wanted.input.given
     if "size" in given and "resize" not in given:
-        given = {"resize": cut_from(given["size"], share) if way.crop == "centre" else 0, **given}
+        given = {"resize": 0 if way.crop == "none" else cut_from(given["size"], share), **given}
     asked = replace(way, **given)
     mean, std = (_of_channels(wanted, name, getattr(asked, name), asked.channels) for name in ("mean", "std"))
     asked = replace(asked, mean=mean, std=std)
-    if asked.crop == "centre" and 0 < asked.resize < min(asked.size):
+    if asked.crop != "none" and 0 < asked.resize < min(asked.size):
         raise InputError(
             f"[models.{wanted.id}] input: expected a resize of at least the shorter side of size, {min(asked.size)}, "
             f"got {asked.resize}"
@@ -318,8 +317,8 @@ def _of_channels(wanted: ModelConfig, name: str, values: tuple[float, ...], chan
         return values
     if len(values) == 1:
         return values * channels
-    if channels == 1 and len(values) == len(LUMA):
-        return (sum(share * value for share, value in zip(LUMA, values, strict=True)) / 2**16,)
+    if channels == 1 and len(values) == len(MEAN):
+        return grey(values)
     raise InputError(f"[models.{wanted.id}] input: expected a {name} of {channels} numbers, one for each channel")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import random
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
+from torch.utils._pytree import tree_leaves
 
 from generator.base import own_code
 from generator.base.digest import digest
@@ -109,6 +111,51 @@ def copied(model: nn.Module) -> nn.Module:
         raise InputError(
             f"model: expected a network that copy.deepcopy can copy, so that yours stays as it is: it {raised(error)}"
         ) from error
+
+
+def _unheard(network: nn.Module, image: Tensor) -> bool:
+    """Take off what somebody's program listens to a network with, so that it hears nothing of what is asked here.
+
+    Hooks of torch itself stay, as those of pruning, and so do all where the answer is another without them: they are
+    a part of the network then.
+
+    Returns:
+        whether they stay for that reason.
+    """
+    modules = [module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    for module in modules:
+        module._backward_hooks.clear()
+        module._backward_pre_hooks.clear()
+    held = [hooks for module in modules for hooks in (module._forward_hooks, module._forward_pre_hooks)]
+    theirs = [{key: hook for key, hook in hooks.items() if not _is_torchs(hook)} for hooks in held]
+    if not any(theirs):
+        return False
+    before = tree_leaves(_given(network, image))
+    kept = [OrderedDict(hooks) for hooks in held]
+    for hooks, listening in zip(held, theirs, strict=True):
+        for key in listening:
+            del hooks[key]
+    after = tree_leaves(_given(network, image))
+    if len(before) == len(after) and all(
+        torch.equal(one, other)
+        for one, other in zip(before, after, strict=True)
+        if isinstance(one, Tensor) and isinstance(other, Tensor)
+    ):
+        return False
+    for hooks, whole in zip(held, kept, strict=True):
+        hooks.clear()
+        hooks.update(whole)
+    return True
+
+
+def _is_torchs(hook: Any) -> bool:
+    return str(getattr(hook, "__module__", "")).startswith("torch.")
+
+
+def _given(network: nn.Module, image: Tensor) -> Any:
+    torch.default_generator.manual_seed(SEED)  # for what draws at random
+    with torch.no_grad():
+        return network(image)
 
 
 def _only_shared(model: nn.Module, kept: Mapping[int, Any]) -> dict[int, Any]:
@@ -235,6 +282,7 @@ def in_memory(model: Any, wanted: ModelConfig, size: tuple[int, int] | None) -> 
     shape = _way(network, wanted, size)[0].shape
     image = torch.rand(1, *shape, generator=torch.Generator().manual_seed(SEED))
     with own_code.told(f"model, given an image of {' x '.join(map(str, shape))}"), in_eval_mode(network):
+        heard = _unheard(network, image)
         count = outputs(network, image, "model")
         key = digest(architecture.code, _numbers(network), _answer(network, image))
         if opaque:
@@ -246,6 +294,7 @@ def in_memory(model: Any, wanted: ModelConfig, size: tuple[int, int] | None) -> 
         with torch.no_grad():
             first, second = network(image), network(image)
     notes += () if torch.equal(first, second) else (RESTLESS,)
+    notes += ("Hooks that its program had put on it change its answers, and run here, too.",) if heard else ()
     given = tuple(first.shape)
     if given != (1, count) or count < 2:
         raise InputError(f"model: expected logits of two classes or more for an image, (1, K), it gives {given}")
@@ -266,9 +315,7 @@ def _numbers(network: nn.Module) -> list[tuple[str, np.ndarray[Any, Any]]]:
 
 def _answer(network: nn.Module, image: Tensor) -> list[np.ndarray[Any, Any]]:
     """What it gives for an image: settings that are neither tensors nor in its description show in it."""
-    torch.default_generator.manual_seed(SEED)  # for what draws at random
-    with torch.no_grad():
-        found = network(image)
+    found = _given(network, image)
     return [found.numpy()] if isinstance(found, Tensor) else []
 
 

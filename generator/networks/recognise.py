@@ -15,9 +15,8 @@ from torch import nn
 from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
 from generator.explain.passes import in_eval_mode
-from generator.networks.inputs import LUMA
 from generator.networks.sources.timm_models import cut_from
-from generator.records.input import Input
+from generator.records.input import Input, grey
 from generator.records.network import Fact, Origin
 
 # Sides that networks are often made for, the most frequent first.
@@ -89,11 +88,7 @@ def _runs(network: nn.Module, channels: int, size: tuple[int, int]) -> bool:
 def _of_channels(way: Input, channels: int, wanted: ModelConfig) -> Input:
     """The input of another number of channels; its statistics are those of grey where they were those of colour."""
     if channels == 1:
-        mean, std = (
-            (sum(share * value for share, value in zip(LUMA, values, strict=True)) / 2**16,)
-            for values in (way.mean, way.std)
-        )
-        return replace(way, channels=1, mean=mean, std=std)
+        return replace(way, channels=1, mean=grey(way.mean), std=grey(way.std))
     given = wanted.input
     if given.mean is None or given.std is None:
         raise InputError(
@@ -149,6 +144,9 @@ def told(
 def _cut(way: Input) -> str:
     if way.crop == "none":
         return "brought to the size as a whole"
+    if way.crop == "squash":
+        high, wide = way.resized(*way.size)
+        return f"squeezed to {high} × {wide}, the middle cut out"
     return f"the shorter side to {way.resize}, the middle cut out" if way.resize else "the middle, as large as can be"
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from generator.records.ranges import Channels, Deviation, Scale, Side
 
-Crop = Literal["centre", "none"]
+Crop = Literal["centre", "squash", "none"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 ChannelOrder = Literal["rgb", "bgr"]
 
@@ -20,14 +20,24 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
+def grey(values: tuple[float, ...]) -> tuple[float]:
+    """The mean or the std of grey images where those of red, green and blue are known: their average.
+
+    Of ImageNet's that is the 0.449 and 0.226 by which grey images are often normalised.
+    """
+    return (sum(values) / len(values),)
+
+
 @dataclass(frozen=True)
 class Input:
     """What happens to an image before a network sees it.
 
     First it gets `channels` (1: grey by ITU-R 601 luma, as Pillow's "L"), then its size. With `crop` "centre" it is
     brought to `resize` and the middle of `size` is cut out, as torchvision's Resize and CenterCrop do, which lay black
-    around what is too small for that; with "none" it is brought to `size` at once, whatever its shape. Its values from
-    0 to 255 are brought to 0 to `range`; then the mean is taken off and the rest divided by the standard deviation.
+    around what is too small for that. With "squash", a word of timm's, it is brought to `resize` and as much more as
+    `size` is longer, whatever its own shape, and the middle cut out; with "none" it is brought to `size` at once. Its
+    values from 0 to 255 are brought to 0 to `range`; then the mean is taken off and the rest divided by the standard
+    deviation.
     """
 
     size: tuple[Side, Side]  # (H, W) in pixels
@@ -63,6 +73,10 @@ class Input:
         """
         if self.crop == "none":
             return self.size
+        if self.crop == "squash":
+            high, wide = self.size
+            side = self.resize or min(high, wide)
+            return high * side // min(high, wide), wide * side // min(high, wide)
         if self.resize:
             shorter = self.resize
         else:  # as small as can be cut from, in both directions

@@ -27,6 +27,7 @@ GREY = {"channels": 1, "mean": (0.1307,), "std": (0.3081,)}
 WAYS = {
     "wide": Input((12, 40)),
     "wide, whatever the shape": Input((12, 40), crop="none", interpolation="bicubic"),
+    "wide, squashed and cut": Input((12, 40), 16, "squash"),
     "high, in black": Input((40, 24), 30),
     "grey": Input((20, 28), 24, **GREY),  # type: ignore[arg-type]
 }

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 import generator
 from generator.base.errors import InputError
 from generator.commands import notebook
+from generator.config.schema import InputConfig
 from tests.data_sets import kitchen
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,7 +36,7 @@ class Things(Dataset[Any]):
     def __getitem__(self, at: int) -> tuple[torch.Tensor, int]:
         image = torch.randint(0, 128, (3, 8, 8), generator=torch.Generator().manual_seed(at)) / 255
         image[at % 3] = 1
-        return image, at % 3
+        return image, at % min(3, len(getattr(self, "classes", NAMES)))
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +146,30 @@ def test_outputs_have_the_names_of_the_data_or_those_that_were_said() -> None:
     of_data, of_outputs, _, notes = names(("n01", "n02", "n03"), NAMES)  # other names for all of them
     assert (of_data, of_outputs) == (NAMES, NAMES)
     assert notes == ("The classes of test_set have the names that were given, in their order.",)
+
+
+def test_a_test_set_that_lacks_a_class_is_numbered_by_name(tmp_path: Path) -> None:
+    assert notebook._in_common(NAMES, NAMES) == (NAMES, None)
+    assert notebook._in_common((), NAMES) == (NAMES, None)
+    assert notebook._in_common(NAMES, ()) == (NAMES, None)
+    assert notebook._in_common(("cups", "forks"), NAMES) == (NAMES, (0, 2))
+    for test, train in ((NAMES, ("cups", "forks")), (NAMES[::-1], NAMES), (("cups", "lids"), NAMES)):
+        with pytest.raises(InputError, match=r"^train_set: expected the classes of test_set, in the same order"):
+            notebook._in_common(test, train)
+    lacking, whole = Things(classes=("cups", "forks")), Things(classes=NAMES)
+    read = notebook._of_datasets(lacking, whole, notebook._Said("", "", "", (), {}), InputConfig())
+    data = read.opened(NAMES)
+    assert data.judged is not None
+    assert {item.target for item in data.judged.items} == {0, 2}
+    assert "There are no test images of spoons." in data.words.notes
+
+
+def test_the_call_is_told_with_what_was_said() -> None:
+    said = notebook._Said("A title", "", "", {"cups": 0}, {"size": 8}, "conv", Path("log.csv"), 3)
+    told = "title='A title', classes={'cups': 0}, size=8, layer='conv', log='log.csv', kept=3"
+    assert notebook._call(True, said) == f"generator.report(model, test_set, train_set, {told})"
+    said = notebook._Said("", "", "", [f"class {number}" for number in range(99)], {}, "", iter([{}]), None)
+    assert notebook._call(False, said) == "generator.report(model, test_set, classes=classes, log=log)"
 
 
 def test_classes_may_come_with_their_numbers() -> None:

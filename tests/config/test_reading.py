@@ -562,7 +562,7 @@ def test_another_architecture_is_refused(tmp_path: Path, name: str) -> None:
         ("size = 64\nresize = 32", "resize: expected at least the shorter side of size, 64, got 32"),
         ("size = [48, 192]\nresize = 47", "resize: expected at least the shorter side of size, 48, got 47"),
         ("resize = 0", "resize: expected a whole number from 1 to 8192, got 0"),
-        ("crop = 'center'", 'crop: expected "centre" or "none", got "center"'),
+        ("crop = 'center'", 'crop: expected "centre" or "squash" or "none", got "center"'),
         (
             "interpolation = 'box'",
             'interpolation: expected "nearest" or "bilinear" or "bicubic" or "lanczos", got "box"',

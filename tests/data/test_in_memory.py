@@ -106,7 +106,12 @@ EXACT: dict[str, tuple[Any, Input, Sequence[str]]] = {  # of pictures of three s
     ),
     "squeezed and cut": (
         composed(transforms.Resize((40, 40)), transforms.CenterCrop(32), transforms.ToTensor(), NORM),
-        Input((32, 32), 40, mean=MEAN, std=STD),
+        Input((32, 32), 40, "squash", mean=MEAN, std=STD),
+        (),
+    ),
+    "squeezed and cut to another shape": (
+        composed(transforms.Resize((40, 40)), transforms.CenterCrop((32, 24)), transforms.ToTensor(), NORM),
+        Input((32, 24), 40, mean=MEAN, std=STD),
         ("Resize",),
     ),
     "tensors resized": (

@@ -112,7 +112,7 @@ def test_from_datasets_whose_transform_is_read(
     }
     assert found["data"]["class_names"] == list(CLASSES)
     about = words(tmp_path, "about")
-    assert "generator.report(model, test_set, train_set)" in about
+    assert "generator.report(model, test_set, train_set, title=" in about
     assert "against test_set it is given the same numbers measured: compared on 27 images" in about
     assert "resize and crop the shorter side to 36, the middle cut out read: the transform of test_set" in about
     assert "mean 0.4, 0.45, 0.5 read: the transform of test_set" in about

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from generator.base.errors import InputError
 from generator.config.schema import InputConfig, ModelConfig
@@ -140,13 +141,41 @@ def test_the_digest_is_of_weights_code_and_what_else_makes_another_answer() -> N
     assert len(set(digests)) == 5
 
 
+def test_what_listens_to_a_network_does_not_hear_of_its_copy() -> None:
+    heard: list[torch.Tensor] = []
+    model = seeded()
+    model.register_forward_hook(lambda _module, _args, output: heard.append(output))
+    model.register_forward_pre_hook(lambda _module, args: heard.append(args[0]))
+    model.register_full_backward_hook(lambda _module, _given, _taken: heard.append(torch.empty(0)))
+    found = read(model)
+    heard.clear()  # of the pass that compared the answers with and without
+    found.network(torch.rand(1, 3, 8, 8)).sum().backward()
+    assert heard == []
+    assert found.notes == ()
+    assert len(model._forward_hooks) == len(model._forward_pre_hooks) == len(model._backward_hooks) == 1
+
+
+def test_hooks_that_are_a_part_of_a_network_stay_and_that_is_said() -> None:
+    model = seeded()
+    model.register_forward_pre_hook(lambda _module, args: (args[0] * 2,))
+    images = torch.rand(2, 3, 8, 8)
+    found = read(model)
+    assert torch.equal(found.network(images), model.eval()(images))
+    assert found.notes == ("Hooks that its program had put on it change its answers, and run here, too.",)
+    pruned = seeded()
+    prune.l1_unstructured(next(each for each in pruned.modules() if isinstance(each, nn.Linear)), "weight", amount=0.5)  # type: ignore[no-untyped-call]
+    found = read(pruned)
+    assert torch.equal(found.network(images), pruned.eval()(images))
+    assert found.notes == ()
+
+
 def test_a_network_that_draws_at_random_is_told_and_has_one_digest() -> None:
     def restless() -> in_memory.InMemory:
         net = seeded()
         net.register_forward_hook(lambda _module, _args, output: output + torch.rand_like(output))
         return read(net)
 
-    assert restless().notes == (RESTLESS,)
+    assert restless().notes == (RESTLESS, "Hooks that its program had put on it change its answers, and run here, too.")
     assert restless().digest == restless().digest
 
 

@@ -83,11 +83,13 @@ def as_here(image: Image.Image, way: Input) -> torch.Tensor:
     return normalise(torch.tensor(seen(np.asarray(image), way))[None].permute(0, 3, 1, 2), way)[0]
 
 
+@pytest.mark.parametrize("mode", ["center", "squash"])
 @pytest.mark.parametrize("share", [0.875, 0.9, 1.0])
 @pytest.mark.parametrize("size", [(40, 60), (61, 47), (33, 33)])
-def test_timms_settings_give_the_image_that_its_transform_gives(share: float, size: tuple[int, int]) -> None:
+def test_timms_settings_give_the_image_that_its_transform_gives(share: float, size: tuple[int, int], mode: str) -> None:
     data = pytest.importorskip("timm.data")
-    said = {"input_size": (3, 32, 32), "interpolation": "bicubic", "crop_pct": share, "mean": MEAN, "std": STD}
+    said: dict[str, Any] = {"input_size": (3, 32, 32), "interpolation": "bicubic", "mean": MEAN, "std": STD}
+    said |= {"crop_pct": share, "crop_mode": mode}
     way, told, own = timm_models.input_of(said, "read", "config.json")
     assert own == share
     assert {"size", "crop", "interpolation", "mean", "std"} <= set(told)
@@ -105,6 +107,10 @@ def test_timms_settings_give_the_image_that_its_transform_gives(share: float, si
         ("CLIPImageProcessor", {"size": {"shortest_edge": 30}, "crop_size": {"height": 24, "width": 28}}),
         ("MobileViTImageProcessor", {"size": {"shortest_edge": 30}, "crop_size": {"height": 24, "width": 24}}),
         ("EfficientNetImageProcessor", {"size": {"height": 24, "width": 24}, "resample": 0}),
+        (
+            "EfficientNetImageProcessor",
+            {"size": {"height": 28, "width": 28}, "do_center_crop": True, "crop_size": {"height": 24, "width": 24}},
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )

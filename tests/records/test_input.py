@@ -31,7 +31,9 @@ def torchvision_s(pixels: Pixels, way: Input) -> Pixels:
     """The same by torchvision's own transforms, as a user has them."""
     mode = InterpolationMode(way.interpolation)
     grey = [Grayscale()] if way.channels == 1 else []
-    sized = [Resize(list(way.size), mode)] if way.crop == "none" else [Resize(way.resize, mode), CenterCrop(way.size)]
+    short = min(way.size)
+    squashed = [side * way.resize // short for side in way.size] if way.crop == "squash" else way.resize
+    sized = [Resize(list(way.size), mode)] if way.crop == "none" else [Resize(squashed, mode), CenterCrop(way.size)]
     found = np.asarray(Compose([*grey, *sized])(Image.fromarray(pixels)))
     return found.reshape(*way.size, way.channels)
 
@@ -65,8 +67,24 @@ def test_without_a_cut_the_image_is_brought_to_the_size_whatever_its_shape(
     np.testing.assert_array_equal(preprocessing.seen(noise(*image), way), torchvision_s(noise(*image), way))
 
 
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("more", [0, 1, 32])
+def test_squashed_is_torchvision_s_resize_to_two_sides_and_a_cut(
+    image: tuple[int, int], size: tuple[int, int], more: int
+) -> None:
+    way = Input(size, min(size) + more, "squash")
+    np.testing.assert_array_equal(preprocessing.seen(noise(*image), way), torchvision_s(noise(*image), way))
+
+
+def test_squashed_without_a_resize_is_brought_to_the_size() -> None:
+    assert Input((48, 192), crop="squash").resized(10, 1000) == (48, 192)
+    assert Input((224, 224), 256, "squash").resized(10, 1000) == (256, 256)
+    assert Input((48, 192), 60, "squash").resized(10, 1000) == (60, 240)
+
+
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
-@pytest.mark.parametrize("crop", ["centre", "none"])
+@pytest.mark.parametrize("crop", ["centre", "squash", "none"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_interpolation_is_pillow_s(interpolation: str, crop: str, channels: int) -> None:
     way = Input((40, 56), 60, crop, interpolation, channels)  # type: ignore[arg-type]

@@ -358,6 +358,9 @@ def _read_squeezed(size: tuple[int, int], cut: Any, take: Any) -> None:
     if cut is None or _pair(cut) == size:
         take("size", size)
         take("crop", "none")
+    elif Input(_pair(cut), min(size), "squash").resized(*size) == size and min(size) >= min(_pair(cut)):
+        take("crop", "squash", source=CUT)
+        take("resize", min(size))
     else:
         take("crop", "none", "assumed", f"by {PREPROCESSOR} the squeezed image’s edges are cut off, which is left out")
 

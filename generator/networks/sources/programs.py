@@ -26,7 +26,7 @@ from generator.networks.outputs import as_logits
 from generator.networks.sources import layers
 from generator.networks.sources.archives import GRAPH, Refused, written_anew
 from generator.records import stored
-from generator.records.input import MEAN, STD, square
+from generator.records.input import MEAN, STD, grey, square
 
 WHAT = "a file of a whole network"
 LARGEST = 4 << 30  # bytes of it
@@ -34,8 +34,6 @@ LARGEST = 4 << 30  # bytes of it
 _TRAINING = {"batch_norm": "training", "dropout": "train", "native_dropout": "train", "feature_dropout": "train"}
 
 HOOKLESS = "the network is TorchScript (torch.jit), which has no hooks to look inside"
-# Of the luma of images with MEAN and STD, for networks that take grey ones.
-GREY = ((0.449,), (0.226,))
 EXPORT = "torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')"
 
 
@@ -78,7 +76,7 @@ def input_of(program: Program, file: str) -> dict[str, Any]:
     way, told = square(64), {}
     channels, high, wide = program.shape or (None, None, None)
     if channels in (1, 3):  # of others nothing is usual: the user says the mean and std
-        mean, std = (MEAN, STD) if channels == 3 else GREY
+        mean, std = (MEAN, STD) if channels == 3 else (grey(MEAN), grey(STD))
         way = replace(way, channels=channels, mean=mean, std=std)
         told["channels"] = ("read", file)
     if high and wide:

@@ -19,7 +19,7 @@ from generator.base import own_code
 from generator.base.digest import digest
 from generator.base.errors import InputError
 from generator.networks.architecture import GENERAL, Architecture
-from generator.records.input import MEAN, STD, Input, Interpolation
+from generator.records.input import MEAN, STD, Input, Interpolation, grey
 from generator.records.network import Origin
 
 INSTALL = "install it with: pip install timm"
@@ -125,17 +125,15 @@ def input_of(
     channels = values.get("channels", given.channels)
     for key in ("mean", "std"):
         if len(values.get(key, ())) not in (0, channels):
-            values[key] = (sum(values[key]) / len(values[key]),) * channels
+            values[key] = grey(values[key]) * channels
             told[key] = ("assumed", f"the mean of the {len(said[key])} numbers of {source}")
     if share or "size" in values:
         values["resize"] = cut_from(values.get("size", given.size), share)
         told["crop"] = (origin, source)
     if said.get("crop_mode") == "squash":
-        values |= {"crop": "none", "resize": 0}
+        cut = cut_from(values.get("size", given.size), share)
+        values |= {"crop": "squash" if cut else "none", "resize": cut}
         told["crop"] = (origin, source)
-        if share and share < 1:
-            told["crop"] = ("assumed", f"by {source} the edges of the squeezed image are cut off, which is left out")
-        share = 0.0
     return replace(given, **values), told, share
 
 

@@ -137,6 +137,8 @@ def _shown(path: Path, beside: Path) -> str:
     """A path as pages may show it: from report.toml's folder, or its last two names, without this machine's."""
     if path == beside:
         return _plain(path.name)
+    if path.parent.parent == beside / folders.IN_MEMORY:
+        return "log, in memory"
     inside = path.relative_to(beside) if path.is_relative_to(beside) else Path(*path.parts[-2:])
     return _plain(inside.as_posix())
 

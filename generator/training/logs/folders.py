@@ -9,6 +9,7 @@ from pathlib import Path
 
 from generator.training.logs.tables import has_epochs
 
+IN_MEMORY = "logs"  # where the cache keeps those that a program had in memory
 MOST = 5000  # files that may be logs, below one folder
 # The better known, the sooner taken, where one run left several.
 KINDS = (
