@@ -20,7 +20,8 @@ from generator.explain.cam import (
     layer_cam,
     score_cam,
 )
-from generator.explain.fields import Axis
+from generator.explain.cells import Axis
+from generator.explain.choice import Candidate, Choice, layer_choice
 from generator.explain.gradients import guided_backprop, integrated_gradients
 from generator.explain.layers import choose_layer, convolutions, macs, summary
 from generator.explain.occlusion import Occlusion, occlude
@@ -30,6 +31,8 @@ from generator.explain.receptive_fields import ReceptiveField, receptive_field
 
 __all__ = [
     "Axis",
+    "Candidate",
+    "Choice",
     "Occlusion",
     "Point",
     "Points",
@@ -44,6 +47,7 @@ __all__ = [
     "guided_backprop",
     "integrated_gradients",
     "layer_cam",
+    "layer_choice",
     "macs",
     "occlude",
     "points",

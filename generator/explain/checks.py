@@ -93,13 +93,10 @@ def classes_of(targets: Tensor | None, logits: Tensor) -> Tensor:
 
 
 def check_maps(layer: str, output: Any, count: int, runs: int = 1) -> Tensor:
-    """A layer's output, if it is (N, C, h, w) or (N, h, w, C)."""
+    """A layer's output, if it is (N, C, h, w), (N, h, w, C) or (N, T, C)."""
     of = f" from the last of its {runs} runs" if runs > 1 else ""
-    if not isinstance(output, Tensor) or output.dim() != 4 or len(output) != count:
-        tokens = ": tokens, which have no rows and columns" if isinstance(output, Tensor) and output.dim() == 3 else ""
-        raise InputError(
-            f"layer {layer!r}: expected feature maps ({count}, C, h, w){of}, got {shape_text(output)}{tokens}"
-        )
+    if not isinstance(output, Tensor) or output.dim() not in (3, 4) or len(output) != count:
+        raise InputError(f"layer {layer!r}: expected feature maps ({count}, C, h, w){of}, got {shape_text(output)}")
     if output.layout != torch.strided or not (output.is_floating_point() or output.is_quantized):
         raise InputError(f"layer {layer!r}: expected feature maps of floating-point numbers{of}, got {output.dtype}")
     return output

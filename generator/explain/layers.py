@@ -10,9 +10,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from generator.explain.calls import JOINT
 from generator.explain.checks import check_unscripted
+from generator.explain.choice import layer_choice
 from generator.explain.flops import FLOPS, Counted
 from generator.explain.passes import blank, evaluating
-from generator.explain.points import Points, layer_to_explain, points
+from generator.explain.points import Points, points
 
 
 def convolutions(model: nn.Module) -> list[str]:
@@ -21,14 +22,14 @@ def convolutions(model: nn.Module) -> list[str]:
 
 
 def choose_layer(model: nn.Module, images: Tensor) -> str:
-    """The layer to explain where none is named: see `points.layer_to_explain`.
+    """The layer to explain where none is named: see `layer_choice`.
 
     Args:
         images: (N, C, H, W) float, as the model takes them; the first is run.
     Raises:
         InputError: where there is none.
     """
-    return layer_to_explain(points(model, images))
+    return layer_choice(model, images).layer
 
 
 def summary(model: nn.Module, input_shape: Sequence[int]) -> tuple[tuple[str, str, str], ...]:

@@ -15,8 +15,10 @@ from torch.utils._pytree import tree_map
 
 from generator.base.errors import InputError
 from generator.explain.calls import told
+from generator.explain.cells import Seen
 from generator.explain.checks import check_images, check_logits, check_maps, check_model, idle, shape_text
 from generator.explain.fields import Following
+from generator.explain.layouts import Layout
 from generator.explain.obstacles import Obstacles, blockers, explained
 
 # Images in one pass where a method runs many for each image: enough to use a processor well.
@@ -108,8 +110,9 @@ def feature_maps(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dic
     Args:
         images: (N, C, H, W) float, as the model takes them.
     Returns:
-        Layer -> (N, C, h, w) float32, of layers that give (N, h, w, C) too; quantised ones as the numbers they stand
-        for. Of a layer that runs more than once, the last run.
+        Layer -> (N, C, h, w) float32, of layers that give (N, h, w, C) too, or tokens that are cells of the image, of
+        which others, as a class token, are left out; quantised ones as the numbers they stand for. Of a layer that runs
+        more than once, the last run.
     Raises:
         InputError: if a layer does not exist, does not run, or gives no such tensor.
     """
@@ -146,26 +149,26 @@ def maps_and_output(model: nn.Module, images: Tensor, layers: Sequence[str]) -> 
         if not runs[layer]:
             raise idle(layer)
         found = check_maps(layer, outputs[layer], len(images), runs[layer])
-        last = channels_last(model, images, layer, found, shapes)
+        layout = layout_of(model, images, layer, found, shapes)
         found = found.dequantize() if found.is_quantized else found
-        maps[layer] = found.movedim(-1, 1).contiguous() if last else found
+        maps[layer] = found if layout.form == "maps" else layout.maps(found).contiguous()
     return {layer: found.float() for layer, found in maps.items()}, output
 
 
-def channels_last(model: nn.Module, images: Tensor, layer: str, maps: Tensor, shapes: set[tuple[int, ...]]) -> bool:
-    """Whether a layer's maps are (N, h, w, C), and not (N, C, h, w).
+def layout_of(model: nn.Module, images: Tensor, layer: str, maps: Tensor, shapes: set[tuple[int, ...]]) -> Layout:
+    """How a layer's cells stand: as maps, with their channels last, or as tokens.
 
     Where the shape alone leaves a doubt, one image is followed through the model, operation by operation.
 
     Args:
         shapes: what layers gave whose output is (N, C, h, w) by contract.
     Raises:
-        InputError: if they are neither.
+        InputError: if they do in no such way.
     """
     known = maps.is_quantized or tuple(maps.shape) in shapes  # quantised operations know no other order
     (height, width), (rows, columns) = images.shape[2:], maps.shape[1:3]
     if known and (maps.is_quantized or abs(rows * width - columns * height) > max(height, width)):
-        return False
+        return Layout()
     outputs: list[Any] = []
     one = images[:1].detach().clone() if len(images) else images.new_zeros(1, *images.shape[1:])
     following = Following(one)
@@ -173,16 +176,24 @@ def channels_last(model: nn.Module, images: Tensor, layer: str, maps: Tensor, sh
     with torch.no_grad(), following, tap:
         model(one)
     seen = following.seen(outputs[-1]) if outputs else None
+    if maps.dim() == 3:
+        if seen is not None and seen.at == (-2, -2) and seen.units == maps.shape[1]:
+            return Layout("tokens", seen.grid, seen.around)
+        raise _formless(layer, maps, "tokens, none of which can be told to be a cell of the image", seen)
     if seen is None:  # made from nothing of the image: as the others are
-        return False
+        return Layout()
     if seen.at in ((-2, -1), (-3, -2)):
-        return seen.at == (-3, -2)
+        return Layout("maps, channels last" if seen.at == (-3, -2) else "maps")
     if known or not seen.cause:
-        return False
-    raise InputError(
-        f"layer {layer!r}: expected feature maps (N, C, h, w) or (N, h, w, C), got {shape_text(maps)}, of which "
-        f"no axes are the image's rows and columns, because of {seen.cause}; name another layer, or explain the model "
-        "with occlude or integrated_gradients, which need none"
+        return Layout()
+    raise _formless(layer, maps, "of which no axes are the image's rows and columns", seen)
+
+
+def _formless(layer: str, maps: Tensor, what: str, seen: Seen | None) -> InputError:
+    cause = f", because of {seen.cause}" if seen is not None and seen.cause else ""
+    return InputError(
+        f"layer {layer!r}: expected feature maps (N, C, h, w) or (N, h, w, C), got {shape_text(maps)}, {what}{cause}; "
+        "name another layer, or explain the model with occlude or integrated_gradients, which need none"
     )
 
 
@@ -218,38 +229,45 @@ class Run:
 
 
 @contextmanager
-def watching(model: nn.Module, images: Tensor, layer: str, each_cell: bool = False) -> Iterator[Run]:
+def watching(
+    model: nn.Module, images: Tensor, layer: str, each_cell: bool = False, layout: Layout | None = None
+) -> Iterator[Run]:
     """A forward pass without gradients up to `layer`, with them from there on and within the block.
 
     Args:
         each_cell: whether gradients by each cell are wanted, or their sums over the cells of a channel.
+        layout: how the layer's cells stand, where that is known; else it is found.
     """
     with differentiating(model):
-        watch = _Watch(model, layer, each_cell)
+        watch = _Watch(model, layer, each_cell, layout)
         run = watch.run(images)
-        if channels_last(model, images, layer, watch.given, watch.chain.shapes):
-            watch.last = True
-            run = watch.run(images)
+        if layout is None:
+            found = layout_of(model, images, layer, watch.given, watch.chain.shapes)
+            if found.form != "maps":
+                watch.layout = found
+                run = watch.run(images)
+        assert run is not None
         if run.tail is None and not blockers(run.logits, run.nudge).reached:
             # The model may have turned gradients off before the layer: then they stay on if they were on before that.
             obstacles = Obstacles()
             with torch.enable_grad():
                 run = watch.run(images, obstacles)
-            if not (found := blockers(run.logits, run.nudge)).reached:
-                raise run.unreached(obstacles.cause(found))
+            assert run is not None
+            if not (blocked := blockers(run.logits, run.nudge)).reached:
+                raise run.unreached(obstacles.cause(blocked))
         yield run
 
 
 class _Watch:
     """Runs a model with gradients by one layer's maps."""
 
-    def __init__(self, model: nn.Module, layer: str, each_cell: bool) -> None:
+    def __init__(self, model: nn.Module, layer: str, each_cell: bool, layout: Layout | None) -> None:
         self.model, self.layer, self.each_cell = model, layer, each_cell
         self.modules = runnable(model)
-        self.last = False  # whether the channels come last
+        self.layout = layout or Layout()
 
-    def run(self, images: Tensor, obstacles: Obstacles | None = None) -> Run:
-        """One pass."""
+    def run(self, images: Tensor, obstacles: Obstacles | None = None) -> Run | None:
+        """One pass; None where the layer gives what maps of this layout are not."""
         self.count = len(images)
         self.chain = _Chain()
         self.runs = 0
@@ -272,7 +290,11 @@ class _Watch:
             raise idle(self.layer)
         check_maps(self.layer, self.given, self.count, self.runs)
         logits = check_logits(output, images)
-        return Run(self.layer, *self.seen, logits, self.chain.tail(logits))
+        return Run(self.layer, *self.seen, logits, self.chain.tail(logits)) if self._fits(self.given) else None
+
+    def _fits(self, output: Any) -> bool:
+        axes = 3 if self.layout.form == "tokens" else 4
+        return isinstance(output, Tensor) and output.dim() == axes and len(output) == self.count
 
     def _begin(self, _layer: str, _module: nn.Module | None, args: tuple[Any, ...]) -> None:
         self.versions = [(arg, arg._version) for arg in args if isinstance(arg, Tensor) and not arg.is_inference()]
@@ -286,7 +308,7 @@ class _Watch:
     def _nudged(self, output: Any) -> Tensor | None:
         self.runs += 1
         self.given = output
-        if not (isinstance(output, Tensor) and output.dim() == 4 and len(output) == self.count):
+        if not self._fits(output):
             return None  # this need not be the last run
         maps = check_maps(self.layer, output, self.count, self.runs)
         if maps.is_quantized:
@@ -299,15 +321,15 @@ class _Watch:
                 f"layer {self.layer!r}: the model runs it in inference mode, which keeps no gradients; take "
                 "torch.inference_mode out of its forward, or make the model outside of it"
             )
-        activations = maps.detach().movedim(-1, 1) if self.last else maps.detach()  # (N, C, h, w)
+        activations = self.layout.maps(maps.detach())  # (N, C, h, w)
         size = activations.shape if self.each_cell else (*activations.shape[:2], 1, 1)
         activations = activations.clone()  # an in-place ReLU may follow
         nudge = maps.new_zeros(size).requires_grad_()
         torch.set_grad_enabled(True)  # until `evaluating` ends
-        added = nudge.movedim(1, -1) if self.last else nudge
+        added = self.layout.placed(nudge)
         nudged = maps.add_(added) if self._worked_in_place(maps) else maps + added
         self.seen = activations, nudge
-        self.chain.start(nudged, followed=not self.last)
+        self.chain.start(nudged, followed=self.layout.form == "maps")
         return nudged
 
     def _worked_in_place(self, maps: Tensor) -> bool:

@@ -14,11 +14,12 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from generator.base.errors import InputError
 from generator.explain.calls import Calls
+from generator.explain.cells import Seen
 from generator.explain.checks import check_images, check_unscripted
-from generator.explain.fields import Following, Seen
+from generator.explain.fields import Following
 from generator.explain.flow import RECTIFIERS, Flow, Kind, Node, leading_to, trunk
+from generator.explain.layouts import Form, Layout
 from generator.explain.passes import evaluating, is_leaf, runnable
 from generator.explain.receptive_fields import ReceptiveField
 
@@ -38,7 +39,8 @@ class Point:
     rectified: bool  # whether that is 0 where nothing was found, as after a ReLU
     number: int  # of that operation: the same of two points that have the same values
     grid: tuple[int, int] | None  # its cells along the image's rows and columns; None where they are mixed up
-    form: Literal["maps", "maps, channels last", "tokens", ""]  # (C, h, w), (h, w, C), (T, D), or another one
+    around: tuple[int, int]  # of tokens, how many that are no cells come before and after those that are
+    form: Form  # (C, h, w), (h, w, C), (T, D), or another one
     field: ReceptiveField | None  # what a cell sees; None: of no regular size
     cause: str  # why it has none
     trunk: bool  # whether all that the output is made from goes through it
@@ -49,6 +51,11 @@ class Point:
     def cells(self) -> int:
         """How many cells its grid has; 0 without one."""
         return math.prod(self.grid) if self.grid else 0
+
+    @property
+    def layout(self) -> Layout:
+        """How its cells stand; "maps" where there are none."""
+        return Layout(self.form or "maps", self.grid or (1, 1), self.around)
 
     @property
     def channels(self) -> int:
@@ -158,6 +165,7 @@ class _Tracing:
             rectified=self._rectified(number),
             number=-1 if number is None else number,
             grid=grid,
+            around=seen.around if seen else (0, 0),
             form=form,
             field=ReceptiveField(seen.rows, seen.columns) if seen and not seen.cause else None,
             cause=seen.cause if seen else "it is made from nothing of the image",
@@ -218,43 +226,8 @@ def _by_size(found: Sequence[Point]) -> list[list[Point]]:
     return list(groups.values())
 
 
-def layer_to_explain(points: Points) -> str:
-    """The layer to explain where none is named: the last convolution's maps, rectified but not pooled.
-
-    Of the points after the last convolution with more than one cell, the last with maps of the same size that is
-    neither pooled nor what another gave: "features.11" of torchvision's AlexNet, "layer4" of its ResNets, "conv3+relu"
-    where the rectifier is a function. Selvaraju et al. 2017 found the last convolutional layer to localise best
-    (arXiv:1610.02391, section 4).
-
-    Raises:
-        InputError: if no convolution runs that gives maps of more than one cell, or what follows it is no head but goes
-            on over tokens or maps with their channels last, as transformers do.
-    """
-    maps = [point for point in points if point.single and len(point.shape) == 3]
-    shown = [point for point in maps if point.form == "maps" and point.cells > 1]
-    last = next((point for point in reversed(shown) if _convolves(point)), None)
-    if last is None:
-        raise InputError(
-            "layer: the model runs no 2-d convolution (nn.Conv2d) that gives maps of more than one cell; name a layer"
-        )
-    chosen = [
-        point
-        for point in shown[shown.index(last) :]
-        if point.name and point.grid == last.grid and point.kind != "pooling" and not point.kept
-    ]
-    chosen = [point for point in chosen if point.trunk] or chosen
-    layer = chosen[-1]
-    beyond = next((point for point in points[points.found.index(layer) + 1 :] if _goes_on(point)), None)
-    if beyond is not None:
-        raise InputError(
-            f"layer: after its last convolution, {last.name!r}, the model goes on over its cells in "
-            f"{beyond.name!r} ({type(beyond.module).__name__}), as transformers do, so that this convolution's maps "
-            "would not show where it looks; name a layer, or use occlude or integrated_gradients"
-        )
-    return layer.name
-
-
-def _convolves(point: Point) -> bool:
+def convolves(point: Point) -> bool:
+    """Whether it is a convolution itself, that gives maps."""
     return point.kind == "convolution" and point.alone and not point.kept and point.form == "maps"
 
 
@@ -262,21 +235,12 @@ def _has_maps(point: Point) -> bool:
     return bool(point.name) and point.single and point.form.startswith("maps") and point.cells > 1 and not point.kept
 
 
-def _goes_on(point: Point) -> bool:
-    """Whether weights gave tokens (T, D), or maps (h, w, C), of more than one cell."""
-    weights = [weight.shape[:1] for weight in point.module.parameters(recurse=False)] if point.module else []
-    if not weights or len(point.shape) == 2:
-        return bool(weights) and point.shape[0] > 1
-    last = point.shape[-1:] in weights and point.shape[:1] not in weights
-    return len(point.shape) == 3 and last and math.prod(point.shape[:2]) > 1
-
-
 def source(points: Points, layer: str) -> str:
     """The convolution whose channels are those of `layer`: itself, or one of which it is made channel by channel.
 
     "" where something between the two mixes channels, as a residual block's addition does.
     """
-    made = {point.number: point.name for point in reversed(points.found) if _convolves(point) and point.module}
+    made = {point.number: point.name for point in reversed(points.found) if convolves(point) and point.module}
     point = points.named(layer)
     number = point.number if point else -1
     while number >= 0:

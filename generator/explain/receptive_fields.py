@@ -10,8 +10,9 @@ from torch import nn
 
 from generator.base.errors import InputError
 from generator.explain.calls import told
+from generator.explain.cells import Axis
 from generator.explain.checks import check_unscripted, idle, shape_text
-from generator.explain.fields import Axis, Following
+from generator.explain.fields import Following
 from generator.explain.passes import blank, evaluating, runnable
 
 

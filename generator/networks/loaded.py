@@ -14,9 +14,10 @@ from generator import explain
 from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
+from generator.explain.choice import Choice, layer_choice
 from generator.explain.methods import Method, blind, failure, passes, suited
 from generator.explain.passes import blank
-from generator.explain.points import Points, layer_to_explain, stage_ends
+from generator.explain.points import Points, stage_ends
 from generator.networks.architecture import Architecture
 from generator.records.input import Input
 from generator.records.network import Fact
@@ -133,17 +134,21 @@ class Loaded:
         """Why there are no maps of a layer to explain its answers with, as a clause; "" where there are."""
         return self._explained[1]
 
+    @property
+    def choice(self) -> Choice | None:
+        """How the layer was chosen, and what else could be; None where somebody named it, or there is none."""
+        return self._explained[2]
+
     @cached_property
-    def _explained(self) -> tuple[str, str]:
+    def _explained(self) -> tuple[str, str, Choice | None]:
         own = self.architecture.layer
         if said := self.wanted.layer or (own(self.network) if own else ""):
-            return said, ""
+            return said, "", None
         if self.opaque:
-            return "", self.opaque
-        found = self.points
+            return "", self.opaque, None
         try:
-            layer = layer_to_explain(found)
+            choice = layer_choice(self.network, self._noise, self.points)
         except InputError as error:
-            return "", str(error).removeprefix("layer: ").split(";")[0].replace("the model", "the network")
-        reason = failure(explain.grad_cam, self.network, self._noise, layer)
-        return ("", reason) if reason else (layer, "")
+            return "", str(error).removeprefix("layer: ").split(";")[0].replace("the model", "the network"), None
+        reason = failure(explain.grad_cam, self.network, self._noise, choice.layer)
+        return ("", reason, None) if reason else (choice.layer, "", choice)

@@ -119,7 +119,7 @@ def test_a_report_of_six_families(tmp_path: Path) -> None:
     assert any("Guided backprop is left out: no ReLU lies between" in note for note in notes)
 
 
-@pytest.mark.parametrize("names", [("perceptron",), ("transformer",), ("perceptron", "Functions", "transformer")])
+@pytest.mark.parametrize("names", [("perceptron",), ("perceptron", "Functions")])
 def test_networks_without_a_layer_to_explain_have_a_report_too(tmp_path: Path, names: tuple[str, ...]) -> None:
     results = built(tmp_path, names, 'photos = ["things/val/cups/0.png"]')
     pages = {path.name: path.read_text("utf-8") for path in (tmp_path / "site").glob("*.html")}
@@ -135,6 +135,18 @@ def test_networks_without_a_layer_to_explain_have_a_report_too(tmp_path: Path, n
         test = pages["grad-cam-validation-val-cups-0.html"]
         assert f"No heat map was made of this photo for {name}." in test
     assert ("filters.html" in pages) == (names != ("perceptron",))
+
+
+def test_a_transformer_is_explained_at_the_last_tokens_that_have_a_gradient(tmp_path: Path) -> None:
+    results = built(tmp_path, ["transformer"], 'photos = ["things/val/cups/0.png"]')
+    looks = results["networks"]["transformer"]["photos"]
+    assert {look["cam_layer"] for look in looks.values()} == {"encoder.layers.encoder_layer_1.ln_1"}
+    ways = [way["name"] for way in looks["own-0"]["ways"]]
+    assert {"Grad-CAM", "LayerCAM", "occlusion", "integrated gradients"} <= set(ways)
+    heat = (tmp_path / "site" / "grad-cam-own-0.html").read_text("utf-8")
+    assert "<title>0 – Grad-CAM –" in heat
+    assert 'id="transformer-cam-own-0-predicted"' in heat
+    assert "4 × 4 cells" in heat  # of patches, without the class token
 
 
 def test_a_large_network_has_pages_for_its_stages(tmp_path: Path) -> None:

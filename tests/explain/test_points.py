@@ -12,10 +12,18 @@ from torchvision import models
 
 from generator import explain
 from generator.base.errors import InputError
-from generator.explain.points import head, layer_to_explain, points, rectifier, source, stage_ends
+from generator.explain.choice import of_convolutions
+from generator.explain.points import Points, head, points, rectifier, source, stage_ends
 from generator.networks.alexnet import alexnet
 from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import images, seeded
+
+
+def chosen(found: Points) -> str:
+    """The last convolution's maps, which the head follows."""
+    point, why_not = of_convolutions(found)
+    assert point is not None, why_not
+    return point.name
 
 
 class Functions(nn.Module):
@@ -89,7 +97,7 @@ def test_points_of_functions_by_hand() -> None:
     assert (field.size, field.jump) == (8, 2)  # 3, then pooled to 4 at steps of 2, then 3 of them
     assert [point.row for point in found] == [True] * 9 + [False]
     assert stage_ends(found) == ("conv1+relu", "conv2+relu")
-    assert layer_to_explain(found) == "conv2+relu"
+    assert chosen(found) == "conv2+relu"
     assert head(found, "conv2+relu") == "flattened"
     assert source(found, "conv2+relu+max_pool2d") == "conv2"
     assert source(found, "fc1+relu") == ""
@@ -131,7 +139,7 @@ def test_points_of_residual_blocks() -> None:
     assert "1.first" not in trunk
     assert "1.second+add" in trunk
     assert stage_ends(found) == ("1", "3")
-    assert layer_to_explain(found) == "3"
+    assert chosen(found) == "3"
     assert head(found, "3") == "average"
     assert source(found, "3") == ""  # an addition mixes the channels of two
     assert source(found, "3.first") == "3.first"
@@ -143,7 +151,7 @@ def test_points_of_residual_blocks() -> None:
 
 def test_without_a_trunk_the_last_maps_are_taken() -> None:
     found = points(TwoStreams(), images(1, 3, 8, 8))
-    assert layer_to_explain(found) == "right"
+    assert chosen(found) == "right"
     assert head(found, "right") == ""
     assert stage_ends(found) == ("right",)
 
@@ -200,16 +208,9 @@ FAMILIES: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...], str]] = {
 def test_stages_and_layers_of_known_families(name: str) -> None:
     make, stages, layer = FAMILIES[name]
     found = points(seeded(make), images(1, 3, 128, 128))
-    assert layer_to_explain(found) == layer
+    assert chosen(found) == layer
     assert stage_ends(found) == stages
     assert all(point.field is not None for point in found if point.kind == "convolution")
-
-
-@pytest.mark.parametrize("name", ["vit_b_16", "swin_t"])
-def test_transformers_have_no_convolution_to_explain(name: str) -> None:
-    network = models.get_model(name, num_classes=4)
-    with pytest.raises(InputError, match="goes on over its cells"):
-        layer_to_explain(points(network, images(1, 3, 224, 224)))
 
 
 def test_nothing_is_left_behind() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
-from generator.explain.points import head, layer_to_explain, points
+from generator.explain.points import head, points
 from generator.networks.outputs import as_logits
 
 IMAGES = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(1))
@@ -66,7 +66,7 @@ def test_logits_are_found_and_explained(end: Callable[[Tensor], Any], note: str)
     torch.testing.assert_close(copy.deepcopy(network)(IMAGES), want)
     bare = Net(lambda logits: logits).eval()
     bare.load_state_dict(network.state_dict(), strict=False)
-    assert layer_to_explain(points(network, IMAGES)) == "conv+relu"
+    assert explain.choose_layer(network, IMAGES) == "conv+relu"
     assert head(points(network, IMAGES), "conv+relu") == "average"
     torch.testing.assert_close(explain.grad_cam_all(network, IMAGES), explain.grad_cam_all(bare, IMAGES))
 

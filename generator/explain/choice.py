@@ -1,0 +1,159 @@
+"""Which layer to explain where none is named: one of cells that lie over the image, by which the logits change."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from generator.base.errors import InputError
+from generator.explain.checks import check_images
+from generator.explain.flow import leading_to
+from generator.explain.layouts import Layout
+from generator.explain.passes import watching
+from generator.explain.points import Point, Points, convolves, points
+
+_LEARNT = ("convolution", "product", "attention")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layer whose output still is a grid over the image."""
+
+    layer: str
+    grid: tuple[int, int]  # cells along the image's rows and columns
+    reached: int | None  # by how many of them the logits have a gradient; None: it was not asked
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layer to explain, and what else there was."""
+
+    layer: str
+    layout: Layout  # how its cells stand
+    reason: str  # why this one, as a clause
+    later: tuple[Candidate, ...] = ()  # nearer to the logits, the last first, and why not: what `reached` says
+    earlier: tuple[Candidate, ...] = ()  # farther from them, the next first: what else could be named
+
+
+def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) -> Choice:
+    """The layer to explain where none is named, with the alternatives.
+
+    Of a network whose head follows its last convolution: that convolution's maps, rectified but not pooled, as
+    Selvaraju et al. 2017 found them to localise best (arXiv:1610.02391, section 4): "features.11" of torchvision's
+    AlexNet, "layer4" of its ResNets, "conv3+relu" where the rectifier is a function.
+
+    Of a network that goes on over its cells, as transformers do: the last output, of all that everything goes through
+    or of a norm that reads such, which still is a grid over the image and by more than one cell of which the logits
+    have a gradient. Of a ViT whose head reads the class token these are the inputs of the last block's attention: after
+    it no patch has a part in the logits any more, which is what the gradient proves.
+
+    Args:
+        images: (N, C, H, W) float, as the model takes them; the first is run: once, and once more for each layer whose
+            gradient is asked for.
+        found: the model's points, where they are known already.
+    Raises:
+        InputError: where there is none.
+    """
+    check_images(images)
+    found = points(model, images) if found is None else found
+    layer, why_not = of_convolutions(found)
+    grids = _grids(found)
+    if layer is not None:
+        earlier = tuple(_untried(point) for point in grids if _before(found, point, layer))
+        return Choice(layer.name, layer.layout, "the last convolution's maps", earlier=earlier)
+    tried: list[Candidate] = []
+    obstacle: InputError | None = None
+    for place, point in enumerate(grids):
+        try:
+            reached = _reached(model, images[:1], point)
+        except InputError as error:
+            reached, obstacle = 0, error
+        if reached > 1:
+            rest = tuple(_untried(other) for other in grids[place + 1 :])
+            reason = f"the last whose cells still lie over the image and have a gradient ({reached} of {point.cells})"
+            return Choice(point.name, point.layout, reason, tuple(tried), rest)
+        tried.append(Candidate(point.name, point.grid or (0, 0), reached))
+    if obstacle is not None and not any(candidate.reached for candidate in tried):
+        raise InputError(f"layer: there is none to choose: {str(obstacle).removeprefix('layer ')}") from obstacle
+    if tried and not any(candidate.reached for candidate in tried):
+        layers = tried[-1].layer if len(tried) == 1 else f"{tried[-1].layer} to {tried[0].layer}"
+        raise InputError(
+            f"layer: the logits of the model have no gradient by any cell of its layers ({layers}), as where its last "
+            "weights are all zero; name a layer, or use occlude"
+        )
+    raise InputError(why_not)
+
+
+def _untried(point: Point) -> Candidate:
+    return Candidate(point.name, point.grid or (0, 0), None)
+
+
+def _before(found: Points, point: Point, layer: Point) -> bool:
+    return found.found.index(point) < found.found.index(layer) and point.number != layer.number
+
+
+def _grids(found: Points) -> list[Point]:
+    """The points to choose among, the last first; of those with the same values the outermost."""
+    main = {point.number for point in found if point.trunk}
+    by_number: dict[int, Point] = {}
+    for point in found:
+        norm = point.kind == "normalisation" and main & set(found.nodes[point.number].parents)
+        fits = point.name and point.single and point.form and point.cells > 1 and not point.kept
+        if fits and (point.trunk or norm) and point.kind != "pooling" and _learnt(found, point):
+            by_number[point.number] = point
+    return sorted(by_number.values(), key=found.found.index, reverse=True)
+
+
+def _learnt(found: Points, point: Point) -> bool:
+    """Whether weights made it: the images themselves, normalised or not, show nothing of the network."""
+    return any(found.nodes[number].kind in _LEARNT for number in leading_to(found.nodes, [point.number]))
+
+
+def _reached(model: nn.Module, image: Tensor, point: Point) -> int:
+    """By how many cells of a point the logits have a gradient, whichever: along a direction drawn at random."""
+    with watching(model, image, point.name, each_cell=True, layout=point.layout) as run:
+        seed = torch.randn(run.logits.shape, generator=torch.Generator().manual_seed(0)).to(run.logits)
+        (gradient,) = torch.autograd.grad(run.logits, run.nudge, seed)
+    return int((gradient != 0).any(1).sum())
+
+
+def of_convolutions(points: Points) -> tuple[Point | None, str]:
+    """The last convolution's maps, rectified but not pooled, if the head follows them; else None and why not.
+
+    Of the points after the last convolution with more than one cell, the last with maps of the same size that is
+    neither pooled nor what another gave.
+    """
+    maps = [point for point in points if point.single and len(point.shape) == 3]
+    shown = [point for point in maps if point.form == "maps" and point.cells > 1]
+    last = next((point for point in reversed(shown) if convolves(point)), None)
+    if last is None:
+        return None, (
+            "layer: the model runs no 2-d convolution (nn.Conv2d) that gives maps of more than one cell; name a layer"
+        )
+    chosen = [
+        point
+        for point in shown[shown.index(last) :]
+        if point.name and point.grid == last.grid and point.kind != "pooling" and not point.kept
+    ]
+    chosen = [point for point in chosen if point.trunk] or chosen
+    layer: Point = chosen[-1]
+    beyond = next((point for point in points[points.found.index(layer) + 1 :] if _goes_on(point)), None)
+    if beyond is None:
+        return layer, ""
+    return None, (
+        f"layer: after its last convolution, {last.name!r}, the model goes on over its cells in "
+        f"{beyond.name!r} ({type(beyond.module).__name__}), as transformers do, and none of what follows is a grid "
+        "over the image; name a layer, or use occlude or integrated_gradients"
+    )
+
+
+def _goes_on(point: Point) -> bool:
+    """Whether weights gave tokens (T, D), or maps (h, w, C), of more than one cell."""
+    weights = [weight.shape[:1] for weight in point.module.parameters(recurse=False)] if point.module else []
+    if not weights or len(point.shape) == 2:
+        return bool(weights) and point.shape[0] > 1
+    last = point.shape[-1:] in weights and point.shape[:1] not in weights
+    return len(point.shape) == 3 and last and math.prod(point.shape[:2]) > 1

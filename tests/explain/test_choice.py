@@ -1,0 +1,193 @@
+"""The layer to explain, chosen by proof: still a grid over the image, with a gradient at more than one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from generator import explain
+from generator.base.errors import InputError
+from generator.explain.layouts import Layout
+from tests.explain.nets import images, seeded
+
+SMALL = {"num_classes": 4, "depth": 3, "embed_dim": 24, "num_heads": 2}
+
+
+def vit(**options: object) -> Any:
+    return timm.create_model("vit_tiny_patch16_224", **{**SMALL, **options})
+
+
+def torchvision_vit() -> Any:
+    network = models.VisionTransformer(32, 8, 3, 2, 16, 32, num_classes=4)
+    nn.init.normal_(network.heads.head.weight)  # torchvision begins with zeros
+    return network
+
+
+def mixer() -> Any:
+    network = timm.models.mlp_mixer.MlpMixer(num_classes=4, img_size=64, patch_size=16, num_blocks=2, embed_dim=24)
+    nn.init.normal_(network.head.weight)
+    return network
+
+
+# Network, size of the image, layer, layout, and the names that come after it and have no gradient at the cells.
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], str, Layout, tuple[str, ...]]] = {
+    "torchvision's ViT": (
+        torchvision_vit,
+        (32, 32),
+        "encoder.layers.encoder_layer_2.ln_1",
+        Layout("tokens", (4, 4), (1, 0)),
+        ("encoder", "encoder.layers", "encoder.layers.encoder_layer_2.ln_2"),
+    ),
+    "ViT, not square": (
+        lambda: vit(img_size=(32, 64)),
+        (32, 64),
+        "blocks.2.norm1",
+        Layout("tokens", (2, 4), (1, 0)),
+        ("norm", "blocks", "blocks.2.norm2"),
+    ),
+    "ViT, averaged": (
+        lambda: vit(img_size=(64, 32), global_pool="avg", class_token=False),
+        (64, 32),
+        "blocks",
+        Layout("tokens", (4, 2), (0, 0)),
+        (),
+    ),
+    "ViT with registers": (
+        lambda: vit(img_size=48, reg_tokens=4),
+        (48, 48),
+        "blocks.2.norm1",
+        Layout("tokens", (3, 3), (5, 0)),  # with the class token 14: no square
+        ("norm", "blocks", "blocks.2.norm2"),
+    ),
+    "DeiT, distilled": (
+        lambda: timm.create_model("deit_tiny_distilled_patch16_224", img_size=64, **SMALL),
+        (64, 64),
+        "blocks.2.norm1",
+        Layout("tokens", (4, 4), (2, 0)),
+        ("norm", "blocks", "blocks.2.norm2"),
+    ),
+    "torchvision's Swin": (
+        lambda: models.SwinTransformer([4, 4], 24, [2, 2], [2, 4], [4, 4], num_classes=4),
+        (64, 96),
+        "permute",
+        Layout("maps", (8, 12)),
+        (),
+    ),
+    "timm's Swin": (
+        lambda: timm.create_model(
+            "swin_tiny_patch4_window7_224",
+            num_classes=4,
+            img_size=64,
+            window_size=4,
+            depths=(2, 2),
+            embed_dim=24,
+            num_heads=(2, 4),
+        ),
+        (64, 64),
+        "norm",
+        Layout("maps, channels last", (8, 8)),
+        (),
+    ),
+    "mixer": (mixer, (64, 64), "norm", Layout("tokens", (4, 4)), ()),
+    "hybrid": (
+        lambda: timm.create_model(
+            "vit_tiny_r_s16_p8_224", num_classes=4, img_size=64, depth=2, embed_dim=24, num_heads=2
+        ),
+        (64, 64),
+        "blocks.1.norm1",
+        Layout("tokens", (2, 2), (1, 0)),
+        ("norm", "blocks", "blocks.1.norm2"),
+    ),
+    "torchvision's ConvNeXt": (
+        lambda: models.ConvNeXt([models.convnext.CNBlockConfig(16, None, 2)], num_classes=4),
+        (32, 64),
+        "features",
+        Layout("maps", (8, 16)),
+        (),
+    ),
+    "timm's ConvNeXt": (
+        lambda: timm.create_model("convnext_atto", num_classes=4, depths=(1, 1, 1, 1), dims=(8, 8, 16, 16)),
+        (64, 96),
+        "stages",
+        Layout("maps", (2, 3)),
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_layer_its_cells_and_what_was_left_behind(name: str) -> None:
+    make, size, layer, layout, later = NETWORKS[name]
+    network, batch = seeded(make), images(2, 3, *size)
+    choice = explain.layer_choice(network, batch)
+    assert (choice.layer, choice.layout) == (layer, layout)
+    assert tuple(candidate.layer for candidate in choice.later[: len(later)]) == later
+    assert all(candidate.reached == 0 for candidate in choice.later)
+    assert choice.earlier
+    assert explain.choose_layer(network, batch) == layer
+
+
+class Early(nn.Module):
+    """A class token that reads its patches in the first of two blocks alone, and nothing but them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(1, 2, 2, stride=2)
+        self.norm = nn.LayerNorm(2)
+        self.mix = nn.Linear(2, 2)
+        self.head = nn.Linear(2, 2)
+        self.token = nn.Parameter(torch.ones(1, 1, 2))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        tokens = torch.cat([self.token.expand(len(batch), -1, -1), self.embed(batch).flatten(2).transpose(1, 2)], 1)
+        read = self.norm(tokens)
+        tokens = tokens + torch.cat([read.mean(1, keepdim=True), torch.zeros_like(read[:, 1:])], 1)
+        tokens = tokens + self.mix(tokens)
+        logits: Tensor = self.head(tokens[:, 0])
+        return logits
+
+
+def test_the_gradient_and_not_the_place_decides() -> None:
+    choice = explain.layer_choice(seeded(Early), images(1, 1, 4, 6))
+    assert choice.layer == "norm"
+    assert choice.layout == Layout("tokens", (2, 3), (1, 0))
+    assert [candidate.reached for candidate in choice.later] == [0, 0]
+
+
+def test_where_no_cell_has_a_gradient_there_is_no_layer() -> None:
+    """Every ViT of torchvision begins so: its head is all zeros."""
+    network = models.VisionTransformer(32, 8, 1, 2, 16, 32, num_classes=4).eval()
+    with pytest.raises(InputError, match=r"no gradient by any cell of its layers \(conv_proj to encoder\), as where"):
+        explain.choose_layer(network, images(1, 3, 32, 32))
+
+
+def test_tokens_of_which_none_is_a_cell_are_refused() -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 4, stride=4)
+            self.tokens = nn.Linear(4, 4)
+
+        def forward(self, batch: Tensor) -> Tensor:
+            maps = self.conv(batch).flatten(2)  # (N, 4, 64)
+            logits: Tensor = self.tokens((maps @ maps.transpose(1, 2)).softmax(2)).mean(1)
+            return logits
+
+    with pytest.raises(InputError, match=r"\(2, 4, 4\), tokens, none of which can be told to be a cell of the image"):
+        explain.grad_cam(seeded(Pooled), images(2, 3, 32, 32), [1, 0], "tokens")
+
+
+def test_choosing_leaves_no_trace() -> None:
+    network = seeded(lambda: vit(img_size=32)).train()
+    before = [(len(module._forward_hooks), module.training) for module in network.modules()]
+    explain.layer_choice(network, images(1, 3, 32, 32))
+    with pytest.raises(AssertionError):
+        explain.layer_choice(network, images(1, 3, 48, 48))
+    assert [(len(module._forward_hooks), module.training) for module in network.modules()] == before
+    assert all(parameter.grad is None for parameter in network.parameters())
