@@ -198,6 +198,7 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
         run.train_model(wanted, architecture, "default", data, folder, site.decoded, resume=True)
         found = run.trained(wanted, folder, site.classes, site.config.folder)
         evaluate_model(found, data)
+        prototypes.keep(found)
     else:
         found, read = reading.settled(found, site.data, partial(_again, load), partial(_known, site))
     if lacking := found.without_output(site.classes) if site.data else ():
@@ -358,8 +359,10 @@ def _sought(
             )
             patches = layer_patches(found) if found is not None else ()
         bar.advance()
-        key = site.key("class images", prototypes.made_for_classes, loaded.digest)
-        make = partial(site.results.arrays, key, partial(prototypes.made_for_classes, loaded))
+        on_record = prototypes.kept(loaded)
+        recorded = (on_record.seed, on_record.steps, on_record.images) if on_record else None
+        key = site.key("class images", prototypes.made_for_classes, loaded.digest, recorded)
+        make = partial(site.results.arrays, key, partial(prototypes.made_for_classes, loaded, on_record))
         made = prototypes.class_images_of(site.spared(f"{loaded.title}: the images of its classes", make, {}))
         bar.advance()
     return asked, patches, made

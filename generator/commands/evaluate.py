@@ -32,6 +32,7 @@ def evaluate_command(options: argparse.Namespace) -> None:
     wanted_network(options, reading.load(options.config))  # before a data set is looked through
     check_pair()
     from generator.evaluation import evaluation
+    from generator.inspection import prototypes
     from generator.networks import folder
     from generator.training import parallel
 
@@ -43,6 +44,8 @@ def evaluate_command(options: argparse.Namespace) -> None:
         if options.split and options.split not in names:
             raise InputError(f"--split: expected one of {', '.join(names)} of {data.root}, got {options.split}")
         found = evaluation.evaluate_model(loaded, data, options.split or "")
+        if not options.split and parallel.rank() == 0:
+            prototypes.keep(loaded)
     if options.json:
         print_json(folder.plain_evaluation(found))
         return

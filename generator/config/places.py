@@ -18,6 +18,7 @@ RECORDS = (
     "snapshots.safetensors",
     "evaluation.json",
     "benchmark.json",
+    "class-images.webp",
     "README.md",
 )
 # What training programs call their logs: TensorBoard, tables of any of them, Hugging Face's trainer, this program.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import math
 import stat
 import struct
@@ -30,7 +31,7 @@ KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-ORIENTATION = 0x0112
+ORIENTATION, DESCRIPTION = 0x0112, 0x010E
 TILE_SIDES = (322, 323)
 # What brings a photo upright, by the value of its orientation tag (TIFF 6.0); of a turn Pillow would make a copy.
 TURNS: dict[object, Turn] = {
@@ -69,12 +70,36 @@ def read_photo(path: Path) -> Pixels:
     Raises:
         InputError: naming the file, if it is missing, broken, too large or not an image.
     """
+    pixels, turn, _ = _read(path)
+    return np.ascontiguousarray(turn(pixels))
+
+
+def read_described(path: Path) -> tuple[Pixels, str]:
+    """The pixels of an image file that `described` made, and what it says of itself; "" where it says nothing.
+
+    Raises:
+        InputError: as `read_photo`.
+    """
+    pixels, _, description = _read(path)
+    return pixels, description
+
+
+def described(pixels: Pixels, description: str) -> bytes:
+    """A file of (H, W, 3) pixels, none of which is changed, with words in its tag ImageDescription: WebP."""
+    memory, tags = io.BytesIO(), Image.Exif()
+    tags[DESCRIPTION] = description
+    Image.fromarray(pixels).save(memory, "WEBP", lossless=True, method=6, quality=100, exif=tags)
+    return memory.getvalue()
+
+
+def _read(path: Path) -> tuple[Pixels, Turn, str]:
+    """The pixels as the file has them, how to turn them upright, and the description among its tags."""
     _refuse_no_file(path)
     try:
         with warnings.catch_warnings():
             # Pillow's own bomb warning is replaced by the limit below; its other warnings are about metadata.
             warnings.simplefilter("ignore")
-            pixels, turn = _decoded(path)
+            return _decoded(path)
     except InputError:
         raise
     except Image.DecompressionBombError:
@@ -89,7 +114,6 @@ def read_photo(path: Path) -> Pixels:
         raise InputError(
             f"{path}: expected a whole image, this file is broken or unreadable ({_line(error)})"
         ) from None
-    return np.ascontiguousarray(turn(pixels))
 
 
 def shrink(pixels: Pixels, shorter: int) -> Pixels:
@@ -131,20 +155,21 @@ def _refuse_no_file(path: Path) -> None:
         )
 
 
-def _decoded(path: Path) -> tuple[Pixels, Turn]:
-    """The pixels as the file has them, and how to turn them upright."""
+def _decoded(path: Path) -> tuple[Pixels, Turn, str]:
     with Image.open(path) as image:
         _refuse_unfit(path, image)
         image.load()
-        return _to_rgb(path, image), TURNS.get(_orientation(image), _as_it_is)
+        orientation, description = _tag(image, ORIENTATION), _tag(image, DESCRIPTION)
+        turn = TURNS.get(orientation if isinstance(orientation, int) else None, _as_it_is)
+        return _to_rgb(path, image), turn, description if isinstance(description, str) else ""
 
 
-def _orientation(image: Image.Image) -> object:
-    """The EXIF or XMP tag, whatever else is wrong with the metadata; it is a number from 1 to 8 unless it is, too."""
+def _tag(image: Image.Image, number: int) -> object:
+    """An EXIF or XMP tag, whatever else is wrong with the metadata."""
     for _ in range(2):  # what was read before an error is there the second time
         with contextlib.suppress(*DAMAGE):
-            found = image.getexif().get(ORIENTATION)
-            return found if isinstance(found, int) else None
+            found: object = image.getexif().get(number)
+            return found
     return None
 
 

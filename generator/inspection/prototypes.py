@@ -19,13 +19,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from generator.base import terminal
 from generator.base.errors import InputError
 from generator.explain.passes import evaluating
 from generator.inspection.photo import ALL_CLASSES
 from generator.networks.architecture import require_finite
+from generator.networks.folder import ClassSheet, load_class_images, save_class_images
 from generator.networks.inputs import as_channels, normalise
 from generator.networks.loaded import Loaded
-from generator.records.images import Arrays
+from generator.records.images import Arrays, Pixels
 from generator.records.input import Input
 from generator.records.network import ClassImages
 
@@ -149,22 +151,61 @@ def _variation(images: Tensor) -> Tensor:
     return (images.diff(dim=2).abs().mean((1, 2, 3)) + images.diff(dim=3).abs().mean((1, 2, 3))).sum()
 
 
-def made_for_classes(loaded: Loaded) -> dict[str, NDArray[Any]]:
-    """An image for each class of a network that has few of them, as arrays: see `class_images_of`."""
-    classes, way = len(loaded.class_names), loaded.input
-    if classes > ALL_CLASSES or not way.takes_photos or "integrated gradients" in loaded.methods[1]:
-        return {}  # without gradients by the image there is no ascent
-    steps = CLASS_STEPS if max(way.size) <= SMALL else LARGE_CLASS_STEPS
-    images = maximise(loaded.network, range(classes), way, seed=CLASS_SEED, steps=steps)
+def kept(loaded: Loaded) -> ClassSheet | None:
+    """The images that were made for the classes of these very weights and are on record; None where none are."""
+    for folder in dict.fromkeys((loaded.evaluated, loaded.folder)):
+        found = load_class_images(folder) if folder is not None else None
+        if found and found.weights_digest == loaded.digest and found.images.shape[:3] == _shape(loaded):
+            return found
+    return None
+
+
+def keep(loaded: Loaded) -> None:
+    """Put the images of the classes on record, where they can be made and are not on it yet."""
+    if loaded.evaluated is None or kept(loaded) is not None or not _can_be_made(loaded):
+        return
+    terminal.say(f"{loaded.title}: making an image for each of its {len(loaded.class_names)} classes")
+    images, steps = _made(loaded)
+    save_class_images(loaded.evaluated, ClassSheet(loaded.digest, CLASS_SEED, steps, images))
+
+
+def made_for_classes(loaded: Loaded, on_record: ClassSheet | None = None) -> dict[str, NDArray[Any]]:
+    """An image for each class of a network that has few of them, as arrays: see `class_images_of`.
+
+    Args:
+        on_record: what `kept` found; without it they are made.
+    """
+    if not _can_be_made(loaded):
+        return {}
+    images, steps = (on_record.images, on_record.steps) if on_record else _made(loaded)
     with torch.no_grad():
-        logits = loaded.network(normalise(as_channels(images, way), way))
+        shown = torch.tensor(images).permute(0, 3, 1, 2)
+        logits = loaded.network(normalise(as_channels(shown, loaded.input), loaded.input))
     require_finite(logits, loaded.network)
     return {
-        "images": images.permute(0, 2, 3, 1).numpy(),
+        "images": images,
         "logits": logits.numpy(),
-        "seed": np.array(CLASS_SEED),
+        "seed": np.array(on_record.seed if on_record else CLASS_SEED),
         "steps": np.array(steps),
     }
+
+
+def _can_be_made(loaded: Loaded) -> bool:
+    """Whether it has few classes, and an ascent, for which there is to be a gradient by the image."""
+    few = len(loaded.class_names) <= ALL_CLASSES
+    return few and loaded.input.takes_photos and "integrated gradients" not in loaded.methods[1]
+
+
+def _made(loaded: Loaded) -> tuple[Pixels, int]:
+    """(K, H, W, 3) for the classes of a network, and in how many steps."""
+    way = loaded.input
+    steps = CLASS_STEPS if max(way.size) <= SMALL else LARGE_CLASS_STEPS
+    images = maximise(loaded.network, range(len(loaded.class_names)), way, seed=CLASS_SEED, steps=steps)
+    return images.permute(0, 2, 3, 1).contiguous().numpy(), steps
+
+
+def _shape(loaded: Loaded) -> tuple[int, int, int]:
+    return len(loaded.class_names), *loaded.input.size
 
 
 def class_images_of(arrays: Arrays) -> ClassImages | None:

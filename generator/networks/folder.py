@@ -1,5 +1,6 @@
-"""A model's folder: weights.safetensors, history.json, snapshots.safetensors, evaluation.json, README.md, and the
-resume.safetensors of a run that is not finished. The one door to models/; everything is written atomically.
+"""A model's folder: weights.safetensors, history.json, snapshots.safetensors, evaluation.json, class-images.webp,
+README.md, and the resume.safetensors of a run that is not finished. The one door to models/; everything is written
+atomically.
 """
 
 from __future__ import annotations
@@ -7,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from msgspec import Meta
 from safetensors import SafetensorError
@@ -20,9 +23,10 @@ from torch import Tensor
 
 from generator.base import files
 from generator.base.errors import InputError, reason
+from generator.data import image_files
 from generator.networks import compress, foreign
 from generator.records import consistent, stored
-from generator.records.images import Floats
+from generator.records.images import MAX_PIXELS, Floats, Pixels
 from generator.records.input import Input
 from generator.records.ranges import Count, Name
 from generator.records.scores import Evaluation
@@ -31,7 +35,7 @@ from generator.records.training import Benchmark, Epoch, Run
 WEIGHTS, SMALL = "weights.safetensors", "weights.safetensors.xz"
 RESUME, SNAPSHOTS = "resume.safetensors", "snapshots.safetensors"
 HISTORY, EVALUATION, CARD = "history.json", "evaluation.json", "README.md"
-BENCHMARK = "benchmark.json"
+BENCHMARK, CLASS_IMAGES = "benchmark.json", "class-images.webp"
 OTHERWISE = "train it again, or name somebody else's file as the weights of [models.<name>] in report.toml"
 
 Weights = dict[str, Tensor]
@@ -219,6 +223,7 @@ def require_records(folder: Path) -> None:
     load_runs(folder)
     load_snapshots(folder)
     load_benchmark(folder)
+    load_class_images(folder)
 
 
 def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
@@ -285,6 +290,60 @@ def load_benchmark(folder: Path) -> Benchmark | None:
     """Read benchmark.json; None where there is none."""
     path = folder / BENCHMARK
     return consistent.benchmark(path) if path.exists() else None
+
+
+@dataclass(frozen=True, eq=False)
+class ClassSheet:
+    """The images that were made for a network's classes, and what they belong to."""
+
+    weights_digest: str  # as of `Loaded`
+    seed: int
+    steps: int
+    images: Pixels  # (K, H, W, 3)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What class-images.webp says of itself: K images of (H, W) pixels side by side, row after row."""
+
+    weights_digest: str
+    seed: Count
+    steps: Count
+    classes: Annotated[int, Meta(ge=1, le=10_000)]
+    size: tuple[Annotated[int, Meta(ge=1, le=1024)], Annotated[int, Meta(ge=1, le=1024)]]
+    columns: Annotated[int, Meta(ge=1, le=10_000)]
+
+
+def save_class_images(folder: Path, made: ClassSheet) -> None:
+    """Write class-images.webp, lossless; not where it would be a larger picture than is read."""
+    count, height, width = made.images.shape[:3]
+    columns = max(1, round(math.sqrt(count * height / width)))  # about as high as wide
+    rows = -(-count // columns)
+    if rows * columns * height * width > MAX_PIXELS:
+        return
+    cells = np.zeros((rows * columns, height, width, 3), np.uint8)
+    cells[:count] = made.images
+    sheet = cells.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
+    said = Sheet(made.weights_digest, made.seed, made.steps, count, (height, width), columns)
+    write(folder / CLASS_IMAGES, image_files.described(sheet, json.dumps(asdict(said))))
+
+
+def load_class_images(folder: Path) -> ClassSheet | None:
+    """Read class-images.webp; None where there is none."""
+    path = folder / CLASS_IMAGES
+    if not path.exists():
+        return None
+    sheet, description = image_files.read_described(path)
+    advice = "delete it, `evaluate` makes it anew"
+    said = stored.decode(Sheet, description, f"{path}: its description", advice)
+    (height, width), columns, rows = said.size, said.columns, -(-said.classes // said.columns)
+    if sheet.shape[:2] != (rows * height, columns * width):
+        raise InputError(
+            f"{path}: expected {rows} x {columns} images of {height} x {width} pixels, as it says, found "
+            f"{sheet.shape[0]} x {sheet.shape[1]} pixels; {advice}"
+        )
+    cells = sheet.reshape(rows, height, columns, width, 3).swapaxes(1, 2).reshape(-1, height, width, 3)
+    return ClassSheet(said.weights_digest, said.seed, said.steps, cells[: said.classes])
 
 
 def load_card(folder: Path) -> str:

@@ -23,7 +23,7 @@ from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, net
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import COMPARED, compared_photos, explanation, photo_arrays
 from generator.networks.architecture import initialise, require_finite
-from generator.networks.folder import save_card, save_run
+from generator.networks.folder import ClassSheet, save_card, save_class_images, save_run
 from generator.networks.inputs import normalise
 from generator.networks.loaded import Loaded
 from generator.networks.recipes import STRONGEST
@@ -321,6 +321,44 @@ def test_an_image_for_each_class_and_what_it_is_called(monkeypatch: pytest.Monke
         np.testing.assert_allclose(found.logits, one.network(seen).numpy(), rtol=1e-4, atol=1e-5)
     wanted = prototypes.maximise(one.network, range(3), WAY, seed=0, steps=2)
     np.testing.assert_array_equal(found.images, wanted.permute(0, 2, 3, 1).numpy())
+
+
+def test_images_on_record_are_those_of_the_weights_that_they_were_made_for(tmp_path: Path) -> None:
+    one = loaded(folder=tmp_path)
+    assert prototypes.kept(one) is None
+    noise = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    save_class_images(tmp_path, ClassSheet(one.digest, 5, 9, noise))
+    on_record = prototypes.kept(one)
+    found = prototypes.class_images_of(prototypes.made_for_classes(one, on_record))
+    assert found is not None
+    np.testing.assert_array_equal(found.images, noise)
+    assert (found.seed, found.steps) == (5, 9)
+    with torch.no_grad():
+        answers = one.network(normalise(torch.tensor(noise).permute(0, 3, 1, 2), WAY))
+    np.testing.assert_array_equal(found.logits, answers.numpy())
+    assert prototypes.kept(replace(one, digest="cd" * 32)) is None  # of other weights
+    assert prototypes.kept(replace(one, input=square_input(32))) is None  # of another size
+    assert prototypes.kept(replace(loaded(4, tmp_path), digest=one.digest)) is None  # of other classes
+
+
+def test_images_are_put_on_record_once_and_are_what_is_made_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prototypes, "CLASS_STEPS", 2)
+    one = loaded(folder=tmp_path)
+    prototypes.keep(one)
+    file = tmp_path / "class-images.webp"
+    written = file.stat().st_mtime_ns
+    direct, recorded = prototypes.made_for_classes(one), prototypes.made_for_classes(one, prototypes.kept(one))
+    assert direct.keys() == recorded.keys()
+    for name in direct:
+        np.testing.assert_array_equal(direct[name], recorded[name])
+    prototypes.keep(one)
+    assert file.stat().st_mtime_ns == written
+    prototypes.keep(replace(one, digest="cd" * 32))
+    assert prototypes.kept(one) is None
+    prototypes.keep(loaded(101, tmp_path / "many"))
+    assert not (tmp_path / "many").exists()
 
 
 def test_a_thousand_classes_get_no_images() -> None:

@@ -21,20 +21,24 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from generator.base.errors import InputError
+from generator.data import image_files
 from generator.evaluation import scores as evaluation_scores
 from generator.networks.architecture import initialise
 from generator.networks.folder import (
+    ClassSheet,
     Description,
     fill,
     has_model,
     load_benchmark,
     load_card,
+    load_class_images,
     load_evaluation,
     load_model,
     load_runs,
     load_snapshots,
     plain_evaluation,
     save_benchmark,
+    save_class_images,
     save_evaluation,
     save_model,
     save_run,
@@ -83,6 +87,11 @@ def evaluation() -> Evaluation:
     scores, temperature = evaluation_scores.scores({"validation": (logits, logits, np.array([0, 1, 1, 2]), files)})
     names = ("goldfish", "ladybug", "banana")
     return Evaluation("cnn", names, scores, temperature, "a" * 64, "b" * 64, {"python": "3"})
+
+
+def class_sheet(count: int = 7, size: tuple[int, int] = (12, 20)) -> ClassSheet:
+    noise = np.random.default_rng(0).integers(0, 256, (count, *size, 3), np.uint8)
+    return ClassSheet("a" * 64, 3, 5, noise)
 
 
 def assert_same(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
@@ -204,6 +213,44 @@ def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
     assert_one_line(error, tmp_path / "weights.safetensors")
 
 
+@pytest.mark.parametrize(("count", "size"), [(1, (8, 8)), (7, (12, 20)), (100, (8, 8)), (30, (4, 48))])
+def test_class_images_come_back_to_the_last_bit(tmp_path: Path, count: int, size: tuple[int, int]) -> None:
+    made = class_sheet(count, size)
+    save_class_images(tmp_path, made)
+    found = load_class_images(tmp_path)
+    assert found is not None
+    np.testing.assert_array_equal(found.images, made.images)
+    assert (found.weights_digest, found.seed, found.steps) == ("a" * 64, 3, 5)
+    first = (tmp_path / "class-images.webp").read_bytes()
+    save_class_images(tmp_path, made)
+    assert (tmp_path / "class-images.webp").read_bytes() == first
+    assert load_class_images(tmp_path / "elsewhere") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("", "its description: expected JSON, found a damaged file"),
+        ("[]", "its description: expected named values, found a list"),
+        ({"columns": 0}, "its description: columns: expected a whole number of at least 1, found 0"),
+        ({"classes": 8}, "expected 8 x 1 images of 4 x 6 pixels, as it says, found 8 x 6 pixels"),
+        ({"size": [4, 5]}, "expected 2 x 1 images of 4 x 5 pixels, as it says, found 8 x 6 pixels"),
+    ],
+)
+def test_a_picture_that_is_no_sheet_of_class_images_is_named(
+    tmp_path: Path, said: str | dict[str, object], expected: str
+) -> None:
+    words = {"weights_digest": "a", "seed": 0, "steps": 1, "classes": 2, "size": [4, 6], "columns": 1}
+    description = json.dumps({**words, **said}) if isinstance(said, dict) else said
+    content = image_files.described(np.zeros((8, 6, 3), np.uint8), description)
+    (tmp_path / "class-images.webp").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        load_class_images(tmp_path)
+    assert_one_line(error, tmp_path / "class-images.webp")
+    assert expected in str(error.value)
+    assert str(error.value).endswith("; delete it, `evaluate` makes it anew")
+
+
 LOADS: dict[str, Callable[[Path], object]] = {
     "weights.safetensors": load_model,
     "weights.safetensors.xz": load_model,
@@ -211,6 +258,7 @@ LOADS: dict[str, Callable[[Path], object]] = {
     "snapshots.safetensors": load_snapshots,
     "history.json": load_runs,
     "evaluation.json": load_evaluation,
+    "class-images.webp": load_class_images,
 }
 
 
@@ -221,6 +269,7 @@ def full(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     resume.save_state(tmp_path, state(), KEY)
     save_run(tmp_path, RUN, state().snapshots)
     save_evaluation(tmp_path, evaluation())
+    save_class_images(tmp_path, class_sheet())
     return tmp_path
 
 
