@@ -51,7 +51,7 @@ Load = Callable[[ModelConfig, DataSet], Loaded]  # a network that is in memory, 
 Made = TypeVar("Made")
 OTHERS = (
     "It has {:,} outputs, of which {:,} are classes of the data set: its scores are of these alone, as if there were "
-    "no others."
+    "no others. The evaluation page also says how many answers are right where all of them compete."
 )
 
 

@@ -87,7 +87,9 @@ def read(wanted: ModelConfig, data: DataSet | None) -> Predictions:
             by_part[place[0]][place[1]] = row
     values = "probabilities, for every row sums to 1" if rows.kind == "probabilities" else "logits"
     if rows.zeros:
-        values += f"; {rows.zeros:,} are 0 and count as the least above it, at most {np.finfo(np.float32).eps:.1g}"
+        values += (
+            f"; {rows.zeros:,} of them, being 0, count as the least above it, at most {np.finfo(np.float32).eps:.1g}"
+        )
     if len(outputs) > len(chosen):
         left = len(outputs) - len(chosen)
         more = f"{left:,} more {'class' if left == 1 else 'classes'}"

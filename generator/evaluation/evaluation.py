@@ -51,15 +51,19 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "", *, brief: bool
     chosen = _columns(loaded, data.classes)
     parts = [part for part in data.parts if only in ("", part.name)]
     answers: dict[str, Answers] = {}
+    of_all: dict[str, float | None] = {}
     for part in parts:
         asked = _asked(part, data, brief)
         items = asked[parallel.share(len(asked))]
         turned = loaded.folder is not None
         with terminal.bar(f"{loaded.title}, {part.name}", (1 + turned) * len(items), "images") as bar:
             found = of_part(loaded, data, items, mirrored=turned, device=parallel.device(), on_batch=bar.advance)
-        plain, mirrored = (None if rows is None else parallel.gathered(rows)[:, chosen] for rows in found)
-        assert plain is not None
+        rows, mirrored = (None if rows is None else parallel.gathered(rows) for rows in found)
+        assert rows is not None
         targets = np.array([item.target for item in asked], np.int64)
+        others = len(chosen) < rows.shape[1]
+        of_all[part.name] = float((rows.argmax(1) == np.array(chosen)[targets]).mean()) if others else None
+        plain, mirrored = rows[:, chosen], None if mirrored is None else mirrored[:, chosen]
         answers[part.name] = (plain, mirrored, targets, [item.name for item in asked])
     loaded.network.cpu()
     known = before is not None and before.weights_digest == loaded.digest
@@ -70,7 +74,11 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "", *, brief: bool
         judged=data.judged.name if data.judged else "",
     )
     scores = {
-        part.name: replace(scores[part.name], of=len(part) if scores[part.name].count < len(part) else None)
+        part.name: replace(
+            scores[part.name],
+            top1_of_all=of_all[part.name],
+            of=len(part) if scores[part.name].count < len(part) else None,
+        )
         for part in parts
     }
     looks = (before.test_looks if before else 0) + (not known)

@@ -163,11 +163,13 @@ def require_fitting(network: torch.nn.Module, weights: Mapping[str, Tensor], sou
     wanted, kind = network.state_dict(), type(network).__name__
     missing, extra = [name for name in wanted if name not in weights], [name for name in weights if name not in wanted]
     if missing:
-        first = _first(sorted(extra or weights)) or "nothing"
+        there = f"instead there is {_first(sorted(extra)) or 'nothing'}"
+        if weights and not extra:
+            there = f"only {len(weights):,} of its {len(wanted):,} tensors are there"
         cause = "another architecture" if len(missing) > len(wanted) / 2 else "another version of it, or a part"
         raise InputError(
-            f"{source}: expected a tensor {missing[0]} for {kind}, found none{_nor(missing[1:])}; instead there is "
-            f"{first}: weights of {cause}; name the right file or save the whole state dict"
+            f"{source}: expected a tensor {missing[0]} for {kind}, found none{_nor(missing[1:])}; {there}: "
+            f"weights of {cause}; name the right file or save the whole state dict"
         )
     if extra:
         raise InputError(

@@ -206,15 +206,15 @@ def _refuse_archive(path: Path) -> None:
         raise InputError(f"{path}: expected {WHAT}, found a damaged one, or one that is cut short") from error
     names = [member.filename for member in members]
     size, room = sum(member.file_size for member in members), path.stat().st_size
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+        raise InputError(
+            f"{path}: expected a state dict, found a TorchScript program, which holds code; name it as the whole "
+            f"network (--model {path.name}), or save the weights of the model that it was made from: {SAVE}"
+        )
     if size > room:  # torch.save compresses nothing
         raise InputError(
             f"{path}: expected {WHAT} as torch.save writes it, found one of {room:,} bytes that would unpack to "
             f"{size:,}; save it anew: {SAVE}"
-        )
-    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
-        raise InputError(
-            f"{path}: expected a state dict, found a TorchScript program, which holds code; save the weights of the "
-            f"model that it was made from: {SAVE}"
         )
     if not any(name.endswith("data.pkl") for name in names):
         inside = ", ".join(map(shown, names[:3])) or "nothing"

@@ -65,6 +65,7 @@ class SplitScores:
     calibration: Calibration
     calibration_scaled: Calibration  # after temperature scaling
     mistakes: tuple[Mistake, ...]  # most confident first
+    top1_of_all: Share | None = None  # where outputs that are no class of the data set compete; None: there are none
     of: Count | None = None  # images of the split, where `count` evenly of all were scored; None: all were
 
 

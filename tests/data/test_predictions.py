@@ -102,7 +102,9 @@ def test_probabilities_are_found_by_their_sums(tmp_path: Path) -> None:
     again = np.exp(found.logits["test"])
     np.testing.assert_allclose(again[shares > 0], shares[shares > 0], rtol=1e-6)
     np.testing.assert_allclose(again[shares == 0], np.finfo(np.float32).eps, rtol=1e-5)
-    assert told(found, "scores").startswith("probabilities, for every row sums to 1; 3 are 0 and count as the least")
+    assert told(found, "scores").startswith(
+        "probabilities, for every row sums to 1; 3 of them, being 0, count as the least"
+    )
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

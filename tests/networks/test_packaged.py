@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,28 @@ def test_weights_of_older_names_are_read(tmp_path: Path) -> None:
     found = loaded('architecture = "hf:vit"', tmp_path)
     images = torch.randn(2, 3, 16, 16)
     assert torch.equal(found.network(images), network.eval()(images).logits)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"id2label": {"0": "a", "1": "b"}},
+            r"expected classifier.weight of shape \(2, 8\), found \(3, 8\): a model with",
+        ),
+        ({"image_size": 32}, r"expected vit.embeddings.position_embeddings of shape \(1, 17, 8\), found \(1, 5, 8\)"),
+        ({"num_hidden_layers": 2}, r"expected a tensor vit.layers.1.* tensors are there: weights of another version"),
+    ],
+    ids=["classes", "size", "layers"],
+)
+def test_weights_of_older_names_that_do_not_fit_are_told_by_their_present_ones(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    transformers.ViTForImageClassification(transformers.ViTConfig(**VIT)).save_pretrained(tmp_path / "vit")
+    config = tmp_path / "vit" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    assert re.search(said, refusal('architecture = "hf:vit"', tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])

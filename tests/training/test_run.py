@@ -375,6 +375,19 @@ def test_weights_from_elsewhere_are_scored_and_nothing_is_written(
         evaluate_model(fewer, data, "test")
 
 
+def test_outputs_that_are_no_class_here_compete_in_a_score_of_their_own(tmp_path: Path) -> None:
+    data = opened(kitchen(tmp_path / "kitchen", {"val": 80}), tmp_path / "cache")
+    network = initialise(SmallCNN(3, (4, 4, 4, 4)), 0)
+    bias = network.get_parameter("head.linear.bias").data
+    bias.copy_(torch.tensor([9.0, 8.0, 0.0]))  # everything is a cup, then a lid
+    names = (data.classes.names[0], "lids", data.classes.names[1])
+    scores = evaluate_model(loaded(network, names), data, "validation").splits["validation"]
+    assert (scores.top1, scores.top1_of_all) == (0.5, 0.5)
+    bias.copy_(torch.tensor([8.0, 9.0, 0.0]))  # a lid, which the data set does not have
+    scores = evaluate_model(loaded(network, names), data, "validation").splits["validation"]
+    assert (scores.top1, scores.top1_of_all) == (0.5, 0.0)
+
+
 def test_a_folder_of_images_is_evaluated_by_its_parts_without_boxes(tmp_path: Path) -> None:
     """Two classes: no five answers; validation images that judge: no temperature, and all of their mistakes."""
     data = opened(kitchen(tmp_path / "kitchen", {"train": 3, "val": 80}), tmp_path / "cache")

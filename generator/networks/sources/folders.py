@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from generator.base.digest import digest
@@ -167,13 +168,18 @@ def _renamed(weights: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, 
             state_dict=dict(weights),
             dtype="float32",
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
             local_files_only=True,
         )
     except Exception:  # noqa: BLE001 - what does not fit is told by name where the weights are put in
         return weights
-    if found["missing_keys"] or found["mismatched_keys"]:
+    missing = set(found["missing_keys"])
+    if missing >= wanted:  # of something else altogether
         return weights
-    renamed: Mapping[str, Tensor] = loaded.state_dict()
+    # What is missing, or has another shape there, is told by its present name where the weights are put in.
+    others = {name: torch.empty(shape, device="meta") for name, shape, _ in found["mismatched_keys"]}
+    here = {name: value for name, value in loaded.state_dict().items() if name not in missing}
+    renamed: Mapping[str, Tensor] = {**here, **others}
     return renamed
 
 
