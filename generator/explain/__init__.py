@@ -28,6 +28,7 @@ from generator.explain.occlusion import Occlusion, occlude
 from generator.explain.passes import feature_maps
 from generator.explain.points import Point, Points, points
 from generator.explain.receptive_fields import ReceptiveField, receptive_field
+from generator.explain.targets import Target
 
 __all__ = [
     "Axis",
@@ -37,6 +38,7 @@ __all__ = [
     "Point",
     "Points",
     "ReceptiveField",
+    "Target",
     "channel_contributions",
     "choose_layer",
     "convolutions",

@@ -14,17 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generator.explain.checks import (
-    Targets,
     check_finite,
     check_images,
     check_logits,
     check_positive,
-    check_targets,
-    classes_of,
 )
 from generator.explain.layers import choose_layer
 from generator.explain.obstacles import Obstacles, blockers
 from generator.explain.passes import BATCH, IDENTITIES, POOLINGS, Run, evaluating, logits_of, maps_and_output, watching
+from generator.explain.targets import Targets, check_targets, classes_of, values_of, weights_of
 
 # Gradients of so many activations are held at once: 128 MiB in float32.
 _GRADIENTS_AT_ONCE = 2**25
@@ -40,8 +38,9 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: s
 
     Args:
         images: (N, C, H, W) float, as the model takes them.
-        targets: (N,) class indices; without them the class that the model predicts for each image. Of a model with
-            one logit that is always 0, what the logit speaks for.
+        targets: (N,) class indices, or a list with a `Target` among them: one class against another, several classes,
+            what speaks against one; without them the class that the model predicts for each image. Of a model with one
+            logit that is always 0, what the logit speaks for.
         layer: dotted name; without it `choose_layer` decides, at the price of one more forward pass of one image. Of
             a layer that runs more than once, the last run.
     Returns:
@@ -147,7 +146,7 @@ def _weighted(activations: Tensor, weights: Tensor) -> Tensor:
 
 def _activations_and_gradients(run: Run, classes: Tensor) -> tuple[Tensor, Tensor]:
     """The layer's maps and the gradient of each image's logit of its class by them, both (N, C, h, w)."""
-    gradient = _gradient(run, F.one_hot(classes, run.logits.shape[1]).to(run.logits.dtype))
+    gradient = _gradient(run, weights_of(classes, run.logits))
     precision = torch.promote_types(gradient.dtype, torch.float32)
     return run.activations.to(precision), gradient.to(precision)
 
@@ -175,7 +174,10 @@ def _closed_form(run: Run, classes: Tensor | None) -> Tensor | None:
     if not steps:
         return None
     *inner, last = steps
-    rows = last[None] if classes is None else last[classes][:, None]  # (1, K, i) or (N, 1, i)
+    if classes is None:
+        rows = last[None]  # (1, K, i)
+    else:  # (N, 1, i)
+        rows = (last[classes] if classes.dim() == 1 else classes.to(last) @ last)[:, None]
     for step in reversed(inner):
         rows = rows * step[:, None] if step.dtype == torch.bool else rows @ step
     return rows.expand(len(run.logits), -1, -1)
@@ -213,7 +215,7 @@ def _by_gradients(run: Run, classes: Tensor | None) -> Tensor:
     if classes is None:
         seeds = torch.eye(outputs, dtype=run.logits.dtype, device=run.logits.device)[:, None].expand(-1, count, -1)
     else:
-        seeds = F.one_hot(classes, outputs).to(run.logits.dtype)[None]
+        seeds = weights_of(classes, run.logits)[None]
     at_once = max(1, _GRADIENTS_AT_ONCE // max(1, run.activations.numel()))
     sums = torch.cat([_gradients(run, part) for part in torch.split(seeds, at_once)])  # (K, N, C, 1, 1)
     return sums.flatten(2).transpose(0, 1) / run.activations.shape[2:].numel()
@@ -271,7 +273,7 @@ def score_cam(
             masking = maps.amax((1, 2)) > maps.amin((1, 2))
             if masking.any():
                 logits = _masked_logits(model, image, maps[masking], batch_size)
-                weights[index, masking] = logits[:, classes[index]].softmax(0)
+                weights[index, masking] = values_of(logits, classes[index]).softmax(0)
         return check_finite(_weighted(activations, weights[:, None]), layer)[:, 0]
 
 

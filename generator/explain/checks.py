@@ -5,18 +5,13 @@ Mistakes of the calling code are a ValueError; what a user of the report can hav
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
-
-Targets = Tensor | Sequence[int] | NDArray[np.integer] | None  # a class for each image; None: the predicted one
 
 
 def check_model(model: Any) -> None:
@@ -30,26 +25,6 @@ def check_images(images: Any) -> None:
     if not isinstance(images, Tensor) or images.dim() != 4 or not images.is_floating_point():
         kind = f" {images.dtype}" if isinstance(images, Tensor) else ""
         raise ValueError(f"images: expected (N, C, H, W) float, normalised; got {shape_text(images)}{kind}")
-
-
-def check_targets(targets: Targets, count: int) -> Tensor | None:
-    """What can be seen of the targets before the model has run."""
-    if targets is None:
-        return None
-    expected, brief = f"targets: expected one class index for each of {count} images", repr(targets)[:60]
-    if not isinstance(targets, Tensor) and (np.isscalar(targets) or not hasattr(targets, "__len__")):
-        raise ValueError(f"{expected}, in a list or a tensor; got {brief}")
-    if isinstance(targets, np.ndarray):
-        targets = torch.from_numpy(targets.copy())  # torch warns of arrays that cannot be written
-    try:
-        wanted = targets if isinstance(targets, Tensor) else torch.as_tensor(targets)
-        wanted = wanted if wanted.numel() else wanted.long()  # an empty list is one of floats
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise ValueError(f"{expected}, got {brief}") from error
-    fits = wanted.shape == (count,) and not (wanted.is_floating_point() or wanted.is_complex())
-    if not fits or wanted.dtype == torch.bool:
-        raise ValueError(f"{expected}, got {shape_text(wanted)} {wanted.dtype}")
-    return wanted
 
 
 def check_positive(**numbers: int) -> None:
@@ -79,17 +54,6 @@ def check_finite(maps: Tensor, layer: str = "") -> Tensor:
         where = f"layer {layer!r}: its values or the gradients" if layer else "model: the gradients"
         raise InputError(f"{where} of the logits by them are nan or inf, so that there is nothing to show")
     return maps
-
-
-def classes_of(targets: Tensor | None, logits: Tensor) -> Tensor:
-    """(N,) int64 where the logits are: the targets, or the predicted classes."""
-    if targets is None:
-        return logits.detach().argmax(1)
-    classes = logits.shape[1]
-    outside = [target for target in targets.tolist() if not 0 <= target < classes]
-    if outside:
-        raise ValueError(f"targets: expected class indices from 0 to {classes - 1}, got {outside[0]}")
-    return targets.to(logits.device, torch.int64)
 
 
 def check_maps(layer: str, output: Any, count: int, runs: int = 1) -> Tensor:

@@ -9,22 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from generator.base.errors import InputError
 from generator.explain.checks import (
-    Targets,
     check_finite,
     check_images,
     check_positive,
-    check_targets,
     check_unscripted,
-    classes_of,
 )
 from generator.explain.obstacles import Obstacles, blockers
 from generator.explain.passes import BATCH, differentiating, logits_of
+from generator.explain.targets import Targets, check_targets, classes_of, weights_of
 
 STEPS = 64  # of integrated gradients
 
@@ -38,7 +35,7 @@ def guided_backprop(model: nn.Module, images: Tensor, targets: Targets = None) -
 
     Args:
         images: (N, C, H, W) float, as the model takes them.
-        targets: (N,) class indices; without them the class that the model predicts for each image.
+        targets: as of `grad_cam`; without them the class that the model predicts for each image.
     Returns:
         (N, C, H, W) float32, signed.
     Raises:
@@ -75,7 +72,7 @@ def integrated_gradients(
 
     Args:
         images: (N, C, H, W) float, as the model takes them.
-        targets: (N,) class indices; without them the class that the model predicts for each image.
+        targets: as of `grad_cam`; without them the class that the model predicts for each image.
         baseline: of a shape that can be expanded to that of the images; without it zeros, which is the mean colour of
             normalised images.
         steps: points on the way.
@@ -101,14 +98,14 @@ def integrated_gradients(
                     points = (start[image] + part * way[image]).detach().requires_grad_()
                     logits = logits_of(model, points.clone())
                     _reached(model, logits, points)
-                    sums[image] += _gradient(model, logits, classes[image].expand(len(part)), points).sum(0)
+                    asked = classes[image].expand(len(part), *classes.shape[1:])
+                    sums[image] += _gradient(model, logits, asked, points).sum(0)
         return (way * sums / steps).float()
 
 
 def _gradient(model: nn.Module, logits: Tensor, classes: Tensor, points: Tensor) -> Tensor:
     """The gradient of each image's logit of its class by the image, in the images' shape."""
-    seed = F.one_hot(classes, logits.shape[1]).to(logits.dtype)
-    (found,) = torch.autograd.grad(logits, points, seed, allow_unused=True)
+    (found,) = torch.autograd.grad(logits, points, weights_of(classes, logits), allow_unused=True)
     if found is None:
         raise _unreached(model, logits, points)
     return check_finite(found)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from generator.explain.checks import Targets, check_images, check_positive, check_targets, classes_of
-from generator.explain.passes import BATCH, evaluating, logits_of, probabilities
+from generator.explain.checks import check_images, check_logits, check_positive
+from generator.explain.outputs import answered
+from generator.explain.passes import BATCH, evaluating, logits_of
+from generator.explain.targets import Targets, chances_of, check_targets, classes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ def occlude(
 ) -> Occlusion:
     """The target's probability and the most probable class for each position of a square that covers the image.
 
-    Probabilities are the softmax of the logits; of a model with one logit, its sigmoid.
+    Probabilities are the softmax of the logits; of a model with one logit, or that ends in a sigmoid, their sigmoids.
 
     Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2: where the target's probability falls, the model needed what is
     covered. The positions spread evenly over the whole image, so the maps lie over it as a heat map does; at the edges
@@ -47,7 +49,8 @@ def occlude(
 
     Args:
         images: (N, C, H, W) float, normalised as the model takes them.
-        targets: (N,) class indices; without them the class that the model predicts for each image.
+        targets: as of `grad_cam`; without them the class that the model predicts for each image. Of one class against
+            another the probability is that of the first where it is one of the two.
         patch: side of the square in pixels; without it a quarter of the shorter side.
         stride: pixels between two positions, at most; without it a quarter of the square.
         fill: the square's value in all channels; 0 is the mean colour of normalised images, a grey.
@@ -66,9 +69,10 @@ def occlude(
     rows, columns = (_covered(side, patch, stride).to(images.device) for side in images.shape[2:])
     shape = (len(images), len(rows), len(columns))
     with evaluating(model):
-        logits = logits_of(model, images.detach().clone())
-        classes = classes_of(wanted, logits)
-        unoccluded = probabilities(logits).float().gather(1, classes[:, None])[:, 0]
+        logits, apart = answered(model, images.detach().clone())
+        classes = classes_of(wanted, check_logits(logits, images))
+        chances = [chances_of(logits[[image]], asked, apart) for image, asked in enumerate(classes)]
+        unoccluded = torch.cat(chances).float() if chances else logits.new_zeros(0, dtype=torch.float32)
         probability = unoccluded.new_empty(len(images), shape[1] * shape[2])
         predicted = torch.empty_like(probability, dtype=torch.int64)
         every = torch.arange(shape[1] * shape[2], device=images.device)
@@ -76,7 +80,7 @@ def occlude(
             for positions in torch.split(every, batch_size):
                 square = rows[positions // shape[2], :, None] & columns[positions % shape[2], None, :]  # (P, H, W)
                 found = logits_of(model, torch.where(square[:, None], fill, images[image]))
-                probability[image, positions] = probabilities(found).float()[:, classes[image]]
+                probability[image, positions] = chances_of(found, classes[image], apart).float()
                 predicted[image, positions] = found.argmax(1) if found.shape[1] > 1 else (found[:, 0] > 0).long() - 1
     return Occlusion(probability.view(shape), predicted.view(shape), unoccluded)
 

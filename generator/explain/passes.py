@@ -20,6 +20,7 @@ from generator.explain.checks import check_images, check_logits, check_maps, che
 from generator.explain.fields import Following
 from generator.explain.layouts import Layout
 from generator.explain.obstacles import Obstacles, blockers, explained
+from generator.explain.outputs import answered
 
 # Images in one pass where a method runs many for each image: enough to use a processor well.
 BATCH = 32
@@ -95,13 +96,7 @@ def _has_graph(value: Any) -> bool:
 
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """(N, K), checked; to be called within `evaluating`. The images are the model's to change."""
-    return check_logits(model(images), images)
-
-
-def probabilities(logits: Tensor) -> Tensor:
-    """(N, K) float32 or wider: the softmax over the classes; of one logit, as of a binary head, the sigmoid."""
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return wide.softmax(1) if logits.shape[1] > 1 else wide.sigmoid()
+    return check_logits(answered(model, images).logits, images)
 
 
 def feature_maps(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
@@ -124,7 +119,7 @@ def feature_maps(model: nn.Module, images: Tensor, layers: Sequence[str]) -> dic
 
 
 def maps_and_output(model: nn.Module, images: Tensor, layers: Sequence[str]) -> tuple[dict[str, Tensor], Any]:
-    """What `feature_maps` returns, and what the model returns; to be called within `evaluating`."""
+    """What `feature_maps` returns, and the model's logits or what else it gives; to be called within `evaluating`."""
     runs: Counter[str] = Counter()
     outputs: dict[str, Any] = {}
     shapes: set[tuple[int, ...]] = set()
@@ -143,7 +138,7 @@ def maps_and_output(model: nn.Module, images: Tensor, layers: Sequence[str]) -> 
             if isinstance(module, _GRIDS):
                 hooks.enter_context(module.register_forward_hook(note))
         hooks.enter_context(told(model, given, modules, dict.fromkeys(layers, keep)))
-        output = model(given)
+        output = answered(model, given).logits
     maps = {}
     for layer in layers:
         if not runs[layer]:
@@ -285,7 +280,7 @@ class _Watch:
             hooks.enter_context(told(self.model, given, self.modules, {self.layer: self._end}, self._begin))
             if obstacles is not None:
                 hooks.enter_context(obstacles)
-            output = self.model(given)
+            output = answered(self.model, given).logits
         if not self.runs:
             raise idle(self.layer)
         check_maps(self.layer, self.given, self.count, self.runs)

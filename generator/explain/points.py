@@ -20,6 +20,7 @@ from generator.explain.checks import check_images, check_unscripted
 from generator.explain.fields import Following
 from generator.explain.flow import RECTIFIERS, Flow, Kind, Node, leading_to, trunk
 from generator.explain.layouts import Form, Layout
+from generator.explain.outputs import answered
 from generator.explain.passes import evaluating, is_leaf, runnable
 from generator.explain.receptive_fields import ReceptiveField
 
@@ -123,7 +124,7 @@ class _Tracing:
 
     def run(self, model: nn.Module, image: Tensor) -> Any:
         with self.calls.hooks(runnable(model)), self.flow, self.following, self.calls:
-            return model(image)
+            return answered(model, image).logits
 
     def result(self, output: Any) -> Points:
         """The points, with the numbers of what the model gave."""

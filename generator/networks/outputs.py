@@ -6,51 +6,22 @@ log-probability it is black where the network is sure. No name and no weight cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from generator.base.errors import InputError
+from generator.explain.outputs import ENDINGS, Endings, called, place_of
 
-# By the names that torch gives the functions; modules such as nn.LogSoftmax call them.
-_ENDINGS = {
-    "log_softmax": "a log-softmax",
-    "softmax": "a softmax",
-    "sigmoid": "a sigmoid",
-    "logsigmoid": "a log-sigmoid",
-}
 BOUNDED = {
     "softmax": "It gives probabilities; scores and maps are of their logarithms, which are logits.",
     "sigmoid": "It gives a probability of each class by itself; scores and maps are of log-odds, which are logits.",
 }
 CLOSE = 1e-3  # of a probability's rounding
-# Where networks that give several things keep their logits; transformers' records have the first.
-_KEYS = ("logits", "out", "output", "prediction", "predictions", "scores", "main")
-
-
-class _Endings(TorchFunctionMode):
-    """While active, knows of what each softmax and sigmoid was taken."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.before = WeakTensorKeyDictionary()
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        name = str(getattr(func, "__name__", "")).partition(".")[0].strip("_")  # "softmax.int" of an exported program
-        if name in _ENDINGS and isinstance(output, Tensor):
-            given = args[0] if args else (kwargs or {}).get("input")
-            if isinstance(given, Tensor) and given is not output:
-                self.before[output] = given, name
-        return output
 
 
 def outputs(network: nn.Module, sample: Tensor, source: str) -> int:
@@ -87,16 +58,16 @@ def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> 
         InputError: where no logits are found in what it gives.
     """
     _require_own_forwards(network, source)
-    endings, given = _Endings(), sample.clone()
+    endings, given = Endings(), sample.clone()
     with torch.no_grad(), endings:
         output = network(given)
     place, found = _found(output, source)
     notes = []
     if place:
-        notes.append(f"It gives {_called(output)}; its logits are {place}.")
+        notes.append(f"It gives {called(output)}; its logits are {place}.")
     ending = endings.before.get(found, None)  # type: ignore[no-untyped-call]
     if ending is not None:
-        notes.append(f"It ends in {_ENDINGS[ending[1]]}; maps and scores are of what comes before it, the logits.")
+        notes.append(f"It ends in {ENDINGS[ending[1]]}; maps and scores are of what comes before it, the logits.")
     bounded = _bounded(network, sample, source) if ending is None else ""
     if bounded:
         notes.append(BOUNDED[bounded])
@@ -122,7 +93,7 @@ def _forward(
         single: it gives one for two classes.
         changes: it changes the images in place, so that it gets a copy.
     """
-    endings = _Endings()
+    endings = Endings()
     if changes:
         args = tuple(value.clone() if isinstance(value, Tensor) else value for value in args)
     with endings:
@@ -179,27 +150,7 @@ def _bounded(network: nn.Module, sample: Tensor, source: str) -> str:
 
 def _found(output: Any, source: str) -> tuple[str, Tensor]:
     """Where the logits are in what a network gives, in words, "" if they are all of it; and the logits."""
-    if isinstance(output, Tensor):
-        return "", output
-    if isinstance(output, Mapping):
-        named = {str(key): value for key, value in output.items() if isinstance(value, Tensor)}
-        for key in (*_KEYS, *named):
-            if key in named and named[key].dim() == 2:
-                return f'under "{key}"', named[key]
-    elif isinstance(output, tuple | list):
-        for place, value in enumerate(output):
-            if isinstance(value, Tensor) and value.dim() == 2:
-                return f"the {('first', 'second', 'third')[place] if place < 3 else f'{place + 1}th'}", value
-    elif isinstance(logits := getattr(output, "logits", None), Tensor):
-        return "under its name logits", logits
-    raise InputError(f"{source}: expected logits (N, K), it gives {_called(output)} without any")
-
-
-def _called(output: Any) -> str:
-    """What a network gives, in words."""
-    if isinstance(output, Mapping):
-        keys = ", ".join(str(key) for key in list(output)[:4])
-        return f"a {type(output).__name__} ({keys}{', …' if len(output) > 4 else ''})"
-    if isinstance(output, tuple | list):
-        return f"a {type(output).__name__} of {len(output)}"
-    return f"a {type(output).__name__}"
+    found = place_of(output)
+    if found is None:
+        raise InputError(f"{source}: expected logits (N, K), it gives {called(output)} without any")
+    return found
