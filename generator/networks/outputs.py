@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
+from generator.explain.flow import Flow, leading_to
 from generator.explain.outputs import ENDINGS, Endings, called, place_of
 
 BOUNDED = {
@@ -22,6 +23,9 @@ BOUNDED = {
     "sigmoid": "It gives a probability of each class by itself; scores and maps are of log-odds, which are logits.",
 }
 CLOSE = 1e-3  # of a probability's rounding
+# What may come after the last product and bounds nothing: averages of maps, of several heads or several looks.
+LINEAR = frozenset({"add", "sub", "mul", "div", "mean", "sum", "cat", "stack", "avg_pool2d", "_adaptive_avg_pool2d"})
+LINEAR |= {"view", "_unsafe_view", "reshape", "squeeze", "unsqueeze", "select", "slice", "clone", "_to_copy", "detach"}
 
 
 def outputs(network: nn.Module, sample: Tensor, source: str) -> int:
@@ -145,7 +149,29 @@ def _bounded(network: nn.Module, sample: Tensor, source: str) -> str:
         return ""  # it says the same of everything
     if given.dim() == 2 and given.shape[1] > 1 and bool(((given.sum(1) - 1).abs() <= CLOSE).all()):
         return "softmax"
-    return "sigmoid"
+    return "" if _ends_linear(network, sample, source) else "sigmoid"
+
+
+def _ends_linear(network: nn.Module, sample: Tensor, source: str) -> bool:
+    """Whether what it gives is its last product or convolution, at most moved, added up or scaled.
+
+    Logits of few classes may by chance lie between 0 and 1 for whatever it is shown: where a norm keeps what they are
+    made of small, as in transformers, and the last weights are small too.
+    """
+    given = sample.clone()
+    flow = Flow(given)
+    with torch.no_grad(), flow:
+        found = _found(network(given), source)[1]
+    number = flow.number(found)
+    if number is None:  # it cannot be followed, as TorchScript's
+        return False
+    for each in sorted(leading_to(flow.nodes, [number]), reverse=True):
+        node = flow.nodes[each]
+        if node.kind in ("product", "convolution"):  # or a view of one, or with its bias
+            return True
+        if node.name not in LINEAR:
+            break
+    return False
 
 
 def _found(output: Any, source: str) -> tuple[str, Tensor]:

@@ -155,6 +155,30 @@ def test_images_stay_as_they_are() -> None:
     assert torch.equal(images, IMAGES)
 
 
+@pytest.mark.parametrize("end", [lambda logits: logits, lambda logits: ((logits + logits) / 2)[:, None].mean(1)])
+def test_small_logits_are_no_probabilities(end: Callable[[Tensor], Any]) -> None:
+    """A norm and small weights keep them between 0 and 1, whatever the network is shown."""
+
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.linear = nn.LayerNorm(16, elementwise_affine=False), nn.Linear(16, 4)
+
+        def forward(self, batch: Tensor) -> Any:
+            return end(self.linear(self.norm(batch.flatten(1)[:, :16])))
+
+    network = Normed().eval()
+    with torch.no_grad():
+        network.linear.weight.uniform_(-0.1, 0.1)
+        network.linear.bias.fill_(0.5)
+    assert as_logits(network, IMAGES[:1], 4, "net") == ()
+    squashed = Normed().eval()
+    squashed.load_state_dict(network.state_dict())
+    inner = type(squashed).forward
+    squashed.forward = MethodType(lambda self, batch: inner(self, batch).clamp(0, 1), squashed)  # type: ignore[method-assign]
+    assert "a probability of each class by itself" in as_logits(squashed, IMAGES[:1], 4, "net")[0]
+
+
 def test_logits_stay_as_they_are() -> None:
     network = Net(lambda logits: logits * 2).eval()
     assert as_logits(network, IMAGES[:1], 4, "net") == ()
