@@ -322,7 +322,15 @@ def _observe(
             label = None if photo.label is None else _output(loaded, site.classes, photo.label)
             compared = photo.id in asked_all
             key = site.key(
-                "explanation", photo_arrays, loaded.digest, photo.digest, label, other, loaded.wanted.layer, compared
+                "explanation",
+                photo_arrays,
+                loaded.digest,
+                photo.digest,
+                label,
+                other,
+                loaded.wanted.layer,
+                compared,
+                loaded.wanted.methods,
             )
             look = partial(photo_arrays, loaded, photo, label, other, compared)
             explanations[photo.id] = explanation(photo.id, label, other, site.results.arrays(key, look))

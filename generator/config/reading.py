@@ -118,8 +118,10 @@ def _config(path: Path | None, file: Path, text: str, folder: Path) -> Config:
         models=top.table("models", _models),
         samples=top.table("samples", _samples),
     )
+    methods = top.table("explain", _methods)
     top.finish()
-    return config
+    networks = tuple(replace(network, methods=methods) for network in config.models.networks)
+    return replace(config, models=replace(config.models, networks=networks))
 
 
 def text_of(file: Path, what: str, missing: str, largest: int) -> str:
@@ -264,6 +266,13 @@ def _model(name: str, table: Table) -> ModelConfig:
         show=_show(table),
         channels=table.whole("channels", 1, CHANNELS),
     )
+
+
+def _methods(table: Table) -> tuple[str, ...]:
+    names = table.texts("methods")
+    if len(set(names)) < len(names):
+        table.refuse("methods", "different methods")
+    return names
 
 
 def _show(table: Table) -> tuple[str, ...]:

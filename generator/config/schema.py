@@ -107,6 +107,7 @@ class ModelConfig:
     kept: int | Kept | None = None
     show: tuple[str, ...] = ()  # the layers whose channels have pages; (): chosen by the program
     channels: int | None = None  # that a layer's page shows at most; None: as the program chooses
+    methods: tuple[str, ...] = ()  # of explaining, of [explain]; (): chosen by the program
     said_in: str = "report.toml"  # where all of this stands
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from generator.evaluation import scores as evaluation_scores
 from generator.evaluation import trust
 from generator.evaluation.answers import of_part
 from generator.evaluation.scores import Answers
-from generator.explain.methods import left_out
+from generator.explain.methods import Method, left_out
 from generator.networks import card
 from generator.networks.folder import SMALL, load_evaluation, load_runs, require_records, save_card, save_evaluation
 from generator.networks.loaded import Loaded
@@ -165,6 +165,7 @@ def _faithfulness(
         None: brief, and too much for that.
     """
     network, layer = loaded.network, loaded.layer
+    able: Mapping[str, Method]
     able, why_not = loaded.methods
     for line in left_out(why_not):
         terminal.say(f"{loaded.title}: {line}")

@@ -28,8 +28,10 @@ from generator.records.trust import Faithfulness, Localisation
 
 # Enough boxes for an interval of the small ones (a quarter of Tiny ImageNet's), and for the randomisation check a look.
 _FEW = Sizes(boxes=72, perturbation=32, randomisation=8)
-# These need a forward pass for each channel, each place or each step, so they are measured on fewer images.
-COSTLY: Mapping[str, Sizes] = MappingProxyType({"Score-CAM": _FEW, OCCLUSION: _FEW, "integrated gradients": _FEW})
+# These need a forward pass for each channel, each place, each mask or each step, so they are measured on fewer images.
+COSTLY: Mapping[str, Sizes] = MappingProxyType(
+    {"Score-CAM": _FEW, OCCLUSION: _FEW, "RISE": _FEW, "integrated gradients": _FEW}
+)
 
 # What `build` spends on it where nobody asked: multiply-accumulates, one or two minutes of two cores of 2025.
 BUDGET = 2e12

@@ -12,6 +12,7 @@ and `obstacles` finds why there is no gradient.
 
 from __future__ import annotations
 
+from generator.explain.attention import attention_rollout, legrad
 from generator.explain.cam import (
     channel_contributions,
     grad_cam,
@@ -28,6 +29,7 @@ from generator.explain.occlusion import Occlusion, occlude
 from generator.explain.passes import feature_maps
 from generator.explain.points import Point, Points, points
 from generator.explain.receptive_fields import ReceptiveField, receptive_field
+from generator.explain.rise import rise
 from generator.explain.targets import Target
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Points",
     "ReceptiveField",
     "Target",
+    "attention_rollout",
     "channel_contributions",
     "choose_layer",
     "convolutions",
@@ -50,10 +53,12 @@ __all__ = [
     "integrated_gradients",
     "layer_cam",
     "layer_choice",
+    "legrad",
     "macs",
     "occlude",
     "points",
     "receptive_field",
+    "rise",
     "score_cam",
     "summary",
 ]

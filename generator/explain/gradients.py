@@ -50,7 +50,7 @@ def guided_backprop(model: nn.Module, images: Tensor, targets: Targets = None) -
         points = images.detach().clone().requires_grad_()
         with _HiddenReLUs() as hidden:
             logits = logits_of(model, points.clone())  # a model may begin with an in-place operation
-        _reached(model, logits, points)
+        reached(model, logits, points)
         _guide(logits, hidden.count)
         return _gradient(model, logits, classes_of(wanted, logits), points).float()
 
@@ -97,7 +97,7 @@ def integrated_gradients(
                 with torch.enable_grad():
                     points = (start[image] + part * way[image]).detach().requires_grad_()
                     logits = logits_of(model, points.clone())
-                    _reached(model, logits, points)
+                    reached(model, logits, points)
                     asked = classes[image].expand(len(part), *classes.shape[1:])
                     sums[image] += _gradient(model, logits, asked, points).sum(0)
         return (way * sums / steps).float()
@@ -111,8 +111,8 @@ def _gradient(model: nn.Module, logits: Tensor, classes: Tensor, points: Tensor)
     return check_finite(found)
 
 
-def _reached(model: nn.Module, logits: Tensor, points: Tensor) -> None:
-    """The logits have a gradient by the points, as far as the graph tells."""
+def reached(model: nn.Module, logits: Tensor, points: Tensor) -> None:
+    """The logits have a gradient by the points, as far as the graph tells; else an InputError says why not."""
     if not blockers(logits, points).reached:
         raise _unreached(model, logits, points)
 

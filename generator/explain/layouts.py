@@ -17,6 +17,11 @@ class Layout(NamedTuple):
     grid: tuple[int, int] = (1, 1)  # cells along rows and columns; of maps, their shape tells
     around: tuple[int, int] = (0, 0)
 
+    @property
+    def units(self) -> int:
+        """How many tokens there are."""
+        return self.grid[0] * self.grid[1] + sum(self.around)
+
     def maps(self, values: Tensor) -> Tensor:
         """What the layer gave, as a view: (N, C, h, w)."""
         if self.form == "tokens":

@@ -1,4 +1,4 @@
-"""The ways of explaining that the report compares: from a class-activation map to the references it stands beside.
+"""The one list of the methods of explaining: what each asks of a network, what it costs, and who proposed it.
 
 Each takes (model, (N, C, H, W) normalised images, (N,) targets, layer) and gives (N, h, w) raw maps >= 0.
 """
@@ -6,8 +6,11 @@ Each takes (model, (N, C, H, W) normalised images, (N,) targets, layer) and give
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +19,47 @@ from generator import explain
 from generator.base.errors import InputError, in_short
 from generator.explain.gradients import STEPS
 from generator.explain.occlusion import positions
+from generator.explain.rise import MASKS
 
 OCCLUSION = "occlusion"
 
 # (model, (N, C, H, W) normalised images, (N,) targets, layer) -> (N, h, w) raw maps >= 0
 Method = Callable[[nn.Module, Tensor, Tensor, str | None], Tensor]
 
+Asks = Literal["layer", "attention", "gradients"]  # of none of them: its answers alone
+_BACK = 3  # a pass there and back, in forward passes
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A method of explaining, which is called as `Method` says."""
+
+    name: str  # that pages show
+    source: str
+    function: Method
+    asks: frozenset[Asks]
+    passes: Callable[[tuple[int, int], int], int]  # for one image of (H, W), at a layer of so many channels
+    usual: bool = True  # whether it is asked where nobody says which
+
+    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor, layer: str | None) -> Tensor:
+        """(N, h, w) raw maps >= 0."""
+        return self.function(model, images, targets, layer)
+
+
+def _attention_rollout(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+    return explain.attention_rollout(model, images, targets)
+
+
+def _legrad(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+    return explain.legrad(model, images, targets)
+
 
 def _occlusion(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
     return explain.occlude(model, images, targets).drop
+
+
+def _rise(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+    return explain.rise(model, images, targets)
 
 
 def _guided_backprop(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
@@ -35,49 +70,112 @@ def _integrated_gradients(model: nn.Module, images: Tensor, targets: Tensor, _la
     return explain.integrated_gradients(model, images, targets).abs().sum(1)
 
 
-# By the name that pages show; the first is the one that the report explains with.
-METHODS: Mapping[str, Method] = MappingProxyType(
-    {
-        "Grad-CAM": explain.grad_cam,
-        "Grad-CAM++": explain.grad_cam_plus_plus,
-        "LayerCAM": explain.layer_cam,
-        "Score-CAM": explain.score_cam,
-        OCCLUSION: _occlusion,
-        "guided backprop": _guided_backprop,
-        "integrated gradients": _integrated_gradients,
-    }
-)
+def _asks(*what: Asks) -> frozenset[Asks]:
+    return frozenset(what)
 
+
+def _once(_size: tuple[int, int], _channels: int) -> int:
+    return _BACK
+
+
+_LAYER = _asks("layer", "gradients")
+_ATTENTION = _asks("attention", "gradients")
+# The first is the one that the report explains with.
+_ALL = (
+    Explainer("Grad-CAM", "Selvaraju et al. 2017, arXiv:1610.02391", explain.grad_cam, _LAYER, _once),
+    Explainer("Grad-CAM++", "Chattopadhay et al. 2018, arXiv:1710.11063", explain.grad_cam_plus_plus, _LAYER, _once),
+    Explainer("LayerCAM", "Jiang et al. 2021, IEEE TIP 30", explain.layer_cam, _LAYER, _once),
+    Explainer(
+        "Score-CAM", "Wang et al. 2020, arXiv:1910.01279", explain.score_cam, _asks("layer"), lambda _size, count: count
+    ),
+    Explainer("attention rollout", "Chefer et al. 2021, arXiv:2103.15679", _attention_rollout, _ATTENTION, _once),
+    Explainer("LeGrad", "Bousselham et al. 2024, arXiv:2404.03214", _legrad, _ATTENTION, _once),
+    Explainer(
+        OCCLUSION,
+        "Zeiler and Fergus 2013, arXiv:1311.2901",
+        _occlusion,
+        _asks(),
+        lambda size, _count: positions(size),
+    ),
+    Explainer("RISE", "Petsiuk et al. 2018, arXiv:1806.07421", _rise, _asks(), lambda _size, _count: MASKS, False),
+    Explainer(
+        "guided backprop", "Springenberg et al. 2015, arXiv:1412.6806", _guided_backprop, _asks("gradients"), _once
+    ),
+    Explainer(
+        "integrated gradients",
+        "Sundararajan et al. 2017, arXiv:1703.01365",
+        _integrated_gradients,
+        _asks("gradients"),
+        lambda _size, _count: _BACK * STEPS,
+    ),
+)
+METHODS: Mapping[str, Explainer] = MappingProxyType({method.name: method for method in _ALL})
 
 # Those that look at the maps of a layer.
-OF_LAYERS = ("Grad-CAM", "Grad-CAM++", "LayerCAM", "Score-CAM")
-# Those that go without gradients, which can explain whatever answers; each costs many forward passes.
-_FORWARD = ("Score-CAM", OCCLUSION)
+OF_LAYERS = tuple(method.name for method in _ALL if "layer" in method.asks)
+
+
+def named(names: Iterable[str]) -> dict[str, Explainer]:
+    """The methods of these names, in their order.
+
+    Raises:
+        InputError: where there is none of a name.
+    """
+    found = {}
+    for name in names:
+        if name not in METHODS:
+            plain = {method.casefold(): method for method in METHODS}
+            near = get_close_matches(name.casefold(), plain, n=1, cutoff=0.5)
+            told = f"; nearest: {plain[near[0]]}" if near else ""
+            raise InputError(f"[explain] methods: expected names among {', '.join(METHODS)}, got {name!r}{told}")
+        found[name] = METHODS[name]
+    return found
+
+
+def usual() -> dict[str, Explainer]:
+    """The methods that are asked where nobody says which."""
+    return {name: method for name, method in METHODS.items() if method.usual}
 
 
 def suited(
-    model: nn.Module, images: Tensor, layer: str | None, methods: Mapping[str, Method] = METHODS, no_layer: str = ""
-) -> tuple[dict[str, Method], dict[str, str]]:
+    model: nn.Module,
+    images: Tensor,
+    layer: str | None,
+    methods: Mapping[str, Explainer] | None = None,
+    no_layer: str = "",
+) -> tuple[dict[str, Explainer], dict[str, str]]:
     """The methods that can explain a model, and by the names of the others why they cannot.
 
     Args:
         images: (N, C, H, W) normalised; methods that take gradients are tried on the first.
+        methods: those that are asked for; None: the usual ones, of which those that look at attention are passed over
+            in silence where there is none.
         no_layer: why there is no layer whose maps could be looked at; "": there is one.
     """
-    why_not = {name: no_layer for name in OF_LAYERS if no_layer and name in methods}
-    able = {name: method for name, method in methods.items() if name not in why_not}
-    for name in [name for name in able if name not in _FORWARD]:
-        if reason := failure(able[name], model, images, layer):
+    able: dict[str, Explainer] = {}
+    why_not: dict[str, str] = {}
+    for name, method in (usual() if methods is None else methods).items():
+        reason = no_layer if "layer" in method.asks else ""
+        if not reason and "gradients" in method.asks:
+            reason = failure(method, model, images, layer)
+        if not reason:
+            able[name] = method
+        elif methods is not None or "attention" not in method.asks:
             why_not[name] = reason
-            del able[name]
     return able, why_not
 
 
-def blind(model: nn.Module, images: Tensor, why: str) -> tuple[dict[str, Method], dict[str, str]]:
+def blind(
+    model: nn.Module, images: Tensor, why: str, methods: Mapping[str, Explainer] | None = None
+) -> tuple[dict[str, Explainer], dict[str, str]]:
     """As `suited`, of a model that nobody can look into: the methods that ask for answers and their gradients alone."""
-    outside = {name: METHODS[name] for name in (OCCLUSION, "integrated gradients")}
+    asked = usual() if methods is None else methods
+    outside = {name: method for name, method in asked.items() if name in ("integrated gradients", OCCLUSION, "RISE")}
     able, why_not = suited(model, images, None, outside)
-    return able, {name: why_not.get(name, why) for name in METHODS if name not in able}
+    missing = [
+        name for name in asked if name not in able and (methods is not None or "attention" not in asked[name].asks)
+    ]
+    return able, {name: why_not.get(name, why) for name in missing}
 
 
 def failure(method: Method, model: nn.Module, images: Tensor, layer: str | None) -> str:
@@ -99,12 +197,7 @@ def passes(name: str, size: tuple[int, int], channels: int) -> int:
         size: (H, W) of the image.
         channels: of the layer whose maps are looked at.
     """
-    there_and_back = 3
-    if name == OCCLUSION:
-        return positions(size)
-    if name == "Score-CAM":
-        return channels
-    return there_and_back * (STEPS if name == "integrated gradients" else 1)
+    return METHODS[name].passes(size, channels)
 
 
 def left_out(why_not: Mapping[str, str]) -> list[str]:

@@ -34,7 +34,8 @@ def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, lay
         for name, method in able.items()
     }
     first = next(iter(able.values()))
-    earlier = [name for name in loaded.stages if name != layer][-STAGES:] if layer else []
+    asked = layer and "layer" in first.asks
+    earlier = [name for name in loaded.stages if name != layer][-STAGES:] if asked else []
     return {
         **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
         **{f"layer {name}": first(network, images, targets, name)[0].numpy() for name in earlier},

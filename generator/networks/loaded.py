@@ -15,7 +15,7 @@ from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
 from generator.explain.choice import Choice, layer_choice
-from generator.explain.methods import Method, blind, failure, passes, suited
+from generator.explain.methods import Explainer, blind, failure, named, passes, suited
 from generator.explain.passes import blank
 from generator.explain.points import Points, stage_ends
 from generator.networks.architecture import Architecture
@@ -78,11 +78,21 @@ class Loaded:
         return explain.points(self.network, self._blank)
 
     @cached_property
-    def methods(self) -> tuple[Mapping[str, Method], Mapping[str, str]]:
-        """The methods that can explain it, and why others cannot: see `explain.methods.suited`."""
+    def methods(self) -> tuple[Mapping[str, Explainer], Mapping[str, str]]:
+        """The methods that can explain it, and why others cannot: see `explain.methods.suited`.
+
+        Raises:
+            InputError: where report.toml names one that is not known, or none that can.
+        """
+        asked = named(self.wanted.methods) if self.wanted.methods else None
         if self.opaque:
-            return blind(self.network, self._noise, self.opaque)
-        return suited(self.network, self._noise, self.layer, no_layer=self.no_layer)
+            found = blind(self.network, self._noise, self.opaque, asked)
+        else:
+            found = suited(self.network, self._noise, self.layer, asked, self.no_layer)
+        if not found[0]:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in found[1].items())
+            raise InputError(f"[explain] methods: none can explain {self.title}: {reasons}; name occlusion beside them")
+        return found
 
     @property
     def _blank(self) -> Tensor:

@@ -42,6 +42,9 @@ layer = "features.conv7"
 weights = "imagenet"
 other_class = "seashore"
 
+[explain]
+methods = ["Grad-CAM", "occlusion"]
+
 [samples]
 bundled = false
 test_images = 3
@@ -92,8 +95,12 @@ def test_every_key_arrives_where_it_belongs(tmp_path: Path) -> None:
     assert config.data.root == tmp_path.parent / "tiny"
     assert config.data.classes == ("goldfish", "<i>n02165456</i>")
     assert config.models.folder == tmp_path / "nets"
-    assert config.models["cnn"] == ModelConfig("cnn", tmp_path / "cnn.pth", layer="features.conv7")
-    assert config.models["alexnet"] == ModelConfig("alexnet", "imagenet", other_class="seashore")
+    assert config.models["cnn"] == ModelConfig(
+        "cnn", tmp_path / "cnn.pth", layer="features.conv7", methods=("Grad-CAM", "occlusion")
+    )
+    assert config.models["alexnet"] == ModelConfig(
+        "alexnet", "imagenet", other_class="seashore", methods=("Grad-CAM", "occlusion")
+    )
     assert (config.samples.bundled, config.samples.test_images) == (False, 3)
     photo = SamplePhoto(tmp_path / "a.jpg", "A bee", "bee", "Me", "my garden", "CC0", "https://example.org/a")
     assert config.samples.photos == (photo,)
@@ -165,6 +172,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ),
         ("[models.cnn]\nlayers = 'x'", "[models.cnn] layers: expected a known key, got this one; did you mean layer?"),
         ("[models.cnn]\nshow = ['a', 'a']", "[models.cnn] show: expected different layers, got an array of 2"),
+        ("[explain]\nmethods = ['RISE', 'RISE']", "[explain] methods: expected different methods, got an array of 2"),
         ("[models.cnn]\nshow = 'a'", '[models.cnn] show: expected an array of strings that are not empty, got "a"'),
         ("[models.cnn]\nchannels = 0", "[models.cnn] channels: expected a whole number from 1 to 512, got 0"),
         (
@@ -416,6 +424,7 @@ def test_the_bundled_report_names_every_key() -> None:
     text = bundled("report.toml").read_text(encoding="utf-8")
     keys = "title subtitle author course institution date language links languages libraries base_url root classes"
     keys += " folder weights layer other_class show channels bundled photos test_images file label origin licence url"
+    keys += " methods"
     lines = [line.lstrip("# ") for line in text.splitlines()]
     assert [key for key in keys.split() if not any(line.startswith(f"{key} =") for line in lines)] == []
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generator.base.errors import InputError
 from generator.explain import methods
+from tests.explain.test_attention import Transformer
 
 IMAGES = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -62,6 +66,7 @@ class Smooth(Net):
 
 
 FORWARD = {"Score-CAM", "occlusion"}
+USUAL = {name for name, method in methods.usual().items() if "attention" not in method.asks}
 OF_IMAGES = {"guided backprop", "integrated gradients"}
 
 
@@ -72,15 +77,15 @@ OF_IMAGES = {"guided backprop", "integrated gradients"}
         (Smooth, "conv", {"guided backprop"}, "no ReLU lies between"),
         (Frozen, "relu", OF_IMAGES, "its forward turns gradients off"),
         (Silent, "relu", OF_IMAGES, "its forward turns gradients off"),
-        (Sealed, "relu", set(methods.METHODS) - FORWARD, "at layer relu, the logits do not depend on it by any"),
-        (Changing, "conv", set(methods.METHODS) - FORWARD, "it raises RuntimeError on this network (one of the var"),
+        (Sealed, "relu", USUAL - FORWARD, "at layer relu, the logits do not depend on it by any"),
+        (Changing, "conv", USUAL - FORWARD, "it raises RuntimeError on this network (one of the var"),
     ],
 )
 def test_what_fails_is_left_out_with_its_reason(kind: type[Net], layer: str, lacking: set[str], reason: str) -> None:
     torch.manual_seed(0)
     able, why_not = methods.suited(kind().eval(), IMAGES, layer)
     assert set(why_not) == lacking
-    assert set(able) == set(methods.METHODS) - lacking
+    assert set(able) == USUAL - lacking
     assert any(reason in said for said in why_not.values()) or not lacking
     targets = torch.zeros(1, dtype=torch.int64)
     for name, method in able.items():
@@ -92,3 +97,37 @@ def test_without_a_layer_there_are_the_methods_of_images() -> None:
     assert set(able) == OF_IMAGES | {"occlusion"}
     assert set(why_not.values()) == {"it has none"}
     assert methods.left_out(why_not) == ["Grad-CAM, Grad-CAM++, LayerCAM and Score-CAM are left out: it has none."]
+
+
+def test_the_one_list_says_of_each_what_it_asks_and_costs() -> None:
+    told = {name: (sorted(method.asks), method.passes((64, 64), 48)) for name, method in methods.METHODS.items()}
+    assert told == {
+        "Grad-CAM": (["gradients", "layer"], 3),
+        "Grad-CAM++": (["gradients", "layer"], 3),
+        "LayerCAM": (["gradients", "layer"], 3),
+        "Score-CAM": (["layer"], 48),
+        "attention rollout": (["attention", "gradients"], 3),
+        "LeGrad": (["attention", "gradients"], 3),
+        "occlusion": ([], 256),
+        "RISE": ([], 4000),
+        "guided backprop": (["gradients"], 3),
+        "integrated gradients": (["gradients"], 3 * 64),
+    }
+    assert all(re.search(r"\d{4}, (arXiv:\d{4}\.\d{4,5}|IEEE)", method.source) for method in methods.METHODS.values())
+    assert "RISE" not in methods.usual()
+
+
+def test_of_a_transformer_attention_is_looked_at_too() -> None:
+    network = Transformer().eval()
+    able, why_not = methods.suited(network, torch.randn(1, 3, 8, 12), "blocks.2.norm")
+    assert [*able][:6] == ["Grad-CAM", "Grad-CAM++", "LayerCAM", "Score-CAM", "attention rollout", "LeGrad"]
+    assert set(why_not) == {"guided backprop"}
+
+
+def test_those_that_are_named_are_asked_and_told_of() -> None:
+    asked = methods.named(["RISE", "LeGrad", "occlusion"])
+    able, why_not = methods.suited(Net().eval(), IMAGES, "relu", asked)
+    assert [*able] == ["RISE", "occlusion"]
+    assert why_not == {"LeGrad": "it has no tokens that are cells of the image"}
+    with pytest.raises(InputError, match=r"got 'Gradcam'; nearest: Grad-CAM"):
+        methods.named(["Gradcam"])
