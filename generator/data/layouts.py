@@ -17,6 +17,8 @@ from generator.data.naming import some
 
 FUNCTION = re.compile(r".+\.py:[A-Za-z_]\w*", re.DOTALL)
 VARIABLE = "TINY_IMAGENET"
+# Folders' names that name no data set.
+PLAIN = frozenset({"data", "dataset", "datasets", "image", "images", "img", "imgs", "photos", "pictures", "root"})
 KNOWN = f"Tiny ImageNet's folder, {folder.LAYOUT}, {listed.LAYOUT}, {idx.LAYOUT}, or {cifar.LAYOUT}"
 
 
@@ -67,8 +69,10 @@ def opened(root: Path, told: DataConfig, beside: Path | None = None) -> DataSet:
         from generator.data import factory  # it loads Pillow, which an unchanged build does without
 
         found = factory.read(root, beside, _unlabelled(root, told))
-    words = replace(found.words, source=told.name or found.words.source, licence=told.licence or found.words.licence)
-    return replace(found, name=told.name or found.name, words=words)
+    source = found.words.source if found.words.source.casefold() not in PLAIN else "The data set"
+    words = replace(found.words, source=told.name or source, licence=told.licence or found.words.licence)
+    name = source if found.name == found.words.source else found.name
+    return replace(found, name=told.name or name, words=words)
 
 
 def _read(root: Path, told: DataConfig) -> DataSet:
