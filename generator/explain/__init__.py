@@ -25,7 +25,7 @@ from generator.explain.cells import Axis
 from generator.explain.choice import Candidate, Choice, layer_choice
 from generator.explain.gradients import guided_backprop, integrated_gradients
 from generator.explain.layers import choose_layer, convolutions, macs, summary
-from generator.explain.occlusion import Occlusion, occlude
+from generator.explain.occlusion import Occlusion, occlude, occlude_each
 from generator.explain.passes import feature_maps
 from generator.explain.points import Point, Points, points
 from generator.explain.receptive_fields import ReceptiveField, receptive_field
@@ -56,6 +56,7 @@ __all__ = [
     "legrad",
     "macs",
     "occlude",
+    "occlude_each",
     "points",
     "receptive_field",
     "rise",

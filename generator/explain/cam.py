@@ -21,7 +21,16 @@ from generator.explain.checks import (
 )
 from generator.explain.layers import choose_layer
 from generator.explain.obstacles import Obstacles, blockers
-from generator.explain.passes import BATCH, IDENTITIES, POOLINGS, Run, evaluating, logits_of, maps_and_output, watching
+from generator.explain.passes import (
+    IDENTITIES,
+    POOLINGS,
+    Run,
+    at_once,
+    evaluating,
+    logits_of,
+    maps_and_output,
+    watching,
+)
 from generator.explain.targets import Targets, check_targets, classes_of, values_of, weights_of
 
 # Gradients of so many activations are held at once: 128 MiB in float32.
@@ -245,7 +254,12 @@ def _gradient(run: Run, seed: Tensor, batched: bool = False) -> Tensor:
 
 
 def score_cam(
-    model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None, *, batch_size: int = BATCH
+    model: nn.Module,
+    images: Tensor,
+    targets: Targets = None,
+    layer: str | None = None,
+    *,
+    batch_size: int | None = None,
 ) -> Tensor:
     """Score-CAM of one target class for each image: each channel weighted by what the image scores behind its map.
 
@@ -256,11 +270,13 @@ def score_cam(
 
     Args and errors as of `grad_cam`; besides:
         images: normalised, so that 0, to which a mask darkens, is the mean colour.
-        batch_size: masked images in one forward pass; the memory needed grows with it, not with channels or images.
+        batch_size: masked images in one forward pass, without it `at_once` decides; the memory needed grows with it,
+            not with channels or images.
     Returns:
         (N, h, w) float32, unnormalised and >= 0, in units of the layer's activations.
     """
     check_images(images)
+    batch_size = at_once(images) if batch_size is None else batch_size
     check_positive(batch_size=batch_size)
     wanted = check_targets(targets, len(images))
     layer = choose_layer(model, images) if layer is None else layer

@@ -20,7 +20,7 @@ from generator.explain.checks import (
     check_unscripted,
 )
 from generator.explain.obstacles import Obstacles, blockers
-from generator.explain.passes import BATCH, differentiating, logits_of
+from generator.explain.passes import at_once, differentiating, logits_of
 from generator.explain.targets import Targets, check_targets, classes_of, weights_of
 
 STEPS = 64  # of integrated gradients
@@ -62,7 +62,7 @@ def integrated_gradients(
     *,
     baseline: Tensor | None = None,
     steps: int = STEPS,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
 ) -> Tensor:
     """Integrated gradients of one target class for each image.
 
@@ -76,7 +76,7 @@ def integrated_gradients(
         baseline: of a shape that can be expanded to that of the images; without it zeros, which is the mean colour of
             normalised images.
         steps: points on the way.
-        batch_size: points in one pass.
+        batch_size: points in one pass; without it `at_once` decides.
     Returns:
         (N, C, H, W) float32, signed, in units of the logit.
     Raises:
@@ -84,6 +84,7 @@ def integrated_gradients(
         InputError: if the model does not give logits (N, K), or they do not depend on the images.
     """
     check_images(images)
+    batch_size = at_once(images) if batch_size is None else batch_size
     check_positive(steps=steps, batch_size=batch_size)
     wanted = check_targets(targets, len(images))
     start = torch.zeros_like(images) if baseline is None else baseline.to(images).expand_as(images)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from generator.explain.checks import check_images, check_logits, check_positive
 from generator.explain.outputs import answered
-from generator.explain.passes import BATCH, evaluating, logits_of
+from generator.explain.passes import at_once, evaluating, logits_of
 from generator.explain.targets import Targets, chances_of, check_targets, classes_of
 
 
@@ -37,7 +37,7 @@ def occlude(
     patch: int | None = None,
     stride: int | None = None,
     fill: float = 0.0,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
 ) -> Occlusion:
     """The target's probability and the most probable class for each position of a square that covers the image.
 
@@ -52,37 +52,65 @@ def occlude(
         targets: as of `grad_cam`; without them the class that the model predicts for each image. Of one class against
             another the probability is that of the first where it is one of the two.
         patch: side of the square in pixels; without it a quarter of the shorter side.
-        stride: pixels between two positions, at most; without it a quarter of the square.
+        stride: pixels between two positions, at most; without it half of the square, so that a square image has 8 x 8
+            positions: cells as fine as those of the maps that occlusion stands beside.
         fill: the square's value in all channels; 0 is the mean colour of normalised images, a grey.
-        batch_size: covered images in one forward pass.
+        batch_size: covered images in one forward pass; without it `at_once` decides.
     Returns:
         The maps, h = ceil(H / stride) and w = ceil(W / stride).
     Raises:
         ValueError: if targets and images differ in length, a target is no class of the model, or a number is below 1.
         InputError: if the model does not give logits (N, K).
     """
+    (found,) = occlude_each(model, images, [targets], patch=patch, stride=stride, fill=fill, batch_size=batch_size)
+    return found
+
+
+def occlude_each(
+    model: nn.Module,
+    images: Tensor,
+    asked: Sequence[Targets],
+    *,
+    patch: int | None = None,
+    stride: int | None = None,
+    fill: float = 0.0,
+    batch_size: int | None = None,
+) -> tuple[Occlusion, ...]:
+    """What `occlude` finds for each of several `targets` of the same images, over which the square slides once for all.
+
+    Args and errors as of `occlude`.
+    """
     check_images(images)
-    wanted = check_targets(targets, len(images))
+    wanted = [check_targets(targets, len(images)) for targets in asked]
     patch = square_of(images.shape[2:]) if patch is None else patch
     stride = _stride(patch) if stride is None else stride
+    batch_size = at_once(images) if batch_size is None else batch_size
     check_positive(patch=patch, stride=stride, batch_size=batch_size)
     rows, columns = (_covered(side, patch, stride).to(images.device) for side in images.shape[2:])
     shape = (len(images), len(rows), len(columns))
     with evaluating(model):
         logits, apart = answered(model, images.detach().clone())
-        classes = classes_of(wanted, check_logits(logits, images))
-        chances = [chances_of(logits[[image]], asked, apart) for image, asked in enumerate(classes)]
-        unoccluded = torch.cat(chances).float() if chances else logits.new_zeros(0, dtype=torch.float32)
-        probability = unoccluded.new_empty(len(images), shape[1] * shape[2])
-        predicted = torch.empty_like(probability, dtype=torch.int64)
+        check_logits(logits, images)
+        classes = [classes_of(targets, logits) for targets in wanted]
+        unoccluded = [_unoccluded(logits, each, apart) for each in classes]
+        probability = logits.new_empty(len(asked), len(images), shape[1] * shape[2], dtype=torch.float32)
+        predicted = logits.new_empty(len(images), shape[1] * shape[2], dtype=torch.int64)
         every = torch.arange(shape[1] * shape[2], device=images.device)
         for image in range(len(images)):
             for positions in torch.split(every, batch_size):
                 square = rows[positions // shape[2], :, None] & columns[positions % shape[2], None, :]  # (P, H, W)
                 found = logits_of(model, torch.where(square[:, None], fill, images[image]))
-                probability[image, positions] = chances_of(found, classes[image], apart).float()
                 predicted[image, positions] = found.argmax(1) if found.shape[1] > 1 else (found[:, 0] > 0).long() - 1
-    return Occlusion(probability.view(shape), predicted.view(shape), unoccluded)
+                for target, each in enumerate(classes):
+                    probability[target, image, positions] = chances_of(found, each[image], apart).float()
+    maps = zip(probability.view(len(asked), *shape), unoccluded, strict=True)
+    return tuple(Occlusion(covered, predicted.view(shape), whole) for covered, whole in maps)
+
+
+def _unoccluded(logits: Tensor, classes: Tensor, apart: bool) -> Tensor:
+    """(N,) float32, how probable the target of each whole image is."""
+    found = [chances_of(logits[[image]], asked, apart).float() for image, asked in enumerate(classes)]
+    return torch.cat(found) if found else logits.new_zeros(0, dtype=torch.float32)
 
 
 def positions(size: Sequence[int]) -> int:
@@ -97,7 +125,7 @@ def square_of(size: Sequence[int]) -> int:
 
 
 def _stride(patch: int) -> int:
-    return max(1, patch // 4)
+    return max(1, patch // 2)
 
 
 def _covered(side: int, patch: int, stride: int) -> Tensor:

@@ -24,12 +24,10 @@ def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, lay
     network, targets = loaded.network, torch.tensor([target])
     able, _ = loaded.methods
     patch = square_of(images.shape[2:])
-    covered = explain.occlude(network, images, targets, patch=patch)
-    # Zeiler and Fergus ask about the true class.
-    hidden = target if label is None else label
-    shown = covered if hidden == target else explain.occlude(network, images, [hidden], patch=patch)
+    hidden = target if label is None else label  # Zeiler and Fergus ask about the true class
+    # The forward passes are the dearest part, so the square slides over the photo once for all.
+    covered, shown = explain.occlude_each(network, images, [targets, [hidden]], patch=patch)
     found = {
-        # Its forward passes are the dearest part, so the square slides over the photo once for all.
         name: covered.drop if name == methods.OCCLUSION else method(network, images, targets, layer)
         for name, method in able.items()
     }

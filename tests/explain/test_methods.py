@@ -108,7 +108,7 @@ def test_the_one_list_says_of_each_what_it_asks_and_costs() -> None:
         "Score-CAM": (["layer"], 48),
         "attention rollout": (["attention", "gradients"], 3),
         "LeGrad": (["attention", "gradients"], 3),
-        "occlusion": ([], 256),
+        "occlusion": ([], 64),
         "RISE": ([], 4000),
         "guided backprop": (["gradients"], 3),
         "integrated gradients": (["gradients"], 3 * 64),

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
+from generator.explain.occlusion import positions
+from generator.explain.targets import Target, Targets
 from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import assert_same, images, seeded
 
@@ -59,15 +61,31 @@ def test_where_the_square_is(
 
 
 def test_every_pixel_is_covered_by_the_square_of_a_default_size() -> None:
-    # 64 x 48: a square of 12, which moves by 3 pixels, so that 22 (64 / 3) x 16 positions cover the image.
+    # 64 x 48: a square of 12, which moves by 6 pixels, so that 11 (64 / 6) x 8 positions cover the image.
     probes = torch.zeros(2, 1, 64, 48)
     probes[0, 0, 0, 0] = probes[1, 0, 63, 47] = 1
     found = explain.occlude(Sum(), probes, [0, 0])
-    assert found.probability.shape == (2, 22, 16)
+    assert found.probability.shape == (2, 11, 8)
+    assert positions((64, 48)) == 88
     hidden = found.drop > 0.1
-    assert hidden[0].nonzero().amax(0).tolist() == [1, 1]  # starting at -4 and -1
-    assert hidden[0].sum() == 4
-    assert hidden[1].nonzero().amin(0).tolist() == [20, 14]
+    # Centred on 32/11 and 96/11, on 3 and 9, and so on: they start at -4 and 2, and at -3 and 3.
+    assert hidden[0].nonzero().tolist() == [[0, 0]]
+    assert hidden[1].nonzero().tolist() == [[10, 7]]
+
+
+def test_the_square_slides_once_for_all_that_is_asked() -> None:
+    network, batch = seeded(lambda: SmallCNN(classes=6, widths=(4, 6, 8, 10))), images(2, 3, 32, 24)
+    asked: list[Targets] = [[2, 4], torch.tensor([0, 0]), [Target(1, against=3), 5], None]
+    passes: list[int] = []
+    hook = network.register_forward_pre_hook(lambda _m, given: passes.append(len(given[0])))
+    found = explain.occlude_each(network, batch, asked, patch=8)
+    hook.remove()
+    assert sum(passes) == 2 + 2 * 8 * 6
+    for targets, one in zip(asked, found, strict=True):
+        want = explain.occlude(network, batch, targets, patch=8)
+        for field in ("probability", "predicted", "unoccluded"):
+            torch.testing.assert_close(getattr(one, field), getattr(want, field), rtol=0, atol=0)
+    assert explain.occlude_each(network, batch, []) == ()
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
