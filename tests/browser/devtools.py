@@ -122,9 +122,9 @@ class Tab:
                 "Input.dispatchKeyEvent", self.session, type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key]
             )
 
-    def printed(self) -> bytes:
-        """The page as a PDF of A4 sheets."""
-        found = self.browser.call("Page.printToPDF", self.session, paperWidth=8.27, paperHeight=11.69)
+    def printed(self, height: float = 11.69) -> bytes:
+        """The page as a PDF of sheets as wide as A4, and as high in inches as is said."""
+        found = self.browser.call("Page.printToPDF", self.session, paperWidth=8.27, paperHeight=height)
         return base64.b64decode(found["data"])
 
     def close(self) -> None:

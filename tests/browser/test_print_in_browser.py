@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import devtools
+from tests.browser import devtools, paper
+from tests.browser.test_try_in_browser import STATUS, until
 from tests.sites import PAGES
 
 # What an A4 sheet shows within Chrome's own margins of 0.4 inches, in CSS pixels.
@@ -40,6 +41,36 @@ def test_a_page_on_paper(chrome: devtools.Browser, site: Path, name: str) -> Non
     assert page.evaluate(TORN) == []
     assert page.evaluate(OUTSIDE) == []
     assert page.evaluate(ADDRESSES) == 0
+    page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_words_are_printed_over_words_or_pictures(chrome: devtools.Browser, site: Path, name: str) -> None:
+    page = devtools.open_page(chrome, (site / f"{name}.html").as_uri())
+    if name == "try":
+        until(page, f"{STATUS}.includes(', then ')")
+    for height in (11.69, 9, 7.5, 6.5):  # the shorter, the more of the page is torn apart
+        sheets = paper.sheets(page.printed(height))
+        assert sum(len(sheet.letters) for sheet in sheets) > 100
+        assert [sheet.collisions() for sheet in sheets] == [0] * len(sheets), height
+    page.close()
+
+
+def test_words_over_words_and_pictures_would_be_found(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "grad-cam-slice.html").as_uri())
+    moved = "document.querySelector('%s').style.%s; 0"
+    for change in (moved % ("main .lead", "marginTop = '-2em'"), moved % (".views figcaption", "marginTop = '-4em'")):
+        before = sum(sheet.collisions() for sheet in paper.sheets(page.printed()))
+        page.evaluate(change)
+        assert sum(sheet.collisions() for sheet in paper.sheets(page.printed())) > before
+    page.close()
+
+
+def test_bars_of_answers_are_printed(chrome: devtools.Browser, site: Path) -> None:
+    """Browsers leave backgrounds out unless they are told that one says something."""
+    page = devtools.open_page(chrome, (site / "try.html").as_uri(), media="print")
+    until(page, "document.querySelector('.bar span')")
+    assert page.evaluate("getComputedStyle(document.querySelector('.bar span')).printColorAdjust") == "exact"
     page.close()
 
 
