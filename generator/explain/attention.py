@@ -146,12 +146,14 @@ def _softmaxes(logits: Tensor, count: int, layout: Layout) -> list[Any]:
             found.append(node)
         waiting += [earlier for earlier, _ in node.next_functions]
     for node in found:
-        *_, asking, asked = node._saved_result.shape
-        if (asking, asked) != (layout.units, layout.units) or len(node._saved_result) % count:
-            raise InputError(
-                f"model: its attention is not among all of its tokens: {asking} of them ask {asked}, of {layout.units}"
-                + _ELSE
-            )
+        *ahead, asking, asked = node._saved_result.shape
+        if (asking, asked) != (layout.units, layout.units):
+            told = f"{asking} of them ask {asked}, of {layout.units}"
+        elif ahead[0] == count or (len(ahead) == 1 and ahead[0] % count == 0):  # (N, heads, T, T) or (N heads, T, T)
+            continue
+        else:
+            told = f"it is within {ahead[0] // count} windows of {asked}"
+        raise InputError(f"model: its attention is not among all of its tokens: {told}{_ELSE}")
     if not found:
         raise InputError(f"model: no attention lies between the images and the logits{_ELSE}")
     return sorted(found, key=lambda node: int(node._sequence_nr()))

@@ -54,6 +54,11 @@ def is_function(layer: Any) -> bool:
     return isinstance(layer, str) and JOINT in layer
 
 
+def function_of(name: str) -> str:
+    """The function whose call has that name: "relu" of "conv3+relu:2"."""
+    return name.rsplit(JOINT, 1)[-1].split(":")[0]
+
+
 def label(name: str) -> str:
     """What a function of that name is called as a point, "" where it is none: "add" for __iadd__ and add_."""
     plain = name.partition(".")[0].strip("_")  # "relu.default" of an exported program

@@ -152,7 +152,9 @@ def of_convolutions(points: Points) -> tuple[Point | None, str]:
 
 def _goes_on(point: Point) -> bool:
     """Whether weights gave tokens (T, D), or maps (h, w, C), of more than one cell."""
-    weights = [weight.shape[:1] for weight in point.module.parameters(recurse=False)] if point.module else []
+    weights = (
+        [weight.shape[:1] for weight in point.module.parameters(recurse=False)] if point.module is not None else []
+    )
     if not weights or len(point.shape) == 2:
         return bool(weights) and point.shape[0] > 1
     last = point.shape[-1:] in weights and point.shape[:1] not in weights

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from generator.explain.calls import JOINT
+from generator.explain.calls import function_of
 from generator.explain.checks import check_unscripted
 from generator.explain.choice import layer_choice
 from generator.explain.flops import FLOPS, Counted
@@ -50,7 +50,11 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> tuple[tuple[str, st
 def rows(found: Points) -> tuple[tuple[str, str, str], ...]:
     """Those of `summary`."""
     return tuple(
-        (point.name, _describe(point.module) if point.module else _named(point.name), " × ".join(map(str, point.shape)))
+        (
+            point.name,
+            _describe(point.module) if point.module is not None else _named(point.name),
+            " × ".join(map(str, point.shape)),
+        )
         for point in found
         if point.row
     )
@@ -84,7 +88,7 @@ _WORDS = {
 
 def _named(name: str) -> str:
     """What a function does, in words."""
-    function = name.rsplit(JOINT, 1)[-1].split(":")[0]
+    function = function_of(name)
     return _WORDS.get(function, function.replace("_", " "))
 
 

@@ -46,8 +46,8 @@ _PLAIN = frozenset((int, float, bool, str, type(None)))  # what most of their ot
 _VIEWS = ("ViewBackward", "UnsafeViewBackward", "ReshapeAliasBackward", "SqueezeBackward", "SelectBackward")
 
 _MAKERS = "parametrizations"  # as torch.nn.utils.parametrize calls them
-# What these give is (N, C, h, w) by contract.
-_GRIDS = (*POOLINGS, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.InstanceNorm2d)
+# What these take and give is (N, C, h, w) by contract.
+GRIDS = (*POOLINGS, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.InstanceNorm2d)
 
 
 @contextmanager
@@ -136,14 +136,14 @@ def maps_and_output(model: nn.Module, images: Tensor, layers: Sequence[str]) -> 
         runs[layer] += 1
         outputs[layer] = output.detach().clone() if isinstance(output, Tensor) else output
 
-    def note(_module: nn.Module, _args: Any, output: Any) -> None:
-        shapes.add(tuple(output.shape) if isinstance(output, Tensor) else ())
+    def note(_module: nn.Module, args: Any, output: Any) -> None:
+        shapes.update(tuple(each.shape) for each in (*args, output) if isinstance(each, Tensor))
 
     given = images.detach().clone()  # a model may begin with an in-place operation
     modules = runnable(model)
     with ExitStack() as hooks:
         for module in modules:
-            if isinstance(module, _GRIDS):
+            if isinstance(module, GRIDS):
                 hooks.enter_context(module.register_forward_hook(note))
         hooks.enter_context(told(model, given, modules, dict.fromkeys(layers, keep)))
         output = answered(model, given).logits
@@ -164,7 +164,7 @@ def layout_of(model: nn.Module, images: Tensor, layer: str, maps: Tensor, shapes
     Where the shape alone leaves a doubt, one image is followed through the model, operation by operation.
 
     Args:
-        shapes: what layers gave whose output is (N, C, h, w) by contract.
+        shapes: what layers took and gave that take and give (N, C, h, w) by contract.
     Raises:
         InputError: if they do in no such way.
     """
@@ -373,7 +373,7 @@ class _Chain:
 
     def __init__(self) -> None:
         self.own: set[nn.Module] = set()  # the modules that are `as_written`
-        self.shapes: set[tuple[int, ...]] = set()  # of outputs that are (N, C, h, w) by contract
+        self.shapes: set[tuple[int, ...]] = set()  # of what is (N, C, h, w) by contract
         self.calls: list[tuple[Step, int]] | None = None  # each with its weight's version
         self.tensor: Tensor | None = None
         self.version = -1
@@ -386,9 +386,9 @@ class _Chain:
         if self.calls is not None and not (len(args) == 1 and self.ends_in(args[0])):
             self.calls = None
 
-    def leave(self, module: nn.Module, _args: Any, output: Any) -> None:
-        if isinstance(module, _GRIDS) and isinstance(output, Tensor):
-            self.shapes.add(tuple(output.shape))
+    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        if isinstance(module, GRIDS):
+            self.shapes.update(tuple(each.shape) for each in (*args, output) if isinstance(each, Tensor))
         if self.calls is None:
             return
         weight = module.weight if type(module) is nn.Linear else None

@@ -7,21 +7,21 @@ convolution made a channel and what rectifies it, what its head does. No type, n
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from generator.explain.calls import Calls
+from generator.explain.calls import Calls, function_of
 from generator.explain.cells import Seen
 from generator.explain.checks import check_images, check_unscripted
 from generator.explain.fields import Following
 from generator.explain.flow import RECTIFIERS, Flow, Kind, Node, leading_to, trunk
 from generator.explain.layouts import Form, Layout
 from generator.explain.outputs import answered
-from generator.explain.passes import evaluating, is_leaf, runnable
+from generator.explain.passes import GRIDS, evaluating, is_leaf, runnable
 from generator.explain.receptive_fields import ReceptiveField
 
 
@@ -103,6 +103,10 @@ def points(model: nn.Module, images: Tensor) -> Points:
     return tracing.result(output)
 
 
+# They take (N, C, h, w) by contract, as the modules of `passes.GRIDS` do.
+_GRID_FUNCTIONS = ("conv2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d")
+
+
 @dataclass
 class _Running:
     """A call that has begun."""
@@ -121,6 +125,7 @@ class _Tracing:
         self.model = model
         self.running: list[_Running] = []
         self.found: list[Point] = []
+        self.read: set[int] = set()  # the numbers of what is taken as (N, C, h, w) by contract
 
     def run(self, model: nn.Module, image: Tensor) -> Any:
         with self.calls.hooks(runnable(model)), self.flow, self.following, self.calls:
@@ -131,13 +136,17 @@ class _Tracing:
         numbers = [self.flow.number(leaf) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
         ends = frozenset(number for number in numbers if number is not None)
         main = trunk(self.flow.nodes, ends)
-        found = tuple(replace(point, trunk=point.number in main) for point in self.found)
+        found = tuple(replace(_read(point, self.read), trunk=point.number in main) for point in self.found)
         last = {point.name: point.run for point in found}
         return Points(
             tuple(point for point in found if point.run == last[point.name]), found, tuple(self.flow.nodes), ends
         )
 
-    def _begin(self, _name: str, module: nn.Module | None, _args: tuple[Any, ...]) -> None:
+    def _begin(self, name: str, module: nn.Module | None, args: tuple[Any, ...]) -> None:
+        of_grids = isinstance(module, GRIDS) if module is not None else function_of(name) in _GRID_FUNCTIONS
+        if of_grids and args and isinstance(args[0], Tensor) and args[0].dim() == 4:
+            number = self.flow.number(args[0])
+            self.read |= {number} if number is not None else set()
         if self.running:
             self.running[-1].within += 1
         leaf = module is not None and module is not self.model and is_leaf(module)
@@ -198,6 +207,13 @@ def _grid(tensor: Tensor, seen: Seen | None, node: Node | None) -> tuple[Any, An
     return seen.grid, ""
 
 
+def _read(point: Point, read: Collection[int]) -> Point:
+    """Cells that were mixed up, as within windows, stand in their places again where a convolution or pooling reads."""
+    if point.grid is None and point.number in read and len(point.shape) == 3:
+        return replace(point, grid=(point.shape[1], point.shape[2]), form="maps")
+    return point
+
+
 # Questions
 
 
@@ -241,7 +257,9 @@ def source(points: Points, layer: str) -> str:
 
     "" where something between the two mixes channels, as a residual block's addition does.
     """
-    made = {point.number: point.name for point in reversed(points.found) if convolves(point) and point.module}
+    made = {
+        point.number: point.name for point in reversed(points.found) if convolves(point) and point.module is not None
+    }
     point = points.named(layer)
     number = point.number if point else -1
     while number >= 0:

@@ -186,6 +186,19 @@ class Pooling(Transformer):
             32,
             "no tokens that are cells of the image",
         ),
+        (  # windows of as many tokens as there are at the end
+            lambda: timm.create_model(
+                "swinv2_tiny_window8_256",
+                num_classes=4,
+                img_size=64,
+                window_size=4,
+                depths=(1, 1, 1),
+                embed_dim=8,
+                num_heads=(1, 1, 1),
+            ),
+            64,
+            "its attention is not",
+        ),
         (Pooling, 8, "its attention is not"),
     ],
 )

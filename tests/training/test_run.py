@@ -299,7 +299,9 @@ def test_only_a_whole_evaluation_is_written(data: DataSet, classes: Classes, dec
     trust = written.faithfulness
     assert trust is not None
     assert (trust.split, trust.count, trust.layer) == ("test", 18, "features.relu7")
-    assert {row.method for row in trust.localisation} == set(methods.METHODS)
+    assert {row.method for row in trust.localisation} == {
+        name for name, method in methods.usual().items() if "attention" not in method.asks
+    }
     assert [row.layer for row in trust.sweep] == [
         "features.relu1",
         "features.relu3",
@@ -403,7 +405,9 @@ def test_a_folder_of_images_is_evaluated_by_its_parts_without_boxes(tmp_path: Pa
     trust = found.faithfulness
     assert trust is not None
     assert (trust.split, trust.boxes, trust.localisation, trust.sweep, trust.small) == ("validation", False, (), (), 0)
-    assert {row.method for row in trust.perturbation} == set(methods.METHODS)
+    assert {row.method for row in trust.perturbation} == {
+        name for name, method in methods.usual().items() if "attention" not in method.asks
+    }
     assert trust.randomisation
     assert trust.count == 100  # as many as any part looks at
     written = load_evaluation(tmp_path / "cnn")

@@ -1,0 +1,221 @@
+"""The same network in odd dress: its map is the one that captum gives of the plain one, or one line says why not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import torch.nn.functional as F
+from captum.attr import LayerGradCam
+from torch import Tensor, nn
+
+from generator import explain
+from generator.base.errors import InputError
+from tests.explain.nets import assert_same, images, seeded
+
+TARGETS = [0, 2]
+BATCH = images(2, 3, 16, 24)
+
+
+class Plain(nn.Module):
+    """Two convolutions, each rectified, averaged and weighed."""
+
+    def __init__(self, channels: int = 3, classes: int = 3) -> None:
+        super().__init__()
+        self.conv1, self.relu1 = nn.Conv2d(channels, 6, 3, padding=1), nn.ReLU()
+        self.conv2, self.bn, self.relu2 = nn.Conv2d(6, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU()
+        self.fc = nn.Linear(6, classes)
+
+    def stem(self, batch: Tensor) -> Tensor:
+        return self.relu1(self.conv1(batch))  # type: ignore[no-any-return]
+
+    def maps(self, batch: Tensor) -> Tensor:
+        return self.relu2(self.bn(self.conv2(self.stem(batch))))  # type: ignore[no-any-return]
+
+    def forward(self, batch: Tensor) -> Any:
+        return self.fc(self.maps(batch).mean((2, 3)))
+
+
+class Functions(Plain):
+    def maps(self, batch: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv2(torch.relu_(self.conv1(batch)))), inplace=True)
+
+
+class Twice(Plain):
+    """One ReLU runs after each convolution."""
+
+    def maps(self, batch: Tensor) -> Tensor:
+        return self.relu1(self.bn(self.conv2(self.relu1(self.conv1(batch)))))  # type: ignore[no-any-return]
+
+
+class Pair(Plain):
+    def forward(self, batch: Tensor) -> Any:
+        return super().forward(batch), batch
+
+
+class Mapping(Plain):
+    def forward(self, batch: Tensor) -> Any:
+        return {"loss": None, "logits": super().forward(batch)}
+
+
+class LogSoftmax(Plain):
+    def forward(self, batch: Tensor) -> Any:
+        return F.log_softmax(super().forward(batch), 1)
+
+
+class Sigmoid(Plain):
+    def forward(self, batch: Tensor) -> Any:
+        return torch.sigmoid(super().forward(batch))
+
+
+class Probe(Plain):
+    """Its backbone keeps no gradients, as where only the head is trained."""
+
+    @torch.no_grad()
+    def maps(self, batch: Tensor) -> Tensor:
+        return super().maps(batch)
+
+
+class Overwriting(Plain):
+    """What comes after its maps overwrites them."""
+
+    def forward(self, batch: Tensor) -> Any:
+        maps = self.maps(batch)
+        return self.fc(maps.mul_(1.0).mean((2, 3)))
+
+
+class Lists(Plain):
+    """Modules in a list, called in another order than they are registered in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList([self.relu2, self.bn, self.conv2])
+
+    def maps(self, batch: Tensor) -> Tensor:
+        found = self.stem(batch)
+        for step in reversed(self.steps):
+            found = step(found)
+        return found
+
+
+class Odd(NamedTuple):
+    make: Callable[[], Any]
+    layer: str | None = None  # None: as chosen
+    chosen: str = "relu2"
+    dress: Callable[[Any], Any] = lambda network: network
+    batch: Callable[[Tensor], Tensor] = lambda batch: batch
+    around: Callable[[], Any] = nullcontext
+    tolerance: float = 1e-5
+
+
+@contextmanager
+def ungraded() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+ODD: dict[str, Odd] = {
+    "functions": Odd(Functions, chosen="bn+relu"),
+    "a module that runs twice": Odd(Twice, chosen="relu1"),
+    "a tuple": Odd(Pair),
+    "a mapping": Odd(Mapping),
+    "a log-softmax": Odd(LogSoftmax),
+    "a sigmoid": Odd(Sigmoid),
+    "no gradients in the backbone": Odd(Probe),
+    "maps that are overwritten": Odd(Overwriting, chosen="relu2+mul"),
+    "a list": Odd(Lists),
+    "frozen": Odd(Plain, dress=lambda network: network.requires_grad_(False)),
+    "in train mode": Odd(Plain, dress=lambda network: network.train()),
+    "under no_grad": Odd(Plain, around=torch.no_grad),
+    "under inference_mode": Odd(Plain, around=ungraded),
+    "channels last in memory": Odd(
+        Plain,
+        dress=lambda network: network.to(memory_format=torch.channels_last),
+        batch=lambda batch: batch.contiguous(memory_format=torch.channels_last),
+    ),
+    "bfloat16": Odd(
+        Plain, dress=lambda network: network.bfloat16(), batch=lambda batch: batch.bfloat16(), tolerance=0.05
+    ),
+    "float16": Odd(Plain, dress=lambda network: network.half(), batch=lambda batch: batch.half(), tolerance=0.01),
+    "float64": Odd(Plain, dress=lambda network: network.double(), batch=lambda batch: batch.double()),
+    "DataParallel": Odd(Plain, chosen="module.relu2", dress=nn.DataParallel),
+    "compiled": Odd(Plain, chosen="_orig_mod.relu2", dress=lambda network: torch.compile(network, backend="eager")),
+    "a whole within another": Odd(Plain, chosen="0", dress=nn.Sequential, layer="0.relu2"),
+    "images that want gradients": Odd(Plain, batch=lambda batch: batch.clone().requires_grad_()),
+}
+
+
+def captums(network: Any, batch: Tensor, targets: Any = TARGETS) -> Tensor:
+    peer = LayerGradCam(network, network.get_submodule("relu2"))
+    found: Tensor = peer.attribute(batch, torch.tensor(targets), relu_attributions=True).detach()[:, 0]
+    return found
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_map_is_captums_of_the_plain_network(name: str) -> None:
+    odd, plain = ODD[name], seeded(Plain)
+    network = seeded(odd.make)
+    network.load_state_dict({**network.state_dict(), **plain.state_dict()})
+    network, batch = odd.dress(network), odd.batch(BATCH)
+    with odd.around():
+        found = explain.grad_cam(network, batch, TARGETS, odd.layer)
+        if odd.layer is None:
+            assert explain.choose_layer(network, batch) == odd.chosen
+    assert_same(found, captums(plain, BATCH), odd.tolerance)
+    if name != "under inference_mode":
+        assert not found.requires_grad
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5, 11])
+def test_any_number_of_channels(channels: int) -> None:
+    network, batch = seeded(lambda: Plain(channels)), images(2, channels, 16, 24)
+    assert_same(explain.grad_cam(network, batch, TARGETS), captums(network, batch))
+
+
+def test_one_logit() -> None:
+    network: Any = seeded(lambda: Plain(classes=1))
+    network.fc.weight.data.abs_()
+    assert_same(explain.grad_cam(network, BATCH), captums(network, BATCH, [0, 0]))
+
+
+def test_thousands_of_classes() -> None:
+    network = seeded(lambda: Plain(classes=21_843))
+    assert_same(explain.grad_cam(network, BATCH, [3, 21_842]), captums(network, BATCH, [3, 21_842]))
+
+
+def test_torchscript_is_told_what_to_do() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch means to do without
+        scripted: Any = torch.jit.trace(seeded(Plain), BATCH)  # type: ignore[no-untyped-call]
+    for ask in (explain.grad_cam, explain.choose_layer, explain.attention_rollout):
+        with pytest.raises(InputError, match="it is TorchScript"):
+            ask(scripted, BATCH)
+    plain = seeded(Plain)
+    torch.testing.assert_close(explain.occlude(scripted, BATCH).drop, explain.occlude(plain, BATCH).drop)
+    torch.testing.assert_close(explain.rise(scripted, BATCH, masks=8), explain.rise(plain, BATCH, masks=8))
+
+
+# Where captum is wrong
+
+
+def test_captum_explains_the_log_probability_of_a_log_softmax() -> None:
+    """Of a class that the network is sure of that is nearly flat: the map vanishes where the evidence is strongest."""
+    plain: Any = seeded(Plain)
+    ended: Any = seeded(LogSoftmax)
+    with torch.no_grad():
+        plain.fc.weight.mul_(200)
+        ended.fc.weight.mul_(200)
+    sure = plain(BATCH).argmax(1).tolist()
+    assert captums(ended, BATCH, sure).amax() < 1e-3 * captums(plain, BATCH, sure).amax()
+    assert_same(explain.grad_cam(ended, BATCH, sure), captums(plain, BATCH, sure))
+
+
+def test_captum_has_no_word_for_tuples_and_no_gradient_past_no_grad() -> None:
+    with pytest.raises(Exception):  # noqa: B017, PT011 - an AssertionError of its own inner workings
+        captums(seeded(Pair), BATCH)
+    with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
+        captums(seeded(Probe), BATCH)
