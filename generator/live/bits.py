@@ -54,10 +54,10 @@ def fewest_bits(
 
     def tried(bits: Sequence[int]) -> tuple[list[LiveStep], tuple[float, float]]:
         quantised, rounded = _rounded(steps, bits)
-        logits = run_steps(rounded, images)
+        maps, logits = cam_and_logits(rounded, cam, images)
         if not torch.equal(logits.argmax(1), wanted[0].argmax(1)):
             return quantised, (math.inf, math.inf)
-        return quantised, (difference(logits, wanted[0]), difference(cam_and_logits(rounded, cam, images), wanted[1]))
+        return quantised, (difference(logits, wanted[0]), difference(maps, wanted[1]))
 
     fewest = bisect.bisect_left(small, True, key=lambda bits: _agree(tried(bits)[1], SHARE)) if small else 0
     best = tried(small[min(fewest, len(small) - 1)]) if small else None

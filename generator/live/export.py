@@ -63,7 +63,7 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         cam = _explained(steps, inner)
         if not explained:
             raise UnsuitedError("has no layer whose maps could show where it looks")
-        maps = cam_and_logits(steps, cam, images)
+        maps, _ = cam_and_logits(steps, cam, images)
         own = maps
         if steps[cam].name == inner:
             own = explain.grad_cam_all(loaded.network, images, explained)[:, running.compared(wanted.shape[1])]

@@ -72,15 +72,21 @@ def compared(classes: int) -> list[int]:
     return sorted({place * classes // COMPARED for place in range(COMPARED)})
 
 
-def cam_and_logits(steps: Sequence[Step], cam: int, images: Tensor) -> Tensor:
-    """Grad-CAM of the classes that are `compared`, at a step's output, (N, k, h, w)."""
+def cam_and_logits(steps: Sequence[Step], cam: int, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Grad-CAM of the classes that are `compared`, at a step's output, (N, k, h, w), and the logits (N, K)."""
+    with torch.no_grad():
+        activations = run_steps(steps[: cam + 1], images)
+        rest = steps[cam + 1 :]
+        pooled = bool(rest) and rest[0].kind == "global"
+        begin = (run_steps(rest[:1], activations) if pooled else activations).requires_grad_()
     with torch.enable_grad():
-        activations = run_steps(steps[: cam + 1], images).detach().requires_grad_()
-        logits = run_steps(steps[cam + 1 :], activations)
+        logits = run_steps(rest[1:] if pooled else rest, begin)
         chosen = logits.sum(0)[compared(logits.shape[1])]
-        summed = [torch.autograd.grad(logit, activations, retain_graph=True)[0] for logit in chosen]
-    weights = torch.stack(summed, 1).mean((3, 4))  # (N, k, C, h, w) -> (N, k, C)
-    return torch.einsum("nkc,nchw->nkhw", weights, activations.detach()).relu()
+        found = [torch.autograd.grad(logit, begin, retain_graph=True)[0] for logit in chosen]
+    # Global pooling hands each gradient on whole: what comes out of it has the sum over the cells.
+    summed = torch.stack([each if pooled else each.sum((2, 3)) for each in found], 1)  # (N, k, C)
+    weights = summed / activations.shape[2:].numel()
+    return torch.einsum("nkc,nchw->nkhw", weights, activations.detach()).relu(), logits.detach()
 
 
 def _weights(step: Step, images: Tensor) -> tuple[Tensor, Tensor]:
