@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
-from torchvision.models import AlexNet
 
 from generator.config.schema import ModelConfig
-from generator.networks.alexnet import ALEXNET
+from generator.networks.alexnet import ALEXNET, AlexNet
 from generator.networks.architecture import GENERAL, Architecture
 from generator.networks.loaded import Loaded
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN

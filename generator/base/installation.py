@@ -22,13 +22,13 @@ PAIR = ("torch", "torchvision")
 
 
 def check_pair() -> None:
-    """Import torch and torchvision.
+    """Import torch, and torchvision too, which takes as long, where it is not by its version that torch's.
 
     Raises:
         InputError: one of them is missing, or they are of different releases; says how to mend it.
     """
     try:
-        for name in PAIR:
+        for name in PAIR[:1] if _of_one_release(*map(_version, PAIR)) else PAIR:
             importlib.import_module(name)
     except (ImportError, RuntimeError, AttributeError, OSError) as error:  # OSError: a shared library does not load
         reason = " ".join(str(error).split())
@@ -68,6 +68,16 @@ def import_matplotlib() -> None:
         os.chdir(here)
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
+
+
+def _of_one_release(torch: str, torchvision: str) -> bool:
+    """Whether the versions are those of a pair from one index: torch 2.N goes with torchvision 0.(N + 15)."""
+    (number, _, build), (other, _, others) = torch.partition("+"), torchvision.partition("+")
+    torches, visions = number.split(".")[:2], other.split(".")[:2]
+    minors = [part[1] for part in (torches, visions) if len(part) == 2 and part[1].isdecimal()]
+    if len(minors) != 2 or torches[0] != "2" or visions[0] != "0":
+        return False
+    return build == others and int(minors[1]) == int(minors[0]) + 15
 
 
 def _version(name: str) -> str:

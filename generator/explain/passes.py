@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -57,7 +58,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     What torch.compile compiled runs as it was written: compiled, it has neither hooks nor single operations.
     """
     check_model(model)
-    with in_eval_mode(model), torch.inference_mode(False), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+    # torch.compile imports torch._dynamo, which takes more than a second: where it is not there, nothing is compiled.
+    as_written = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    with in_eval_mode(model), torch.inference_mode(False), torch.no_grad(), as_written:
         yield
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
-from torchvision.models import AlexNet, AlexNet_Weights
 
 from generator.networks.architecture import Architecture, Official
 from generator.networks.recipes import LARGER, MILD, STRONG, USUAL
@@ -16,6 +16,47 @@ GRID = 3  # of the pooled features while it trains on images of 128 pixels, see 
 STAGES = ("features.2", "features.5", "features.7", "features.9", "features.12")
 
 
+class AlexNet(nn.Module):
+    """The network of Krizhevsky 2014 (arXiv:1404.5997), module by module as torchvision has it.
+
+    It is written out here because importing torchvision takes as long as importing torch.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 11, stride=4, padding=2),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(64, 192, 5, padding=2),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(192, 384, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(384, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2),
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
+        self.classifier = nn.Sequential(
+            nn.Dropout(0.5),
+            nn.Linear(256 * 6 * 6, 4096),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+            nn.Linear(4096, 4096),
+            nn.ReLU(inplace=True),
+            nn.Linear(4096, classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) float32 -> logits (N, K)."""
+        maps = self.avgpool(self.features(images))
+        logits: Tensor = self.classifier(torch.flatten(maps, 1))
+        return logits
+
+
 def alexnet(classes: int, grid: int = 6) -> AlexNet:
     """torchvision's AlexNet (Krizhevsky 2014, arXiv:1404.5997), without weights.
 
@@ -23,7 +64,7 @@ def alexnet(classes: int, grid: int = 6) -> AlexNet:
     128-pixel images give 3x3 features, which the 6x6 pooling only repeats. `widen` turns such weights into exactly
     equivalent ones of the full architecture.
     """
-    network = AlexNet(num_classes=classes)
+    network = AlexNet(classes)
     if grid != 6:
         network.avgpool = nn.AdaptiveAvgPool2d(grid)
         network.classifier[1] = nn.Linear(256 * grid * grid, 4096)
@@ -91,6 +132,8 @@ PRESETS: Mapping[str, Recipe] = {
 
 def official() -> Official:
     """torchvision's weights of ImageNet; the name of their file carries the first digits of its sha256."""
+    from torchvision.models import AlexNet_Weights
+
     weights = AlexNet_Weights.IMAGENET1K_V1
     return Official(
         url=str(weights.url),

@@ -46,6 +46,12 @@ def test_a_pair_passes(tmp_path: Path) -> None:
     assert said(tmp_path) == "a pair"
 
 
+def test_of_a_pair_torchvision_is_not_imported(tmp_path: Path) -> None:
+    package(tmp_path, "torch", "2.9.0+cpu")
+    package(tmp_path, "torchvision", "0.24.1+cpu", "raise RuntimeError('imported')")
+    assert said(tmp_path) == "a pair"
+
+
 def test_a_mismatch_is_told_with_both_versions(tmp_path: Path) -> None:
     package(tmp_path, "torch", "2.9.0")
     package(tmp_path, "torchvision", "0.20.0", MISMATCH)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import Tensor, nn
 
 from generator.data.preprocessing import square
@@ -87,6 +88,19 @@ def test_small_cnn_halves_the_resolution_once_in_each_stage_but_the_last() -> No
 
     assert pools == ["pool1", "pool2"]
     assert kernels == [(2, 3, 5, 5), (3, 2, 3, 3), (3, 3, 3, 3), (4, 3, 3, 3), (4, 4, 3, 3)]
+
+
+def test_alexnet_is_torchvision_s_module_by_module() -> None:
+    torch.manual_seed(0)
+    ours = alexnet(5)
+    torch.manual_seed(0)
+    theirs = torchvision.models.alexnet(num_classes=5)
+    assert repr(ours) == repr(theirs)
+    pairs = zip(ours.state_dict().items(), theirs.state_dict().items(), strict=True)
+    assert all(name == other and torch.equal(one, two) for (name, one), (other, two) in pairs)
+    batch = pixels(2, 3, 64, 80).float() / 64 - 2
+    with torch.no_grad():
+        assert torch.equal(ours.eval()(batch), theirs.eval()(batch))
 
 
 def test_widened_alexnet_is_the_same_function() -> None:
