@@ -19,7 +19,7 @@ from generator.explain.checks import (
     check_logits,
     check_positive,
 )
-from generator.explain.layers import choose_layer
+from generator.explain.choice import Layer, located
 from generator.explain.obstacles import Obstacles, blockers
 from generator.explain.passes import (
     IDENTITIES,
@@ -40,7 +40,7 @@ _GRADIENTS_AT_ONCE = 2**25
 # From gradients
 
 
-def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None) -> Tensor:
+def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: Layer = None) -> Tensor:
     """Grad-CAM of one target class for each image.
 
     Selvaraju et al. 2017, arXiv:1610.02391: each channel's map weighted by the mean gradient of the target's logit.
@@ -50,8 +50,9 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: s
         targets: (N,) class indices, or a list with a `Target` among them: one class against another, several classes,
             what speaks against one; without them the class that the model predicts for each image. Of a model with one
             logit that is always 0, what the logit speaks for.
-        layer: dotted name; without it `choose_layer` decides, at the price of one more forward pass of one image. Of
-            a layer that runs more than once, the last run.
+        layer: dotted name, or what `layer_choice` gave, which spares the search for a token's place; without it
+            `layer_choice` decides, at the price of one more forward pass of one image, of transformers of several. Of a
+            layer that runs more than once, the last run.
     Returns:
         (N, h, w) float32, unnormalised and >= 0; all zero where nothing speaks for the class.
     Raises:
@@ -63,7 +64,7 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: s
         return _cam(run, _grad_cam_weights(run, classes))[:, 0]
 
 
-def grad_cam_all(model: nn.Module, images: Tensor, layer: str | None = None) -> Tensor:
+def grad_cam_all(model: nn.Module, images: Tensor, layer: Layer = None) -> Tensor:
     """Grad-CAM of every class for each image, in one forward pass and without one backward pass a class.
 
     Args and errors as of `grad_cam`.
@@ -75,7 +76,7 @@ def grad_cam_all(model: nn.Module, images: Tensor, layer: str | None = None) -> 
         return _cam(run, _grad_cam_weights(run, None))
 
 
-def grad_cam_plus_plus(model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None) -> Tensor:
+def grad_cam_plus_plus(model: nn.Module, images: Tensor, targets: Targets = None, layer: Layer = None) -> Tensor:
     """Grad-CAM++ of one target class for each image: only cells that raise the logit give a channel its weight.
 
     Chattopadhay et al. 2018, arXiv:1710.11063, in their closed form for Y = exp(S) of the logit S: with g = dS/dA at a
@@ -96,7 +97,7 @@ def grad_cam_plus_plus(model: nn.Module, images: Tensor, targets: Targets = None
     return _cam(run, shares.sum((2, 3))[:, None])[:, 0]
 
 
-def layer_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None) -> Tensor:
+def layer_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: Layer = None) -> Tensor:
     """LayerCAM of one target class for each image: each cell weighted by its own gradient, where that is positive.
 
     Jiang et al. 2021, LayerCAM: exploring hierarchical class activation maps for localization, IEEE TIP 30: it stays
@@ -112,9 +113,7 @@ def layer_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: 
     return check_finite((gradients.relu() * activations).sum(1).relu().float(), run.layer)
 
 
-def channel_contributions(
-    model: nn.Module, images: Tensor, targets: Targets = None, layer: str | None = None
-) -> Tensor:
+def channel_contributions(model: nn.Module, images: Tensor, targets: Targets = None, layer: Layer = None) -> Tensor:
     """What each channel of `layer` gave to the target's logit: gradient times activation, summed over its cells.
 
     For global average or maximum pooling and one linear layer these and the bias add up to the logit; for other heads
@@ -132,12 +131,13 @@ def channel_contributions(
 
 @contextmanager
 def _run(
-    model: nn.Module, images: Tensor, targets: Targets, layer: str | None, each_cell: bool = False
+    model: nn.Module, images: Tensor, targets: Targets, layer: Layer, each_cell: bool = False
 ) -> Iterator[tuple[Run, Tensor]]:
     """A watched forward pass with the (N,) classes to explain."""
     check_images(images)
     wanted = check_targets(targets, len(images))
-    with watching(model, images, choose_layer(model, images) if layer is None else layer, each_cell) as run:
+    name, layout = located(model, images, layer)
+    with watching(model, images, name, each_cell, layout) as run:
         yield run, classes_of(wanted, run.logits)
 
 
@@ -257,7 +257,7 @@ def score_cam(
     model: nn.Module,
     images: Tensor,
     targets: Targets = None,
-    layer: str | None = None,
+    layer: Layer = None,
     *,
     batch_size: int | None = None,
 ) -> Tensor:
@@ -279,10 +279,10 @@ def score_cam(
     batch_size = at_once(images) if batch_size is None else batch_size
     check_positive(batch_size=batch_size)
     wanted = check_targets(targets, len(images))
-    layer = choose_layer(model, images) if layer is None else layer
+    name, _ = located(model, images, layer)
     with evaluating(model):
-        found, output = maps_and_output(model, images, [layer])
-        activations = found[layer]
+        found, output = maps_and_output(model, images, [name])
+        activations = found[name]
         classes = classes_of(wanted, check_logits(output, images))
         weights = torch.zeros_like(activations[:, :, 0, 0])
         for index, (image, maps) in enumerate(zip(images, activations, strict=True)):
@@ -290,7 +290,7 @@ def score_cam(
             if masking.any():
                 logits = _masked_logits(model, image, maps[masking], batch_size)
                 weights[index, masking] = values_of(logits, classes[index]).softmax(0)
-        return check_finite(_weighted(activations, weights[:, None]), layer)[:, 0]
+        return check_finite(_weighted(activations, weights[:, None]), name)[:, 0]
 
 
 def _masked_logits(model: nn.Module, image: Tensor, maps: Tensor, batch_size: int) -> Tensor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
-from generator.explain.checks import check_images
+from generator.explain.checks import check_images, module_named
 from generator.explain.flow import leading_to
 from generator.explain.layouts import Layout
 from generator.explain.passes import watching
@@ -33,7 +34,7 @@ class Choice:
 
     layer: str
     layout: Layout  # how its cells stand
-    reason: str  # why this one, as a clause
+    reached: int | None  # by how many of its cells the logits have a gradient; None: it was not asked
     later: tuple[Candidate, ...] = ()  # nearer to the logits, the last first, and why not: what `reached` says
     earlier: tuple[Candidate, ...] = ()  # farther from them, the next first: what else could be named
 
@@ -63,7 +64,7 @@ def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) 
     grids = _grids(found)
     if layer is not None:
         earlier = tuple(_untried(point) for point in grids if _before(found, point, layer))
-        return Choice(layer.name, layer.layout, "the last convolution's maps", earlier=earlier)
+        return Choice(layer.name, layer.layout, None, earlier=earlier)
     tried: list[Candidate] = []
     obstacle: InputError | None = None
     for place, point in enumerate(grids):
@@ -73,8 +74,7 @@ def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) 
             reached, obstacle = 0, error
         if reached > 1:
             rest = tuple(_untried(other) for other in grids[place + 1 :])
-            reason = f"the last whose cells still lie over the image and have a gradient ({reached} of {point.cells})"
-            return Choice(point.name, point.layout, reason, tuple(tried), rest)
+            return Choice(point.name, point.layout, reached, tuple(tried), rest)
         tried.append(Candidate(point.name, point.grid or (0, 0), reached))
     if obstacle is not None and not any(candidate.reached for candidate in tried):
         raise InputError(f"layer: there is none to choose: {str(obstacle).removeprefix('layer ')}") from obstacle
@@ -85,6 +85,20 @@ def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) 
             "weights are all zero; name a layer, or use occlude"
         )
     raise InputError(why_not)
+
+
+Layer = str | Choice | None
+"""A layer by its dotted name, or as `layer_choice` found it; None: as it would choose."""
+
+
+def located(model: nn.Module, images: Tensor, layer: Layer) -> tuple[str, Layout | None]:
+    """The layer's name, and how its cells stand where that is known."""
+    if isinstance(layer, str):
+        return layer, None
+    choice: Any = layer_choice(model, images) if layer is None else layer
+    if not isinstance(choice, Choice):
+        module_named(model, choice)  # which says what is wrong with it
+    return choice.layer, choice.layout
 
 
 def _untried(point: Point) -> Candidate:

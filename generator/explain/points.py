@@ -44,6 +44,7 @@ class Point:
     form: Form  # (C, h, w), (h, w, C), (T, D), or another one
     field: ReceptiveField | None  # what a cell sees; None: of no regular size
     cause: str  # why it has none
+    place: ReceptiveField | None  # where a cell lies, whatever else it has seen; None without cells
     trunk: bool  # whether all that the output is made from goes through it
     depth: int  # calls that were running around it
     row: bool  # whether it is a step of its own: no block, and no part of a module that has none of its own
@@ -179,6 +180,7 @@ class _Tracing:
             form=form,
             field=ReceptiveField(seen.rows, seen.columns) if seen and not seen.cause else None,
             cause=seen.cause if seen else "it is made from nothing of the image",
+            place=ReceptiveField(seen.rows, seen.columns) if seen and seen.at else None,
             trunk=False,
             depth=len(self.running),
             row=not within or is_leaf(module) if module is not None else not (self.running and self.running[-1].leaf),

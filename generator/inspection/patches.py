@@ -21,8 +21,9 @@ from generator.base.errors import InputError
 from generator.data.preprocessing import seen
 from generator.explain.calls import told
 from generator.explain.checks import check_maps, idle
+from generator.explain.layouts import Layout
 from generator.explain.passes import evaluating, runnable
-from generator.explain.points import Points, points, rectifier, source
+from generator.explain.points import Point, Points, points, rectifier, source
 from generator.explain.receptive_fields import ReceptiveField
 from generator.networks.inputs import normalise
 from generator.networks.loaded import Loaded
@@ -56,7 +57,7 @@ def strongest(
 
     Args:
         batches: (B, C, H, W) float32 each, normalised.
-        layers: names of convolutions, or of other points that give (N, C, h, w) or (N, h, w, C).
+        layers: names of convolutions, or of other points that give (N, C, h, w), (N, h, w, C) or tokens.
         count: P, how many are kept.
     Returns:
         by layer; hooks and modes of the model are as before afterwards.
@@ -74,7 +75,7 @@ def strongest(
                 traced = points(model, batch)
                 rectified = _rectified(traced, found)
                 for layer, best in found.items():
-                    best.last = (point := traced.named(layer)) is not None and point.form == "maps, channels last"
+                    best.layout = point.layout if (point := traced.named(layer)) is not None else Layout()
             runs: Counter[str] = Counter()
 
             look = partial(_look, found, rectified, runs)
@@ -125,7 +126,7 @@ class _Best:
         self.least = self.fired = torch.empty(0)
         self.width = 1
         self.rectified = False
-        self.last = False  # whether its channels come last
+        self.layout = Layout()  # how its cells stand
         self.held: Any = None  # the layer's output in this pass, if it is no maps
         self.strongest: tuple[Tensor, Tensor] | None = None  # each image's, and its cell, both (B, C)
         self.firing: Tensor | None = None  # (C,) in how many of this pass's images
@@ -145,9 +146,9 @@ class _Best:
 
     def _maps(self, output: Any) -> Tensor | None:
         """(B, C, h, w), None where it is no such thing."""
-        if not isinstance(output, Tensor) or output.dim() != 4:
+        if not isinstance(output, Tensor) or output.dim() != (3 if self.layout.form == "tokens" else 4):
             return None
-        return output.detach().movedim(-1, 1) if self.last else output.detach()
+        return self.layout.maps(output.detach())
 
     def take(self, start: int, count: int) -> None:
         """What a pass of so many images, the first of which has the number `start`, showed."""
@@ -199,7 +200,7 @@ def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels], layers: Sequen
     """
     names = list(layers)
     explained = loaded.points.named(source(loaded.points, loaded.layer) or loaded.layer) if loaded.layer else None
-    if explained is not None and explained.form.startswith("maps") and explained.name not in names:
+    if explained is not None and explained.form and explained.name not in names:
         names.append(explained.name)
     if not names:
         return {}
@@ -210,10 +211,17 @@ def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels], layers: Sequen
         arrays |= {
             f"answers {layer}": found.answers.numpy(),
             f"pictures {layer}": found.images.numpy(),
-            f"boxes {layer}": _boxes(point.field if point else None, rows, columns, loaded.input.size),
+            f"boxes {layer}": _boxes(_field(point), rows, columns, loaded.input.size),
             f"active {layer}": found.active.numpy(),
         }
     return arrays
+
+
+def _field(point: Point | None) -> ReceptiveField | None:
+    """What a cell sees of the image; of a token, which has seen all others, the patch that it is."""
+    if point is None:
+        return None
+    return point.place if point.form == "tokens" and point.field is None else point.field
 
 
 def _boxes(field: ReceptiveField | None, rows: Counts, columns: Counts, size: tuple[int, int]) -> Counts:

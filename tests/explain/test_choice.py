@@ -131,6 +131,8 @@ def test_the_layer_its_cells_and_what_was_left_behind(name: str) -> None:
     assert all(candidate.reached == 0 for candidate in choice.later)
     assert choice.earlier
     assert explain.choose_layer(network, batch) == layer
+    for method in (explain.grad_cam, explain.layer_cam, explain.grad_cam_plus_plus, explain.score_cam):
+        assert torch.equal(method(network, batch, [1, 3], choice), method(network, batch, [1, 3], layer))
 
 
 class Early(nn.Module):
@@ -191,3 +193,14 @@ def test_choosing_leaves_no_trace() -> None:
         explain.layer_choice(network, images(1, 3, 48, 48))
     assert [(len(module._forward_hooks), module.training) for module in network.modules()] == before
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_a_choice_spares_the_search_for_the_tokens_places() -> None:
+    network, batch = seeded(lambda: vit(img_size=32)), images(2, 3, 32, 32)
+    choice = explain.layer_choice(network, batch)
+    passes = []
+    with network.register_forward_pre_hook(lambda _module, _args: passes.append(1)):
+        explain.grad_cam(network, batch, [0, 1], choice)
+        assert len(passes) == 1
+        explain.grad_cam(network, batch, [0, 1], choice.layer)
+        assert len(passes) == 1 + 3  # one to see tokens, one to follow them, one to weigh them

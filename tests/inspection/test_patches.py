@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
-from generator.inspection.patches import strongest
+from generator.inspection.patches import _field, strongest
 from generator.networks.architecture import initialise
 from generator.networks.small_cnn import SmallCNN
 
@@ -105,6 +105,36 @@ def test_the_running_best_is_that_of_all_maps_at_once(batch: int) -> None:
         np.testing.assert_array_equal(found[layer].cells.numpy(), np.stack([cells // width, cells % width], axis=2))
         # At most one patch an image.
         assert all(len(set(row)) == 9 for row in found[layer].images.tolist())
+
+
+class Tokens(nn.Module):
+    """Each pixel a token of two channels behind a class token, which the logits are read from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(1, 2, 1, bias=False)
+        self.embed.weight.data = torch.tensor([1.0, -1]).view(2, 1, 1, 1)
+        self.mix = nn.Identity()
+
+    def forward(self, batch: Tensor) -> Tensor:
+        tokens = self.embed(batch).flatten(2).transpose(1, 2)
+        read = torch.cat([torch.full((len(batch), 1, 2), 99.0), tokens], 1)
+        mixed: Tensor = self.mix(read + read.mean(1, keepdim=True) * 0)
+        return mixed.mean(1)
+
+
+def test_of_tokens_the_cells_are_those_of_the_image_and_the_class_token_is_none() -> None:
+    images = images_of([[1, 2, 0], [0, 0, -4]], [[0, 0, 5], [3, 0, 0]])[:, :1]
+    found = strongest(Tokens(), [images], ["mix"], count=1)["mix"]
+    assert found.answers.tolist() == [[5], [4]]
+    assert found.images.tolist() == [[1], [0]]
+    assert found.cells.tolist() == [[[0, 2]], [[1, 2]]]
+    point = explain.points(Tokens(), images).named("mix")
+    assert point is not None
+    assert point.field is None  # each has seen all others
+    field = _field(point)
+    assert field is not None
+    assert field.box(1, 2) == (2, 1, 2, 1)
 
 
 def test_nothing_is_left_behind() -> None:
