@@ -109,9 +109,9 @@ def _tell_data(data: DataSet) -> None:
         f"  classes: {len(data.classes)}: {', '.join(data.classes.names[:5])}{', …' * (len(data.classes) > 5)}"
     )
     for part in data.parts:
-        terminal.result(f"  {part.name}: {len(part):,} images, {part.role}")
+        terminal.result(f"  {part.name}: {len(part):,} image{'s' * (len(part) != 1)}, {part.role}")
     if data.words.size:
-        terminal.result(f"  image size: {data.words.size}")
+        terminal.result(f"  image size: {data.words.size} pixels (width × height)")
     for note in (data.words.split, *data.words.notes):
         if note:
             terminal.result(f"  {note}")

@@ -23,13 +23,13 @@ from generator.data import prediction_files
 from generator.data.classes import Classes
 from generator.data.dataset import DataSet, Part
 from generator.data.naming import some
+from generator.data.orders import CERTAIN, other_order
 from generator.data.prediction_files import Answered
 from generator.records.images import Floats
 from generator.records.network import Fact
 
 Place = tuple[str, int]  # the name of a part, and which of its images
 ORDER = "The order of its outputs was not declared: they are taken to be the report's classes in its order."
-CERTAIN = 3.0  # standard errors above guessing, from which on answers are not those of another order
 ALONE = "Only its answers are known, so that no filters, feature maps or heat maps of it can be shown."
 
 
@@ -97,8 +97,8 @@ def read(wanted: ModelConfig, data: DataSet | None) -> Predictions:
     if dropped:
         notes = (*notes, f"{dropped:,} of its answers are to images that cannot be read here, and are left out.")
     logits = {name: rows.logits[order][:, chosen] for name, order in by_part.items()}
-    if "assumed" in (of_classes.origin, of_images.origin):
-        assumed = (*assumed, *_no_better_than_chance(logits[data.judged.name], data.judged))
+    named = tuple(data.classes.names)
+    assumed = (*assumed, *_doubts(logits[data.judged.name], data.judged, named, (of_classes, of_images)))
     return Predictions(
         wanted=wanted,
         logits=logits,
@@ -114,13 +114,26 @@ def read(wanted: ModelConfig, data: DataSet | None) -> Predictions:
     )
 
 
-def _no_better_than_chance(logits: Floats, part: Part) -> tuple[str, ...]:
-    """What is said where answers whose order was assumed are hardly ever right, as those in another order are."""
-    count, chance = len(part), 1 / logits.shape[1]
-    right = float((logits.argmax(1) == [item.target for item in part.items]).mean())
-    if right > chance + CERTAIN * math.sqrt(chance * (1 - chance) / count):
+def _doubts(logits: Floats, part: Part, names: Sequence[str], facts: Sequence[Fact]) -> tuple[str, ...]:
+    """What is said where answers fit other classes, or those whose order was assumed are hardly ever right.
+
+    Args:
+        names: of the classes, in the order of the columns of `logits`.
+        facts: from where the order of the classes and of the images is known.
+    """
+    answers, targets = logits.argmax(1), np.array([item.target for item in part.items])
+    right = float((answers == targets).mean())
+    found = other_order(answers, targets, len(names))
+    if found and found.better:
+        meant = some([f"“{names[at]}” stands for “{names[to]}”" for at, to in enumerate(found.meant) if at != to])
+        seems = "Its columns seem to stand for the classes in another order: it names"
+        than = f"{found.right.mean():.1%} of every other one if {meant}."
+        return (f"{seems} {right:.1%} of the {part.name} images rightly, and {than}",)
+    chance = 1 / len(names)
+    least = chance + CERTAIN * math.sqrt(chance * (1 - chance) / len(part))
+    if "assumed" not in {fact.origin for fact in facts} or least >= 1 or right > least:
         return ()
-    rightly = f"It names {right:.1%} of the {part.name} images rightly, no more than guessing would"
+    rightly = f"It names {right:.1%} of the {part.name} images rightly, as guessing could"
     return (f"{rightly}: are its rows and columns in the order that they are taken to be in?",)
 
 

@@ -24,20 +24,21 @@ from generator.config.reading import input_said
 from generator.config.schema import ModelConfig
 from generator.data.dataset import DataSet, Item
 from generator.data.decoded import pixels
+from generator.data.orders import CERTAIN, ENOUGH, other_order
 from generator.evaluation.answers import given, logits_of
 from generator.explain.passes import in_eval_mode
 from generator.networks.inputs import LUMA, normalise
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Pixels
-from generator.records.input import MEAN, STD, Input, Interpolation
+from generator.records.input import MEAN, STD, Input, Interpolation, in_pixels
 from generator.records.network import Fact
 from generator.records.reading import Candidate, Kind, Reading
 
 COUNT, FEW = 400, 120  # images looked at, and of those with more than LARGE pixels
 LARGE = 112 * 112
 DEAR = 4  # times as many pixels, of which a fourth of the images is looked at first
-CERTAIN = 3.0  # standard errors: of a score of candidates one in forty reports would find one better by chance
-ENOUGH = 4  # images a class, from which on an order of the classes can be told
+# Of many classes so many times as many images are looked at for their order, where fewer than that share are right.
+MORE, DOUBTFUL = 5, 0.5
 # Of the digits that grey networks are so often tried with (LeCun et al.), as everybody normalises them.
 DIGITS = ((0.1307,), (0.3081,))
 INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -50,7 +51,7 @@ def reading_arrays(loaded: Loaded, data: DataSet, columns: Sequence[int]) -> dic
         columns: the network's output for each of the data set's classes.
     """
     part = data.fitted
-    if part is None or not len(part):
+    if part is None or len(part) < 2:  # of one image no difference has an error
         return {}
     return written(_Trial(loaded, data, part.items, columns).reading(part.name))
 
@@ -79,15 +80,33 @@ def reading_of(arrays: Arrays) -> Reading | None:
     return Reading(tried=tuple(tried), **told)
 
 
+def _evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many images, evenly over the part, which is ordered by class."""
+    count = min(len(items), most)
+    return [items[round(step * (len(items) - 1) / max(1, count - 1))] for step in range(count)]
+
+
+def _candidate(kind: Kind, what: str, right: NDArray[np.bool_], was: NDArray[np.bool_], key: str) -> Candidate:
+    """What another reading makes of images.
+
+    Args:
+        was: what the reading that is used makes of the same.
+    """
+    difference = right.astype(float) - was.astype(float)
+    ahead, error = float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
+    # A single image that changes is no finding, whatever its standard error.
+    better = ahead > max(CERTAIN * error, 2 / len(difference))
+    return Candidate(kind, what, float(right.mean()), ahead, error, better, key)
+
+
 class _Trial:
     """One network on one set of images, read in one way after the other."""
 
     def __init__(self, loaded: Loaded, data: DataSet, items: Sequence[Item], columns: Sequence[int]) -> None:
         self.loaded, self.columns, self.alike = loaded, list(columns), bool(data.side)
-        high, wide = loaded.input.size
-        count = min(len(items), COUNT if high * wide <= LARGE else FEW)
-        # Evenly over the part, which is ordered by class.
-        chosen = [items[round(step * (len(items) - 1) / max(1, count - 1))] for step in range(count)]
+        self.data, self.items = data, items
+        self.count = COUNT if math.prod(loaded.input.size) <= LARGE else FEW
+        chosen = _evenly(items, self.count)
         self.pictures: list[Pixels] = [pixels(data, item) for item in chosen]
         self.targets = np.array([item.target for item in chosen])
         self.own = self._right(self._logits(loaded.input))
@@ -109,11 +128,7 @@ class _Trial:
     def _candidate(
         self, kind: Kind, what: str, right: NDArray[np.bool_], key: str, rows: Any = slice(None)
     ) -> Candidate:
-        difference = right.astype(float) - self.own[rows].astype(float)
-        ahead, error = float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
-        # A single image that changes is no finding, whatever its standard error.
-        better = ahead > max(CERTAIN * error, 2 / len(difference))
-        return Candidate(kind, what, float(right.mean()), ahead, error, better, key)
+        return _candidate(kind, what, right, self.own[rows], key)
 
     def _inputs(self) -> Iterator[Candidate]:
         """Other ways to take images, as far as the network runs with them."""
@@ -137,20 +152,23 @@ class _Trial:
     def _classes(self) -> Iterator[Candidate]:
         """The outputs in another order, found on every other image and tried on the rest."""
         names = [self.loaded.class_names[column] for column in self.columns]
-        if len(self.targets) < 2 * ENOUGH * len(names):
+        answers, targets = self._logits(self.loaded.input).argmax(1), self.targets
+        if len(targets) < 2 * ENOUGH * len(names):  # whose names are right needs no more images
+            if self.own.mean() > DOUBTFUL:
+                return
+            chosen = _evenly(self.items, min(2 * ENOUGH * len(names), self.count * MORE))
+            images = given([pixels(self.data, item) for item in chosen], self.loaded.input, alike=self.alike)
+            answers = logits_of(self.loaded.network, images, self.loaded.input)[:, self.columns].argmax(1)
+            targets = np.array([item.target for item in chosen])
+        found = other_order(answers, targets, len(names))
+        if found is None:
             return
-        answers = self._logits(self.loaded.input).argmax(1)
-        counts = np.zeros((len(names), len(names)), np.int64)
-        np.add.at(counts, (answers[::2], self.targets[::2]), 1)
-        meant = counts.argmax(1)  # what each output seems to stand for
-        if sorted(meant.tolist()) != list(range(len(names))) or (meant == np.arange(len(names))).all():
-            return
-        right = meant[answers[1::2]] == self.targets[1::2]
         order = list(self.loaded.class_names)
-        for column, place in zip(self.columns, meant, strict=True):
+        for column, place in zip(self.columns, found.meant, strict=True):
             order[column] = names[place]
         key = "classes = [" + ", ".join(f'"{name}"' for name in order) + "]"
-        yield self._candidate("classes", "the outputs in another order", right, key, slice(1, None, 2))
+        was = (answers == targets)[1::2]
+        yield _candidate("classes", "the outputs in another order", found.right, was, key)
 
     def _norms(self) -> Iterator[Candidate]:
         """Batch norms that take the statistics of each batch, as while training."""
@@ -218,7 +236,7 @@ def readings(way: Input, pictures: Sequence[Pixels]) -> Iterator[tuple[Kind, str
     for high, wide in dict.fromkeys([*(sizes if len(sizes) == 1 else ()), (224, 224)]):
         if (high, wide) != way.size and high * wide <= 224 * 224:
             size = f"{high}" if high == wide else f"[{high}, {wide}]"
-            yield "size", f"{wide} × {high} pixels", replace(way, size=(high, wide), resize=0), f"size = {size}"
+            yield "size", in_pixels((high, wide)), replace(way, size=(high, wide), resize=0), f"size = {size}"
 
 
 def _statistics(channels: int) -> Iterator[tuple[str, tuple[float, ...], tuple[float, ...], float]]:

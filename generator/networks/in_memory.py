@@ -36,7 +36,11 @@ from generator.records.network import Fact
 
 Model = nn.Module  # of somebody's program
 # What lies around a network while it is trained, and the attribute that holds it there.
-WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
+WRAPPERS = {
+    "DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod",
+    # Averages of weights, torch's and timm's, which answer as what they hold.
+    "AveragedModel": "module", "ModelEma": "ema", "ModelEmaV2": "module", "ModelEmaV3": "module",
+}  # fmt: skip
 _SET_UP = nn.Module().__dict__.keys()  # what every module has
 USUAL = square(64)  # where neither the images nor anybody tells how it takes them
 TRAINERS = ("_trainer", "_fabric")  # what Lightning's modules hold and no forward pass needs: it is not copied
@@ -74,8 +78,8 @@ def unwrapped(model: Any) -> nn.Module:
     Raises:
         InputError: where it is none.
     """
-    while isinstance(model, nn.Module) and type(model).__name__ in WRAPPERS:
-        model = getattr(model, WRAPPERS[type(model).__name__])
+    while isinstance(held := getattr(model, WRAPPERS.get(type(model).__name__, ""), None), nn.Module):
+        model = held
     if isinstance(model, nn.Module):
         return model
     if inspect.isclass(model) and issubclass(model, nn.Module):

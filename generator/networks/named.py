@@ -128,6 +128,11 @@ def constructor(name: str, folder: Path) -> Callable[..., nn.Module]:
                     f"architecture {name!r}: expected {attribute} in {where}, found none{_near(module, attribute)}"
                 )
             found = getattr(found, part)
+    if isinstance(found, nn.Module):
+        raise InputError(
+            f"architecture {name!r}: expected a class or function that makes an nn.Module, it is one that was made, "
+            f"{type(found).__name__}; name its class"
+        )
     if not callable(found):
         raise InputError(f"architecture {name!r}: expected a class or function that makes an nn.Module")
     made: Callable[..., nn.Module] = found
@@ -153,6 +158,18 @@ def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: di
     given: dict[str, Any] = {asked[0]: classes} if asked else {}
     if open_ended and not asked and "num_classes" not in arguments:
         given = {"num_classes": classes}
+    missing = [
+        each.name
+        for each in parameters.values()
+        if each.default is each.empty and each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+        if each.name not in given | arguments
+    ]
+    if missing:
+        told = ", ".join(f"{each} = ..." for each in missing)
+        raise InputError(
+            f"architecture {name!r}: expected the arguments that it needs, {', '.join(missing)}; say them in "
+            f"report.toml: arguments = {{{told}}}"
+        )
     with own_code.told(f"architecture {name!r}"):
         made = make(**(given | arguments))
     if not isinstance(made, nn.Module):

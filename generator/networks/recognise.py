@@ -16,7 +16,7 @@ from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
 from generator.explain.passes import in_eval_mode
 from generator.networks.sources.timm_models import cut_from
-from generator.records.input import Input, grey
+from generator.records.input import Input, grey, in_pixels
 from generator.records.network import Fact, Origin
 
 # Sides that networks are often made for, the most frequent first.
@@ -54,10 +54,9 @@ def input_of(
     if not tried:
         return way, tuple(facts)  # what it raises is told when it is asked for its answer
     chosen, words = tried[0]
-    high, wide = chosen
     if chosen == way.size and "size" in known:
         return way, tuple(facts)
-    facts.append(Fact("image size", f"{high} × {wide} pixels", "inferred" if len(tried) == 1 else "assumed", words))
+    facts.append(Fact("image size", in_pixels(chosen), "inferred" if len(tried) == 1 else "assumed", words))
     if way.size == chosen:
         return way, tuple(facts)
     return replace(way, size=chosen, resize=cut_from(chosen, share)), tuple(facts)
@@ -114,9 +113,8 @@ def told(
         read: key -> from what it was read, where nobody declared it.
         known: of what the architecture's own settings say, by the names of the input's fields.
     """
-    high, wide = way.size
     values = {
-        "image size": ("size", f"{high} × {wide} pixels"),
+        "image size": ("size", in_pixels(way.size)),
         "channels": ("channels", "1 (grey)" if way.channels == 1 else str(way.channels)),
         "resize and crop": ("crop", _cut(way)),
         "mean": ("mean", _listed(way.mean)),
@@ -145,8 +143,7 @@ def _cut(way: Input) -> str:
     if way.crop == "none":
         return "brought to the size as a whole"
     if way.crop == "squash":
-        high, wide = way.resized(*way.size)
-        return f"squeezed to {high} × {wide}, the middle cut out"
+        return f"squeezed to {in_pixels(way.resized(*way.size))}, the middle cut out"
     return f"the shorter side to {way.resize}, the middle cut out" if way.resize else "the middle, as large as can be"
 
 

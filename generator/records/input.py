@@ -28,6 +28,12 @@ def grey(values: tuple[float, ...]) -> tuple[float]:
     return (sum(values) / len(values),)
 
 
+def in_pixels(size: tuple[int, int]) -> str:
+    """A size (H, W) in words, which say the order of a network's sizes where it matters: data sets have the other."""
+    high, wide = size
+    return f"{high} × {wide} pixels" + (" (height × width)" if high != wide else "")
+
+
 @dataclass(frozen=True)
 class Input:
     """What happens to an image before a network sees it.

@@ -236,10 +236,34 @@ def test_without_files_rows_stand_in_the_order_of_the_images(tmp_path: Path) -> 
     assert np.array_equal(found.logits["test"], LOGITS[[5, 0, 3, 1, 4, 2]].astype(np.float32))
     assert told(found, "images") == "the 6 test images in their order (assumed)"
     assert found.notes[0].startswith("Which row is which image was not told")
-    assert found.notes[1].startswith(
-        "It names 50.0% of the test images rightly, no more than guessing would: are its rows"
-    )
+    assert found.notes[1].startswith("It names 50.0% of the test images rightly, as guessing could: are its rows")
     assert "or their numbers in index, got 5 rows" in refused(written(tmp_path, LOGITS[:5].tolist(), NAMES), numbered())
+
+
+def many(count: int) -> tuple[DataSet, np.ndarray]:
+    """So many test images of each class, and logits that are right for all of them."""
+    paths = [f"test/{name}/{number}.png" for name in NAMES for number in range(count)]
+    held = data_set(part("test", [str(at) for at in range(len(paths))], Held()))
+    return held, 9.0 * np.eye(3)[np.repeat(np.arange(3), count)]
+
+
+def test_answers_in_another_order_of_the_classes_are_told(tmp_path: Path) -> None:
+    data, right = many(8)
+    assert not any("order:" in note for note in read(written(tmp_path, right.tolist(), NAMES), data).notes)
+    (note,) = [
+        note for note in read(written(tmp_path, right[:, [1, 0, 2]].tolist(), NAMES), data).notes if "order:" in note
+    ]
+    assert note == (
+        "Its columns seem to stand for the classes in another order: it names 33.3% of the test images rightly, and "
+        "100.0% of every other one if “cups” stands for “forks, small”, “forks, small” stands for “cups”."
+    )
+
+
+def test_rows_in_another_order_are_asked_about(tmp_path: Path) -> None:
+    data, right = many(8)
+    mixed = np.random.default_rng(0).permutation(right)
+    notes = read(written(tmp_path, mixed.tolist(), NAMES), data).notes
+    assert any("% of the test images rightly, as guessing could: are its rows" in note for note in notes)
 
 
 def test_numbers_tell_images_that_are_no_files(tmp_path: Path) -> None:

@@ -114,6 +114,47 @@ def test_another_order_of_the_classes_is_a_bijection(data: DataSet) -> None:
     assert "if its outputs stand for the classes in another order" in doubts("Nearest", found)[0]
 
 
+class Shades(nn.Module):
+    """Names the grey that the mean of its input is nearest to, of so many."""
+
+    def __init__(self, greys: Tensor) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, len(greys))
+        with torch.no_grad():
+            self.linear.weight.copy_(2 * greys[:, None])
+            self.linear.bias.copy_(-(greys**2))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(images.mean((1, 2, 3))[:, None])  # type: ignore[no-any-return]
+
+
+def test_another_order_of_many_classes_is_found_too(tmp_path: Path) -> None:
+    """Of sixty classes, of which the images of a score of other readings are too few to tell it."""
+    count = 60
+    greys = np.linspace(10, 245, count).round().astype(np.uint8)
+    names = tuple(f"grey {place:02}" for place in range(count))
+    for part, images in (("train", 9), ("test", 1)):
+        for name, grey in zip(names, greys, strict=True):
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in range(images):
+                Image.fromarray(np.full((8, 8, 3), grey, np.uint8)).save(tmp_path / part / name / f"{number}.png")
+    data = decoded.whole(layouts.opened(tmp_path, DataConfig()), tmp_path / "cache")
+    network = Shades(torch.tensor(greys / 127.5 - 1, dtype=torch.float32))
+    assert tried(loaded(HALF, network, class_names=names, class_keys=names), data).better == ()
+    order = names[::-1]
+    found = tried(loaded(HALF, network, class_names=order, class_keys=order), data)
+    (one,) = [one for one in found.better if one.kind == "classes"]
+    assert one.accuracy > 0.9
+    assert one.key.startswith('classes = ["grey 00", "grey 01", "grey 02", ')
+
+
+def test_of_one_training_image_nothing_is_tried(data: DataSet) -> None:
+    (fitted,) = [part for part in data.parts if part.name == "train"]
+    others = tuple(part for part in data.parts if part is not fitted)
+    one = replace(data, parts=(replace(fitted, items=fitted.items[:1]), *others))
+    assert reading_of(reading_arrays(loaded(HALF), one, range(4))) is None
+
+
 def test_where_all_names_are_wrong_no_other_reading_is_better(data: DataSet, tmp_path: Path) -> None:
     """Whatever disturbs answers that are all under wrong names, such as values to 255, makes some of them right."""
     order = ("red", "blue", "dark", "light")

@@ -108,6 +108,7 @@ def _disturbing() -> None:
 def test_wrappers_are_taken_off() -> None:
     net = seeded()
     assert in_memory.unwrapped(nn.DataParallel(torch.compile(net))) is net
+    assert in_memory.unwrapped(torch.optim.swa_utils.AveragedModel(net)).state_dict().keys() == net.state_dict().keys()
     own = nn.Sequential()
     own.add_module("module", net)
     assert in_memory.unwrapped(own) is own

@@ -192,7 +192,6 @@ def test_a_dataclass_of_the_user_s_file_finds_its_module(tmp_path: Path) -> None
         ("def net():\n    raise ValueError('a\\nb')", "it raised ValueError at net.py:2: a b"),
         ("def net():\n    import sys\n    sys.exit(0)", "it raised SystemExit at net.py:3: 0"),
         ("from other import WIDTH", "it raised ZeroDivisionError at other.py:1: division by zero"),
-        ("def net(width): pass", "it raised TypeError: net() missing 1 required positional argument: 'width'"),
         ("def net(): return 3", "expected an nn.Module, it made int"),
         ("net = 3", "expected a class or function that makes an nn.Module"),
     ],
@@ -210,6 +209,19 @@ def test_an_argument_that_the_network_does_not_take_is_told(tmp_path: Path) -> N
     said = refusal("net.py:Net", tmp_path, depth=3)
     assert "it raised TypeError" in said
     assert "'depth'" in said
+
+
+def test_arguments_that_the_network_needs_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET.replace("width=2", "width, depth"))
+    assert refusal("net.py:Net", tmp_path, width=3) == (
+        "architecture 'net.py:Net': expected the arguments that it needs, depth; say them in report.toml: "
+        "arguments = {depth = ...}"
+    )
+
+
+def test_a_network_that_was_made_already_is_told(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET + "\nnet = Net(3)\n")
+    assert "it is one that was made, Net; name its class" in refusal("net.py:net", tmp_path)
 
 
 def test_ctrl_c_in_the_user_s_code_is_ctrl_c(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""Whether answers are right under other names: a permuted order of classes shows as a bijection in the confusions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ENOUGH = 4  # images a class in each half, from which on an order of the classes can be told
+CLEAR = 0.8  # share of the outputs whose answers are most often of a class that no other's are
+CERTAIN = 3.0  # standard errors: of a score of readings one in forty reports would find one better by chance
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of the classes, found on every other answer, and what it makes of those between them."""
+
+    meant: tuple[int, ...]  # the class that each output stands for
+    right: NDArray[np.bool_]  # of the answers at odd places, read in that order
+    better: bool  # right more often than in the order as it is, by more than chance explains
+
+
+def other_order(answers: NDArray[Any], targets: NDArray[Any], count: int) -> Order | None:
+    """The order of the classes in which answers fit their images, where it is another than theirs.
+
+    Args:
+        answers, targets: (N,) the output that was chosen and the true class of each image, from 0 on; of each class
+            every other image must stand at an even place, as where they are ordered by class.
+        count: of the classes.
+    Returns:
+        None where there are fewer than eight images a class, or no other order is clear.
+    """
+    if len(answers) < 2 * ENOUGH * count:
+        return None
+    confusions = np.zeros((count, count), np.int64)
+    np.add.at(confusions, (answers[::2], targets[::2]), 1)
+    # Of a network that gives few names to everything no order is clear.
+    if len(set(confusions.argmax(1).tolist())) < CLEAR * count:
+        return None
+    meant = _bijection(confusions)
+    if (meant == np.arange(count)).all():
+        return None
+    between, true = answers[1::2], targets[1::2]
+    right = meant[between] == true
+    ahead = right.astype(float) - (between == true)
+    error = float(ahead.std(ddof=1)) / math.sqrt(len(ahead))
+    # A single image that changes is no finding, whatever its standard error.
+    return Order(tuple(meant.tolist()), right, float(ahead.mean()) > max(CERTAIN * error, 2 / len(ahead)))
+
+
+def _bijection(confusions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A class for each output, the most frequent pairs first; of pairs as frequent those of the same place."""
+    count = len(confusions)
+    meant = np.full(count, -1)
+    free = np.ones(count, bool)
+    outputs, classes = np.divmod(np.lexsort((~np.eye(count, dtype=bool).ravel(), -confusions.ravel())), count)
+    for output, each in zip(outputs.tolist(), classes.tolist(), strict=True):
+        if meant[output] < 0 and free[each]:
+            meant[output], free[each] = each, False
+    return meant
