@@ -27,6 +27,7 @@ from generator.explain.passes import (
     Run,
     at_once,
     evaluating,
+    format_of,
     logits_of,
     maps_and_output,
     watching,
@@ -285,20 +286,21 @@ def score_cam(
         activations = found[name]
         classes = classes_of(wanted, check_logits(output, images))
         weights = torch.zeros_like(activations[:, :, 0, 0])
-        for index, (image, maps) in enumerate(zip(images, activations, strict=True)):
+        for index, maps in enumerate(activations):
             masking = maps.amax((1, 2)) > maps.amin((1, 2))
             if masking.any():
-                logits = _masked_logits(model, image, maps[masking], batch_size)
+                logits = _masked_logits(model, images[[index]], maps[masking], batch_size)
                 weights[index, masking] = values_of(logits, classes[index]).softmax(0)
         return check_finite(_weighted(activations, weights[:, None]), name)[:, 0]
 
 
 def _masked_logits(model: nn.Module, image: Tensor, maps: Tensor, batch_size: int) -> Tensor:
-    """The logits (C, K) for one image (3, H, W) behind each of its maps (C, h, w), enlarged and scaled to [0, 1]."""
+    """The logits (C, K) for one image (1, 3, H, W) behind each of its maps (C, h, w), enlarged and scaled to [0, 1]."""
     logits = []
     for part in torch.split(maps[:, None], batch_size):
-        masks = F.interpolate(part, size=image.shape[1:], mode="bilinear", align_corners=False)
+        masks = F.interpolate(part, size=image.shape[2:], mode="bilinear", align_corners=False)
         low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
         masks = (masks - low) / (high - low).clamp_min(torch.finfo(masks.dtype).tiny)
-        logits.append(logits_of(model, image * masks.to(image.dtype)).float())
+        masked = (image * masks.to(image.dtype)).contiguous(memory_format=format_of(image))
+        logits.append(logits_of(model, masked).float())
     return torch.cat(logits)

@@ -20,7 +20,7 @@ from generator.explain.checks import (
     check_unscripted,
 )
 from generator.explain.obstacles import Obstacles, blockers
-from generator.explain.passes import at_once, differentiating, logits_of
+from generator.explain.passes import at_once, differentiating, format_of, logits_of
 from generator.explain.targets import Targets, check_targets, classes_of, weights_of
 
 STEPS = 64  # of integrated gradients
@@ -97,7 +97,7 @@ def integrated_gradients(
             for part in torch.split(shares.view(-1, 1, 1, 1), batch_size):
                 with torch.enable_grad():
                     points = (start[image] + part * way[image]).detach().requires_grad_()
-                    logits = logits_of(model, points.clone())
+                    logits = logits_of(model, points.clone(memory_format=format_of(images)))
                     reached(model, logits, points)
                     asked = classes[image].expand(len(part), *classes.shape[1:])
                     sums[image] += _gradient(model, logits, asked, points).sum(0)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from generator.explain.checks import check_images, check_logits, check_positive
 from generator.explain.outputs import answered
-from generator.explain.passes import at_once, evaluating, logits_of
+from generator.explain.passes import at_once, evaluating, format_of, logits_of
 from generator.explain.targets import Targets, chances_of, check_targets, classes_of
 
 
@@ -99,7 +99,8 @@ def occlude_each(
         for image in range(len(images)):
             for positions in torch.split(every, batch_size):
                 square = rows[positions // shape[2], :, None] & columns[positions % shape[2], None, :]  # (P, H, W)
-                found = logits_of(model, torch.where(square[:, None], fill, images[image]))
+                covered = torch.where(square[:, None], fill, images[image])
+                found = logits_of(model, covered.contiguous(memory_format=format_of(images)))
                 predicted[image, positions] = found.argmax(1) if found.shape[1] > 1 else (found[:, 0] > 0).long() - 1
                 for target, each in enumerate(classes):
                     probability[target, image, positions] = chances_of(found, each[image], apart).float()

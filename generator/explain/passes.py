@@ -105,6 +105,12 @@ def at_once(images: Tensor) -> int:
     return BATCH if images.shape[2:].numel() > _SMALL else 2 * BATCH
 
 
+def format_of(images: Tensor) -> torch.memory_format:
+    """How images lie in memory, for others to lie as they do: channels last, or as usual."""
+    last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """(N, K), checked; to be called within `evaluating`. The images are the model's to change."""
     return check_logits(answered(model, images).logits, images)

@@ -16,6 +16,7 @@ from generator.networks.loaded import Loaded
 from generator.records.images import Arrays
 from generator.records.network import Comparison
 
+OF_MANY_PASSES = ("Score-CAM", "RISE", "integrated gradients")
 STAGES = 5  # other layers that the answer is explained at
 
 
@@ -25,10 +26,13 @@ def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, lay
     able, _ = loaded.methods
     patch = square_of(images.shape[2:])
     hidden = target if label is None else label  # Zeiler and Fergus ask about the true class
+    many = images.clone(memory_format=loaded.layout)
     # The forward passes are the dearest part, so the square slides over the photo once for all.
-    covered, shown = explain.occlude_each(network, images, [targets, [hidden]], patch=patch)
+    covered, shown = explain.occlude_each(network, many, [targets, [hidden]], patch=patch)
     found = {
-        name: covered.drop if name == methods.OCCLUSION else method(network, images, targets, layer)
+        name: covered.drop
+        if name == methods.OCCLUSION
+        else method(network, many if name in OF_MANY_PASSES else images, targets, layer)
         for name, method in able.items()
     }
     first = next(iter(able.values()))

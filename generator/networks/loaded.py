@@ -16,7 +16,7 @@ from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
 from generator.explain.choice import Choice, layer_choice
 from generator.explain.methods import Explainer, blind, failure, named, passes, suited
-from generator.explain.passes import blank
+from generator.explain.passes import blank, evaluating, logits_of
 from generator.explain.points import Points, stage_ends
 from generator.networks.architecture import Architecture
 from generator.records.input import Input
@@ -102,6 +102,26 @@ class Loaded:
     def _noise(self) -> Tensor:
         """What methods are tried on: some networks have no gradient at all for an image of one colour."""
         return torch.randn(self._blank.shape, generator=torch.Generator().manual_seed(0)).to(self._blank)
+
+    @cached_property
+    def layout(self) -> torch.memory_format:
+        """How its images best lie in memory where it is shown very many: channels last, where its answers are the same.
+
+        Convolutions take a fifth to a half less time so on a processor. A forward of somebody's may not be able to view
+        maps that lie so, or look at memory itself.
+        """
+        images = torch.cat([self._noise, self._noise.flip(2)])
+        as_usual, last = torch.contiguous_format, torch.channels_last
+        if not any(isinstance(module, nn.Conv2d) for module in self.network.modules()):
+            return as_usual
+        try:
+            with evaluating(self.network):
+                found, wanted = (
+                    logits_of(self.network, images.clone(memory_format=layout)) for layout in (last, as_usual)
+                )
+        except Exception:  # noqa: BLE001 - code of any make runs here, on images that lie as nobody asked for
+            return as_usual
+        return last if torch.allclose(found, wanted, rtol=1e-4, atol=1e-5 * float(wanted.abs().max())) else as_usual
 
     @cached_property
     def macs(self) -> int | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
+from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import WAYS, assert_same, images, in_place, plain, seeded, strongest
 
 Method = Callable[[nn.Module, Tensor, Any, str], Tensor]
@@ -265,3 +266,22 @@ def test_gpu_equals_cpu(method: Method, way: str) -> None:
     there = copy.deepcopy(network).cuda()
     assert_same(method(there, batch.cuda(), targets, layer).cpu(), want, 1e-3)
     assert_same(method(there, batch.cuda(), targets.cuda(), layer).cpu(), want, 1e-3)
+
+
+@pytest.mark.parametrize("method", ["occlude", "score_cam", "integrated_gradients"])
+def test_images_that_lie_channels_last_are_shown_so_and_the_maps_are_the_same(method: str) -> None:
+    network, batch = seeded(lambda: SmallCNN(classes=5, widths=(4, 6, 8, 10))), images(2, 3, 32, 24)
+    ways: dict[str, Callable[[Tensor], Tensor]] = {
+        "occlude": lambda given: explain.occlude(network, given, [3, 1]).probability,
+        "score_cam": lambda given: explain.score_cam(network, given, [3, 1], "features.relu7"),
+        "integrated_gradients": lambda given: explain.integrated_gradients(network, given, [3, 1]),
+    }
+    shown: list[bool] = []
+    want = ways[method](batch)
+    network.register_forward_pre_hook(
+        lambda _m, given: shown.append(given[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    found = ways[method](batch.contiguous(memory_format=torch.channels_last))
+    assert shown
+    assert all(shown)
+    assert_same(found, want, 1e-5)
