@@ -167,7 +167,7 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
       ([term, words], i) => (i ? (term < 0 ? " − " : " + ") + number(Math.abs(term)) : number(term)) + words,
     );
     const words = {
-      maxpool: () => "the largest of its neighbours goes on",
+      maxpool: () => "max pooling keeps the largest of its neighbours",
       scale: (now) => `batch norm makes it ${now}`,
       relu: (now) => `ReLU leaves ${now}`,
     };

@@ -22,7 +22,7 @@ WORDS = DataWords(
     split="Of each class's training images a tenth, chosen by a hash of the file name, is kept for validation; the "
     "official validation images are the test images.",
     licence="Its images are ImageNet's, whose terms allow non-commercial research and education.",
-    weights="The weights were won from images of ImageNet, whose terms allow non-commercial research and education.",
+    weights="The weights were trained on images of ImageNet, whose terms allow non-commercial research and education.",
     sizes=((SIDE, SIDE), (SIDE, SIDE)),
 )
 

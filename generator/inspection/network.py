@@ -29,8 +29,8 @@ GAP_NOTE = (
 )
 MAX_NOTE = (
     "The head takes each channel's maximum and passes these through one linear layer. A channel's weight in Grad-CAM "
-    "is then its weight for the class, as in the class activation map of Zhou et al. 2016; but each channel counts "
-    "with its strongest place alone in the logit, while the map shows all its places."
+    "is then its weight for the class, as in the class activation map of Zhou et al. 2016; but only a "
+    "channel's strongest place counts in the logit, while the map shows all its places."
 )
 FLATTENED_NOTE = (
     "The head flattens its maps and passes them through fully connected layers. There Grad-CAM averages gradients over "

@@ -22,7 +22,7 @@ class DataWords:
     split: str = ""  # how its parts came about
     licence: str = ""
     notes: tuple[str, ...] = ()  # what readers should know of its parts
-    weights: str = ""  # on what terms weights are that were won from it; "": nothing beside its own is known
+    weights: str = ""  # on what terms weights are that were trained on it; "": nothing beside its own is known
     sizes: tuple[tuple[int, int], tuple[int, int]] | None = None  # (H, W): the least and the most of its images
 
     @property
@@ -37,9 +37,9 @@ class DataWords:
 
     @property
     def of_weights(self) -> str:
-        """The terms of weights that were won from it, as sentences."""
+        """The terms of weights that were trained on it, as sentences."""
         own = self.licence or "Their licence was not recorded."
-        return self.weights or f"The weights were won from these images. {own}"
+        return self.weights or f"The weights were trained on these images. {own}"
 
     @property
     def size(self) -> str:

@@ -104,7 +104,7 @@ def steps(image: Tensor, partner: Tensor, how: Augmentation, generator: Generato
     shown.append(("cropped, turned, mirrored", now[0]))
     if how.unscaled:
         window = resample(image[None].float(), size, replace(how, unscaled=1.0), generator)
-        shown.append(("or its own pixels, moved and mirrored", window[0]))
+        shown.append(("or shifted and mirrored, not resized", window[0]))
     now = jitter(now, how.colour, 0.0, generator)
     shown.append(("brightness, contrast, saturation", now[0]))
     if how.cutmix:

@@ -121,12 +121,12 @@ def test_card_tells_both_parts_of_a_training_and_what_was_asked_for() -> None:
 def test_the_words_of_the_data_are_its_own() -> None:
     text = card("cnn", SMALL_CNN, 1, 1, square(64), [], synthetic.evaluation("cnn", NAMES))
     assert "Tiny ImageNet, the classes bee, fly, koala, pig. Of each class's training images a tenth" in text
-    assert text.endswith("won from images of ImageNet, whose terms allow non-commercial research and education.\n")
+    assert text.endswith("trained on images of ImageNet, whose terms allow non-commercial research and education.\n")
     words = DataWords("My kitchen", "As they came.", "CC0.", notes=("Nothing was chosen.",))
     text = card("cnn", SMALL_CNN, 1, 1, square(64), [], synthetic.evaluation("cnn", NAMES), words=words)
     assert "My kitchen, the classes bee, fly, koala, pig. As they came. Nothing was chosen.\n" in text
     assert "Photos unlike My kitchen's" in text
-    assert text.endswith("The weights were won from these images. CC0.\n")
+    assert text.endswith("The weights were trained on these images. CC0.\n")
     assert "ImageNet" not in text
 
 

@@ -202,7 +202,7 @@ class TestAnyNumber:
         first, second = network("a", shown, evaluated=False), network("b", shown)
         page = text(flawless(report(first, second, shown=shown))["evaluation.html"])
         assert page.count("A confusion matrix has a row") == 1
-        assert "Of 40 test images, Net b names 80.0 % correctly." in page
+        assert "Of 40 test images, Net b names 32 (80 %) correctly." in page
 
 
 class TestAnyAddress:
@@ -283,7 +283,7 @@ class TestAnyArchitecture:
         pages = {path.removesuffix(".html") for path in files if path.endswith(".html") and "-" not in path}
         assert pages == {"404", "index", "data", "filters", "about"}
         index, about = text(files["index.html"]), text(files["about.html"])
-        assert "The images here cannot be shown to it; guessing would get 25.0 %." in index
+        assert "The images here cannot be shown to it; guessing would name 25.0 %." in index
         assert "no image that is read here can be shown to a network" in index
         assert "the about page has the command" not in index
         assert "python -m generator train" not in about
@@ -297,7 +297,9 @@ class TestAnyArchitecture:
         pages = {path.removesuffix(".html") for path in alone if path.endswith(".html") and "-" not in path}
         assert pages == {"404", "index", "data", "evaluation", "failures", "about"}
         index = text(alone["index.html"])
-        assert "Net keras is a network that was run elsewhere, and of which only the answers are known. Shown" in index
+        assert (
+            "Net keras is a network that was run elsewhere, and of which only the answers are known. It names" in index
+        )
         assert "Of Net keras only the answers are known. So there are no pages of what only a network itself" in index
         assert "two-dimensional convolution" not in index
         assert "Multiplications" not in index
@@ -412,10 +414,10 @@ class TestAnyArchitecture:
         )
         assert "those that gave most to the network’s answers on the 2 photos of this report" in ladder
         assert "All 2 convolutions of Net net" in ladder
-        assert "10 channels of 4 × 4 cells; a unit sees 12 × 12 pixels; 2 that never fire. Its page shows 4" in ladder
+        assert "10 channels of 4 × 4 cells; a unit sees 12 × 12 pixels; 2 silent on " in ladder
         assert "This page shows the 4 of 10 channels that gave most" in page
-        assert "Of the channels that are not shown, 2 never fire (2 and 9)." in page
-        assert "gave 0.4, answer 3, 100 %" in page
+        assert "Of the channels that are not shown, 2 never fired (2 and 9)." in page
+        assert "gave 0.4, strongest 3 · fires in 100 %" in page
         assert "The weights" not in page
         assert "is a network of 2 convolutions and" in text(files["index.html"])
         results = json.loads(files["results.json"])["networks"]["net"]
@@ -478,7 +480,7 @@ class TestAnyClasses:
         for path in ("index.html", "evaluation.html"):
             assert "first five" not in text(files[path])
             assert "Top-5" not in text(files[path])
-        assert "guessing would get 50.0 %" in text(files["index.html"])
+        assert "guessing would name 50.0 %" in text(files["index.html"])
 
     def test_a_hundred_and_fifty(self) -> None:
         names = tuple(f"kind {number} of thing" for number in range(150))
@@ -549,12 +551,15 @@ def test_the_words_of_a_data_set_are_shown_where_it_is_this_one() -> None:
     tiny = DataWords("Tiny ImageNet", "A hash decides.", sizes=((64, 64), (64, 64)))
     files = rendered(replace(told, data=replace(told.data, words=tiny)))
     data = text(files["data.html"])
-    assert "Every image is 64 × 64 pixels, about the size of a thumbnail, and 40 more were kept back" in data
+    assert "40 images more were kept back for the test. Every image is 64 × 64 pixels large." in data
     assert "A hash decides." in data
     assert "pixel for pixel. The object is rarely alone" in data
     assert "python -m generator build --data tiny-imagenet-200" in text(files["about.html"])
     other = text(site_of(1)["data.html"])
-    assert "Its images are from 28 × 28 to 90 × 40 pixels large (width × height), and 40 more were kept back" in other
+    assert (
+        "40 images more were kept back for the test. The images are from 28 × 28 to 90 × 40 pixels large (width × "
+        "height)." in other
+    )
     assert "about 40" in other  # of the part whose classes are not equally large
     assert "The parts are as they came: train and test." in other
 

@@ -189,7 +189,7 @@ def test_caption_says_from_when_on_the_loss_is_not_the_labels_alone() -> None:
         ].caption
 
     assert "cross entropy in nats, over the epochs" in told(run)
-    assert "nats (from epoch 4 on mixed with the distance from the teachers' answers), over" in told(taught)
+    assert "nats (from epoch 4 on mixed with the distance to the teachers’ answers), over" in told(taught)
 
 
 def test_caption_says_how_far_training_is_ahead() -> None:
@@ -642,7 +642,7 @@ def test_the_comparison_by_hand() -> None:
         (0, "Grad-CAM", "strongest at the lower right, raw maximum 2"),
         (1, "occlusion", "no positive evidence"),
         (2, "Grad-CAM at early", "strongest at the upper left, raw maximum 3"),
-        (3, "the square where it harms most", "leaves class 1 10.0\u00a0%"),
+        (3, "hiding this hurts most", "class 1 falls to 10.0\u00a0%"),
         (4, "probability of class 1", "58.7\u00a0% on average"),
         (5, "the answer", "class 1 75\u00a0% and class 0 25\u00a0%"),
     ]
@@ -666,7 +666,7 @@ def test_the_comparison_by_hand() -> None:
     assert ways(network, seldom)[5].shows == "class 1 100\u00a0%"
     # Of a misread photo the true class is hidden, and yellow where it is the answer.
     misread = dataclasses.replace(explanation, comparison=dataclasses.replace(made, hidden=0))
-    assert ways(network, misread)[3].shows == "leaves class 0 10.0\u00a0%"
+    assert ways(network, misread)[3].shows == "class 0 falls to 10.0\u00a0%"
     figure = by_id(grad_cam_figures(dataclasses.replace(network, explanations={"p": misread}), PHOTO))["net-ways-p"]
     assert "what is left of class 0’s probability 25.0\u00a0%" in figure.caption
     cells = decoded(figure).reshape(16, 130, 130, 4)[:6, 1:-1, 1:-1, :3].astype(int)

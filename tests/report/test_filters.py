@@ -22,6 +22,7 @@ from generator.report.filters import convolutions, facts, prototypes, units
 from generator.report.filters import weights as weights_of
 from generator.report.filters.units import TILE
 from generator.report.grad_cam import contributions, figures
+from generator.report.grad_cam.contributors import contributors
 from generator.report.plates.numbers import probabilities
 from generator.report.plates.patches import crop, shows, shrunk, unit_prefix
 from generator.report.plates.sheets import CELLS, place, sheet, sheet_id, sheets
@@ -282,7 +283,7 @@ class TestSelection:
         assert [unit.gave for unit in page.listed] == pytest.approx([0.1, 0.4, 0.6, 0.8])
         assert {unit.norm for unit in page.units} == {None}
         assert page.marked("silent") == 3
-        assert [other.said for other in page.others] == ["2 never fire (2 and 9)"]
+        assert [other.said for other in page.others] == ["2 never fired (2 and 9)"]
         assert facts.Others("dead", (5,)).said == "1 is dead (5)"
         assert facts.Others("repeats", tuple(range(60))).said.endswith("38, 39, …)")
 
@@ -320,7 +321,7 @@ class TestSelection:
 
 
 class TestContributions:
-    photo = synthetic.photo("p", 0, "A photo")
+    photo = replace(synthetic.photo("p", 0, "A photo"), pixels=255 - synthetic.photo("p", 0, "A photo").pixels)
 
     def test_channels_are_sorted_and_only_those_that_spoke_for_it(self) -> None:
         network = synthetic.network("cnn", "Net", [self.photo])
@@ -332,9 +333,23 @@ class TestContributions:
         assert figure.table.rows[0][3] == "bee 2, lion 1"
         assert "3 (3), 7 (1) and 0 (0.5)" in figure.alt
         assert "the 4 channels of 8 that gave most to bee" in figure.caption
-        assert "here 4.75 of the 3.75 that all channels give; the logit is 4" in figure.caption
+        told = "these 4 add 4.75, all 8 together 3.75, since others subtract; the logit is 4"
+        assert told in figure.caption
         assert "whose channels are those of convolution 2" in figure.caption
         assert (figure.width, figure.height) == (2 * 64 + 4 + 2, CELLS * 66)
+
+    def test_a_photo_is_no_evidence_for_itself(self) -> None:
+        photo = synthetic.photo("p", 0, "A photo")  # which is the first of those that were searched
+        network = synthetic.network("cnn", "Net", [photo])
+        assert network.examined is not None
+        assert np.array_equal(network.examined.pictures[0], photo.pixels)
+        figure, other = (contributions.contribution_figure(network, each) for each in (photo, self.photo))
+        assert figure is not None
+        assert figure.table is not None
+        assert other is not None
+        assert figure.table.rows[0][3] == "lion, bee"  # each once
+        assert contributors(network, photo, network.explanations["p"])[0].shows == "lion, bee"
+        assert not np.array_equal(decoded(figure)[1:65, 1:65], decoded(other)[1:65, 1:65])
 
     def test_a_cell_is_the_patch_and_the_map_over_the_grey_photo(self) -> None:
         network = synthetic.network("cnn", "Net", [self.photo])

@@ -183,7 +183,7 @@ def _number(network: Mapping[str, Any]) -> Number:
             return Number(
                 f"{title}: accuracy",
                 percent(scores["top1"]),
-                f"of {images} are called by their own name (95 % interval: {percent(low)} to {percent(high)}). "
+                f"of {images} are named correctly (95 % interval: {percent(low)} to {percent(high)}). "
                 f"Guessing: {percent(1 / len(network['class_names']))}. {weights}".rstrip(),
             )
     return Number(f"{title}: weights", weights.removesuffix(" weights."), "It has not been evaluated.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from generator.records.images import Counts
 from generator.records.scores import FEWEST_FOR_FIVE, SplitScores
-from generator.report.plates.wording import SHOWN
+from generator.report.plates.wording import SHOWN, listed, percent, rate
 
 SPLITS: Mapping[str, str] = {
     "test": "test images",
@@ -19,6 +19,8 @@ SPLITS: Mapping[str, str] = {
     "train": "training images",
 }
 LISTED = 12  # rows of a short table
+NAMED = 3  # classes that a sentence names as the best and the worst
+MOST_PAIRS = 20  # that a record holds
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class ClassScore:
 
     name: str
     count: int
+    hits: int  # of these images
     precision: float
     recall: float
     f1: float
@@ -75,6 +78,16 @@ class Scores:
         return self.record.top5 if len(self.class_names) >= FEWEST_FOR_FIVE else None
 
     @property
+    def right(self) -> str:
+        """How many it names correctly, in words: "78.1 %"."""
+        return rate(self.record.top1, self.record.count)
+
+    @property
+    def in_five(self) -> str:
+        """How many have the right name among the first five answers; "" where that says little."""
+        return "" if self.top5 is None else rate(self.top5, self.record.count)
+
+    @property
     def image(self) -> str:
         """One of them."""
         return self.images.replace("images", "image", 1)
@@ -87,19 +100,49 @@ class Scores:
     @cached_property
     def classes(self) -> tuple[ClassScore, ...]:
         """Every class, in the network's order."""
-        counts = self.record.confusion.sum(axis=1)
-        columns = zip(self.class_names, counts, self.record.precision, self.record.recall, self.record.f1, strict=True)
-        return tuple(ClassScore(name, int(n), float(p), float(r), float(f)) for name, n, p, r, f in columns)
+        confusion = self.record.confusion
+        counts, hits = confusion.sum(axis=1), confusion.diagonal()
+        rates = zip(self.record.precision, self.record.recall, self.record.f1, strict=True)
+        columns = zip(self.class_names, counts, hits, rates, strict=True)
+        return tuple(ClassScore(name, int(n), int(h), *map(float, each)) for name, n, h, each in columns)
 
     @property
-    def best(self) -> tuple[ClassScore, ...]:
-        """The classes that are found most often."""
-        return self._by_recall[::-1][:SHOWN]
+    def extremes(self) -> str:
+        """The classes that are found most and least often, as sentences; says where others are found as often."""
+        count = min(NAMED, len(self._by_recall) // 2) or 1
+        said = []
+        for word, ranked in (("best", self._by_recall[::-1]), ("worst", self._by_recall)):
+            ties = 0 < count < len(ranked) and ranked[count].recall == ranked[count - 1].recall
+            named = listed([f"{score.name} ({score.hits:,} of {score.count:,})" for score in ranked[:count]])
+            said.append(f"{f'Among the {word}' if ties else word.capitalize()} found: {named}.")
+        return " ".join(said)
 
     @property
-    def worst(self) -> tuple[ClassScore, ...]:
-        """The classes that are missed most often."""
-        return self._by_recall[:SHOWN]
+    def confused(self) -> str:
+        """The most frequent confusion as a sentence, or those that tie; "" where nothing is confused.
+
+        Of shares of a class's images, as those of classes with more images are no more frequent for that.
+        """
+        pairs, names = self.record.pairs, self.class_names
+        if not pairs:
+            return ""
+        totals = self.record.confusion.sum(axis=1)
+        first = pairs[0]
+        # Shares of whole numbers, compared as such: 3 of 25 is 6 of 50.
+        tied = [one for one in pairs if one.count * totals[first.true] == first.count * totals[one.true]]
+        said = [f"{names[one.true]} named {names[one.predicted]}" for one in tied]
+        of = f"{first.count:,} of {totals[first.true]:,} images"
+        if len(tied) == 1:
+            return f"Its most frequent confusion: {of} of {names[first.true]} named {names[first.predicted]}."
+        alike = len({totals[one.true] for one in tied}) == 1
+        each = f"{of} each" if alike else f"{percent(first.share, 0)} of the class’s images each"
+        count = "At least " * (len(tied) == len(pairs) == MOST_PAIRS) + f"{len(tied)} confusions"
+        more = f" and {len(said) - SHOWN + 1} more" if len(said) > SHOWN else ""
+        return (
+            f"{count} tie as the most frequent, with {each}: {', '.join(said[: SHOWN - 1])}{more}."
+            if more
+            else (f"{count} tie as the most frequent, with {each}: {listed(said)}.")
+        )
 
     @property
     def pairs(self) -> tuple[NamedPair, ...]:

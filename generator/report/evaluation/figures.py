@@ -21,6 +21,7 @@ MOST_CELLS = 60  # classes up to which a page has room for the whole matrix as a
 MOST_ROWS = 100  # classes that a chart or a table of them has room for
 MATRIX = 600  # stored pixels of a larger matrix, at least
 MOST_IN_ROWS = 300  # classes up to which a table of the matrix has all its cells
+TIED = 2  # classes with the same share that are named
 NAMED_PAIRS = 3  # confusions that text alternative and caption name, and a row of a class
 
 
@@ -146,7 +147,7 @@ def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figu
     caption = (
         f"{network.title} on {images}, classes by F1, best first{some}. Filled circle: recall, the share of a "
         "class's images that are found; diamond: precision, the share of answers with that name that are right. A "
-        "circle left of its diamond: overlooked more often than wrongly called."
+        "circle left of its diamond: missed more often than named by mistake."
         + (f" Never answered, so without a precision: {listed(never[:MOST_ROWS])}." if never else "")
     )
     totals = scores.confusion.sum(axis=1)
@@ -173,6 +174,10 @@ def _images(scores: SplitScores) -> str:
 def _extremes(names: Sequence[str], values: Floats, what: str) -> str:
     if np.isnan(values).all():
         return f"{what} is known of no class"
-    best, worst = int(np.nanargmax(values)), int(np.nanargmin(values))
-    low, high = (percent(float(values[index]), 0) for index in (worst, best))
-    return f"{what} from {low} ({names[worst]}) to {high} ({names[best]})"
+    ends = [float(end(values)) for end in (np.nanmin, np.nanmax)]
+    told = [[name for name, value in zip(names, values, strict=True) if value == end] for end in ends]
+    low, high = (
+        f"{percent(end, 0)} ({listed(some) if len(some) <= TIED else f'{len(some):,} classes'})"
+        for end, some in zip(ends, told, strict=True)
+    )
+    return f"{what} from {low} to {high}"

@@ -23,7 +23,7 @@ from generator.report.plates.sheets import place, sheet_id
 from generator.report.plates.wording import listed
 
 MARKS = {  # what each mark says of one unit, and of several
-    "silent": ("never fires", "never fire"),
+    "silent": ("never fired", "never fired"),
     "dead": ("is dead", "are dead"),
     "repeats": ("repeats another", "repeat another"),
 }
@@ -60,7 +60,7 @@ class Others:
 
     @property
     def said(self) -> str:
-        """What is the matter with how many, and their numbers: "3 never fire (3, 17 and 19)"."""
+        """What is the matter with how many, and their numbers: "3 never fired (3, 17 and 19)"."""
         numbers = [str(number) for number in self.numbers[:NUMBERS]]
         told = listed(numbers) if len(numbers) == len(self.numbers) else f"{', '.join(numbers)}, …"
         return f"{len(self.numbers):,} {MARKS[self.mark][len(self.numbers) > 1]} ({told})"

@@ -35,15 +35,17 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
     answer = network.class_names[explanation.predicted]
     told = "; ".join(f"{way.name} {way.shows}" for way in shown)
     colour = colour_of_nothing(network)
+    hidden = network.class_names[found.hidden]
+    yellow = f"yellow is {hidden}" if (found.answers == found.hidden).any() else f"{hidden} nowhere, which were yellow"
     alt = f"{network.title}’s answer {answer} on the photo {photo.title}, explained in several ways: {told}."
     layers = f"Maps of layers at {layer_title(network, explanation.layer)}, each" if explanation.layer else "Each map"
     caption = (
         f"{network.title}, the answer {answer}. {layers} over "
-        "its own range, black to pale yellow; of a map of single pixels the brightest in two hundred look alike. "
+        "its own range, black to pale yellow; in maps of single pixels the brightest 0.5 % look alike. "
         f"The {colour} square is {_side(found, explanation)}; its two maps show, at the square’s centre, what is left "
         f"of {network.class_names[found.hidden]}’s probability "
         f"{percent(float(explanation.probabilities[found.hidden]))}, from 0, dark, to 1, yellow, and which answer is "
-        f"then the most probable: yellow is {network.class_names[found.hidden]}."
+        f"then the most probable: {yellow}."
     )
     rows = tuple(
         (name, cell(float(cam.max()), 4), place(cam) if cam.max() > 0 else "nowhere", cells_of(cam))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from generator.figures import raster
@@ -10,7 +12,7 @@ from generator.records.images import Photo, Pixels
 from generator.records.network import Explanation, LayerPatches, Network
 from generator.report.plates.frames import framed
 from generator.report.plates.painting import boxed, fitted
-from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, shows
+from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, is_own, shows
 from generator.report.plates.sheets import box_of, kind_of, sheet
 from generator.report.plates.wording import cell, counted, layer_title, listed, number
 
@@ -33,10 +35,13 @@ def contribution_figure(network: Network, photo: Photo) -> Figure | None:
     channels = [explanation.contributors[place] for place in chosen]
     maps = explanation.contributor_maps[chosen]
     patches = next((one for one in network.patches if one.layer == explanation.contributor_layer), None)
-    seen = Seen(network)
+    seen, own = Seen(network), is_own(network, photo)
     cells = [
         _pair(
-            None if patches is None else best_patch(seen, patches, channel), explanation, maps[index], float(maps.max())
+            None if patches is None else best_patch(seen, patches, channel, without=own),
+            explanation,
+            maps[index],
+            float(maps.max()),
         )
         for index, channel in enumerate(channels)
     ]
@@ -47,17 +52,25 @@ def contribution_figure(network: Network, photo: Photo) -> Figure | None:
         f"The {counted(len(channels), 'channel')} of {network.title} that gave most to {answer} on the photo "
         f"{photo.title}, each with its strongest patch and its map: {listed(first)}."
     )
+    these = "this one adds" if len(channels) == 1 else f"these {len(channels)} add"
+    less = ", since others subtract" if sums[1] < sums[0] else ""
     source = next((one.title for one in network.convolutions if one.name == explanation.contributor_layer), "")
     caption = (
         f"{network.title} at {layer_title(network, explanation.layer)}"
         f"{f', whose channels are those of {source}' if source else ''}: the {counted(len(channels), 'channel')} of "
-        f"{len(given)} that gave most to {answer}, its answer, most first. Beside the channel’s strongest patch: where "
-        f"it fired on this photo, all on one scale from 0 to {number(float(maps.max()))}. A channel’s contribution is "
-        f"its activations times the gradient of the logit, added up: here {number(sums[0])} of the {number(sums[1])} "
-        f"that all channels give; the logit is {number(float(explanation.logits[explanation.predicted]))}."
+        f"{len(given)} that gave most to {answer}, its answer, most first. Beside the channel’s strongest patch on "
+        f"another photo: where it fired on this one, all on one scale from 0 to {number(float(maps.max()))}. A "
+        f"channel’s contribution is its activations times the gradient of the logit, added up: {these} "
+        f"{number(sums[0])}, all {len(given):,} together {number(sums[1])}{less}; the logit is "
+        f"{number(float(explanation.logits[explanation.predicted]))}."
     )
     rows = tuple(
-        (channel, cell(float(given[channel]), 3), cell(float(maps[index].max()), 3), _where(network, patches, channel))
+        (
+            channel,
+            cell(float(given[channel]), 3),
+            cell(float(maps[index].max()), 3),
+            _where(network, patches, channel, own),
+        )
         for index, channel in enumerate(channels)
     )
     return framed(
@@ -89,5 +102,7 @@ def _pair(patch: Pixels | None, explanation: Explanation, activations: np.ndarra
     return raster.compose(box[0], PART + PART_GAP + box[1], [(first, 0, 0), (then, 0, PART + PART_GAP)])
 
 
-def _where(network: Network, patches: LayerPatches | None, channel: int) -> str:
-    return "unknown" if patches is None or network.examined is None else shows(network, patches, channel)
+def _where(network: Network, patches: LayerPatches | None, channel: int, own: Callable[[int], bool]) -> str:
+    if patches is None or network.examined is None:
+        return "unknown"
+    return shows(network, patches, channel, without=own)

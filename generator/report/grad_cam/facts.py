@@ -92,7 +92,7 @@ def look_at(network: Network, photo: Photo) -> Look:
         rank=None if label is None else ranking.index(label) + 1,
         stages=tuple(stage_of(stage) for stage in explanation.stages),
         other=None if explanation.other is None else answer_of(network, explanation, explanation.other),
-        contributors=contributors(network, explanation),
+        contributors=contributors(network, photo, explanation),
         ways=ways(network, explanation),
     )
 

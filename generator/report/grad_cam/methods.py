@@ -15,10 +15,10 @@ KINDS = 6  # answers that have a shade of their own
 LEAST = 0.005  # share of the square's places from which on an answer is named
 PLACES = {  # what each method asks
     "Grad-CAM": "gradients, averaged over each map",
-    "Grad-CAM++": "gradients, weighed by their powers",
+    "Grad-CAM++": "gradients, weighted pixel by pixel",
     "LayerCAM": "gradients, place by place",
     "Score-CAM": "no gradients: each map as a mask",
-    "attention rollout": "attention, weighed by its gradients",
+    "attention rollout": "attention, weighted by its gradients",
     "LeGrad": "gradients of each block’s attention",
     "RISE": "no gradients: random masks",
     "occlusion": "no gradients: a {} square",
@@ -56,15 +56,14 @@ def _ways(network: Network, found: Comparison) -> Iterator[Way]:
     row, column = worst(found)
     least = float(found.probability[row, column])
     answer = network.class_names[found.hidden]
-    yield Way(
-        picture, "the square where it harms most", "a part of the photo is hidden", f"leaves {answer} {percent(least)}"
-    )
+    yield Way(picture, "hiding this hurts most", "a part of the photo is hidden", f"{answer} falls to {percent(least)}")
     rest = float(found.probability.mean())
     yield Way(picture + 1, f"probability of {answer}", "wherever the square is", f"{percent(rest)} on average")
     classes, counts = np.unique(found.answers, return_counts=True)
     order = [each for each in np.argsort(-counts, kind="stable")[:KINDS] if counts[each] >= LEAST * found.answers.size]
     told = [f"{network.class_names[classes[each]]} {percent(counts[each] / found.answers.size, 0)}" for each in order]
-    yield Way(picture + 2, "the answer", "wherever the square is", listed(told))
+    stays = "the answer stays the same" if len(classes) == 1 else "the answer"
+    yield Way(picture + 2, stays, "wherever the square is", listed(told))
 
 
 def _strongest(cam: Floats) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+
 import numpy as np
 
 from generator.data.preprocessing import in_colour, seen
 from generator.figures import raster
 from generator.figures.theme import PADDING
-from generator.records.images import Pixels
+from generator.records.images import Photo, Pixels
 from generator.records.network import Layer, LayerPatches, Network
 
 PART = 64  # stored pixels of a patch and of a map among the contributions, and of a patch in a preview
@@ -64,12 +68,33 @@ def shrunk(patch: Pixels, side: int) -> Pixels:
     return small
 
 
-def shows(network: Network, patches: LayerPatches, channel: int, most: int = 2) -> str:
-    """What the images of a channel's patches show, most frequent first: "bee 6, fly 2"."""
+def shows(
+    network: Network, patches: LayerPatches, channel: int, most: int = 2, without: Callable[[int], bool] | None = None
+) -> str:
+    """What the images of a channel's patches show, most frequent first: "bee 6, fly 2"; without counts if all are 1.
+
+    Args:
+        without: whether an image, by its place, is left out.
+    """
     assert network.examined is not None
-    names = [network.examined.names[place] for place in patches.pictures[channel] if place >= 0]
-    counts = {name: names.count(name) for name in dict.fromkeys(names)}
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1])[:most])
+    places = [int(place) for place in patches.pictures[channel] if place >= 0]
+    names = [network.examined.names[place] for place in places if without is None or not without(place)]
+    counts = Counter(names).most_common(most)
+    several = any(count > 1 for _, count in counts)
+    return ", ".join(f"{name} {count}" if several else name for name, count in counts)
+
+
+def is_own(network: Network, photo: Photo) -> Callable[[int], bool]:
+    """Whether a place among the searched images is that of a photo itself, which is no evidence for what it shows."""
+    found: dict[int, bool] = {}
+
+    def own(place: int) -> bool:
+        if place not in found:
+            assert network.examined is not None
+            found[place] = np.array_equal(network.examined.pictures[place], photo.pixels)
+        return found[place]
+
+    return own
 
 
 def patch_size(network: Network, layer: Layer) -> tuple[int, int]:
@@ -93,10 +118,19 @@ class Seen:
         return self.cut[place]
 
 
-def best_patch(seen: Seen, patches: LayerPatches, channel: int, rank: int = 0) -> Pixels | None:
-    """One patch of a channel as it is, None where there is none."""
-    place = int(patches.pictures[channel, rank])
-    if place < 0:
+def best_patch(
+    seen: Seen, patches: LayerPatches, channel: int, rank: int = 0, without: Callable[[int], bool] | None = None
+) -> Pixels | None:
+    """One patch of a channel as it is, None where there is none.
+
+    Args:
+        rank: 0 for the strongest.
+        without: whether an image, by its place, is left out.
+    """
+    ranked = zip(patches.pictures[channel].tolist(), patches.boxes[channel].tolist(), strict=True)
+    left = ((place, box) for place, box in ranked if place >= 0 and not (without and without(place)))
+    found = next(islice(left, rank, None), None)
+    if found is None:
         return None
-    x0, y0, x1, y1 = patches.boxes[channel, rank].tolist()
+    place, (x0, y0, x1, y1) = found
     return crop(seen[place], (x0, y0, x1, y1))

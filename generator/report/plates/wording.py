@@ -23,6 +23,16 @@ def percent(share: float, digits: int = 1) -> str:
     return "unknown" if math.isnan(share) else f"{share * 100:.{digits}f}\u00a0%"
 
 
+def rate(share: float, count: int) -> str:
+    """A share of so many that were named before: of 100 or more as `percent`, of fewer how many.
+
+    (0.75, 12) -> "9 (75 %)".
+    """
+    if count >= 100 or math.isnan(share):
+        return percent(share)
+    return f"{round(share * count):,} ({percent(share, 0)})"
+
+
 def number(value: float) -> str:
     """Three significant digits with a true minus sign: -0.0312 -> "−0.0312"."""
     shown = f"{value:.3g}"

@@ -57,7 +57,7 @@ def _accuracy(network: Network, run: Run, address: str) -> Figure:
     )
     told = (_which(run, ACCURACY), _kept_words(run), _ahead(run))
     caption = (
-        f"{network.title}, {run.name}: share of images called by their own name, over the epochs{told[0]}."
+        f"{network.title}, {run.name}: share of images named correctly, over the epochs{told[0]}."
         f"{''.join(f' {each}' for each in told[1:] if each)}"
     )
     table = _table(run, {"training accuracy, %": ACCURACY[0], "validation accuracy, %": ACCURACY[1]}, percent_cell)
@@ -136,7 +136,7 @@ def _loss_words(network: Network, run: Run) -> str:
     if run.log is not None:
         return f"loss over the epochs{lines}, as the log has it. {guess} nats of cross entropy."
     after = run.settings.get("started_after", 0)
-    taught = f" (from epoch {after + 1} on mixed with the distance from the teachers' answers)"
+    taught = f" (from epoch {after + 1} on mixed with the distance to the teachers’ answers)"
     measure = "cross entropy in nats" + taught * bool(run.settings.get("teachers"))
     return (
         f"{measure}, over the epochs{lines}, measured during the epoch on the images as the run presents them. {guess}."

@@ -55,7 +55,7 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
         f"Bar plot of the pointing game of {network.title} on {images}, the best method beside its baselines; "
         f"{'; '.join(findings)}."
     )
-    layer = f" (class activation maps: of {layer_title(network, found.layer)})" if found.layer else ""
+    layer = f" (CAM methods: at {layer_title(network, found.layer)})" if found.layer else ""
     few = [
         f"{row.method} {row.count:,} (the centre point hits {percent(row.pointing.baselines['centre'].mean)} of theirs)"
         for row in localisations(found, False)
@@ -78,7 +78,7 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
         "to",
         *(f"{BASELINES[name]}, %" for name in _POINTING),
         "zero maps",
-        "of a wrong class",
+        "zero maps, wrong class",
     )
     numbers = tuple(
         (

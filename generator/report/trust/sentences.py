@@ -75,8 +75,8 @@ def _lead(network: Network, found: Faithfulness) -> str:
     hits = row.pointing
     said = (
         f"On {counted_images(found, row.count)}, the brightest point of {network.title}’s {row.method} map for the "
-        f"true class lies in the object’s box {percent(hits.value.mean)} of the time; the centre of the image would "
-        f"{percent(hits.baselines['centre'].mean)} of the time, without looking."
+        f"true class lies in the object’s box {percent(hits.value.mean)} of the time; so would the image’s centre, "
+        f"{percent(hits.baselines['centre'].mean)} of the time."
     )
     few = {each.method: each.pointing for each in localisations(found, True)}
     if row.method not in few:
@@ -90,7 +90,7 @@ def _lead(network: Network, found: Faithfulness) -> str:
     )
     said += f": that {_stands(own.ahead['centre'], 'the centre')}"
     if best != row.method:
-        said += f"; of all methods {best} stands best there and {_stands(few[best].ahead['centre'], 'it')}"
+        said += f"; of all methods {best} does best there and {_stands(few[best].ahead['centre'], 'it')}"
     return f"{said}."
 
 
@@ -155,7 +155,11 @@ def _energy(found: Faithfulness) -> str:
             rest = {name: gap for name, gap in gaps.items() if gap.low <= 0}
             if rest:
                 behind.append(f"by {what} in {kind_of_boxes(small)}, {_grouped(rest, 'it')}")
-    judged = f"Not all beat it: {'; '.join(behind)}" if behind else "Every method beats such a map by more than chance"
+    judged = (
+        f"Not every method beats it: {'; '.join(behind)}"
+        if behind
+        else "Every method beats such a map by more than chance"
+    )
     return f"{told}. {judged}."
 
 
@@ -177,7 +181,7 @@ def _perturbation(found: Faithfulness, network: Network | None = None, *, brief:
         )
         parts.append(
             f"With pixels {what} in the order of {method}, the true class has a probability of "
-            f"{percent(values.value.mean)} on average over {first.count:,} images and the whole way, {beside}; "
+            f"{percent(values.value.mean)} averaged over {first.count:,} images and all steps, {beside}; "
             f"{better} is better, so the map is {judged}."
         )
     return parts[0] if brief else " ".join(parts)

@@ -59,7 +59,7 @@ def test_it_is_one_small_element_with_all_in_it(site: Published, file: Path) -> 
 def test_it_tells_the_numbers_and_leads_to_the_whole_report(site: Published, file: Path) -> None:
     parsed = elements(made(site, file, author="A. Author"))
     text = " ".join("".join(parsed[0].itertext()).replace("\u00a0", " ").split())
-    assert "SmallCNN: accuracy80.0 %of 40 test images are called by their own name" in text
+    assert "SmallCNN: accuracy80.0 %of 40 test images are named correctly" in text
     assert "A. Author" in text
     assert "Photo “Bee”: A. Painter, GPL-2" in text
     links = [element.get("href") for element in parsed if element.tag == "a"]

@@ -40,7 +40,7 @@ def test_the_numbers_are_those_of_the_results(told: Summary) -> None:
     cnn, alexnet = told.numbers
     # 32 of 40 right; the interval of the synthetic records is written beside it, as guessing among four classes is.
     assert (cnn.label, cnn.value) == ("SmallCNN: accuracy", "80.0\u00a0%")
-    assert cnn.context.startswith("of 40\u00a0test images are called by their own name (95 % interval: ")
+    assert cnn.context.startswith("of 40\u00a0test images are named correctly (95 % interval: ")
     assert cnn.context.endswith("Guessing: 25.0\u00a0%. 1.2\u00a0million weights.")
     assert alexnet.label == "AlexNet: accuracy"
 
