@@ -87,11 +87,16 @@ class First:
     def __init__(self, steps: Sequence[Any]) -> None:
         self.steps = tuple(steps)
 
-    def __call__(self, image: Any) -> Any:
-        """The image after these steps."""
+    def __call__(self, *image: Any, **named: Any) -> Any:
+        """The image after these steps; by its name, as albumentations has it, it comes back by its name."""
+        if named:
+            for step in self.steps:
+                named = step(*image, **named)
+            return named
+        (found,) = image
         for step in self.steps:
-            image = step(image)
-        return image
+            found = step(found)
+        return found
 
 
 def innermost(dataset: Any) -> Any:

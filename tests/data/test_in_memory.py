@@ -424,6 +424,28 @@ def test_what_training_does_to_its_images_is_left_out() -> None:
     assert images.sizes == sorted(SIZES, key=lambda size: size[0] * size[1])
 
 
+class Named(Pictures):
+    """Pictures whose transform takes an image by its name and gives it back so, as albumentations' Compose does."""
+
+    def __getitem__(self, at: int) -> tuple[Any, int]:
+        way, self.transform = self.transform, None
+        image, label = super().__getitem__(at)
+        self.transform = way
+        return way(image=np.asarray(image))["image"], label
+
+
+def test_what_a_training_does_by_name_is_left_out_too() -> None:
+    def judged(*, image: np.ndarray) -> dict[str, Any]:
+        return {"image": NORM(to_tensor(np.ascontiguousarray(image[:32, :32])))}
+
+    def fitted(*, image: np.ndarray) -> dict[str, Any]:
+        return {"image": NORM(to_tensor(np.ascontiguousarray(image[8:40, 8:40])))}
+
+    how = understood(Named(judged), said=Normalisation(MEAN, STD))
+    images = in_memory.held(Named(fitted), how, "train_set", fitted=True)
+    assert (images[4] == np.asarray(Pictures()[4][0])[:32, :32]).all()
+
+
 def test_an_image_whose_label_changes_is_told() -> None:
     images = held(np.array([0, 1]))
     images.targets[1] = 0
