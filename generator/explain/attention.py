@@ -36,9 +36,9 @@ def attention_rollout(model: nn.Module, images: Tensor, targets: Targets = None)
 
     Chefer, Gur, Wolf 2021, arXiv:2103.15679, equations 5 and 6: each block's attention A, times the gradient of the
     target's logit by it, where that is positive and on average over the heads, is what a token takes from the others;
-    block by block R = R + mean(relu(dA A)) R from R = 1. The map is what the tokens that the head reads have taken from
-    each cell: of a ViT that reads its class token, its row of R; where the head averages tokens, the mean of theirs
-    without the 1 of each that it began with. Which tokens are read is told by where the last attention has a gradient.
+    block by block R = R + mean(relu(dA A)) R from R = 1. The map is what the token that the head reads has taken from
+    each cell, its row of R; of two such tokens, as a distilled DeiT has, their mean. Which are read is told by where
+    the last attention has a gradient.
 
     Args:
         images: (N, C, H, W) float, as the model takes them.
@@ -47,8 +47,9 @@ def attention_rollout(model: nn.Module, images: Tensor, targets: Targets = None)
         (N, h, w) float32, unnormalised and >= 0: a cell for each patch.
     Raises:
         ValueError: if targets and images differ in length, or a target is no class of the model.
-        InputError: if the model has no attention, or not among all of its tokens (Swin's is within windows), or its
-            tokens are no cells of the image; or where there are no gradients.
+        InputError: if the model has no attention, or not among all of its tokens (Swin's is within windows), its tokens
+            are no cells of the image, or its head reads the cells themselves, as where it averages them: of what each
+            is made of without attention nothing is known then; or where there are no gradients.
     """
     with torch.enable_grad():
         found = _watched(model, images, check_targets(targets, len(images)), _total)
@@ -56,8 +57,8 @@ def attention_rollout(model: nn.Module, images: Tensor, targets: Targets = None)
     for attention, gradient in found.maps:
         taken = (attention * gradient).relu().mean(1)  # (N, T, T)
         relevance = taken if relevance is None else relevance + taken + taken @ relevance  # R - 1
+    read = _read(found)
     assert relevance is not None
-    read = (found.maps[-1][1] != 0).any(-1).any(1).to(relevance)  # (N, T): the rows that have a gradient
     rows = torch.einsum("nt,ntu->nu", read / read.sum(1, keepdim=True).clamp_min(1), relevance)
     return check_finite(found.layout.maps(rows[..., None])[:, 0].float())
 
@@ -73,9 +74,25 @@ def legrad(model: nn.Module, images: Tensor, targets: Targets = None) -> Tensor:
     """
     with torch.enable_grad():
         found = _watched(model, images, check_targets(targets, len(images)), _block_by_block)
+    _read(found)
     shares = [gradient.relu().mean((1, 2)) for _, gradient in found.maps]  # (N, T) of each block
     rows = torch.stack(shares).mean(0)
     return check_finite(found.layout.maps(rows[..., None])[:, 0].float())
+
+
+def _read(found: _Attention) -> Tensor:
+    """(N, T) 1 for each token that the head reads, which is told by where the last attention has a gradient.
+
+    Raises:
+        InputError: where cells are among them: what they are made of without attention, each of itself, has no weight.
+    """
+    read = (found.maps[-1][1] != 0).any(-1).any(1)
+    if found.layout.maps(read[..., None]).any():
+        raise InputError(
+            "model: its head reads the cells themselves and not a class token, so that what they take from one another "
+            f"is not what the answer is made of{_ELSE}"
+        )
+    return read.to(found.maps[-1][1])
 
 
 class _Attention(NamedTuple):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from generator.base.errors import InputError
 from generator.explain.checks import check_images, module_named
-from generator.explain.flow import leading_to
 from generator.explain.layouts import Layout
 from generator.explain.passes import watching
 from generator.explain.points import Point, Points, convolves, points
@@ -111,19 +110,23 @@ def _before(found: Points, point: Point, layer: Point) -> bool:
 
 def _grids(found: Points) -> list[Point]:
     """The points to choose among, the last first; of those with the same values the outermost."""
-    main = {point.number for point in found if point.trunk}
+    main, learnt = {point.number for point in found if point.trunk}, _learnt(found)
     by_number: dict[int, Point] = {}
     for point in found:
         norm = point.kind == "normalisation" and main & set(found.nodes[point.number].parents)
         fits = point.name and point.single and point.form and point.cells > 1 and not point.kept
-        if fits and (point.trunk or norm) and point.kind != "pooling" and _learnt(found, point):
+        if fits and (point.trunk or norm) and point.kind != "pooling" and point.number in learnt:
             by_number[point.number] = point
     return sorted(by_number.values(), key=found.found.index, reverse=True)
 
 
-def _learnt(found: Points, point: Point) -> bool:
-    """Whether weights made it: the images themselves, normalised or not, show nothing of the network."""
-    return any(found.nodes[number].kind in _LEARNT for number in leading_to(found.nodes, [point.number]))
+def _learnt(found: Points) -> set[int]:
+    """The numbers of what weights made: the images themselves, normalised or not, show nothing of the network."""
+    made: set[int] = set()
+    for number, node in enumerate(found.nodes):
+        if node.kind in _LEARNT or not made.isdisjoint(node.parents):
+            made.add(number)
+    return made
 
 
 def _reached(model: nn.Module, image: Tensor, point: Point) -> int:

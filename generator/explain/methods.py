@@ -89,7 +89,7 @@ _ALL = (
         "Score-CAM", "Wang et al. 2020, arXiv:1910.01279", explain.score_cam, _asks("layer"), lambda _size, count: count
     ),
     Explainer("attention rollout", "Chefer et al. 2021, arXiv:2103.15679", _attention_rollout, _ATTENTION, _once),
-    Explainer("LeGrad", "Bousselham et al. 2024, arXiv:2404.03214", _legrad, _ATTENTION, _once),
+    Explainer("LeGrad", "Bousselham et al. 2024, arXiv:2404.03214", _legrad, _ATTENTION, _once, False),
     Explainer(
         OCCLUSION,
         "Zeiler and Fergus 2013, arXiv:1311.2901",
