@@ -9,6 +9,7 @@ import numpy as np
 from generator.data import samples
 from generator.data.dataset import DataSet
 from generator.data.predictions import Predictions
+from generator.explain.choice import Choice
 from generator.explain.layers import rows
 from generator.explain.methods import left_out
 from generator.explain.points import head
@@ -77,7 +78,7 @@ def network_record(
         evaluation=evaluation,
         snapshots=load_snapshots(folder) if folder else {},
         card=load_card(folder) if folder else "",
-        cam_note=NOTES[head(loaded.points, loaded.layer)] if loaded.layer else "",
+        cam_note=_cam_note(loaded),
         failures=tuple(failures),
         benchmark=load_benchmark(folder) if folder else None,
         examined=examined,
@@ -146,6 +147,8 @@ def _answers(found: Predictions, data: DataSet, photos: Sequence[Photo]) -> Iter
             )
 
 
+NAMED = 3  # layers that could be explained, too
+
 NOTES = {"average": GAP_NOTE, "maximum": MAX_NOTE, "flattened": FLATTENED_NOTE, "": ""}
 
 
@@ -162,4 +165,38 @@ def _layer(loaded: Loaded) -> Fact:
         return Fact("layer explained", loaded.layer, "declared", loaded.wanted.said_in)
     if loaded.architecture.layer:
         return Fact("layer explained", loaded.layer, "read", f"it is known of {loaded.architecture.title}")
+    if loaded.choice is not None and loaded.choice.reached is not None:
+        later = [f"{candidate.layer} ({candidate.reached})" for candidate in reversed(loaded.choice.later)]
+        tried = f"; after it there are {_some(later)}" if later else ""
+        earlier = [candidate.layer for candidate in loaded.choice.earlier]
+        others = f"; before it {_some(earlier)}" if earlier else ""
+        return Fact("layer explained", loaded.layer, "measured", f"{_last_cells(loaded.choice)}{tried}{others}")
     return Fact("layer explained", loaded.layer, "inferred", "the last convolution’s maps, rectified and not pooled")
+
+
+def _cam_note(loaded: Loaded) -> str:
+    """What Grad-CAM stands on, and what it guarantees for the network's head."""
+    if not loaded.layer:
+        return ""
+    choice = loaded.choice
+    if choice is None or choice.reached is None:
+        return NOTES[head(loaded.points, loaded.layer)]
+    cells = "tokens" if choice.layout.form == "tokens" else "cells"
+    said = f"Grad-CAM looks at the {cells} of {choice.layer}, {_last_cells(choice)}."
+    if choice.later and not any(candidate.reached for candidate in choice.later):
+        said += f" After it, as at {choice.later[-1].layer}, none does: the head reads other tokens."
+    return said
+
+
+def _last_cells(choice: Choice) -> str:
+    """What was proved of the layer."""
+    rows, columns = choice.layout.grid
+    return (
+        f"the last output whose {rows} × {columns} cells still lie over the photo, and where more than one of them "
+        f"moves the logits ({choice.reached} of {rows * columns} do)"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -147,6 +147,11 @@ def test_a_transformer_is_explained_at_the_last_tokens_that_have_a_gradient(tmp_
     assert "<title>0 – Grad-CAM –" in heat
     assert 'id="transformer-cam-own-0-predicted"' in heat
     assert "4 × 4 cells" in heat  # of patches, without the class token
+    assert "Grad-CAM looks at the tokens of encoder.layers.encoder_layer_1.ln_1, the last output whose 4 × 4" in heat
+    assert "(16 of 16 do)" in heat
+    assert "attention rollout" in ways
+    about = (tmp_path / "site" / "about.html").read_text("utf-8")
+    assert "encoder.layers.encoder_layer_1.ln_2 (0)" in about  # tried before, and why not
 
 
 def test_a_large_network_has_pages_for_its_stages(tmp_path: Path) -> None:
