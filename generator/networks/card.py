@@ -12,7 +12,7 @@ from generator.networks.architecture import Architecture
 from generator.records.input import Input
 from generator.records.report import DataWords
 from generator.records.scores import Evaluation, SplitScores
-from generator.records.training import Run
+from generator.records.training import Run, command
 
 SHOWN = (
     "epochs",
@@ -36,7 +36,6 @@ OF_ONE_KIND = ("widths", "depths", "dropout")  # that only architectures with su
 # How teachers were asked, where a record says so; before, all of them answered each batch.
 ONE_A_BATCH = "one a batch, also mirrored"
 NOTHING = {"enlarged": 1.0}  # values that change nothing, beside 0 and ()
-FLAGS = {"learning_rate": "--lr"}  # the others are named like their settings
 
 
 def card(
@@ -111,18 +110,13 @@ def _training(
     if run is None:
         return ["No record of the training came with the weights."]
     settings = run.settings
-    command = f"python -m generator train {name} --preset {settings.get('preset', 'default')}"
-    for key, value in settings.get("changed", {}).items():
-        command += f" {FLAGS.get(key, f'--{key}')} {value}"
-    command += " --from DIR" * bool(settings.get("started_from"))
-    command += " --teacher DIR" * len(settings.get("teachers", ()))
     machine = run.environment
     where = f"{machine.get('processor', 'an unknown processor')}, {machine.get('cores', '?')} cores, "
     where += f"torch {machine.get('torch', '?')}"
     chosen = "last" if run.told_epoch.validation_accuracy is None else "best by validation accuracy"
     took = "" if run.seconds is None else f" in {run.seconds / 60:.0f} minutes"
     lines = [
-        f"`{command}`: from scratch, AdamW, {len(run.epochs)} epochs{took} on {where}; the",
+        f"`{command(name, settings)}`: from scratch, AdamW, {len(run.epochs)} epochs{took} on {where}; the",
         f"weights of epoch {run.told_epoch.epoch}, the {chosen}, were kept.",
         *_told(architecture, settings),
     ]

@@ -71,10 +71,36 @@ class Run:
         return max(recorded, key=lambda epoch: epoch.validation_accuracy or 0.0, default=None)
 
     @property
+    def chain(self) -> tuple[Mapping[str, Any], ...]:
+        """Its settings, after those of the training whose weights it began with, and so on back to the first."""
+        found = [self.settings]
+        while isinstance(earlier := found[0].get("started_settings"), Mapping):
+            found.insert(0, earlier)
+        return tuple(found)
+
+    @property
     def seconds(self) -> float | None:
         """Time of all epochs together; None where that of one was not recorded."""
         known = [epoch.seconds for epoch in self.epochs if epoch.seconds is not None]
         return sum(known) if len(known) == len(self.epochs) else None
+
+
+FLAGS = {"learning_rate": "--lr"}  # of the command that trains; the others are named like their settings
+
+
+def command(name: str, settings: Mapping[str, Any]) -> str:
+    """The command that makes a run of such settings; DIR stands for the folders of other networks.
+
+    Args:
+        name: of the network in report.toml.
+        settings: of a run of the program's own.
+    """
+    said = f"python -m generator train {name} --preset {settings.get('preset', 'default')}"
+    for key, value in settings.get("changed", {}).items():
+        said += f" {FLAGS.get(key, f'--{key}')} {value}"
+    return (
+        said + " --from DIR" * bool(settings.get("started_from")) + " --teacher DIR" * len(settings.get("teachers", ()))
+    )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from generator.records.images import Photo
 from generator.records.network import Network
 from generator.records.scores import FEWEST_FOR_FIVE
 from generator.report.evaluation.facts import SPLITS, Scores
+from generator.report.evaluation.judged import Row, judged
 from generator.report.evaluation.mistakes import Mixed, confusions
 from generator.report.filters.facts import LayerPage, Made, Selection, layers, made, selection
 from generator.report.grad_cam.facts import Look, look_at
@@ -99,6 +100,11 @@ class Portrait:
     def classes(self) -> int:
         """How many classes it tells apart."""
         return len(self.record.class_names)
+
+    @property
+    def judged_by(self) -> tuple[Row, ...]:
+        """How it was judged: on what, how often, what was chosen on what, how to make it again."""
+        return judged(self.record)
 
     @property
     def many(self) -> bool:

@@ -298,7 +298,8 @@ class TestAnyArchitecture:
         assert pages == {"404", "index", "data", "evaluation", "failures", "about"}
         index = text(alone["index.html"])
         assert (
-            "Net keras is a network that was run elsewhere, and of which only the answers are known. It names" in index
+            "Net keras is a network that was run elsewhere, and of which only the answers are known. It correctly names"
+            in index
         )
         assert "Of Net keras only the answers are known. So there are no pages of what only a network itself" in index
         assert "two-dimensional convolution" not in index

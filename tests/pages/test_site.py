@@ -129,7 +129,7 @@ def test_files_of_the_site(files: dict[str, bytes]) -> None:
 def test_overview_quotes_the_records(documents: dict[str, Document]) -> None:
     text = documents["index.html"].text
     # 32 of the 40 images of the confusion matrix are on its diagonal; guessing among 4 classes gets a quarter.
-    assert "It names 32 (80 %) of 40 photos that it was not trained with correctly, out of 4 classes" in text
+    assert "It correctly names 32 (80 %) of 40 photos that it was not trained with, out of 4 classes" in text
     assert "guessing would name 25.0 %" in text
     assert "1.2 million weights" in text
     assert "50 s" in text  # four epochs of 12.5 s
