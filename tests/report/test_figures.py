@@ -24,7 +24,7 @@ from generator.records.scores import Mistake
 from generator.records.training import Run
 from generator.report.data.figures import data_figures, photo_figures
 from generator.report.evaluation import mistakes
-from generator.report.evaluation.facts import seriation
+from generator.report.evaluation.facts import Scores, seriation
 from generator.report.evaluation.figures import evaluation_figures
 from generator.report.evaluation.mistakes import confusions
 from generator.report.feature_maps.facts import stage_of
@@ -833,3 +833,19 @@ def test_place(row: int, column: int, words: str) -> None:
     cam = np.zeros((3, 3))
     cam[row, column] = 1
     assert wording.place(cam) == words
+
+
+@pytest.mark.parametrize(
+    ("confusion", "said"),
+    [
+        ([[4, 0], [0, 2]], "No class is found more often than another: 100\u00a0% of the images of each."),
+        ([[0, 0], [1, 3]], "Of dogs 3 of 4 are found; no other class has images here."),
+        ([[3, 1], [0, 2]], "Best found: dogs (2 of 2). Worst found: cats (3 of 4)."),
+    ],
+)
+def test_classes_are_best_or_worst_found_where_they_differ(confusion: list[list[int]], said: str) -> None:
+    counts = np.array(confusion)
+    with np.errstate(invalid="ignore"):
+        recall = (counts.diagonal() / counts.sum(1)).astype(np.float32)
+    record = replace(synthetic.split_scores("test", 2), confusion=counts, recall=recall)
+    assert Scores(record, ("cats", "dogs")).extremes == said

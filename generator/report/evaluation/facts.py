@@ -109,6 +109,11 @@ class Scores:
     @property
     def extremes(self) -> str:
         """The classes that are found most and least often, as sentences; says where others are found as often."""
+        worst, *_, best = 2 * self._by_recall  # which may be one class
+        if worst.recall == best.recall and len(self._by_recall) == 1:
+            return f"Of {best.name} {best.hits:,} of {best.count:,} are found; no other class has images here."
+        if worst.recall == best.recall:
+            return f"No class is found more often than another: {percent(best.recall, 0)} of the images of each."
         count = min(NAMED, len(self._by_recall) // 2) or 1
         said = []
         for word, ranked in (("best", self._by_recall[::-1]), ("worst", self._by_recall)):
