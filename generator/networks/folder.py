@@ -160,7 +160,9 @@ def require_fitting(network: torch.nn.Module, weights: Mapping[str, Tensor], sou
     Raises:
         InputError: naming the first tensor that has not, and the likeliest cause.
     """
-    wanted, kind = network.state_dict(), type(network).__name__
+    kind = type(network).__name__
+    # Batch norms' counters are in no file of torch before 0.4.1; load_state_dict does without them.
+    wanted = {name: each for name, each in network.state_dict().items() if name in weights or not _is_counter(name)}
     missing, extra = [name for name in wanted if name not in weights], [name for name in weights if name not in wanted]
     if missing:
         there = f"instead there is {_first(sorted(extra)) or 'nothing'}"
@@ -192,6 +194,10 @@ def require_fitting(network: torch.nn.Module, weights: Mapping[str, Tensor], sou
                 f"{source}: expected {'floating-point' if tensor.is_floating_point() else 'whole'} numbers in {name}, "
                 f"found {str(weights[name].dtype).removeprefix('torch.')}; save the weights as they were trained"
             )
+
+
+def _is_counter(name: str) -> bool:
+    return name.rpartition(".")[2] == "num_batches_tracked"
 
 
 def _nor(names: Sequence[str]) -> str:

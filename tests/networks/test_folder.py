@@ -362,6 +362,16 @@ def test_finite_weights_whose_sum_is_not_are_filled_in() -> None:
     assert_same(fill(network(), weights, "some.pth").state_dict(), weights)
 
 
+def test_the_counters_of_batch_norms_may_be_missing() -> None:
+    """As in files of torch before 0.4.1, which `load_state_dict` takes."""
+    whole = network().state_dict()
+    weights = {name: each + 1 for name, each in whole.items() if not name.endswith("num_batches_tracked")}
+    assert len(weights) < len(whole)
+    filled = fill(network(), weights, "some.pth").state_dict()
+    assert_same({name: filled[name] for name in weights}, weights)
+    assert filled.keys() == whole.keys()
+
+
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
     """No file can grow beyond `size` bytes: to a program as if the disk were full."""
