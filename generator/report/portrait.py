@@ -11,6 +11,7 @@ from functools import cached_property
 
 from generator.base.names import slugs
 from generator.records.images import Photo
+from generator.records.input import in_pixels
 from generator.records.network import Network
 from generator.records.scores import FEWEST_FOR_FIVE
 from generator.report.evaluation.facts import SPLITS, Scores
@@ -52,6 +53,11 @@ class Portrait:
         """What it is given of a photo, in pixels down and across."""
         high, wide = self.record.input.size
         return f"{high} × {wide}"
+
+    @property
+    def pixels(self) -> str:
+        """The same, with what comes first where it is no square."""
+        return in_pixels(self.record.input.size)
 
     @property
     def side(self) -> str:

@@ -353,6 +353,7 @@ class TestAnyArchitecture:
         one = network("net", shown, size=(48, 192))
         files = flawless(report(one, shown=shown))
         assert "as given: 48 × 192 pixels, height × width" in text(files["grad-cam.html"])
+        assert "of 48 × 192 pixels (height × width)." in text(files["about.html"])
         drawn = {figure.id: figure for figure in grad_cam_figures(one, shown[0])}
         for name in ("net-cam-test-0-predicted", "net-cam-test-0-photo", "net-cam-test-0-predicted-heat"):
             assert drawn[name].width == 4 * drawn[name].height, name
