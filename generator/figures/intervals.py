@@ -21,7 +21,10 @@ _LEFT, _PANEL, _GAP = 28.0, 84.0, 44.0  # of the small charts
 
 @dataclass(frozen=True)
 class Bar:
-    """A mean in [0, 1] with its interval. `style` counts from 0, None is ink; a thin bar belongs to the one above."""
+    """A mean in [0, 1] with its interval. `style` counts from 0, None is ink; a thin bar belongs to the one above.
+
+    `mark` is what it is to be compared with, measured on the same images: a dotted line along its row.
+    """
 
     label: str
     mean: float
@@ -29,15 +32,15 @@ class Bar:
     high: float
     style: int | None = 0
     thin: bool = False
+    mark: float | None = None
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Bars under a title; `mark` is a value to compare all of them with, drawn as a dotted line."""
+    """Bars under a title."""
 
     title: str
     bars: Sequence[Bar]
-    mark: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,7 @@ def bars(figure_id: str, alt: str, panels: Sequence[Panel], key: Sequence[tuple[
         add(chart, "text", x=0, y=top + 18, font_weight="bold").text = panel.title
         top += _TITLE
         _scale(chart, left, scale, top, _span(panel.bars))
-        if panel.mark is not None:
-            mark = short(left + scale * panel.mark)
-            line = f"M{mark} {short(top - 4)}v{short(_span(panel.bars) + 4)}"
+        if line := _marks(panel.bars, left, scale, top):
             add(chart, "path", d=line, fill="none", stroke="currentColor", stroke_dasharray="2 2", stroke_opacity=0.8)
         for place, bar in zip(_places(panel.bars, top), panel.bars, strict=True):
             _bar(chart, bar, left, scale, place)
@@ -127,6 +128,21 @@ def _places(found: Sequence[Bar], top: float) -> list[float]:
         places.append(top + (_THIN / 2 - 1 if bar.thin else _ROW / 2))
         top += _step(bar)
     return places
+
+
+def _marks(found: Sequence[Bar], left: float, scale: float, top: float) -> str:
+    """The dotted lines as a path: one line where rows below one another have the same mark."""
+    lines: list[tuple[float, float, float]] = []  # mark, from, to
+    for bar in found:
+        if bar.mark is not None and math.isfinite(bar.mark):
+            joined = lines and lines[-1][0] == bar.mark and lines[-1][2] == top
+            lines[-1:] = (
+                [(bar.mark, lines[-1][1], top + _step(bar))]
+                if joined
+                else [*lines[-1:], (bar.mark, top, top + _step(bar))]
+            )
+        top += _step(bar)
+    return "".join(f"M{short(left + scale * mark)} {short(start)}V{short(end)}" for mark, start, end in lines)
 
 
 def _scale(chart: ET.Element, left: float, scale: float, top: float, span: float) -> None:

@@ -63,7 +63,7 @@ def test_the_pointing_game_is_told_with_its_baselines() -> None:
     assert "under a quarter of the image: LayerCAM 55.0 %, centre point 42.0 %" in alt
     assert "on 750 test images, 560 of which it names correctly: how often" in figure.caption
     assert "in the object’s box (CAM methods: at features.relu7)." in figure.caption
-    assert "for Score-CAM 40 (the centre point hits 84.0 % of theirs)." in plain(figure.caption)
+    assert "Fewer images were used for Score-CAM 40." in plain(figure.caption)
     assert figure.table is not None
     assert figure.table.head == (
         "boxes", "method", "images", "hits, %", "from", "to", "centre point, %", "uniform map, %", "wrong class, %",
@@ -87,13 +87,28 @@ def test_bars_are_as_long_as_the_numbers() -> None:
 
 
 def test_whiskers_span_the_interval() -> None:
-    bar = intervals.Bar("one", 0.5, 0.25, 0.75)
-    chart = ET.fromstring(intervals.bars("x", "Alt.", [intervals.Panel("t", [bar], mark=0.5)], []).svg)
+    bar = intervals.Bar("one", 0.5, 0.25, 0.75, mark=0.5)
+    chart = ET.fromstring(intervals.bars("x", "Alt.", [intervals.Panel("t", [bar])], []).svg)
     left, full = 10 + 6 * 3, 420 - 10 - 6 * 3 - 16
     drawn = " ".join(path.attrib["d"] for path in chart.iter(f"{SVG}path"))
     places = [short(left + full * share) for share in (0.25, 0.5, 0.75)]
     assert re.search(rf"M{places[0]} [\d.]+H{places[2]}", drawn)
-    assert re.search(rf"M{places[1]} [\d.]+v", drawn)
+    assert re.search(rf"M{places[1]} [\d.]+V", drawn)
+
+
+def test_each_bar_stands_beside_the_mark_of_its_own_images() -> None:
+    bars = [
+        intervals.Bar("one", 0.5, 0.4, 0.6, mark=0.5),
+        intervals.Bar("", 0.3, 0.2, 0.4, 1, True, 0.5),
+        intervals.Bar("two", 0.5, 0.4, 0.6, mark=0.25),
+        intervals.Bar("centre", 0.5, 0.4, 0.6, None),
+    ]
+    chart = ET.fromstring(intervals.bars("x", "Alt.", [intervals.Panel("t", bars)], []).svg)
+    (dotted,) = [path.attrib["d"] for path in chart.iter(f"{SVG}path") if "stroke-dasharray" in path.attrib]
+    left, full, top = 10 + 6 * 6, 420 - 10 - 6 * 6 - 16, 26 + 30
+    first, second = (short(left + full * share) for share in (0.5, 0.25))
+    # A row of 16 and the thin bar's 9 are one line, the next row is another; the baseline's own bar has none.
+    assert dotted == f"M{first} {top}V{top + 25}M{second} {top + 25}V{top + 41}"
 
 
 def test_small_lines_share_a_scale_that_goes_below_zero() -> None:

@@ -56,18 +56,15 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
         f"{'; '.join(findings)}."
     )
     layer = f" (CAM methods: at {layer_title(network, found.layer)})" if found.layer else ""
-    few = [
-        f"{row.method} {row.count:,} (the centre point hits {percent(row.pointing.baselines['centre'].mean)} of theirs)"
-        for row in localisations(found, False)
-        if row.count < found.count
-    ]
+    few = [f"{row.method} {row.count:,}" for row in localisations(found, False) if row.count < found.count]
     caption = (
         f"{network.title} on {images}, {found.correct:,} of which it names correctly: how often the brightest point of "
         f"a heat map lies in the object’s box{layer}. Thick bars: the map of the true class; thin bars below them: the "
         "map of a wrong class drawn at random; grey: the centre of the image, and a map that is the same everywhere, "
-        "which hits by chance. Whiskers: 95 % bootstrap intervals; dotted: the centre point on all images. What to "
-        "notice: a bar that ends left of the dotted line is worse than not looking at the photo at all."
-        f"{f' Fewer images, with a centre point of their own, were used for {listed(few)}.' if few else ''}"
+        "which hits by chance. Whiskers: 95 % bootstrap intervals; dotted: how often the centre point hits on the very "
+        "images of that bar. What to notice: a bar that ends left of its dotted line is worse than not looking at the "
+        "photo at all."
+        f"{f' Fewer images were used for {listed(few)}.' if few else ''}"
     )
     head = (
         "boxes",
@@ -104,19 +101,20 @@ def _panel(found: Faithfulness, rows: Sequence[Localisation], small: bool) -> Pa
     most = max(rows, key=lambda row: row.count)
     bars: list[Bar] = []
     for row in rows:
-        bars.append(_bar(row.method, row.pointing.value, 0))
-        bars.append(_bar("", row.pointing.baselines["wrong class"], 1, thin=True))
+        own = row.pointing.baselines["centre"].mean
+        bars.append(_bar(row.method, row.pointing.value, 0, mark=own))
+        bars.append(_bar("", row.pointing.baselines["wrong class"], 1, thin=True, mark=own))
     bars += [_bar(BASELINES[name], most.pointing.baselines[name], None) for name in ("centre", "uniform")]
     title = (
         f"{counted(found.small, 'box', 'boxes')} under a quarter of the image"
         if small
         else f"All {counted(found.count, 'box', 'boxes')}"
     )
-    return Panel(f"{title}: hits, %", bars, most.pointing.baselines["centre"].mean)
+    return Panel(f"{title}: hits, %", bars)
 
 
-def _bar(label: str, value: Estimate, style: int | None, *, thin: bool = False) -> Bar:
-    return Bar(label, value.mean, value.low, value.high, style, thin)
+def _bar(label: str, value: Estimate, style: int | None, *, thin: bool = False, mark: float | None = None) -> Bar:
+    return Bar(label, value.mean, value.low, value.high, style, thin, mark)
 
 
 def _randomisation(network: Network, found: Faithfulness) -> Figure:
