@@ -553,13 +553,13 @@ def test_the_words_of_a_data_set_are_shown_where_it_is_this_one() -> None:
     tiny = DataWords("Tiny ImageNet", "A hash decides.", sizes=((64, 64), (64, 64)))
     files = rendered(replace(told, data=replace(told.data, words=tiny)))
     data = text(files["data.html"])
-    assert "40 images more were kept back for the test. Every image is 64 × 64 pixels large." in data
+    assert "40 more images were kept back for the test. Every image is 64 × 64 pixels large." in data
     assert "A hash decides." in data
     assert "pixel for pixel. The object is rarely alone" in data
     assert "python -m generator build --data tiny-imagenet-200" in text(files["about.html"])
     other = text(site_of(1)["data.html"])
     assert (
-        "40 images more were kept back for the test. The images are from 28 × 28 to 90 × 40 pixels large (width × "
+        "40 more images were kept back for the test. The images are from 28 × 28 to 90 × 40 pixels large (width × "
         "height)." in other
     )
     assert "about 40" in other  # of the part whose classes are not equally large

@@ -176,7 +176,7 @@ def test_course_stands_beside_its_own_thirty_classes() -> None:
 def test_data_quotes_the_records(documents: dict[str, Document]) -> None:
     text = documents["data.html"].text
     assert "trained with 1,800 of its images, 450 of each class" in text
-    assert "200 images more were kept back for the test" in text
+    assert "200 more images were kept back for the test" in text
 
 
 def test_training_quotes_the_kept_epoch(documents: dict[str, Document]) -> None:

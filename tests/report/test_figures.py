@@ -849,3 +849,9 @@ def test_classes_are_best_or_worst_found_where_they_differ(confusion: list[list[
         recall = (counts.diagonal() / counts.sum(1)).astype(np.float32)
     record = replace(synthetic.split_scores("test", 2), confusion=counts, recall=recall)
     assert Scores(record, ("cats", "dogs")).extremes == said
+
+
+def test_of_one_image_the_words_are_of_one() -> None:
+    record = synthetic.split_scores("validation", 2)
+    assert Scores(record, ("cats", "dogs")).images == "validation images"
+    assert Scores(replace(record, count=1), ("cats", "dogs")).images == "validation image"

@@ -64,8 +64,8 @@ class Scores:
 
     @property
     def images(self) -> str:
-        """ "test images", "validation images", ..."""
-        return SPLITS.get(self.record.split, f"images of {self.record.split}")
+        """ "test images", "validation images", ...; of one image "test image"."""
+        return images_of(self.record)
 
     @property
     def seen(self) -> str:
@@ -165,6 +165,12 @@ class Scores:
     def _by_recall(self) -> tuple[ClassScore, ...]:
         seen = [score for score in self.classes if not np.isnan(score.recall)]
         return tuple(sorted(seen, key=lambda score: score.recall))
+
+
+def images_of(scores: SplitScores) -> str:
+    """What the images of a split are called, of which there may be one."""
+    many = SPLITS.get(scores.split, f"images of {scores.split}")
+    return many.replace("images", "image") if scores.count == 1 else many
 
 
 def seriation(confusion: Counts) -> NDArray[np.int64]:

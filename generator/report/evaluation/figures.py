@@ -13,9 +13,9 @@ from generator.records.figure import Figure, Table
 from generator.records.images import Floats
 from generator.records.network import Network
 from generator.records.scores import Evaluation, SplitScores
-from generator.report.evaluation.facts import seriation
+from generator.report.evaluation.facts import images_of, seriation
 from generator.report.plates.frames import charted, framed
-from generator.report.plates.wording import SPLITS, counted, listed, number, percent, percent_cell, sentence
+from generator.report.plates.wording import counted, listed, number, percent, percent_cell, sentence
 
 MOST_CELLS = 60  # classes up to which a page has room for the whole matrix as a chart and in numbers
 MOST_ROWS = 100  # classes that a chart or a table of them has room for
@@ -168,7 +168,7 @@ def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figu
 
 
 def _images(scores: SplitScores) -> str:
-    return f"{scores.count:,} {SPLITS.get(scores.split, scores.split)}"
+    return f"{scores.count:,} {images_of(scores)}"
 
 
 def _extremes(names: Sequence[str], values: Floats, what: str) -> str:
