@@ -103,13 +103,19 @@ def resize(maps: Floats, height: int, width: int) -> NDArray[np.float64]:
     return np.stack(resized).reshape(*maps.shape[:-2], height, width).astype(np.float64)
 
 
-def heat(cam: Floats, size: tuple[int, int]) -> Pixels:
-    """A raw map as a heat map: resized to (height, width), one min-max at the end, in its colours.
+def shares(values: Floats, most: float) -> NDArray[np.float64]:
+    """Values of at least 0 as shares of the end of their scale, at most 1; all 0 where the scale has no length."""
+    values = np.asarray(values, np.float64)
+    return np.clip(values / most, 0, 1) if most > 0 else np.zeros(values.shape)
+
+
+def heat(cam: Floats, size: tuple[int, int], most: float) -> Pixels:
+    """A raw map, at least 0, as a heat map: resized to (height, width), then painted on the scale from 0 to `most`.
 
     Returns:
-        (height, width, 3) uint8; flat in the darkest colour where the map is the same everywhere.
+        (height, width, 3) uint8; in the darkest colour where the map is 0.
     """
-    return paint(min_max(resize(cam, *size)), theme.HEAT)
+    return paint(shares(resize(cam, *size), most), theme.HEAT)
 
 
 def blend(photo: Pixels, colours: Pixels, strength: float | Floats) -> Pixels:

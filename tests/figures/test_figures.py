@@ -119,22 +119,23 @@ def test_resize_is_torchs_interpolation() -> None:
     np.testing.assert_allclose(raster.resize(maps, 64, 41), expected[0].numpy(), atol=1e-12)
 
 
-def test_heat_map_is_stretched_once_after_resizing() -> None:
+def test_heat_map_is_painted_on_a_scale_from_zero_after_resizing() -> None:
     table = raster.palette("inferno")
-    cam = np.array([[1.0, 3.0], [3.0, 5.0]])
-    assert raster.heat(cam, (2, 2)).tolist() == [
+    cam = np.array([[0.0, 3.0], [3.0, 6.0]])
+    assert raster.heat(cam, (2, 2), 6).tolist() == [
         [table[0].tolist(), table[128].tolist()],
         [table[128].tolist(), table[255].tolist()],
     ]
-    # The least and the most are those of the enlarged map, so its corners have the end colours.
-    enlarged = raster.heat(cam, (8, 8))
+    enlarged = raster.heat(cam, (8, 8), 6)
     assert enlarged[0, 0].tolist() == table[0].tolist()
     assert enlarged[7, 7].tolist() == table[255].tolist()
+    weak = raster.heat(cam / 100, (2, 2), 6)  # beside a map a hundred times as strong it is all but black
+    assert weak[1, 1].tolist() == table[3].tolist()
 
 
 def test_a_map_without_evidence_is_flat() -> None:
-    assert (raster.heat(np.zeros((4, 4)), (16, 16)) == raster.palette("inferno")[0]).all()
-    assert (raster.heat(np.full((4, 4), 1e-5), (16, 16)) == raster.palette("inferno")[0]).all()
+    for most in (0.0, 5.0):
+        assert (raster.heat(np.zeros((4, 4)), (16, 16), most) == raster.palette("inferno")[0]).all()
 
 
 def test_blend_by_hand() -> None:

@@ -683,10 +683,23 @@ def test_map_without_evidence_is_drawn_flat() -> None:
 
 def test_overlay_by_hand() -> None:
     photo = np.full((1, 2, 3), 100, np.uint8)
-    low, high = raster.palette("inferno")[[0, 255]].astype(np.float64)
-    laid = overlay(photo, np.array([[0.0, 7.0]], np.float32))
-    assert laid[0, 0].tolist() == np.rint(0.85 * 100 + 0.15 * low).tolist()
-    assert laid[0, 1].tolist() == np.rint(0.35 * 100 + 0.65 * high).tolist()
+    half, high = raster.palette("inferno")[[128, 255]].astype(np.float64)
+    laid = overlay(photo, np.array([[0.0, 7.0]], np.float32), 7.0)
+    assert laid[0, 0].tolist() == [100, 100, 100]  # where there is nothing, the photo is as it is
+    assert laid[0, 1].tolist() == np.rint(0.25 * 100 + 0.75 * high).tolist()
+    weaker = overlay(photo, np.array([[0.0, 7.0]], np.float32), 14.0)
+    assert weaker[0, 1].tolist() == np.rint(0.625 * 100 + 0.375 * half).tolist()
+    assert (overlay(photo, np.zeros((1, 2), np.float32), 0.0) == photo).all()
+
+
+def test_maps_that_are_compared_share_one_scale() -> None:
+    cams = np.zeros((2, 2, 2), np.float32)
+    cams[0, 0, 0], cams[1, 1, 1] = 4, 0.04
+    found = by_id(grad_cam_figures(explained(cams, [0.0, 1.0], 0), PHOTO))
+    strong, weak = (found[f"net-cam-p-{role}-heat"] for role in ("true", "predicted"))
+    assert decoded(strong)[..., :3].max() > 200
+    assert decoded(weak)[..., :3].max() < 40
+    assert all("painted from 0, black, to 4, pale yellow" in figure.caption for figure in (strong, weak))
 
 
 def test_small_photo_is_enlarged_block_by_block() -> None:

@@ -47,6 +47,11 @@ def roles_of(explanation: Explanation) -> tuple[tuple[str, int], ...]:
     return tuple(shown.items())
 
 
+def _most(explanation: Explanation) -> float:
+    """The end of the scale that the maps of all roles have in common: a weak one stays dark beside a strong one."""
+    return max((float(explanation.cam(target).max()) for _, target in roles_of(explanation)), default=0.0)
+
+
 def grad_cam_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
     """What the network saw; overlay and heat map of each role; all classes as one strip where they are few."""
     explanation = network.explanations.get(photo.id)
@@ -126,7 +131,7 @@ def _overlay(
     photo_seen = raster.enlarge(explanation.seen, max(1, round(SIDE / explanation.seen.shape[1])))
     return framed(
         f"{prefix}-{role}",
-        overlay(photo_seen, explanation.cam(target)),
+        overlay(photo_seen, explanation.cam(target), _most(explanation)),
         alt=alt,
         caption=caption,
         quality=PHOTO,
@@ -145,7 +150,7 @@ def _cells(cam: Floats) -> Table:
 def _heat(network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str) -> Figure:
     alt, caption = _words(network, photo, explanation, role, target, "Grad-CAM heat map")
     height, width = explanation.seen.shape[:2]
-    pixels = raster.heat(explanation.cam(target), (round(height * HEAT / width), HEAT))
+    pixels = raster.heat(explanation.cam(target), (round(height * HEAT / width), HEAT), _most(explanation))
     return framed(f"{prefix}-{role}-heat", pixels, alt=alt, caption=caption, quality=SMALL)
 
 
@@ -164,7 +169,8 @@ def _words(
     )
     notice = (
         f"Raw maximum {number(peak)}, {place(cam)}; the map's {cam.shape[0]} × {cam.shape[1]} cells are enlarged "
-        "bilinearly and painted from their least, black, to their most, pale yellow."
+        f"bilinearly and painted from 0, black, to {number(_most(explanation))}, pale yellow, the largest of this "
+        "photo's maps here."
         if peak > 0
         else "Raw maximum 0: no positive evidence for this class, so the map is drawn flat."
     )

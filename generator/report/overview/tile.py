@@ -153,7 +153,7 @@ def _middle(row: _Row, cam: Floats | None, high: int, wide: int) -> Pixels:
     """What fills the cell of the middle of the photo as it came, under the map of that."""
     side = max(high, wide)
     photo = raster.cover(row.photo.pixels, side, side)
-    photo = photo if cam is None else overlay(photo, cam)
+    photo = photo if cam is None else overlay(photo, cam, float(cam.max()))
     top, left = (side - high) // 2, (side - wide) // 2
     return photo[top : top + high, left : left + wide]
 
@@ -166,7 +166,7 @@ def _seen_whole(row: _Row, cam: Floats | None, high: int, wide: int) -> Pixels:
     if max(seen.shape[:2]) < LARGE:
         seen = nearest_pixels(seen, tall, broad)
     seen = raster.stretch(seen, tall, broad)
-    seen = seen if cam is None else overlay(seen, cam)
+    seen = seen if cam is None else overlay(seen, cam, float(cam.max()))
     if (tall, broad) == (high, wide):
         return seen
     return raster.compose(high, wide, [(seen, (high - tall) // 2, (wide - broad) // 2)])

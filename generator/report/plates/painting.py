@@ -11,7 +11,7 @@ from generator.records.input import Input
 
 BULK = 0.995  # of a stage's activations lie within its scale; the few above are painted in its end colour
 
-VEIL = (0.15, 0.65)  # opacity of the heat map over the photo where the map is lowest and highest
+VEIL = (0.0, 0.75)  # opacity of the heat map over the photo where the map is lowest and highest
 
 
 def by_mean(maps: Floats) -> NDArray[np.intp]:
@@ -62,7 +62,10 @@ def boxed(pixels: Pixels, box: tuple[int, int]) -> Pixels:
     return raster.compose(*box, [(pixels, (box[0] - high) // 2, (box[1] - wide) // 2)])
 
 
-def overlay(photo: Pixels, cam: Floats) -> Pixels:
-    """The photo under its smooth heat map, which is the more opaque the higher the map."""
-    values = raster.min_max(raster.resize(cam, *photo.shape[:2]))
-    return raster.laid_over(photo, values, VEIL)
+def overlay(photo: Pixels, cam: Floats, most: float) -> Pixels:
+    """The photo under its smooth heat map, which is the more opaque the higher the map; where that is 0, as it is.
+
+    Args:
+        most: of the scale, which maps that are compared have in common.
+    """
+    return raster.laid_over(photo, raster.shares(raster.resize(cam, *photo.shape[:2]), most), VEIL)
