@@ -177,8 +177,14 @@ def fit_temperature(logits: Floats, targets: Counts) -> float:
 def interval(right: NDArray[np.bool_], seed: int = 0) -> tuple[float, float]:
     """95 % bootstrap interval of the mean of N yes-or-no answers, seeded.
 
-    The sum of N answers drawn with replacement is binomial with the observed rate, so it is drawn directly.
+    The sum of N answers drawn with replacement is binomial with the observed rate, so it is drawn directly. Where all
+    answers are alike every such sample is too, and nothing would be uncertain: there it is Wilson's interval (1927,
+    doi:10.1080/01621459.1927.10502953), from N / (N + 1.96²) to 1 where all are right.
     """
+    count = len(right)
+    if count and (right.all() or not right.any()):
+        least = count / (count + 1.96**2)
+        return (least, 1.0) if right.all() else (0.0, 1 - least)
     drawn = np.random.default_rng(seed).binomial(len(right), right.mean(), RESAMPLES) / len(right)
     low, high = np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)

@@ -217,8 +217,11 @@ def test_interval_is_seeded_and_near_the_normal_approximation() -> None:
 
 
 @pytest.mark.parametrize("answer", [False, True])
-def test_interval_of_unanimous_answers_is_a_point(answer: bool) -> None:
-    assert interval(np.full(10, answer)) == (float(answer), float(answer))
+def test_interval_of_unanimous_answers_is_wilson_s(answer: bool) -> None:
+    """Of 10 of 10 from 72.2 % on, of 1 of 1 from 20.7 %: not "100 % to 100 %"."""
+    for count, least in ((10, 0.7225), (1, 0.2065), (36, 0.9036)):
+        low, high = interval(np.full(count, answer))
+        assert (low, high) == pytest.approx((least, 1) if answer else (0, 1 - least), abs=1e-4)
 
 
 def test_softmax_by_hand_also_of_huge_logits() -> None:
@@ -256,7 +259,11 @@ def test_of_fewer_than_ten_classes_five_answers_are_not_told() -> None:
     }  # fmt: skip
 
     assert {classes: scores.top5 for classes, scores in found.items()} == {2: None, 9: None, 10: 1.0}
-    assert {classes: scores.top5_interval for classes, scores in found.items()} == {2: None, 9: None, 10: (1, 1)}
+    assert {classes: scores.top5_interval for classes, scores in found.items()} == {
+        2: None,
+        9: None,
+        10: interval(np.ones(10, bool)),
+    }
 
 
 def test_a_split_by_hand() -> None:

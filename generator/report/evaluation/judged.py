@@ -50,9 +50,12 @@ def _images(found: Evaluation, run: Run | None) -> Iterator[Row]:
         times = "once" if found.test_looks == 1 else f"{found.test_looks} times, for as many networks in this folder"
         yield Row("How often", f"The test images have been scored {times}.")
     low, high = scores.top1_interval
+    how = (
+        f"from bootstrap samples of the {images}" if 0 < scores.top1 < 1 else "after Wilson, for all answers are alike"
+    )
     yield Row(
         "Uncertainty",
-        f"95\u00a0% interval of top-1: {percent(low)} to {percent(high)}, from bootstrap samples of the {images}. It "
+        f"95\u00a0% interval of top-1: {percent(low)} to {percent(high)}, {how}. It "
         "tells how much other images would change, not how much another training would.",
     )
     chosen = "validation" if scores.split == "test" and "validation" in found.splits else ""
