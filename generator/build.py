@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -41,7 +43,7 @@ from generator.records.report import Report
 from generator.records.scores import Evaluation
 from generator.records.training import Run
 from generator.report.anchors import anchored
-from generator.report.jobs import common_jobs, network_jobs
+from generator.report.jobs import Job, common_jobs, network_jobs
 from generator.report.overview.reading import doubts
 from generator.training import logs, run
 
@@ -49,6 +51,7 @@ Load = Callable[[ModelConfig, DataSet], Loaded]  # a network that is in memory, 
 
 
 Made = TypeVar("Made")
+DRAWERS = 4  # groups of figures at most that are drawn at once: each holds its pictures in memory
 OTHERS = (
     "It has {:,} outputs, of which {:,} are classes of the data set: its scores are of these alone, as if there were "
     "no others. The evaluation page also says how many answers are right where all of them compete."
@@ -421,11 +424,20 @@ def _figures(site: Site, report: Report) -> dict[str, Figure]:
     jobs = [*common_jobs(report)]
     for network in report.networks:
         jobs += network_jobs(report, network)
+
+    def drawn(job: Job) -> tuple[Figure, ...]:
+        parts, draw = job
+        return site.results.figures(site.key("figures", draw, *parts), draw)
+
     figures: dict[str, Figure] = {}
-    with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
-        for parts, draw in jobs:
-            drawn = partial(site.results.figures, site.key("figures", draw, *parts), draw)
-            found: tuple[Figure, ...] = site.spared("A group of figures", drawn, tuple[Figure, ...]())
-            figures |= {figure.id: figure for figure in found}
-            bar.advance()
+    # Encoding needs no other part of Python, so that the processor's cores share it.
+    pool = ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1))
+    try:
+        with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
+            for group in [pool.submit(drawn, job) for job in jobs]:
+                found = site.spared("A group of figures", group.result, tuple[Figure, ...]())
+                figures |= {figure.id: figure for figure in found}
+                bar.advance()
+    finally:
+        pool.shutdown(cancel_futures=True)
     return figures

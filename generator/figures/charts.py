@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ _LINE = 12.0  # from one line of words to the next
 _HAIRLINE: dict[str, Any] = {"color": DRAWN, "linewidth": 0.8}
 _DOTTED: dict[str, Any] = {**_HAIRLINE, "dashes": (2, 2), "alpha": 0.6}
 _PERCENT = (0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100")
+_SETTINGS = Lock()  # matplotlib's, of which a process has one set
 _OPTIONS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -184,8 +186,8 @@ def strip(figure_id: str, alt: str, values: Floats, *, x_label: str, y_label: st
 
 @contextmanager
 def _own_style() -> Iterator[None]:
-    """The report's own style, whatever the program around it has set for its charts."""
-    with rc_context():
+    """The report's own style, whatever the program around it has set for its charts; in one thread at a time."""
+    with _SETTINGS, rc_context():
         rcdefaults()
         rcParams.update(_OPTIONS)
         yield

@@ -9,11 +9,12 @@ import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -285,6 +286,14 @@ def test_chart_keeps_the_pages_rules(name: str) -> None:
     assert all(identifier.startswith("a-b-") for identifier in ids)
     assert {use.get("href", "")[1:] for use in elements(chart.svg, "use")} <= set(ids)
     assert not re.search(r"\d\.\d{3}", chart.svg)
+
+
+def test_charts_drawn_at_once_are_those_drawn_one_by_one() -> None:
+    alone, before = every_chart(), dict(rcParams)
+    with ThreadPoolExecutor(4) as pool:
+        for drawn in pool.map(every_chart, ["validation"] * 8):
+            assert drawn == alone
+    assert dict(rcParams) == before
 
 
 @pytest.mark.parametrize("name", CHARTS)
