@@ -56,7 +56,7 @@ const Engine = (() => {
     const stream = { letters, bits, place: start, held: 0, kept: 0 };
     for (let k = 0; k < out; k++) {
       unpackRow(stream, floats[k], layer.weights, k * row, (k + 1) * row);
-      if (k % 16 === 15) yield;
+      if (k % 4 === 3) yield;
     }
   }
 
@@ -92,7 +92,7 @@ const Engine = (() => {
           });
         }
       else for (let c = 0; c < deep; c++) layer.packed[base + 4 * c] = weights[k * deep + c];
-      if (k % 16 === 15) yield;
+      if (k % 4 === 3) yield;
     }
   }
 
@@ -268,12 +268,14 @@ const Engine = (() => {
     const T = Math.ceil(across / 4) * 4;
     const spread = new Float64Array(inputs * high * 8 * T); // (inputs, high, 8, T)
     const eight = new Float64Array(8);
-    for (let row = 0; row < inputs * high; row++)
+    for (let row = 0; row < inputs * high; row++) {
       for (let t = 0; t < across; t++) {
         for (let i = 0, x = 4 * t - padding[1]; i < 8; i++, x++)
           eight[i] = x < 0 || x >= wide ? 0 : input[row * wide + x];
         for (let p = 0; p < 8; p++) spread[(row * 8 + p) * T + t] = dot(FIVE.input[p], eight);
       }
+      if (row % 64 === 63) yield;
+    }
     const V = held("V", 8 * deep * T);
     const M = held("M", 8 * padded * T);
     for (let y = 0; y < rows; y++) {
@@ -281,7 +283,7 @@ const Engine = (() => {
       for (let p = 0; p < 8; p++)
         multiply(packed, p * padded * deep, V, p * deep * T, M, p * padded * T, padded, deep, T);
       join(shape, y, across, T, padded * T, M, bias, output);
-      if (y % 8 === 7) yield;
+      yield;
     }
   }
 
@@ -325,13 +327,12 @@ const Engine = (() => {
     const padded = Math.ceil(out / 4) * 4;
     const V = held("V", POINTS * from[0] * T);
     const M = held("M", POINTS * padded * T);
-    spreadInput(from, padding, tiles, across, T, input, V);
-    yield;
+    yield* spreadInput(from, padding, tiles, across, T, input, V);
     for (let p = 0; p < POINTS; p++) {
       multiply(packed, p * padded * from[0], V, p * from[0] * T, M, p * padded * T, padded, from[0], T);
-      if (p % 6 === 5) yield;
+      yield;
     }
-    gather(shape, tiles, across, T, padded * T, M, bias, output);
+    yield* gather(shape, tiles, across, T, padded * T, M, bias, output);
   }
 
   // U = G g G' of each of a unit's 3 x 3 filters, in the points 0, 1, -1, 2, -2 and infinity.
@@ -357,7 +358,7 @@ const Engine = (() => {
   }
 
   // V = B' d B of each 6 x 6 patch of the input; patches overlap by two.
-  function spreadInput([inputs, high, wide], padding, tiles, across, T, input, V) {
+  function* spreadInput([inputs, high, wide], padding, tiles, across, T, input, V) {
     const d = new Float64Array(POINTS);
     const step = inputs * T;
     for (let tile = 0; tile < tiles; tile++) {
@@ -374,6 +375,7 @@ const Engine = (() => {
         const to = (tile - (tile % 4)) * inputs + 4 * c + (tile % 4);
         for (let y = 0; y < 6; y++) interpolate(d, 6 * y, 1, V, to + 6 * y * step, step);
       }
+      if (tile % 16 === 15) yield;
     }
   }
 
@@ -393,10 +395,10 @@ const Engine = (() => {
   }
 
   // Y = A' m A, and the bias.
-  function gather([out, rows, columns], tiles, across, T, step, M, bias, output) {
+  function* gather([out, rows, columns], tiles, across, T, step, M, bias, output) {
     const half = new Float64Array(24); // 4 x 6
     const cell = new Float64Array(16);
-    for (let k = 0; k < out; k++)
+    for (let k = 0; k < out; k++) {
       for (let tile = 0; tile < tiles; tile++) {
         const at = k * T + tile;
         for (let x = 0; x < 6; x++) evaluate(M, at + x * step, 6 * step, half, x, 6);
@@ -407,6 +409,8 @@ const Engine = (() => {
           for (let x = 0, to = (k * rows + top + y) * columns + left; x < TILE && left + x < columns; x++)
             output[to + x] = cell[4 * y + x] + bias[k];
       }
+      if (k % 8 === 7) yield;
+    }
   }
 
   function evaluate(from, at, gap, to, place, step) {

@@ -33,7 +33,7 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     picture.addEventListener("keydown", (event) => step(event, place, across));
     const note = element("figcaption");
     const sight = element("span", { className: "sight", hidden: true }); // around the map of the chosen unit
-    const role = element("p", { className: "role" }, `${title} `, element("small", {}, words));
+    const role = element("div", { className: "role" }, element("h3", {}, title), element("small", {}, words));
     const figure = element("figure", {}, role, element("div", { className: "stack" }, picture, sight), note);
     return { place, across, picture, note, figure, sight };
   }
@@ -146,7 +146,7 @@ function Inside({ model, layers, of, element, canvas, number, paint, frame, turn
     }
     const value = output[(c * shape[1] + y) * shape[2] + x];
     const ends = Engine.field(model, sum.place, sum.y, sum.x);
-    frame(layers.sight, ends);
+    frame(layers.sight, chosen ? ends : null); // before, nobody would know what it is
     const whole = element("div", { className: "whole" }, sight(ends), element("p", {}, account(sum, c, value)));
     const parts = element(
       "ol",

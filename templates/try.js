@@ -2,11 +2,12 @@
 // Nothing leaves the page. Without this script the page shows a worked example of the report.
 "use strict";
 (() => {
-  const SLICE = 12; // milliseconds of work before the browser has its turn
+  const SLICE = 4; // milliseconds of work before the browser has its turn, on a slow machine some four times as long
   const DISPLAY = [448, 1344]; // shorter side of the photo on the page, and its longer one at most
   const SMOOTH = [128, 384]; // likewise of the heat map
+  const FAST = 5; // megabits a second
+  const OFFERED = "This is a worked example. The network comes when you start it or choose a photo.";
   const LOADING = "Loading the network …";
-  const SHOWN = { answers: 5, channels: 8 };
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
   const page = document.getElementById("live");
@@ -21,7 +22,7 @@
   let ink = null; // a colour for each of its pixels, as the network is given it; 0 where nothing is drawn
   let strokes = []; // the ink before each stroke, to undo
   let cursor = null; // { x, y } of the square or the brush, in its pixels; null: no square
-  let target = null; // the class whose map is shown; null: the answer
+  let answers = null; // what templates/answers.js shows
   let inside = null; // what templates/inside.js shows
   let photos = null; // what templates/photos.js reads
   let answer = null; // { logits, shares, order, cams }
@@ -139,20 +140,32 @@
   let failed = false;
   function fail() {
     failed = true;
+    of("progress").hidden = true;
     working(false);
     say("The network could not be loaded, so this page can only show the worked example.");
+  }
+
+  // The network comes at once from a file and over a fast connection that costs nothing; else when it is asked for.
+  function unasked() {
+    const line = navigator.connection;
+    if (location.protocol === "file:") return true;
+    return Boolean(line && !line.saveData && line.effectiveType === "4g" && line.downlink >= FAST);
   }
 
   let loading = null;
   function ready() {
     loading ??= (async () => {
       say(LOADING);
-      const { engine, inside, photos, network } = page.dataset;
-      await Promise.all([engine, inside, photos, ...network.split(" ")].map(load));
+      of("start").hidden = true;
+      const all = `${page.dataset.scripts} ${page.dataset.network}`.split(" ");
+      const progress = of("progress");
+      Object.assign(progress, { hidden: false, max: all.length, value: 0 });
+      await Promise.all(all.map((src) => load(src).then(() => progress.value++)));
       await turn();
       model = await finish(Engine.load(window.liveNetwork, window.liveLetters));
       delete window.liveNetwork;
       delete window.liveLetters;
+      progress.hidden = true;
       performance.mark("network ready");
       furnish();
       if (status.textContent === LOADING) say("");
@@ -175,10 +188,10 @@
       const shares = Engine.softmax(logits);
       const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
       answer = { logits: logits.slice(), shares, order, cams };
-      showAnswers();
+      answers.show(answer);
       working(true);
       await turn();
-      showMap();
+      answers.showMap();
       await turn();
       await inside.show();
       if (!wanted && !reading && begun === asked) announce(); // nothing was said meanwhile that should stand
@@ -250,7 +263,7 @@
     ink = new Int32Array(found.bytes.length / model.input.channels);
     strokes = [];
     cursor = null;
-    target = k;
+    answers.set(k);
     of("shown").textContent = found.title;
     history();
     drawEdits();
@@ -281,11 +294,13 @@
     later = setTimeout(() => {
       if (!photo) return;
       const told = new URLSearchParams(photo.id && { photo: photo.id });
-      if (photo.id && target !== null) told.set("class", model.classes[target]);
+      if (photo.id && answers.chosen() !== null) told.set("class", model.classes[answers.chosen()]);
       if (photo.id && inside.unit()) told.set("unit", inside.unit());
       window.history.replaceState(null, "", `#${told}`);
     }, 200);
   }
+
+  const named = () => new URLSearchParams(location.hash.slice(1)).get("photo");
 
   // What an address names; at first one of the report's photos in any case.
   async function restore() {
@@ -294,15 +309,16 @@
     if (asked !== before) return; // what the visitor chose meanwhile comes first
     const told = new URLSearchParams(location.hash.slice(1));
     const samples = [...page.querySelectorAll("[data-sample]")];
-    const named = samples.find((link) => link.dataset.sample === told.get("photo"));
-    if (!model || !(named || (samples.length && !photo))) return;
+    const link = samples.find((one) => one.dataset.sample === named());
+    if (!model || !(link || (samples.length && !photo))) return;
     const place = model.classes.indexOf(told.get("class"));
-    const k = named && place >= 0 ? place : null;
-    inside.choose(named ? told.get("unit") : null);
-    if (!photo || photo.id !== named.dataset.sample) return sample(named ?? samples[0], k);
+    const k = link && place >= 0 ? place : null;
+    inside.choose(link ? told.get("unit") : null);
+    if (!photo || photo.id !== link.dataset.sample) return sample(link ?? samples[0], k);
     // On the way back from a heading, for example: what is drawn on the photo stays.
     claim(false);
-    choose(k);
+    answers.set(k);
+    answers.showMap();
     inside.showUnit();
   }
 
@@ -342,7 +358,6 @@
   const layers = {};
 
   function furnish() {
-    const { classes } = model;
     const [high, wide] = model.input.size;
     stage.replaceChildren();
     const [display, smooth] = [inProportion(DISPLAY), inProportion(SMOOTH)];
@@ -360,50 +375,12 @@
       "aria-label",
       `The photo. Arrow keys move the ${page.dataset.nothing} square or the brush, the space bar paints.`,
     );
-    of("classes").replaceChildren(...classes.map((name, k) => element("li", {}, tile(name, k))));
-    inside = Inside({
-      model,
-      layers,
-      of,
-      element,
-      canvas,
-      number,
-      paint,
-      frame,
-      turn,
-      view,
-      say,
-      ARROWS,
-      MAPS,
-      SIGNED: ramp(page.dataset.signed),
-    });
+    const shared = { model, layers, of, element, canvas, number, paint, say, view, ARROWS, MAPS };
+    answers = Answers({ ...shared, percent, HEAT });
+    inside = Inside({ ...shared, frame, turn, SIGNED: ramp(page.dataset.signed) });
     photos = Photos({ model, layers, stage, button: of("camera"), element, canvas, turn, claim, say, decline, take });
     for (const one of page.parentElement.querySelectorAll(".scripted")) one.classList.remove("scripted");
     strength();
-  }
-
-  function tile(name, k) {
-    const { shape } = model.layers[model.cam];
-    const button = element(
-      "button",
-      { type: "button" },
-      canvas(shape[2], shape[1]),
-      name,
-      element("br"),
-      element("small"),
-    );
-    for (const event of ["pointerenter", "focus", "click"])
-      button.addEventListener(event, () => choose(k, event !== "pointerenter"));
-    return button;
-  }
-
-  function choose(k, lasting) {
-    target = k;
-    if (answer) showMap();
-    if (!lasting || !photo) return;
-    const words = of("map").textContent;
-    if (answer && words !== status.textContent) say(words); // a click comes after a focus
-    view();
   }
 
   const tool = () => document.querySelector("[name=tool]:checked").value;
@@ -469,23 +446,36 @@
     return { x: x * wide, y: y * high };
   }
 
+  // With the square a finger that moves up or down moves the page, as everywhere: it is laid where the finger taps, or
+  // follows it sideways (see touch-action in try.css).
   let held = false;
+  let before = null; // where the square lay
   function press(event) {
     if (!photo || event.button || !event.isPrimary) return;
     held = true;
+    before = cursor;
     stage.setPointerCapture(event.pointerId);
-    if (tool() !== "patch") remember();
+    if (tool() === "patch") {
+      if (event.pointerType !== "touch") drag(event);
+      return;
+    }
+    remember();
     cursor = at(event);
     drag(event);
   }
 
   function drag(event) {
     if (!held || !event.isPrimary) return;
-    const before = cursor;
+    const from = cursor;
     edit(() => {
       cursor = at(event);
-      if (tool() !== "patch") brush(before);
+      if (tool() !== "patch") brush(from);
     });
+  }
+
+  function lift(event) {
+    if (event.pointerType === "touch" && tool() === "patch") drag(event);
+    held = false;
   }
 
   function move(event) {
@@ -508,71 +498,6 @@
       const all = high === wide ? wide : `${high} × ${wide}`;
       say(`Row ${Math.round(cursor.y)}, column ${Math.round(cursor.x)} of ${all}.`);
     });
-  }
-
-  // Answers
-
-  function showAnswers() {
-    const { order, shares, cams } = answer;
-    const rows = order.slice(0, SHOWN.answers).map((k) => {
-      const button = element("button", { type: "button" }, model.classes[k]);
-      button.addEventListener("click", () => choose(k, true));
-      const bar = element("span");
-      bar.style.width = `${100 * shares[k]}%`;
-      const name = element("th", { scope: "row" }, button);
-      return element(
-        "tr",
-        {},
-        name,
-        element("td", { className: "bar" }, bar),
-        element("td", { className: "n" }, percent(shares[k])),
-      );
-    });
-    of("answers").tBodies[0].replaceChildren(...rows);
-    const most = cams.reduce((a, b) => Math.max(a, b), 0);
-    const cells = cams.length / shares.length;
-    of("classes")
-      .querySelectorAll("button")
-      .forEach((button, k) => {
-        paint(button.querySelector("canvas"), cams.subarray(k * cells, (k + 1) * cells), HEAT, 0, most);
-        button.querySelector("small").textContent = percent(shares[k]);
-      });
-  }
-
-  function showMap() {
-    const { order, cams, shares } = answer;
-    const k = target ?? order[0];
-    const [, high, wide] = model.layers[model.cam].shape;
-    const map = cams.subarray(k * high * wide, (k + 1) * high * wide);
-    const most = map.reduce((a, b) => Math.max(a, b), 0);
-    const least = map.reduce((a, b) => Math.min(a, b), most);
-    layers.heat.hidden = !most;
-    paint(layers.heat, Engine.enlarge(map, high, wide, layers.heat.height, layers.heat.width), HEAT, least, most);
-    const found = most ? `Raw maximum ${number(most)}.` : "No positive evidence: the map is zero everywhere.";
-    of("map").textContent = `Map of ${model.classes[k]}, ${percent(shares[k])}. ${found}`;
-    of("classes")
-      .querySelectorAll("button")
-      .forEach((button, place) => {
-        button.setAttribute("aria-pressed", String(place === k));
-      });
-    showDeciding(k, high, wide);
-  }
-
-  function showDeciding(k, high, wide) {
-    const { output } = model.layers[model.cam];
-    const given = Engine.contributions(model, k);
-    const order = [...given.keys()].sort((a, b) => given[b] - given[a]).slice(0, SHOWN.channels);
-    const most = order.reduce(
-      (found, c) => output.subarray(c * high * wide, (c + 1) * high * wide).reduce((a, b) => Math.max(a, b), found),
-      0,
-    );
-    of("deciding").replaceChildren(
-      ...order.map((c) => {
-        const map = canvas(wide, high, "pixels");
-        paint(map, output.subarray(c * high * wide, (c + 1) * high * wide), MAPS, 0, most);
-        return element("li", {}, map, element("p", {}, `channel ${c}: ${given[c] > 0 ? "+" : ""}${number(given[c])}`));
-      }),
-    );
   }
 
   function strength() {
@@ -600,7 +525,11 @@
     inside.showUnit();
   });
   of("size").addEventListener("input", () => edit(() => 0));
-  for (const choice of document.getElementsByName("tool")) choice.addEventListener("change", () => edit(() => 0));
+  for (const choice of document.getElementsByName("tool"))
+    choice.addEventListener("change", () => {
+      stage.dataset.tool = tool();
+      edit(() => 0);
+    });
   of("undo").addEventListener("click", undo);
   of("clear").addEventListener("click", () => {
     if (!strokes.length && !cursor) return;
@@ -612,7 +541,11 @@
   });
   stage.addEventListener("pointerdown", press);
   stage.addEventListener("pointermove", drag);
-  for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (held = false));
+  stage.addEventListener("pointerup", lift);
+  stage.addEventListener("pointercancel", () => {
+    held = false;
+    if (tool() === "patch") edit(() => (cursor = before)); // the finger was the page's
+  });
   stage.addEventListener("keydown", move);
   document.addEventListener(
     "keydown",
@@ -633,7 +566,23 @@
     if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
     else say("What was dropped is no file: save the picture first, then drop the file.");
   });
-  addEventListener("hashchange", restore);
-  if (document.readyState === "complete") restore();
-  else addEventListener("load", () => setTimeout(restore));
+  of("start").addEventListener("click", restore);
+  addEventListener("hashchange", () => (loading || named()) && restore());
+
+  function offer() {
+    of("start").hidden = false;
+    say(OFFERED);
+  }
+
+  // What an address names is asked for as much as what is pressed.
+  function begin() {
+    for (const one of document.querySelectorAll(".intake.scripted")) one.classList.remove("scripted");
+    stage.dataset.tool = tool();
+    if (named()) restore();
+    else if (!unasked()) offer();
+    else if (window.requestIdleCallback) requestIdleCallback(() => loading || restore(), { timeout: 2000 });
+    else setTimeout(restore);
+  }
+  if (document.readyState === "complete") begin();
+  else addEventListener("load", () => setTimeout(begin));
 })();

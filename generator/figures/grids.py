@@ -22,7 +22,9 @@ INNER = 0.95  # of a cell is painted: its neighbours stay apart
 _STEPS = 20  # shades
 
 
-def matrix(figure_id: str, alt: str, names: Sequence[str], shares: Floats) -> Chart:
+def matrix(
+    figure_id: str, alt: str, names: Sequence[str], shares: Floats, counts: NDArray[np.integer[Any]] | None = None
+) -> Chart:
     """A confusion matrix: right answers (the diagonal) in blue, mistakes in vermilion, the stronger the more.
 
     The shade follows the square root of the share, so that a confusion of 2 % is seen beside a diagonal of 90 %; a cell
@@ -31,6 +33,7 @@ def matrix(figure_id: str, alt: str, names: Sequence[str], shares: Floats) -> Ch
     Args:
         names: of the K classes, in the order of `shares`.
         shares: (K, K) in [0, 1], rows the true class, columns the predicted; nan, of a class without images, is 0.
+        counts: (K, K) images, for the script that tells a cell's; it learns the names, which are short here, too.
     """
     count = len(names)
     longest = max(len(shorten(name)) for name in names) if count <= MOST_NAMES else 0
@@ -38,6 +41,9 @@ def matrix(figure_id: str, alt: str, names: Sequence[str], shares: Floats) -> Ch
     cell = math.floor((WIDTH - gutter - 2) / count * 100) / 100
     height = math.ceil(gutter + cell * count + 46)
     chart = root(figure_id, alt, WIDTH, height)
+    if counts is not None:
+        chart.set("data-names", "\t".join(" ".join(name.split()) for name in names))
+        chart.set("data-counts", ";".join(",".join(str(cell or "") for cell in row) for row in counts.tolist()))
     _hairlines(chart, gutter, cell, count)
     diagonal = np.eye(count, dtype=np.bool_)
     for style, mask in enumerate((diagonal, ~diagonal)):

@@ -80,11 +80,11 @@ def _layer_pages(
 def _mistake_pages(
     pages: Environment, template: str, about: Variables, networks: tuple[Portrait, ...]
 ) -> dict[str, bytes]:
-    """A page for each network that got test images wrong."""
+    """A page for each network that got test images wrong; the next one's is a link away."""
+    shown = [one for one in networks if one.confusions]
     return {
-        one.confusions_href: filled(pages, template, one.confusions_href, **about, network=one)
-        for one in networks
-        if one.confusions
+        one.confusions_href: filled(pages, template, one.confusions_href, **about, network=one, next=other)
+        for one, other in itertools.zip_longest(shown, shown[1:])
     }
 
 

@@ -18,8 +18,8 @@ from generator.records.figure import Figure
 STATIC = (".css", ".js")
 LOOK = "site.css"  # of all pages: the colours, these parts of the folder `styles`, then others that somebody adds there
 ORDER = (
-    "base.css", "masthead.css", "controls.css", "grid.css", "figures.css", "numbers.css", "overview.css",
-    "samples.css", "answers.css", "units.css", "channels.css", "lightbox.css", "foot.css", "print.css",
+    "base.css", "masthead.css", "controls.css", "grid.css", "figures.css", "numbers.css", "samples.css",
+    "answers.css", "units.css", "channels.css", "lightbox.css", "foot.css", "contrast.css", "print.css",
 )  # fmt: skip
 HEADING = re.compile(rb"\A\s*/\*(?!!).*?\*/", re.DOTALL)  # what a part is for, unless it is a licence
 # At a line's beginning, where no string goes on; what stands behind it on that line stays.

@@ -59,7 +59,7 @@ def _some(has: Callable[[Portrait], object]) -> Shown:
 
 
 STORY = (
-    Kind("index"),
+    Kind("index", styles=("overview.css",)),
     Kind("data", scripts=("lightbox.js",)),
     Kind(
         "training",
@@ -115,7 +115,7 @@ STORY = (
         lambda report, networks: report.live is not None,
         scripts=("try.js",),
         styles=("try.css",),
-        loads=("engine.js", "inside.js", "photos.js"),
+        loads=("engine.js", "answers.js", "inside.js", "photos.js"),
     ),
     Kind("about"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,7 @@ def test_loads_from_disk_without_a_fault(chrome: devtools.Browser, site: Path, n
     assert all(url.startswith("file:") for url in fetched)
     assert all(file.is_relative_to(site) for file in files)
     # What runs the network comes when the page can already be read.
-    later = [site / "assets" / name for name in ("engine.js", "inside.js", "photos.js")]
+    later = [site / "assets" / name for name in ("engine.js", "answers.js", "inside.js", "photos.js")]
     later += [*site.glob("assets/network*.js"), *site.glob("assets/samples/*")]
     assert sum(file.stat().st_size for file in files - {*later}) <= FIRST_LOAD
     page.close()
@@ -333,12 +334,16 @@ def test_curves_tell_the_values_under_the_pointer(chrome: devtools.Browser, site
     })()""")
     figure = "document.querySelector('svg[data-plot]').closest('figure')"
     tip = f"{figure}.querySelector('.tip').innerText"
+    height = page.evaluate("document.documentElement.scrollHeight")
     row = f"[...[...{figure}.querySelectorAll('tbody tr')].%s.cells].map((cell) => cell.textContent.trim())"
     for share, place in ((0, "at(0)"), (1, "at(-1)")):
         page.evaluate(f"point({share}, 'pointermove')")
         told = page.evaluate(tip)
         assert told.startswith("epoch ")
         assert [number for number in page.evaluate(row % place) if number not in told] == []
+        assert page.evaluate(f"{figure}.querySelector('.tip').getBoundingClientRect().right <= innerWidth")
+    assert page.evaluate("document.documentElement.scrollHeight") == height  # nothing moved
+    assert re.fullmatch(r"epoch 4: training accuracy [\d.]+\u00a0%, validation accuracy [\d.]+\u00a0%", told)
     lifted = "new PointerEvent('pointerleave', { pointerType: 'touch' })"
     page.evaluate(f"document.querySelector('svg[data-plot]').dispatchEvent({lifted})")
     assert page.evaluate(tip) != ""
@@ -349,8 +354,11 @@ def test_curves_tell_the_values_under_the_pointer(chrome: devtools.Browser, site
 
 def test_curves_tell_their_values_to_the_arrow_keys(chrome: devtools.Browser, site: Path) -> None:
     page = devtools.open_page(chrome, (site / "training.html").as_uri())
-    page.evaluate("document.querySelector('svg[data-plot]').focus()")
-    tip = "document.querySelector('.tip').innerText.split(',')[0]"
+    page.evaluate("document.querySelector('svg[data-plot]').focus({ focusVisible: true })")
+    tip = "document.querySelector('.tip').innerText.split(':')[0]"
+    assert page.evaluate(tip) == "Arrow keys go from epoch to epoch."
+    # Who does not see it hears it with the chart's name.
+    assert "Arrow keys" in page.evaluate("document.querySelector('svg[data-plot]').getAttribute('aria-label')")
     for key, told in (
         ("ArrowRight", "epoch 1"),
         ("ArrowRight", "epoch 2"),
@@ -383,9 +391,10 @@ def test_a_cell_of_the_confusion_matrix_leads_to_its_images(chrome: devtools.Bro
     cursor = "document.querySelector('[data-mistakes] svg.chart').style.cursor"
     page.evaluate("click('lion', 'bee', 'pointermove')")
     assert page.evaluate(cursor) == "pointer"
-    assert page.evaluate("document.querySelector('.tip').innerText") == "lion called bee"
+    assert page.evaluate("document.querySelector('.tip').innerText") == "lion called bee: 3 of 10, 30\u00a0%"
     page.evaluate("click('bee', 'bee', 'pointermove')")  # right answers lead nowhere
     assert page.evaluate(cursor) == ""
+    assert page.evaluate("document.querySelector('.tip').innerText") == "bee, right: 6 of 10, 60\u00a0%"
     page.evaluate("void setTimeout(click, 50, 'lion', 'bee', 'click')")
     time.sleep(1)  # the page is left, and nothing could be waited for in it
     assert page.evaluate("location.href").endswith("evaluation-cnn-mistakes.html#lion-bee")
@@ -415,14 +424,73 @@ def test_a_finger_learns_which_cell_it_met_before_it_follows_it(chrome: devtools
 
     tip = "document.querySelector('[data-mistakes] .tip').innerText"
     tap("lion", "bee")
-    assert page.evaluate(tip) == "lion called bee"
+    assert page.evaluate(tip) == "lion called bee: 3 of 10, 30\u00a0%"
     assert page.evaluate("document.querySelector('.tip a').href").endswith("evaluation-cnn-mistakes.html#lion-bee")
     tap("bee", "bee")  # right answers lead nowhere
-    assert page.evaluate(tip) == ""
+    assert page.evaluate(tip).startswith("bee, right: ")
+    assert page.evaluate("document.querySelector('.tip a')") is None
     tap("lion", "bee")
     assert page.evaluate("location.pathname").endswith("evaluation.html")
     tap("lion", "bee")
     time.sleep(0.5)  # the page is left, and nothing could be waited for in it
+    assert page.evaluate("location.href").endswith("evaluation-cnn-mistakes.html#lion-bee")
+    page.close()
+
+
+# Each cell of the first matrix is pointed at: whether what it tells can be seen whole, and whether anything moves.
+POINTED = """(function () {
+    const chart = document.querySelector("svg[data-counts]"), grid = chart.querySelector("path");
+    chart.scrollIntoView({ behavior: "instant" });
+    const tip = chart.nextElementSibling, count = chart.dataset.names.split("\\t").length, found = [];
+    const height = document.documentElement.scrollHeight;
+    for (let cell = 0; cell < count * count; cell++) {
+        const at = new DOMPoint((cell % count) + 0.5, Math.floor(cell / count) + 0.5);
+        const { x, y } = at.matrixTransform(grid.getScreenCTM());
+        chart.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: x, clientY: y }));
+        const box = tip.getBoundingClientRect();
+        const inside = box.left >= 0 && box.right <= innerWidth && box.top >= 0 && box.bottom <= innerHeight;
+        const near = Math.abs((box.top + box.bottom) / 2 - y) < 200;
+        found.push([tip.innerText !== "", y > innerHeight || (inside && near)]);
+    }
+    return [found, document.documentElement.scrollHeight - height, document.documentElement.scrollWidth - innerWidth];
+})()"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_matrix_tells_each_cell_beside_it(chrome: devtools.Browser, site: Path, width: int) -> None:
+    page = devtools.open_page(chrome, (site / "evaluation.html").as_uri(), width=width)
+    told, moved, wider = page.evaluate(POINTED)
+    assert (told, moved) == ([[True, True]] * 16, 0)
+    assert wider <= 0
+    page.close()
+
+
+def test_arrow_keys_reach_each_cell_of_a_matrix(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "evaluation.html").as_uri())
+    chart = "document.querySelector('svg[data-counts]')"
+    tip = f"{chart}.nextElementSibling.innerText"
+    names = page.evaluate(f"{chart}.dataset.names.split('\t')")
+    assert len(names) == 4
+    page.evaluate(f"{chart}.focus({{ focusVisible: true }})")
+    assert page.evaluate(tip).startswith("Arrow keys lead from cell to cell")
+    assert page.evaluate(tip) in page.evaluate(f"{chart}.getAttribute('aria-label')")
+    for row in range(4):
+        page.press("ArrowDown")
+        page.press("Home")
+        for column in range(4):
+            said = f"{names[row]}, right: " if row == column else f"{names[row]} called {names[column]}: "
+            assert page.evaluate(tip).startswith(said)
+            page.press("ArrowRight")  # which stays within the matrix
+    page.press("Tab")
+    assert page.evaluate(tip) == ""
+    page.evaluate(f"{chart}.focus({{ focusVisible: true }})")
+    place = (names.index("lion"), names.index("bee"))
+    for key, times in (("ArrowDown", place[0] + 1), ("ArrowRight", place[1])):
+        for _ in range(times):
+            page.press(key)
+    assert page.evaluate(tip) == "lion called bee: 3 of 10, 30\u00a0%"
+    page.press("Enter")
+    time.sleep(1)  # the page is left, and nothing could be waited for in it
     assert page.evaluate("location.href").endswith("evaluation-cnn-mistakes.html#lion-bee")
     page.close()
 

@@ -99,6 +99,15 @@ def tab(chrome: devtools.Browser, site: Path) -> Iterator[devtools.Tab]:
     found.close()
 
 
+def started(chrome: devtools.Browser, host: str, **said: Any) -> devtools.Tab:
+    """The page from a host, over a connection that is not known to be fast: the visitor has the network come."""
+    tab = devtools.open_page(chrome, f"{host}/try.html", **said)
+    until(tab, "!document.getElementById('start').hidden")
+    tab.evaluate("document.getElementById('start').click()")
+    until(tab, f"{STATUS}.includes(', then ')")
+    return tab
+
+
 def until(tab: devtools.Tab, condition: str) -> None:
     """Wait for a condition, ten seconds at most."""
     held = tab.evaluate(
@@ -296,8 +305,7 @@ def test_the_sample_is_what_the_report_gave_the_network(tab: devtools.Tab) -> No
 def test_transparency_lies_on_white_for_the_visitor_too(chrome: devtools.Browser, site: Path, tmp_path: Path) -> None:
     Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     with serving(site) as host:  # a canvas that shows a picture from a file cannot be read
-        tab = devtools.open_page(chrome, f"{host}/try.html")
-        until(tab, f"{STATUS}.includes(', then ')")
+        tab = started(chrome, host)
         give(tab, tmp_path / "clear.png")
         until(tab, f"{STATUS}.startsWith('clear.png: ')")
         assert (seen(tab, SEEN.replace("[1]", "[0]")) == 255).all()
@@ -448,7 +456,8 @@ def held_back(chrome: devtools.Browser, host: str) -> devtools.Tab:
         window.release = () => waiting.forEach(one => one());""",
     )  # fmt: skip
     tab.browser.call("Page.navigate", tab.session, url=f"{host}/try.html")
-    until(tab, "document.readyState === 'complete'")
+    until(tab, "document.readyState === 'complete' && !document.getElementById('start').hidden")
+    tab.evaluate("document.getElementById('start').click()")
     return tab
 
 
@@ -598,8 +607,20 @@ def test_a_stroke_is_all_within_the_brushs_radius_of_its_line(tab: devtools.Tab)
     assert np.array_equal(seen(tab, INK).any(axis=2), distance <= 1.5)
 
 
+FRAMES = "[...document.querySelectorAll('#stage .sight')].filter(one => !one.hidden).length"
+
+
+def test_no_unit_is_framed_before_one_is_chosen(tab: devtools.Tab) -> None:
+    """Nobody would know what the frame is."""
+    assert tab.evaluate("document.querySelector('#arithmetic p').textContent").startswith("Channel ")
+    assert tab.evaluate(FRAMES) == 0
+    unit(tab, 1, 0, 8, 8)
+    assert tab.evaluate(FRAMES) == 1
+
+
 def test_the_brush_keeps_its_outline_beside_the_units(tab: devtools.Tab) -> None:
     """After a pass, too, which draws the unit's anew."""
+    unit(tab, 1, 0, 8, 8)
     tool(tab, "draw", 4)
     tab.evaluate("document.getElementById('stage').focus()")
     tab.evaluate(LISTEN)
@@ -679,21 +700,78 @@ def test_the_way_back_from_a_heading_keeps_what_is_drawn(tab: devtools.Tab) -> N
     assert tab.evaluate("undo.getAttribute('aria-disabled')") == "false"
 
 
+MAP = "document.getElementById('map').textContent"
+PRESSED = "document.querySelector('#classes [aria-pressed=true]').innerText"
+
+
 def test_any_class_is_laid_over_the_photo_by_pointer_and_keys(tab: devtools.Tab) -> None:
-    words = "document.getElementById('map').textContent"
     top = tab.evaluate(TOP)
-    assert tab.evaluate(words).startswith(f"Map of {top}, ")
+    assert tab.evaluate(MAP).startswith(f"Map of {top}, ")
     other = next(name for name in synthetic.CLASSES if name != top)
     place = synthetic.CLASSES.index(other)
     tab.evaluate(f"document.querySelectorAll('#classes button')[{place}].focus()")
-    assert tab.evaluate(words).startswith(f"Map of {other}, ")
-    assert tab.evaluate("document.querySelector('#classes [aria-pressed=true]').innerText").startswith(other)
-    assert tab.evaluate(STATUS) == tab.evaluate(words)  # for who does not see it
-    tab.evaluate(
-        f"document.querySelectorAll('#classes button')[{synthetic.CLASSES.index(top)}]"
-        ".dispatchEvent(new PointerEvent('pointerenter'))"
-    )
-    assert tab.evaluate(words).startswith(f"Map of {top}, ")
+    assert tab.evaluate(MAP).startswith(f"Map of {other}, ")
+    assert tab.evaluate(PRESSED).startswith(other)
+    assert tab.evaluate(STATUS) == tab.evaluate(MAP)  # for who does not see it
+    tab.evaluate("document.activeElement.blur()")  # and then it is as before
+    assert tab.evaluate(MAP).startswith(f"Map of {top}, ")
+    tab.evaluate(f"document.querySelectorAll('#classes button')[{place}].click()")
+    assert tab.evaluate(MAP).startswith(f"Map of {other}, ")
+    until(tab, f"location.hash === '#photo=bee&class={other}'")
+    tab.evaluate(f"document.querySelectorAll('#classes button')[{place}].click()")  # lets it go
+    assert tab.evaluate(MAP).startswith(f"Map of {top}, ")
+    until(tab, "location.hash === '#photo=bee'")
+
+
+def test_passing_over_a_tile_shows_its_map_for_as_long_as_the_pointer_is_there(tab: devtools.Tab) -> None:
+    chosen, passed = [k for k, name in enumerate(synthetic.CLASSES) if name != tab.evaluate(TOP)][:2]
+    tile = "document.querySelectorAll('#classes button')[%d]"
+    tab.evaluate(f"{tile % chosen}.click()")
+    until(tab, f"location.hash === '#photo=bee&class={synthetic.CLASSES[chosen]}'")
+    tab.evaluate(f"{tile % passed}.scrollIntoView({{ block: 'center', behavior: 'instant' }})")
+    for one, wanted in ((passed, passed), (None, chosen)):
+        x, y = (1, 1) if one is None else tab.evaluate(
+            f"(({{ x, y, width }}) => [x + width / 2, y + 9])({tile % one}.getBoundingClientRect())"
+        )  # fmt: skip
+        tab.browser.call("Input.dispatchMouseEvent", tab.session, type="mouseMoved", x=x, y=y)
+        until(tab, f"{MAP}.startsWith('Map of {synthetic.CLASSES[wanted]}, ')")
+        assert tab.evaluate(PRESSED).startswith(synthetic.CLASSES[wanted])
+    tab.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert tab.evaluate("location.hash") == f"#photo=bee&class={synthetic.CLASSES[chosen]}"
+
+
+def test_where_no_class_was_chosen_the_map_follows_the_answer(tab: devtools.Tab) -> None:
+    """What was passed over on the way to the brush is forgotten."""
+    top = tab.evaluate(TOP)
+    for kind in ("pointerenter", "pointerleave"):
+        tab.evaluate(f"document.querySelectorAll('#classes button')[3].dispatchEvent(new PointerEvent('{kind}'))")
+    tab.evaluate("document.getElementById('stage').focus()")
+    for size in range(1, 9):  # until it covers what the answer was seen in
+        tool(tab, "patch", size)
+        tab.evaluate(LISTEN)
+        tab.press("ArrowRight")
+        until(tab, "words.some(said => said.startsWith('Bee: '))")
+        assert tab.evaluate(MAP).startswith(f"Map of {tab.evaluate(TOP)}, ")
+        if tab.evaluate(TOP) != top:
+            break
+    assert "class" not in tab.evaluate("location.hash")
+
+
+def test_the_tiles_are_one_stop_of_the_keyboard(tab: devtools.Tab) -> None:
+    stops = "[...document.querySelectorAll('#classes button')].filter(one => one.tabIndex === 0).length"
+    focused = "[...document.querySelectorAll('#classes button')].indexOf(document.activeElement)"
+    assert tab.evaluate(stops) == 1
+    tab.evaluate("document.querySelector('#classes [tabindex=\"0\"]').focus()")
+    count = len(synthetic.CLASSES)
+    for key, wanted in (("Home", 0), ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", count - 1),
+                        ("ArrowRight", count - 1)):  # fmt: skip
+        tab.press(key)
+        assert tab.evaluate(focused) == wanted, key
+        assert tab.evaluate(MAP).startswith(f"Map of {synthetic.CLASSES[wanted]}, ")
+        assert tab.evaluate(stops) == 1
+    tab.press("Tab")
+    assert tab.evaluate(focused) == -1
+    assert tab.evaluate(MAP).startswith(f"Map of {tab.evaluate(TOP)}, ")
 
 
 def test_a_units_arithmetic_adds_up(tab: devtools.Tab) -> None:
@@ -745,8 +823,7 @@ def unit(tab: devtools.Tab, *address: int) -> None:
 
 
 def test_what_a_unit_sees_has_the_edits_too(chrome: devtools.Browser, host: str) -> None:
-    tab = devtools.open_page(chrome, f"{host}/try.html")  # a canvas that shows a picture from a file cannot be read
-    until(tab, f"{STATUS}.includes(', then ')")
+    tab = started(chrome, host)  # a canvas that shows a picture from a file cannot be read
     unit(tab, 1, 0, 8, 8)
     before = seen(tab, FIELD)
     tab.evaluate("document.getElementById('seen').click()")
@@ -830,7 +907,7 @@ def test_over_http_with_a_strict_policy_it_answers_as_from_a_file(
     chrome: devtools.Browser, tab: devtools.Tab, host: str, tmp_path: Path
 ) -> None:
     Image.fromarray(colours(90, 140)).save(tmp_path / "a.png")
-    served = devtools.open_page(chrome, f"{host}/try.html")
+    served = started(chrome, host)
     answers = []
     for one in (tab, served):
         until(one, f"{STATUS}.startsWith('Bee: ')")
@@ -843,29 +920,69 @@ def test_over_http_with_a_strict_policy_it_answers_as_from_a_file(
     served.close()
 
 
-@pytest.mark.parametrize("used", ["draw", "patch"])
-def test_fingers_draw_and_cover_without_moving_the_page(chrome: devtools.Browser, site: Path, used: str) -> None:
+@pytest.fixture
+def phone(chrome: devtools.Browser, site: Path) -> Iterator[devtools.Tab]:
+    """The page under a finger, the photo in the middle of its window."""
     tab = opened(chrome, site, width=390)
     tab.browser.call("Emulation.setTouchEmulationEnabled", tab.session, enabled=True)
-    tab.evaluate("document.getElementById('stage').scrollIntoView({ block: 'center' })")
-    tool(tab, used, 2 if used == "draw" else 8)
-    before, scrolled = tab.evaluate("document.getElementById('answers').innerText"), tab.evaluate("scrollY")
-    assert scrolled > 0
+    tab.evaluate("document.getElementById('stage').scrollIntoView({ block: 'center', behavior: 'instant' })")
+    assert tab.evaluate("scrollY") > 0
+    yield tab
+    tab.close()
+
+
+def finger(tab: devtools.Tab, *places: tuple[float, float]) -> None:
+    """From one share of the photo's sides to the next, and up."""
     left, top, side = tab.evaluate(
         "(({ x, y, width }) => [x, y, width])(document.getElementById('stage').getBoundingClientRect())"
     )
-    for kind, share in (("touchStart", 0.25), ("touchMove", 0.5), ("touchMove", 0.75), ("touchEnd", None)):
-        points = [] if share is None else [{"x": left + side / 2, "y": top + share * side}]
-        tab.browser.call("Input.dispatchTouchEvent", tab.session, type=kind, touchPoints=points)
-    if used == "draw":
-        assert seen(tab, INK)[4:12, 8].tolist() == [[0xD0, 0x20, 0x20]] * 8  # downwards, where a page would scroll
-    else:
-        covered = seen(tab, INK).any(axis=2)  # where the finger left it
-        rows, columns = (np.unique(places).tolist() for places in np.nonzero(covered))
-        assert (columns, rows) == ([*range(4, 12)], [*range(8, 16)])
-    assert tab.evaluate("scrollY") == scrolled
-    until(tab, f"document.getElementById('answers').innerText !== {json.dumps(before)}")
-    tab.close()
+    points = [[{"x": left + x * side, "y": top + y * side}] for x, y in places]
+    kinds = ["touchStart", *["touchMove"] * (len(places) - 1), "touchEnd"]
+    for kind, at in zip(kinds, [*points, []], strict=True):
+        tab.browser.call("Input.dispatchTouchEvent", tab.session, type=kind, touchPoints=at)
+
+
+def test_a_finger_draws_without_moving_the_page(phone: devtools.Tab) -> None:
+    tool(phone, "draw", 2)
+    before, scrolled = phone.evaluate("document.getElementById('answers').innerText"), phone.evaluate("scrollY")
+    finger(phone, (0.5, 0.25), (0.5, 0.5), (0.5, 0.75))  # downwards, where a page would scroll
+    assert seen(phone, INK)[4:12, 8].tolist() == [[0xD0, 0x20, 0x20]] * 8
+    assert phone.evaluate("scrollY") == scrolled
+    until(phone, f"document.getElementById('answers').innerText !== {json.dumps(before)}")
+
+
+@pytest.mark.parametrize("places", [[(0.5, 0.75)], [(0.2, 0.75), (0.35, 0.75), (0.5, 0.75)]], ids=["tap", "sideways"])
+def test_a_finger_lays_the_square(phone: devtools.Tab, places: list[tuple[float, float]]) -> None:
+    tool(phone, "patch", 8)
+    before, scrolled = phone.evaluate("document.getElementById('answers').innerText"), phone.evaluate("scrollY")
+    finger(phone, *places)
+    until(phone, "document.getElementById('clear').getAttribute('aria-disabled') === 'false'")
+    rows, columns = (np.unique(found).tolist() for found in np.nonzero(seen(phone, INK).any(axis=2)))
+    assert (columns, rows) == ([*range(4, 12)], [*range(8, 16)])  # where the finger left it
+    assert phone.evaluate("scrollY") == scrolled
+    until(phone, f"document.getElementById('answers').innerText !== {json.dumps(before)}")
+
+
+def test_a_finger_that_scrolls_over_the_photo_moves_the_page(phone: devtools.Tab) -> None:
+    tool(phone, "patch", 8)
+    scrolled = phone.evaluate("scrollY")
+    finger(phone, *((0.5, 0.9 - 0.05 * step) for step in range(16)))
+    until(phone, f"scrollY > {scrolled} + 100")
+    assert not seen(phone, INK).any()  # and lays nothing
+
+
+def test_on_a_phone_the_photo_stays_in_view_beside_the_classes(phone: devtools.Tab) -> None:
+    """Of which there may be many more."""
+    phone.evaluate(
+        """{ const list = document.getElementById('classes');
+        for (let more = 0; more < 60; more++) list.append(list.firstChild.cloneNode(true));
+        list.lastChild.scrollIntoView({ block: 'end', behavior: 'instant' }); }"""
+    )
+    top, bottom = phone.evaluate(
+        "(({ top, bottom }) => [top, bottom])(document.getElementById('stage').getBoundingClientRect())"
+    )
+    assert (top >= -1, bottom < 0.6 * phone.evaluate("innerHeight")) == (True, True)
+    assert phone.evaluate("document.querySelector('#classes li').getBoundingClientRect().bottom") < 0
 
 
 def test_the_main_thread_is_left_to_the_browser(chrome: devtools.Browser, site: Path) -> None:
@@ -917,6 +1034,64 @@ def test_without_scripts_it_shows_a_worked_example(chrome: devtools.Browser, sit
     assert tab.evaluate("getComputedStyle(document.getElementById('undo')).visibility") == "hidden"
     touch = "getComputedStyle(document.getElementById('stage')).touchAction"
     assert tab.evaluate(touch) == "auto"  # a finger on the picture moves the page
+    tab.close()
+
+
+def test_the_network_comes_when_the_visitor_starts_it(chrome: devtools.Browser, host: str) -> None:
+    tab = devtools.open_page(chrome, f"{host}/try.html")
+    until(tab, f"{STATUS}.startsWith('This is a worked example.')")
+    tab.evaluate("new Promise(done => setTimeout(done, 700))")
+    network = [url for url in tab.requests if "/assets/network" in url or "/engine.js" in url]
+    assert network == []
+    assert tab.evaluate("document.querySelectorAll('#answers tr').length") > 1  # of the worked example
+    size = "document.getElementById('start').innerText"
+    assert tab.evaluate(size).startswith("Start the network (")
+    assert tab.evaluate("document.getElementById('file').closest('.scripted')") is None  # a photo starts it, too
+    tab.evaluate("document.querySelector('[data-sample=koala]').click()")
+    until(tab, f"{STATUS}.startsWith('Koala: ')")
+    assert tab.evaluate("[document.getElementById('start').hidden, document.getElementById('progress').hidden]") == [
+        True,
+        True,
+    ]
+    assert not tab.problems
+    tab.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "comes"),
+    [
+        ("{ effectiveType: '4g', downlink: 10, saveData: false }", True),
+        ("{ effectiveType: '4g', downlink: 10, saveData: true }", False),
+        ("{ effectiveType: '3g', downlink: 10, saveData: false }", False),
+        ("undefined", False),
+    ],
+)
+def test_over_a_fast_connection_it_comes_by_itself(chrome: devtools.Browser, host: str, line: str, comes: bool) -> None:
+    told = f"{STATUS}.startsWith('Bee: ')" if comes else "!document.getElementById('start').hidden"
+    tab = devtools.open_page(chrome, "about:blank")
+    tab.browser.call(
+        "Page.addScriptToEvaluateOnNewDocument", tab.session,
+        source=f"Object.defineProperty(Navigator.prototype, 'connection', {{ get: () => ({line}) }});",
+    )  # fmt: skip
+    tab.browser.call("Page.navigate", tab.session, url=f"{host}/try.html")
+    until(tab, f"location.protocol === 'http:' && document.readyState === 'complete' && ({told})")
+    tab.close()
+
+
+def test_an_address_of_a_view_has_the_network_come(chrome: devtools.Browser, host: str) -> None:
+    tab = devtools.open_page(chrome, f"{host}/try.html#photo=koala")
+    until(tab, f"{STATUS}.startsWith('Koala: ')")
+    tab.close()
+
+
+def test_its_progress_is_seen(chrome: devtools.Browser, host: str) -> None:
+    tab = held_back(chrome, host)
+    until(tab, "document.getElementById('progress').value > 1")
+    value, most, hidden = tab.evaluate("(({ value, max, hidden }) => [value, max, hidden])(progress)")
+    assert (0 < value < most, hidden) == (True, False)  # all but the engine are there
+    tab.evaluate("release()")
+    until(tab, f"{STATUS}.startsWith('Bee: ')")
+    assert tab.evaluate("progress.hidden") is True
     tab.close()
 
 

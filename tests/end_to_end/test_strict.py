@@ -59,7 +59,7 @@ def test_every_page_holds_the_bar_in_a_browser(project: Path, browser: Path, tmp
     faults: list[tuple[object, ...]] = []
     chrome = devtools.Browser(browser, tmp_path)
     # What runs the network comes when the page can already be read.
-    later = {site / "assets" / name for name in ("engine.js", "inside.js", "photos.js")}
+    later = {site / "assets" / name for name in ("engine.js", "answers.js", "inside.js", "photos.js")}
     later |= {*site.glob("assets/network*.js"), *site.glob("assets/samples/*")}
     pages = sorted(site.glob("*.html"))
     for path in pages:

@@ -42,7 +42,8 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
     scores = found.splits[split]
     images = _images(scores)
     totals = np.maximum(scores.confusion.sum(axis=1, keepdims=True), 1)
-    shares = scores.confusion[np.ix_(order, order)] / totals[order]
+    counts = scores.confusion[np.ix_(order, order)]
+    shares = counts / totals[order]
     names = [found.class_names[index] for index in order]
     strongest = [
         f"{found.class_names[pair.true]} taken for {found.class_names[pair.predicted]} ({percent(pair.share, 0)})"
@@ -64,7 +65,7 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
         pixels = raster.enlarge(pixels, -(-MATRIX // len(names)))
         table = _mistaken(names, shares)
         return framed(figure_id, pixels, alt=alt, caption=caption, pixelated=True, table=table, data=whole)
-    chart = grids.matrix(figure_id, alt, names, shares)
+    chart = grids.matrix(figure_id, alt, names, shares, counts)
     table = whole if cells else _mistaken(names, shares)
     return charted(figure_id, chart, alt=alt, caption=caption, table=table, data=whole)
 
