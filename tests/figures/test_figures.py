@@ -390,6 +390,13 @@ def test_matrix_paints_right_and_wrong_and_leaves_zeros_empty() -> None:
     assert wrong == [(1, "0.56")]
 
 
+def test_matrix_tells_a_script_its_names_whole_and_its_counts() -> None:
+    chart = grids.matrix("m", "alt", ["a" * 40, "b\n c"], np.array([[0.75, 0.25], [0, 1]]), np.array([[3, 1], [0, 4]]))
+    drawn = ET.fromstring(chart.svg)
+    assert drawn.get("data-names") == "a" * 40 + "\tb c"
+    assert drawn.get("data-counts") == "3,1;,4"
+
+
 def test_matrix_shade_grows_with_the_share() -> None:
     assert grids.opacity(0.0) == grids.FAINTEST
     assert grids.opacity(0.25) == pytest.approx(0.56)
