@@ -62,7 +62,7 @@ def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) 
     layer, why_not = of_convolutions(found)
     grids = _grids(found)
     if layer is not None:
-        earlier = tuple(_untried(point) for point in grids if _before(found, point, layer))
+        earlier = tuple(_untried(point) for point in grids if point.number < layer.number)
         return Choice(layer.name, layer.layout, None, earlier=earlier)
     tried: list[Candidate] = []
     obstacle: InputError | None = None
@@ -104,10 +104,6 @@ def _untried(point: Point) -> Candidate:
     return Candidate(point.name, point.grid or (0, 0), None)
 
 
-def _before(found: Points, point: Point, layer: Point) -> bool:
-    return found.found.index(point) < found.found.index(layer) and point.number != layer.number
-
-
 def _grids(found: Points) -> list[Point]:
     """The points to choose among, the last first; of those with the same values the outermost."""
     main, learnt = {point.number for point in found if point.trunk}, _learnt(found)
@@ -116,8 +112,9 @@ def _grids(found: Points) -> list[Point]:
         norm = point.kind == "normalisation" and main & set(found.nodes[point.number].parents)
         fits = point.name and point.single and point.form and point.cells > 1 and not point.kept
         if fits and (point.trunk or norm) and point.kind != "pooling" and point.number in learnt:
+            by_number.pop(point.number, None)  # of a dict the order is that in which its keys came
             by_number[point.number] = point
-    return sorted(by_number.values(), key=found.found.index, reverse=True)
+    return list(reversed(by_number.values()))
 
 
 def _learnt(found: Points) -> set[int]:

@@ -13,7 +13,7 @@ from generator.explain.choice import Choice
 from generator.explain.layers import rows
 from generator.explain.methods import left_out
 from generator.explain.points import head
-from generator.inspection import layers
+from generator.inspection import layers, soundness
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.networks.folder import load_benchmark, load_card, load_runs, load_snapshots
 from generator.networks.loaded import Loaded
@@ -61,6 +61,7 @@ def network_record(
     """
     shown, pageless = layers.records(loaded, asked)
     folder = loaded.folder
+    failed, beware = _checked(loaded, evaluation)
     return Network(
         id=loaded.id,
         title=loaded.title,
@@ -71,9 +72,9 @@ def network_record(
         summary=rows(loaded.points),
         weights_source=loaded.source,
         weights_digest=loaded.digest,
-        notes=(*loaded.notes, *left_out(loaded.methods[1])),
+        notes=(*loaded.notes, *left_out({**loaded.methods[1], **failed}), *beware),
         layers=shown,
-        explanations=explanations,
+        explanations=soundness.without(explanations, failed),
         runs=(*(load_runs(folder) if folder else ()), *logged),
         evaluation=evaluation,
         snapshots=load_snapshots(folder) if folder else {},
@@ -145,6 +146,22 @@ def _answers(found: Predictions, data: DataSet, photos: Sequence[Photo]) -> Iter
                 cams=np.zeros((0, 1, 1), np.float32),
                 stages=(),
             )
+
+
+def _checked(loaded: Loaded, evaluation: Evaluation | None) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The methods that failed what was measured and are not shown, with the reasons; and what is said of the first.
+
+    Its maps are all over the report, so they are shown with a warning. A network with random weights has learnt nothing
+    that could be looked for.
+    """
+    found = evaluation.faithfulness if evaluation is not None else None
+    if loaded.wanted.weights == "random" or found is None or found.layer != loaded.layer:
+        return {}, ()
+    able, _ = loaded.methods
+    failed = {name: reason for name, reason in soundness.unfit(found).items() if name in able}
+    first = next(iter(able))
+    reason = failed.pop(first, "")
+    return failed, ((f"Do not trust {first} here: {reason}.",) if reason else ())
 
 
 NAMED = 3  # layers that could be explained, too
