@@ -17,6 +17,7 @@ from generator.config.schema import DataConfig
 from generator.data import decoded, layouts
 from generator.data.dataset import DataSet, Part, joint_digest
 from tests.conftest import SHAPES, SmallDataSet
+from tests.data_sets import kitchen
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_a_changed_data_set_misses_the_cache(copied: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("damage", ["truncated", "scrambled", "emptied", "headless"])
-@pytest.mark.parametrize("suffix", [".npy", ".json"])
+@pytest.mark.parametrize("suffix", [".npy", ".json", ".contents"])
 def test_a_damaged_cache_is_made_again(small_data_set: SmallDataSet, tmp_path: Path, damage: str, suffix: str) -> None:
     data, part, squares = loaded(small_data_set.root, "validation", tmp_path)
     before = squares.copy()
@@ -214,6 +215,27 @@ def test_the_digest_of_images_of_any_size_is_of_their_files(tmp_path: Path) -> N
     assert digest("three") != before
     file.write_bytes(content)
     assert digest("four") == before
+
+
+@pytest.mark.parametrize("alike", [False, True], ids=["of any size", "squares"])
+def test_images_that_judge_and_were_fitted_on_too_are_told(tmp_path: Path, alike: bool) -> None:
+    root = kitchen(tmp_path / "kitchen", {"train": 4, "test": 3})
+    data = replace(layouts.opened(root, DataConfig()), side=16 if alike else 0)
+    assert decoded.whole(data, tmp_path / "cache").words.notes == ()
+    train, test = (sorted((root / part).rglob("*.png")) for part in ("train", "test"))
+    shutil.copy(train[0], test[0])
+    data = replace(layouts.opened(root, DataConfig()), side=16 if alike else 0)
+    said = (
+        "1 of the 6 test images is also among the training images: how a network answers what it was fitted on is no t"
+    )
+    for _ in range(2):  # looked at, and known from before
+        (note,) = decoded.whole(data, tmp_path / "cache").words.notes
+        assert note.startswith(said)
+    for one, other in zip(train, test, strict=False):
+        shutil.copy(one, other)
+    data = replace(layouts.opened(root, DataConfig()), side=16 if alike else 0)
+    (note,) = decoded.whole(data, tmp_path / "cache").words.notes
+    assert note.startswith("All test images are also among the training images")
 
 
 def test_an_image_that_breaks_after_it_was_looked_at_is_refused(tmp_path: Path) -> None:
