@@ -79,7 +79,7 @@
       const left = Math.max(0, Math.min(cell.right + GAP, document.documentElement.clientWidth - wide - 4));
       const above = cell.top - high - GAP;
       tip.style.left = `${left - area.left + tip.offsetParent.scrollLeft}px`;
-      tip.style.top = `${(above < 0 ? cell.bottom + GAP : above) - area.top}px`;
+      tip.style.top = `${(above < Math.max(0, area.top) ? cell.bottom + GAP : above) - area.top}px`;
     }
 
     function hide() {

@@ -1,6 +1,6 @@
 """Numbers -> curves, reliability diagrams, dot plots and strips, as inline SVG drawn by matplotlib.
 
-Charts are 420 units wide, so that their words of 11 units can be read on a phone. Axes are named above and below, never
+Charts are 420 units wide, with room for words that can be read on a phone. Axes are named above and below, never
 sideways; lines are named at their ends.
 """
 
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from generator.figures.svg import LONGEST, TEXT, Chart, rewrite, shorten
+from generator.figures.svg import CHARACTER, LONGEST, TEXT, Chart, rewrite, shorten
 from generator.figures.theme import DRAWN, SERIES
 
 Floats = NDArray[np.floating[Any]]
@@ -32,9 +32,8 @@ MARKERS = (("o", 6.5), ("D", 5.0), ("s", 5.0), ("^", 6.0))  # and their sizes; t
 
 LARGEST, SMALLEST = 1e300, 1e-300  # of what an axis shows
 
-_CHARACTER = 6.0  # width of one of system-ui at TEXT, generously
 _LEFT = 46.0  # margin for numbers like 0.0025
-_LINE = 12.0  # from one line of words to the next
+_LINE = 14.0  # from one line of words to the next
 _HAIRLINE: dict[str, Any] = {"color": DRAWN, "linewidth": 0.8}
 _DOTTED: dict[str, Any] = {**_HAIRLINE, "dashes": (2, 2), "alpha": 0.6}
 _PERCENT = (0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100")
@@ -93,7 +92,7 @@ def lines(
     longest = max((len(part) for line in named for part in _wrap(line.label)), default=0)
     x = [value for line in series for value in line.x]
     with _own_style():
-        right = 16 + _CHARACTER * longest
+        right = 16 + CHARACTER * longest
         figure, axes = _canvas(height, left=_LEFT, right=right, top=30, bottom=38)
         first, last = min(x), max(max(x), min(x) + 1)
         low, high = (0.0, 1.0) if percent else _range(series, 1.3 if sections else 1.04)
@@ -105,7 +104,7 @@ def lines(
         for start, label in sections:
             axes.axvline(start, **_HAIRLINE, alpha=0.3)
             row = next((at for at, end in enumerate(ends) if end <= (start - first) * unit), len(ends))
-            ends[row : row + 1] = [(start - first) * unit + 6 + _CHARACTER * len(label)]
+            ends[row : row + 1] = [(start - first) * unit + 6 + CHARACTER * len(label)]
             _annotate(axes, _say(words, label, WIDTH), (start, 1), (3, -9 - _LINE * row), x_data=True)
         if kept is not None:
             _mark_kept(axes, kept, words)
@@ -149,7 +148,7 @@ def dot_plot(figure_id: str, alt: str, names: Sequence[str], values: Sequence[tu
         values: (words, (N,) numbers), at most four.
     """
     words: list[str] = []
-    left = 14 + _CHARACTER * max(len(shorten(name)) for name in names)
+    left = 14 + CHARACTER * max(len(shorten(name)) for name in names)
     with _own_style():
         figure, axes = _canvas(50 + 15 * len(names), left=left, right=24, top=30, bottom=20)
         axes.set_xlim(0, 1)
@@ -261,7 +260,7 @@ def _mark_kept(axes: Axes, kept: tuple[float, str], words: list[str]) -> None:
     x, label = kept
     axes.axvline(x, **_DOTTED)
     # Left of the line, where there is room beside the y axis's words; else right of it.
-    late = float(axes.transData.transform((x, 0))[0]) - _CHARACTER * len(label) > 2 * _LEFT + 10
+    late = float(axes.transData.transform((x, 0))[0]) - CHARACTER * len(label) > 2 * _LEFT + 10
     token = _say(words, label, WIDTH)
     _annotate(axes, token, (x, 1), (-4 if late else 4, 5), horizontal="right" if late else "left", x_data=True)
 
@@ -331,7 +330,7 @@ def _key(axes: Axes, labels: Sequence[str], words: list[str]) -> None:
         (dot,) = axes.plot([left], [level], transform=None, **_marker(style))
         dot.set_gid(f"series-{style + 1}")
         axes.annotate(_say(words, label, WIDTH), (left + 9, level), xycoords="figure pixels", va="center")
-        left += 30 + _CHARACTER * len(label)
+        left += 30 + CHARACTER * len(label)
 
 
 def _marker(style: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.figures.svg import Chart, add, add_series, root, short, shorten, text
+from generator.figures.svg import CHARACTER, WIDEST, Chart, add, add_series, root, short, shorten, text
 from generator.figures.theme import SERIES, rgb
 
 Floats = NDArray[np.floating[Any]]
@@ -19,6 +19,8 @@ WIDTH = 420
 MOST_NAMES = 60  # classes whose names still find room on the axes
 FAINTEST = 0.12  # opacity of a cell that is barely above 0, still seen on both grounds
 INNER = 0.95  # of a cell is painted: its neighbours stay apart
+SMALLER = 0.75  # than other charts' words at most, for a matrix is as wide as a phone scrolls
+CORNER = ("predicted →", "true ↓")
 _STEPS = 20  # shades
 
 
@@ -37,7 +39,7 @@ def matrix(
     """
     count = len(names)
     longest = max(len(shorten(name)) for name in names) if count <= MOST_NAMES else 0
-    gutter = round(10 + 5.6 * longest)
+    gutter = round(10 + SMALLER * CHARACTER * max(longest, len(CORNER[0]) if longest else 0))
     cell = math.floor((WIDTH - gutter - 2) / count * 100) / 100
     height = math.ceil(gutter + cell * count + 46)
     chart = root(figure_id, alt, WIDTH, height)
@@ -115,16 +117,18 @@ def _hairlines(chart: ET.Element, gutter: float, cell: float, count: int) -> Non
 
 
 def _names(chart: ET.Element, names: Sequence[str], gutter: float, cell: float) -> None:
-    size = min(10.0, cell)
-    left = add(chart, "g", font_size=size, text_anchor="end", transform=f"translate({short(gutter - 5)})")
-    above = add(chart, "g", font_size=size, transform=f"translate(0 {short(gutter - 5)}) rotate(-90)")
+    size = min(SMALLER * WIDEST, cell)
+    # Where the page's own size would be too large for a row.
+    fixed: dict[str, str | float] = {"font_size": cell} if size == cell else {}
+    left = add(chart, "g", text_anchor="end", transform=f"translate({short(gutter - 5)})", **fixed)
+    above = add(chart, "g", transform=f"translate(0 {short(gutter - 5)}) rotate(-90)", **fixed)
     for index, name in enumerate(names):
-        middle = gutter + cell * (index + 0.5) + 0.35 * size
+        middle = gutter + cell * (index + 0.5) + 0.3 * size
         for group in (left, above):
             add(group, "text", y=middle).text = shorten(name)
-    corner = add(chart, "g", font_size=10, fill_opacity=0.75, text_anchor="end")
-    add(corner, "text", x=gutter - 5, y=gutter - 18).text = "predicted →"
-    add(corner, "text", x=gutter - 5, y=gutter - 5).text = "true ↓"
+    corner = add(chart, "g", fill_opacity=0.75, text_anchor="end")
+    for line, words in enumerate(CORNER):
+        add(corner, "text", x=gutter - 5, y=gutter - 18 + 13 * line).text = words
 
 
 def _legend(chart: ET.Element, left: float, top: float, side: float) -> None:
@@ -132,9 +136,9 @@ def _legend(chart: ET.Element, left: float, top: float, side: float) -> None:
     for style, label in enumerate(("right", "wrong")):
         start = left + style * side / 2
         group = add_series(chart, style)
-        words = add(chart, "g", font_size=9, text_anchor="middle", fill_opacity=0.85)
+        words = add(chart, "g", text_anchor="middle", fill_opacity=0.85)
         for number, percent in enumerate((1, 5, 20, 50, 100)):
             x = start + 24 * number
             add(group, "path", d=f"M{short(x)} {short(top)}h23v8h-23z", fill_opacity=opacity(percent / 100))
             add(words, "text", x=x + 11.5, y=top + 18).text = str(percent)
-        add(chart, "text", x=start, y=top + 30, font_size=10).text = f"{label}, % of the true class"
+        add(chart, "text", x=start, y=top + 32).text = f"{label}, % of the true class"

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from generator.figures.svg import LONGEST, Chart, add, add_series, root, short, shorten, text
+from generator.figures.svg import CHARACTER, LONGEST, Chart, add, add_series, root, short, shorten, text
 
 WIDTH = 420
 
-_CHARACTER = 6.0  # width of one of the words, generously
 _ROW, _THICK, _THIN = 16.0, 10.0, 5.0  # from one bar to the next, and the bars' heights
 _TITLE, _AXIS = 30.0, 22.0  # room above and below a panel
 _KEY = 26.0
@@ -60,7 +59,7 @@ def bars(figure_id: str, alt: str, panels: Sequence[Panel], key: Sequence[tuple[
         key: words, style and thinness of each kind of bar.
     """
     longest = max(len(shorten(bar.label)) for panel in panels for bar in panel.bars)
-    left, right = 10 + _CHARACTER * longest, 16.0
+    left, right = 10 + CHARACTER * longest, 16.0
     scale = WIDTH - left - right
     height = _KEY + sum(_TITLE + _span(panel.bars) + _AXIS for panel in panels)
     chart = root(figure_id, alt, WIDTH, round(height))
@@ -148,7 +147,7 @@ def _marks(found: Sequence[Bar], left: float, scale: float, top: float) -> str:
 def _scale(chart: ET.Element, left: float, scale: float, top: float, span: float) -> None:
     data = "".join(f"M{short(left + scale * share)} {short(top)}v{short(span)}" for share in (0, 0.25, 0.5, 0.75, 1))
     add(chart, "path", d=data, fill="none", stroke="currentColor", stroke_opacity=0.15, stroke_width=0.8)
-    words = add(chart, "g", text_anchor="middle", font_size=10)
+    words = add(chart, "g", text_anchor="middle")
     for share in (0, 25, 50, 75, 100):
         unit = " %" if share == 100 else ""
         add(words, "text", x=left + scale * share / 100, y=top + span + 13).text = f"{share}{unit}"
@@ -185,24 +184,24 @@ def _key(chart: ET.Element, key: Sequence[tuple[str, int | None, bool]], *, line
             height = _THIN if thin else _THICK
             _block(chart, style, thin, left, 10 - height / 2, 18, height)
         add(chart, "text", x=left + 24, y=14).text = words
-        left += 44 + _CHARACTER * len(words)
+        left += 44 + CHARACTER * len(words)
 
 
 def _small(chart: ET.Element, title: str, lines: Sequence[Points], frame: _Frame, x_label: str) -> None:
     add(chart, "text", x=frame.left, y=frame.top - 12, font_weight="bold").text = shorten(title, LONGEST + 6)
     grid = "".join(f"M{short(frame.left)} {short(frame.y(value))}h{short(frame.width)}" for value in (0, 0.5, 1))
     add(chart, "path", d=grid, fill="none", stroke="currentColor", stroke_opacity=0.2, stroke_width=0.8)
-    numbers = add(chart, "g", text_anchor="end", font_size=10)
+    numbers = add(chart, "g", text_anchor="end")
     for value in (0, 0.5, 1):
         add(numbers, "text", x=frame.left - 5, y=frame.y(value) + 3.5).text = f"{value:g}"
     count = max(len(line.mean) for line in lines)
     places = [frame.left + frame.width * index / max(1, count - 1) for index in range(count)]
     foot = frame.top + _PANEL
-    below = add(chart, "g", text_anchor="middle", font_size=10)
+    below = add(chart, "g", text_anchor="middle")
     for index, place in enumerate(places):
         if count <= 10 or index % (count // 8) == 0:
             add(below, "text", x=place, y=foot + 14).text = str(index)
-    add(chart, "text", x=frame.left + frame.width, y=foot + 27, text_anchor="end", font_size=10).text = x_label
+    add(chart, "text", x=frame.left + frame.width, y=foot + 27, text_anchor="end").text = x_label
     for line in lines:
         _line(chart, [(x, frame.y(y)) for x, y in zip(places, line.mean, strict=False)], line.style)
         whiskers = "".join(

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from generator.figures.theme import DRAWN, SERIES
 
-TEXT = 11  # units of the words' size
+TEXT = 11  # units of the words' size, where a page's style does not suit it to the chart's width
+WIDEST = 13.5  # units of it in the narrowest charts (templates/styles/figures.css), for which there is room
+CHARACTER = 7.0  # width of one of system-ui then, generously
 LONGEST = 20  # characters of a name inside a chart; tables have the whole
 
 _NAMESPACE = "{http://www.w3.org/2000/svg}"

@@ -19,7 +19,19 @@ from generator.records.input import Input
 from tests import sites, synthetic
 from tests.browser import devtools
 from tests.browser.hosts import serving
-from tests.browser.test_try_in_browser import INK, STATUS, colours, give, opened, pointer, seen, tool, unit, until
+from tests.browser.test_try_in_browser import (
+    INK,
+    STATUS,
+    colours,
+    give,
+    opened,
+    pointer,
+    seen,
+    started,
+    tool,
+    unit,
+    until,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -115,8 +127,7 @@ def test_the_photo_lies_where_the_cut_is(chrome: devtools.Browser, built: tuple[
       context.drawImage(photo, 0, 0, {wide}, {high});
       return [{high}, {wide}, ...context.getImageData(0, 0, {wide}, {high}).data]; }})()"""
     with serving(site) as host:  # a canvas that shows a picture from a file cannot be read
-        tab = devtools.open_page(chrome, f"{host}/try.html")
-        until(tab, f"{STATUS}.includes(', then ')")
+        tab = started(chrome, host)
         give(tab, tmp_path / "plain.png")
         until(tab, f"{STATUS}.startsWith('plain.png: ')")
         shown = seen(tab, shrunk)
@@ -175,7 +186,7 @@ def test_maps_with_negative_activations_have_a_scale_with_a_middle(page: Opened)
 
 def test_the_words_say_how_a_photo_is_taken(page: Opened) -> None:
     high, wide = page.way.size
-    told = page.tab.evaluate("document.getElementById('how').parentElement.innerText")
+    told = page.tab.evaluate("document.getElementById('how').closest('section').innerText")
     whole = "all of it, brought to" if page.way.crop == "none" else "the middle of it,"
     assert f"The network sees {whole} " in told
     assert ("without its colours" in told) == (page.way.channels == 1)
