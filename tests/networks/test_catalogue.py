@@ -661,7 +661,10 @@ def test_a_network_that_does_not_answer_an_image_is_told_before_anything_else_ha
 def test_outputs_that_are_not_the_report_s_classes_are_told(tmp_path: Path) -> None:
     of(tmp_path, RANDOM)
     (tmp_path / "net.py").write_text(NET.replace("num_classes, ", "").replace("num_classes", "10"))
-    with pytest.raises(InputError, match=r"expected logits of shape \(1, 2\) .* got \(1, 10\); classes of report.toml"):
+    with pytest.raises(
+        InputError,
+        match=r"expected logits of shape \(1, 2\) .* got \(1, 10\); `classes` says what its outputs stand for",
+    ):
         loaded_of(reading.load(tmp_path / "report.toml"))
 
 
