@@ -39,7 +39,9 @@ def test_a_distilled_network_is_told_with_its_teachers_and_all_of_its_commands()
         "It also learnt from the answers of the network that it began as and 1 other network whose training is in no "
         "record here."
     )
-    assert said["Time"].endswith("those it began with included. The teachers’ own time is in no record here.")
+    assert said["Time"].endswith(
+        "those it began with included. What training its other teachers took is in no record here."
+    )
     assert said["Chosen on"].startswith(
         "The 40 validation images chose the settings, the epoch that was kept and the t"
     )

@@ -83,7 +83,7 @@ def _training(network: Network, run: Run | None) -> Iterator[Row]:
             yield Row("Seeds", f"One training is on record{seed}: how far another seed would come is not known.")
         yield Row("Teachers", _teachers(run))
         if run.seconds is not None:
-            beside = " The teachers’ own time is in no record here." if run.settings.get("teachers") else ""
+            beside = " What training its other teachers took is in no record here." if _others(run) else ""
             begun = ", those it began with included" if len(run.chain) > 1 else ""
             took = f"{duration(run.seconds)} for {counted(len(run.epochs), 'epoch')}{begun}"
             yield Row("Time", f"{took}.{beside}")
@@ -102,16 +102,20 @@ def _training(network: Network, run: Run | None) -> Iterator[Row]:
 
 
 def _teachers(run: Run) -> str:
-    teachers = run.settings.get("teachers", ())
+    teachers, others = run.settings.get("teachers", ()), _others(run)
     if not teachers:
         return ""
-    start = run.settings.get("started_from")
-    own = sum(digest == start for digest in teachers)
-    others = len(teachers) - own
+    own = len(teachers) - others
     parts = (["the network that it began as"] if own else []) + (
         [f"{counted(others, 'other network')} whose training is in no record here"] if others else []
     )
     return f"It also learnt from the answers of {listed(parts)}."
+
+
+def _others(run: Run) -> int:
+    """How many teachers are not the network that it began as."""
+    start = run.settings.get("started_from")
+    return sum(digest != start for digest in run.settings.get("teachers", ()))
 
 
 def _folders(run: Run) -> str:
