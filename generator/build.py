@@ -339,6 +339,9 @@ def _observe(
             explanations[photo.id] = explanation(photo.id, label, other, site.results.arrays(key, look))
             bar.advance()
     asked, patches, made = _sought(site, loaded, photos, examined)
+    # Each method is tried on the network, which a build that finds all the rest in the cache can do without.
+    key = site.key("methods", network_record, loaded.digest, loaded.wanted.layer, loaded.wanted.methods)
+    able, why_not = site.results.json(key, lambda: [list(loaded.methods[0]), dict(loaded.methods[1])])
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
     return network_record(
         loaded,
@@ -350,6 +353,7 @@ def _observe(
         made,
         logged,
         asked,
+        (able, why_not),
     )
 
 

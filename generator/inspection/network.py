@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -50,6 +50,7 @@ def network_record(
     made: ClassImages | None = None,
     logged: Sequence[Run] = (),
     asked: Asked = NOT_ASKED,
+    tried: tuple[Sequence[str], Mapping[str, str]] | None = None,
 ) -> Network:
     """All that the report tells of one network; the records of its training come from its folder.
 
@@ -58,10 +59,12 @@ def network_record(
         examined, strongest: the images that were searched, and what `layer_patches` found in them.
         made: of `class_images_of`.
         asked: what channels gave to answers, by which a large network's are chosen.
+        tried: the methods that can explain it, and why others cannot, where that is known already.
     """
+    able, why_not = loaded.methods if tried is None else tried
     shown, pageless = layers.records(loaded, asked)
     folder = loaded.folder
-    failed, beware = _checked(loaded, evaluation)
+    failed, beware = _checked(loaded, evaluation, able)
     return Network(
         id=loaded.id,
         title=loaded.title,
@@ -72,7 +75,7 @@ def network_record(
         summary=rows(loaded.points),
         weights_source=loaded.source,
         weights_digest=loaded.digest,
-        notes=(*loaded.notes, *left_out({**loaded.methods[1], **failed}), *beware),
+        notes=(*loaded.notes, *left_out({**why_not, **failed}), *beware),
         layers=shown,
         explanations=soundness.without(explanations, failed),
         runs=(*(load_runs(folder) if folder else ()), *logged),
@@ -148,7 +151,9 @@ def _answers(found: Predictions, data: DataSet, photos: Sequence[Photo]) -> Iter
             )
 
 
-def _checked(loaded: Loaded, evaluation: Evaluation | None) -> tuple[dict[str, str], tuple[str, ...]]:
+def _checked(
+    loaded: Loaded, evaluation: Evaluation | None, able: Iterable[str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """The methods that failed what was measured and are not shown, with the reasons; and what is said of the first.
 
     Its maps are all over the report, so they are shown with a warning. A network with random weights has learnt nothing
@@ -157,7 +162,6 @@ def _checked(loaded: Loaded, evaluation: Evaluation | None) -> tuple[dict[str, s
     found = evaluation.faithfulness if evaluation is not None else None
     if loaded.wanted.weights == "random" or found is None or found.layer != loaded.layer:
         return {}, ()
-    able, _ = loaded.methods
     failed = {name: reason for name, reason in soundness.unfit(found).items() if name in able}
     first = next(iter(able))
     reason = failed.pop(first, "")

@@ -326,7 +326,8 @@ def _digest(weights: str, way: Input, wanted: ModelConfig, architecture: Archite
     """The weights' own digest, and another one where report.toml or somebody's code makes another network of them."""
     if not wanted.input.given and not wanted.classes and not wanted.arguments and not architecture.code:
         return weights
-    return digest(weights, way, wanted.classes, dict(wanted.arguments), architecture.code)
+    which = (architecture.code, architecture.name) if architecture.code else (architecture.code,)
+    return digest(weights, way, wanted.classes, dict(wanted.arguments), *which)
 
 
 def _from_elsewhere(found: Loaded, config: Config) -> Loaded:
