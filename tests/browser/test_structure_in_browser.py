@@ -71,6 +71,20 @@ def test_mistakes_are_no_landmarks(chrome: devtools.Browser, site: Path) -> None
     page.close()
 
 
+@pytest.mark.parametrize("links", ["a.source", ".heading:has(#cnn-pairs) ~ section tbody a"])
+def test_links_that_are_called_alike_lead_to_the_same_place(chrome: devtools.Browser, site: Path, links: str) -> None:
+    found: dict[str, set[str]] = {}
+    for name in PAGES:
+        page = devtools.open_page(chrome, (site / f"{name}.html").as_uri())
+        told = f"[...document.querySelectorAll({links!r})].map((one) => [one.ariaLabel, one.innerText, one.href])"
+        for label, words, href in page.evaluate(told):
+            assert words in label  # who speaks to the page says what is seen
+            found.setdefault(f"{name}: {label}", set()).add(href)
+        page.close()
+    assert found
+    assert [label for label, places in found.items() if len(places) > 1] == []
+
+
 def forced(chrome: devtools.Browser, address: str) -> devtools.Tab:
     """The page in colours that the reader forces on it."""
     page = devtools.open_page(chrome, address)
