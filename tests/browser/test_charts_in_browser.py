@@ -23,6 +23,13 @@ WORDS = """[...document.querySelectorAll("svg.chart")].filter((chart) => chart.c
         boxes.flatMap(([one, a], i) => boxes.slice(i + 1).filter(([, b]) => overlap(a, b)).map(([two]) => [one, two]))];
 })"""
 
+# Charts that leave their place, unless they scroll in it.
+WIDER = """[...document.querySelectorAll("svg.chart")].filter((chart) => {
+    const place = chart.parentElement;
+    return chart.getBoundingClientRect().right > place.getBoundingClientRect().right + 1
+        && getComputedStyle(place).overflowX === "visible";
+}).map((chart) => chart.closest("figure").id)"""
+
 
 @pytest.mark.parametrize("width", [390, 768, 1024, 1280, 1920])
 @pytest.mark.parametrize("name", ["training", "evaluation", "trust", "filters-cnn-conv2"])
@@ -33,6 +40,7 @@ def test_words_of_charts_are_eleven_to_thirteen_pixels_high(
     page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
     found = page.evaluate(WORDS)
     assert found
+    assert page.evaluate(WIDER) == []
     for chart, sizes, collisions in found:
         assert 11 <= min(sizes) <= max(sizes) <= 13.6, chart
         assert collisions == [], chart
