@@ -227,6 +227,13 @@ def test_class_images_come_back_to_the_last_bit(tmp_path: Path, count: int, size
     assert load_class_images(tmp_path / "elsewhere") is None
 
 
+@pytest.mark.parametrize("name", ["cnn", "alexnet"])
+def test_the_class_images_that_are_shipped_are_of_the_weights_that_are(name: str) -> None:
+    found = load_class_images(REPOSITORY / "models" / name)
+    assert found is not None
+    assert found.weights_digest == load_model(REPOSITORY / "models" / name).digest
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
