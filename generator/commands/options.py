@@ -115,6 +115,8 @@ def parser() -> argparse.ArgumentParser:
     checking = _command(commands, "check", check_command, "look for what is broken in the site, before its visitors do")
     _out_option(checking)
     checking.add_argument("--json", action="store_true", help="print all findings as JSON")
+    # `build` knows the word, so whoever writes it here should not be refused.
+    checking.add_argument("--strict", action="store_true", help="as it always is: any fault is an error")
 
     export = _command(
         commands, "export", export_command, "carry the site into a portfolio, onto a page, into a notebook"

@@ -46,7 +46,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]
 
 
 def test_check_of_a_sound_site_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(capsys, "check")
+    code, out, err = run(capsys, "check", "--strict")
     assert (code, err) == (0, [])
     (line,) = out
     pages = len(list((project / "site").glob("*.html")))
