@@ -10,9 +10,15 @@ import json
 import os
 import re
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 from generator.base.errors import InputError, reason
 from generator.config import reading
@@ -24,7 +30,7 @@ from generator.records.network import Fact
 
 # The shorter names of the two packages whose networks need no more.
 _PACKAGES = {"torchvision": "torchvision.models"}
-TOLD_MORE = ("logs", "size", "channels", "mean", "std", "classes", "layer", "title")
+TOLD_MORE = ("arguments", "logs", "size", "channels", "mean", "std", "classes", "layer", "title")
 OF_ANSWERS = ("logs", "classes", "title")  # of these what may be told of a network that is not here itself
 LARGEST = 1 << 20  # bytes of a file of class names
 
@@ -44,6 +50,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="instead of both, its answers to the test images, as any framework wrote them: .csv (file, label, a "
         "column of scores for each class) or .npz",
+    )
+    own.add_argument(
+        "--arguments",
+        metavar="TOML",
+        help='of what makes it, beside the number of classes: "width = 2, depth = [3, 3]"',
     )
     own.add_argument("--logs", metavar="PATH", help="the record of its training: a file, or a folder to look through")
     own.add_argument("--size", metavar="N|HxW", help="of its images, in pixels")
@@ -171,8 +182,9 @@ def text(options: argparse.Namespace, folder: Path, read: Found | None = None) -
         model["predictions"] = _file("predictions", "answers", options.predictions, folder)
     elif options.weights or own_weights(architecture, folder) is None:
         model["weights"] = _weights(options.weights, folder)
-    if options.classes:
-        model["classes"] = _classes(options.classes)
+    for key, meant in (("arguments", _arguments), ("classes", _classes)):
+        if given := getattr(options, key):
+            model[key] = meant(given)
     way = _input(options)
     if way and read is None:
         model["input"] = way
@@ -279,6 +291,18 @@ def _file(option: str, what: str, given: str, folder: Path) -> str:
 def _relative(path: Path, folder: Path) -> str:
     """A path as a report.toml in the folder names it."""
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def _arguments(given: str) -> dict[str, object]:
+    """The values of a line of TOML by their names."""
+    try:
+        found: dict[str, object] = tomllib.loads(f"arguments = {{{given}}}")["arguments"]
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"--arguments: expected names and values as TOML has them, such as \"width = 2, kind = 'wide'\", got "
+            f"{given!r} ({str(error).split(' (')[0]})"
+        ) from None
+    return found
 
 
 def _input(options: argparse.Namespace) -> dict[str, object]:

@@ -168,7 +168,7 @@ def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: di
         told = ", ".join(f"{each} = ..." for each in missing)
         raise InputError(
             f"architecture {name!r}: expected the arguments that it needs, {', '.join(missing)}; say them in "
-            f"report.toml: arguments = {{{told}}}"
+            f'--arguments "{told}", or in report.toml: arguments = {{{told}}}'
         )
     with own_code.told(f"architecture {name!r}"):
         made = make(**(given | arguments))

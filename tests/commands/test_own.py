@@ -96,6 +96,11 @@ def test_options_are_what_a_report_toml_would_say(here: Path) -> None:
         assert network.classes == ("forks", "cups", "spoons")
 
 
+def test_arguments_of_the_constructor_are_said_as_toml(here: Path) -> None:
+    (network,) = told(*RANDOM, "--arguments", "width = 2, kind = 'a \"b\"', depth = [3, 3]").models.networks
+    assert network.arguments == {"width": 2, "kind": 'a "b"', "depth": [3, 3]}
+
+
 def test_kinds_of_models_are_what_a_report_toml_would_say(here: Path) -> None:
     (here / "runs" / "vit").mkdir(parents=True)
     for name in ("config.json", "pytorch_model.bin", "model.safetensors"):
@@ -162,6 +167,7 @@ def test_init_writes_the_report_toml_that_says_the_same(here: Path) -> None:
         ([*RANDOM, "--std", "0"], "std: expected numbers above 0"),
         ([*RANDOM, "--classes", "no.json"], "--classes: expected a file"),
         (["--mean", "0.5"], "--mean: expected --model or --weights beside it"),
+        ([*RANDOM, "--arguments", "width: 2"], "--arguments: expected names and values as TOML has them, such as"),
         ([*RANDOM, "--config", "x.toml"], "--config: expected none beside"),
     ],
 )
