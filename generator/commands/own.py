@@ -175,23 +175,10 @@ def text(options: argparse.Namespace, folder: Path, read: Found | None = None) -
     called = _called(architecture, options.predictions or options.weights)
     name = _id(called)
     title = options.title or f"What {called} {'answers' if options.predictions else 'sees'}"
-    model: dict[str, object] = {}
-    if architecture:
-        model["architecture"] = architecture
-    if options.predictions:
-        model["predictions"] = _file("predictions", "answers", options.predictions, folder)
-    elif options.weights or own_weights(architecture, folder) is None:
-        model["weights"] = _weights(options.weights, folder)
-    for key, meant in (("arguments", _arguments), ("classes", _classes)):
-        if given := getattr(options, key):
-            model[key] = meant(given)
+    model = _model(options, folder, architecture)
     way = _input(options)
     if way and read is None:
         model["input"] = way
-    if options.logs:
-        model["logs"] = _relative(Path(options.logs), folder)
-    if options.layer:
-        model["layer"] = options.layer
     comments = {key: f"  # {line}" for key, line in (read.origins if read else {}).items()}
     said = set(model)  # on the command line
     lines = ["[report]", f"title = {toml(title)}", ""]
@@ -217,6 +204,24 @@ def text(options: argparse.Namespace, folder: Path, read: Found | None = None) -
         ]
     lines += ["", "[samples]", "bundled = false", f"test_images = {TEST_IMAGES}", ""]
     return "\n".join(lines)
+
+
+def _model(options: argparse.Namespace, folder: Path, architecture: str) -> dict[str, object]:
+    """The keys of [models.<id>] but its input."""
+    model: dict[str, object] = {"architecture": architecture} if architecture else {}
+    if options.predictions:
+        model["predictions"] = _file("predictions", "answers", options.predictions, folder)
+    elif options.weights or own_weights(architecture, folder) is None:
+        model["weights"] = _weights(options.weights, folder)
+    for key, meant in (
+        ("arguments", _arguments),
+        ("classes", _classes),
+        ("logs", lambda logs: _relative(Path(logs), folder)),
+        ("layer", str),
+    ):
+        if given := getattr(options, key):
+            model[key] = meant(given)
+    return model
 
 
 def _is_unnamed(data: Path, count: int) -> bool:

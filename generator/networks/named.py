@@ -167,7 +167,7 @@ def _made(name: str, make: Callable[..., nn.Module], classes: int, arguments: di
     if missing:
         told = ", ".join(f"{each} = ..." for each in missing)
         raise InputError(
-            f"architecture {name!r}: expected the arguments that it needs, {', '.join(missing)}; say them in "
+            f"architecture {name!r}: expected the arguments that it needs, {', '.join(missing)}; say them with "
             f'--arguments "{told}", or in report.toml: arguments = {{{told}}}'
         )
     with own_code.told(f"architecture {name!r}"):

@@ -214,7 +214,7 @@ def test_an_argument_that_the_network_does_not_take_is_told(tmp_path: Path) -> N
 def test_arguments_that_the_network_needs_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NET.replace("width=2", "width, depth"))
     assert refusal("net.py:Net", tmp_path, width=3) == (
-        "architecture 'net.py:Net': expected the arguments that it needs, depth; say them in --arguments "
+        "architecture 'net.py:Net': expected the arguments that it needs, depth; say them with --arguments "
         '"depth = ...", or in report.toml: arguments = {depth = ...}'
     )
 
