@@ -43,7 +43,7 @@ from generator.records.report import Report
 from generator.records.scores import Evaluation
 from generator.records.training import Run
 from generator.report.anchors import anchored
-from generator.report.jobs import Job, common_jobs, network_jobs
+from generator.report.jobs import common_jobs, network_jobs
 from generator.report.overview.reading import doubts
 from generator.training import logs, run
 
@@ -429,16 +429,14 @@ def _figures(site: Site, report: Report) -> dict[str, Figure]:
     for network in report.networks:
         jobs += network_jobs(report, network)
 
-    def drawn(job: Job) -> tuple[Figure, ...]:
-        parts, draw = job
-        return site.results.figures(site.key("figures", draw, *parts), draw)
-
     figures: dict[str, Figure] = {}
     # Encoding needs no other part of Python, so that the processor's cores share it.
     pool = ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1))
     try:
         with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
-            for group in [pool.submit(drawn, job) for job in jobs]:
+            # Keys are made here: Python 3.11 reads two sources at once in no two threads without mixing them up.
+            keyed = [(site.key("figures", draw, *parts), draw) for parts, draw in jobs]
+            for group in [pool.submit(site.results.figures, key, draw) for key, draw in keyed]:
                 found = site.spared("A group of figures", group.result, tuple[Figure, ...]())
                 figures |= {figure.id: figure for figure in found}
                 bar.advance()

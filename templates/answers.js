@@ -1,4 +1,4 @@
-// What the network says of the photo: its answers as bars, the map of every class as a tile, the map of one of them over
+// What the network says of the photo: its answers as bars, the map of every class as a tile, the map of one of them on
 // the photo, and the channels that decided. It comes with the network, when the page can already be read.
 "use strict";
 // biome-ignore lint/correctness/noUnusedVariables: the page's other scripts use it

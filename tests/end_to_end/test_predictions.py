@@ -143,7 +143,8 @@ def test_probabilities_alone_make_a_report(here: Path, capsys: pytest.CaptureFix
         assert not re.search(r"0 × 0|1 × 1|0 weights|None|nan", rest), page
     assert "a sign that the answers are those of another training" in pages["training"]
     scores = results(here)["networks"]["keras-net"]["evaluation"]["splits"]["test"]
-    assert f"names {scores['top1'] * 100:.1f} % correctly" in pages["evaluation"]
+    right = round(scores["top1"] * scores["count"])
+    assert f"names {right} ({scores['top1']:.0%}) correctly".replace("%", " %") in pages["evaluation"]
     before = {path: path.read_bytes() for path in site.rglob("*") if path.is_file()}
     assert main(["build", *own, "--offline", "--force"]) == 0
     assert {path: path.read_bytes() for path in site.rglob("*") if path.is_file()} == before

@@ -77,7 +77,7 @@ def test_bars_are_as_long_as_the_numbers() -> None:
     chart = ET.fromstring(figure.svg)
     thick = [r for r in chart.iter(f"{SVG}rect") if r.attrib["height"] == "10" and r.attrib["width"] != "18"]
     # Three methods, the centre and the uniform map, twice; 100 % is from the end of the longest name to 16 units off.
-    full = 420 - 10 - 6 * len("centre point") - 16
+    full = 420 - 10 - 7 * len("centre point") - 16
     shares = [float(rect.attrib["width"]) / full for rect in thick]
     assert shares == pytest.approx([0.80, 0.85, 0.70, 0.84, 0.54, 0.50, 0.55, 0.30, 0.42, 0.12], abs=1e-4)
     words = [element.text for element in chart.iter(f"{SVG}text")]
@@ -89,7 +89,7 @@ def test_bars_are_as_long_as_the_numbers() -> None:
 def test_whiskers_span_the_interval() -> None:
     bar = intervals.Bar("one", 0.5, 0.25, 0.75, mark=0.5)
     chart = ET.fromstring(intervals.bars("x", "Alt.", [intervals.Panel("t", [bar])], []).svg)
-    left, full = 10 + 6 * 3, 420 - 10 - 6 * 3 - 16
+    left, full = 10 + 7 * 3, 420 - 10 - 7 * 3 - 16
     drawn = " ".join(path.attrib["d"] for path in chart.iter(f"{SVG}path"))
     places = [short(left + full * share) for share in (0.25, 0.5, 0.75)]
     assert re.search(rf"M{places[0]} [\d.]+H{places[2]}", drawn)
@@ -105,7 +105,7 @@ def test_each_bar_stands_beside_the_mark_of_its_own_images() -> None:
     ]
     chart = ET.fromstring(intervals.bars("x", "Alt.", [intervals.Panel("t", bars)], []).svg)
     (dotted,) = [path.attrib["d"] for path in chart.iter(f"{SVG}path") if "stroke-dasharray" in path.attrib]
-    left, full, top = 10 + 6 * 6, 420 - 10 - 6 * 6 - 16, 26 + 30
+    left, full, top = 10 + 7 * 6, 420 - 10 - 7 * 6 - 16, 26 + 30
     first, second = (short(left + full * share) for share in (0.5, 0.25))
     # A row of 16 and the thin bar's 9 are one line, the next row is another; the baseline's own bar has none.
     assert dotted == f"M{first} {top}V{top + 25}M{second} {top + 25}V{top + 41}"

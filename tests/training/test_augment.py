@@ -320,7 +320,7 @@ def test_a_window_is_shown_beside_the_crop_that_the_other_steps_go_on_from() -> 
 
     shown = steps(image, pixels(3, 16, 16, seed=1), how, seeded())
 
-    assert [name for name, _ in shown][1:3] == ["cropped, turned, mirrored", "or its own pixels, moved and mirrored"]
+    assert [name for name, _ in shown][1:3] == ["cropped, turned, mirrored", "or shifted and mirrored, not resized"]
     (_, crop), (_, window), (_, coloured) = shown[1:]
     assert torch.equal(coloured, crop)
     # A window of the photo's own size is moved by two pixels at most, its border continued by reflection.
