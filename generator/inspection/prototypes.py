@@ -48,6 +48,8 @@ COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 # larger images cost more a step and get fewer.
 CLASS_STEPS, LARGE_CLASS_STEPS = 128, 64
 CLASS_SEED = 0
+# Multiply-accumulates that a build spends on them where nobody made them before: a minute or so of two cores.
+BUDGET = 4 * 10**12
 SMALL = 64  # side of an image in pixels
 
 
@@ -177,6 +179,9 @@ def made_for_classes(loaded: Loaded, on_record: ClassSheet | None = None) -> dic
     """
     if not _can_be_made(loaded):
         return {}
+    if on_record is None and cost(loaded) > BUDGET:
+        terminal.say(f"{loaded.title}: no images of its classes are made, which would take long; `evaluate` makes them")
+        return {}
     images, steps = (on_record.images, on_record.steps) if on_record else _made(loaded)
     with torch.no_grad():
         shown = torch.tensor(images).permute(0, 3, 1, 2)
@@ -196,10 +201,19 @@ def _can_be_made(loaded: Loaded) -> bool:
     return few and loaded.input.takes_photos and "integrated gradients" not in loaded.methods[1]
 
 
+def cost(loaded: Loaded) -> int:
+    """What the images of its classes cost in multiply-accumulates, more or less: a pass there and back a step."""
+    return 3 * loaded.once * len(loaded.class_names) * _steps(loaded.input)
+
+
+def _steps(way: Input) -> int:
+    return CLASS_STEPS if max(way.size) <= SMALL else LARGE_CLASS_STEPS
+
+
 def _made(loaded: Loaded) -> tuple[Pixels, int]:
     """(K, H, W, 3) for the classes of a network, and in how many steps."""
     way = loaded.input
-    steps = CLASS_STEPS if max(way.size) <= SMALL else LARGE_CLASS_STEPS
+    steps = _steps(way)
     images = maximise(loaded.network, range(len(loaded.class_names)), way, seed=CLASS_SEED, steps=steps)
     return images.permute(0, 2, 3, 1).contiguous().numpy(), steps
 

@@ -363,6 +363,21 @@ def test_images_are_put_on_record_once_and_are_what_is_made_without_it(
     assert not (tmp_path / "many").exists()
 
 
+def test_a_build_makes_no_images_that_take_long_but_evaluate_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(prototypes, "CLASS_STEPS", 2)
+    one = loaded(folder=tmp_path)
+    assert prototypes.cost(one) == 3 * one.once * 3 * 2
+    monkeypatch.setattr(prototypes, "BUDGET", prototypes.cost(one) - 1)
+    assert prototypes.made_for_classes(one) == {}
+    assert "no images of its classes are made, which would take long; `evaluate` makes them" in capsys.readouterr().err
+    prototypes.keep(one)
+    assert prototypes.made_for_classes(one, prototypes.kept(one))["images"].shape == (3, 64, 64, 3)
+    monkeypatch.setattr(prototypes, "BUDGET", prototypes.cost(one))
+    assert prototypes.made_for_classes(one) != {}
+
+
 def test_a_thousand_classes_get_no_images() -> None:
     assert prototypes.class_images_of(prototypes.made_for_classes(loaded(classes=101))) is None
 
