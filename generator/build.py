@@ -434,7 +434,7 @@ def _figures(site: Site, report: Report) -> dict[str, Figure]:
     pool = ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1))
     try:
         with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
-            # Keys are made here: Python 3.11 reads two sources at once in no two threads without mixing them up.
+            # Keys are made here, for they read the program's sources: ast.parse of Python 3.11 is for one thread alone.
             keyed = [(site.key("figures", draw, *parts), draw) for parts, draw in jobs]
             for group in [pool.submit(site.results.figures, key, draw) for key, draw in keyed]:
                 found = site.spared("A group of figures", group.result, tuple[Figure, ...]())

@@ -84,11 +84,9 @@ def whole(data: DataSet, cache: Path) -> DataSet:
     Raises:
         InputError: for a part in which no image of a class can be read, or a cache that cannot be written.
     """
-    looks = [_looked(data, part, cache) for part in data.parts]
-    contents = {
-        part.name: _contents(_place(data, part, data.side, cache), look)
-        for part, look in zip(data.parts, looks, strict=True)
-    }
+    looked = [_looked(data, part, cache) for part in data.parts]
+    looks = [look for look, _ in looked]
+    contents = {part.name: found for part, (_, found) in zip(data.parts, looked, strict=True)}
     parts = []
     for part, look in zip(data.parts, looks, strict=True):
         broken = set(look.skipped)
@@ -109,7 +107,7 @@ def whole(data: DataSet, cache: Path) -> DataSet:
     return found
 
 
-def _shared(data: DataSet, contents: Mapping[str, NDArray[np.uint64] | None]) -> str:
+def _shared(data: DataSet, contents: Mapping[str, NDArray[np.uint64]]) -> str:
     """What readers should know of images that judge and are among those that the network was fitted on, too.
 
     Told by what the files hold, or the pixels of images that are no files: another compression is another image.
@@ -117,8 +115,7 @@ def _shared(data: DataSet, contents: Mapping[str, NDArray[np.uint64] | None]) ->
     judged, fitted = data.judged, data.fitted
     if judged is None or fitted is None or judged.name == fitted.name:
         return ""
-    ours, theirs = contents[judged.name], contents[fitted.name]
-    count = 0 if ours is None or theirs is None else int(np.isin(ours, theirs).sum())
+    count = int(np.isin(contents[judged.name], contents[fitted.name]).sum())
     if not count:
         return ""
     whole = count == len(judged)
@@ -156,13 +153,16 @@ def squares(data: DataSet, part: Part, side: int, cache: Path) -> NDArray[np.uin
     return found
 
 
-def _looked(data: DataSet, part: Part, cache: Path) -> _Look:
-    """What is in the images of a part: known from before, else looked at now."""
+def _looked(data: DataSet, part: Part, cache: Path) -> tuple[_Look, NDArray[np.uint64]]:
+    """What is in the images of a part, and the beginning of each one's digest: from before, else looked at now."""
     file = _place(data, part, data.side, cache)
     look = _read_look(file)
-    if look is None or _contents(file, look) is None:
+    contents = None if look is None else _contents(file, look)
+    if look is None or contents is None:
         look = _keep_squares(part, data.side, file) if data.side else _keep_look(part, file)
-    return look
+        contents = _contents(file, look)
+        assert contents is not None
+    return look, contents
 
 
 def _place(data: DataSet, part: Part, side: int, cache: Path) -> Path:

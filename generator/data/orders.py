@@ -23,6 +23,23 @@ class Order:
     better: bool  # right more often than in the order as it is, by more than chance explains
 
 
+@dataclass(frozen=True)
+class Lead:
+    """How much more often one reading of the same images is right than another."""
+
+    ahead: float
+    error: float  # standard error of that
+    better: bool  # by more than chance explains
+
+
+def lead(right: NDArray[np.bool_], was: NDArray[np.bool_]) -> Lead:
+    """What (N,) answers that are right are ahead of others, image by image."""
+    difference = right.astype(float) - was.astype(float)
+    ahead, error = float(difference.mean()), float(difference.std(ddof=1)) / math.sqrt(len(difference))
+    # A single image that changes is no finding, whatever its standard error.
+    return Lead(ahead, error, ahead > max(CERTAIN * error, 2 / len(difference)))
+
+
 def other_order(answers: NDArray[Any], targets: NDArray[Any], count: int) -> Order | None:
     """The order of the classes in which answers fit their images, where it is another than theirs.
 
@@ -45,10 +62,7 @@ def other_order(answers: NDArray[Any], targets: NDArray[Any], count: int) -> Ord
         return None
     between, true = answers[1::2], targets[1::2]
     right = meant[between] == true
-    ahead = right.astype(float) - (between == true)
-    error = float(ahead.std(ddof=1)) / math.sqrt(len(ahead))
-    # A single image that changes is no finding, whatever its standard error.
-    return Order(tuple(meant.tolist()), right, float(ahead.mean()) > max(CERTAIN * error, 2 / len(ahead)))
+    return Order(tuple(meant.tolist()), right, lead(right, between == true).better)
 
 
 def _bijection(confusions: NDArray[np.int64]) -> NDArray[np.int64]:

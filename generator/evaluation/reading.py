@@ -24,7 +24,7 @@ from generator.config.reading import input_said
 from generator.config.schema import ModelConfig
 from generator.data.dataset import DataSet, Item
 from generator.data.decoded import pixels
-from generator.data.orders import CERTAIN, ENOUGH, other_order
+from generator.data.orders import ENOUGH, lead, other_order
 from generator.evaluation.answers import given, logits_of
 from generator.explain.passes import in_eval_mode
 from generator.networks.inputs import LUMA, normalise
@@ -92,11 +92,8 @@ def _candidate(kind: Kind, what: str, right: NDArray[np.bool_], was: NDArray[np.
     Args:
         was: what the reading that is used makes of the same.
     """
-    difference = right.astype(float) - was.astype(float)
-    ahead, error = float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
-    # A single image that changes is no finding, whatever its standard error.
-    better = ahead > max(CERTAIN * error, 2 / len(difference))
-    return Candidate(kind, what, float(right.mean()), ahead, error, better, key)
+    found = lead(right, was)
+    return Candidate(kind, what, float(right.mean()), found.ahead, found.error, found.better, key)
 
 
 class _Trial:

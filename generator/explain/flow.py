@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from generator.explain.rules import CONSTANTS
+
 Kind = Literal[
     "convolution", "product", "activation", "normalisation", "pooling", "addition", "multiplication", "concatenation",
     "attention", "resampling", "other",
@@ -73,13 +75,6 @@ _GRIDS = frozenset(
         *(name for name, kind in _KINDS.items() if kind == "resampling"),
     }
 )
-# They give a tensor of the same form that has nothing of the values.
-_CONSTANTS = frozenset(
-    {
-        *("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like"),
-        *("new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided"),
-    }
-)
 
 
 class Node(NamedTuple):
@@ -113,7 +108,7 @@ class Flow(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = [self._kept[id(leaf)][1] for leaf in tree_leaves((read, kwargs)) if id(leaf) in self._kept]
         parents = tuple(dict.fromkeys(given))
         output = func(*args, **(kwargs or {}))
-        if not parents or name in _CONSTANTS:
+        if not parents or name in CONSTANTS:
             return output
         number = len(self.nodes)
         tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]

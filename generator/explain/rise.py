@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from generator.explain.checks import check_images, check_logits, check_positive
 from generator.explain.outputs import answered
-from generator.explain.passes import BATCH, evaluating
+from generator.explain.passes import BATCH, evaluating, logits_of
 from generator.explain.targets import Targets, chances_of, check_targets, classes_of
 
 MASKS = 4000  # as in the paper for VGG16; 8000 for ResNet50
@@ -59,8 +59,7 @@ def rise(
             drawn = _masks(min(batch_size, masks - start), images.shape[2:], cells, keep, random).to(images.device)
             for index, image in enumerate(images):
                 behind = image * drawn[:, None].to(image.dtype)
-                answers = check_logits(answered(model, behind.clone()).logits, behind)
-                chances = chances_of(answers, classes[index], apart).float()
+                chances = chances_of(logits_of(model, behind.clone()), classes[index], apart).float()
                 found[index] += torch.einsum("m,mhw->hw", chances, drawn)
     return found / (masks * keep)
 

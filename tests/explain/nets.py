@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision import models
 
+from generator import explain
 from generator.networks.small_cnn import SmallCNN
 
 
@@ -359,3 +360,14 @@ PEERS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
         ("features", "features.bn7", "features.conv5"),
     ),
 }
+
+# Of a model, images and targets; where nobody names a layer it is chosen.
+OF_TARGETS = (
+    explain.grad_cam,
+    explain.grad_cam_plus_plus,
+    explain.layer_cam,
+    explain.score_cam,
+    explain.guided_backprop,
+    explain.integrated_gradients,
+    explain.channel_contributions,
+)

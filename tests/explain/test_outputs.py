@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generator import explain
-from tests.explain.nets import images, seeded
+from tests.explain.nets import OF_TARGETS, images, seeded
 
 BATCH = images(2, 3, 16, 12)
 
@@ -60,15 +60,7 @@ ENDS: dict[str, Callable[[Tensor, Tensor], Any]] = {
 def test_maps_are_those_of_the_logits(name: str) -> None:
     network, bare = seeded(lambda: Net(ENDS[name])), seeded(Net)
     assert explain.choose_layer(network, BATCH) == "conv+relu"
-    for method in (
-        explain.grad_cam,
-        explain.grad_cam_plus_plus,
-        explain.layer_cam,
-        explain.score_cam,
-        explain.guided_backprop,
-        explain.integrated_gradients,
-        explain.channel_contributions,
-    ):
+    for method in OF_TARGETS:
         torch.testing.assert_close(method(network, BATCH, [0, 3]), method(bare, BATCH, [0, 3]))
         torch.testing.assert_close(method(network, BATCH), method(bare, BATCH))
     torch.testing.assert_close(explain.grad_cam_all(network, BATCH), explain.grad_cam_all(bare, BATCH))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from generator import explain
 from generator.explain import Target
 from generator.explain.targets import chances_of
-from tests.explain.nets import POOLED, assert_same, images, pooled_toy, seeded, stacked
+from tests.explain.nets import OF_TARGETS, POOLED, assert_same, images, pooled_toy, seeded, stacked
 
 # Of `pooled_toy` the map of class 0 is (A0 - 2 A1) / 6, that of class 1 is (-A0 + 3 A1) / 6.
 BY_HAND: list[tuple[int | Target, list[list[int]]]] = [
@@ -36,15 +36,7 @@ def test_maps_of_targets_by_hand() -> None:
 def test_a_target_of_one_class_is_that_class() -> None:
     network = seeded(stacked(nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, 8), nn.ReLU()))
     batch = images(2, 3, 12, 16)
-    for method in (
-        explain.grad_cam,
-        explain.grad_cam_plus_plus,
-        explain.layer_cam,
-        explain.score_cam,
-        explain.guided_backprop,
-        explain.integrated_gradients,
-        explain.channel_contributions,
-    ):
+    for method in OF_TARGETS:
         torch.testing.assert_close(method(network, batch, [Target(1), Target(4)]), method(network, batch, [1, 4]))
     ours, theirs = explain.occlude(network, batch, [Target(1), 4]), explain.occlude(network, batch, [1, 4])
     torch.testing.assert_close(ours.probability, theirs.probability)
