@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from generator.records.network import Network
 from generator.records.scores import Evaluation
 from generator.records.training import Run, command
-from generator.report.evaluation.facts import SPLITS
+from generator.report.evaluation.facts import images_of
 from generator.report.plates.wording import counted, duration, listed, percent
 
 SHORT = 12  # letters of a digest
@@ -43,7 +43,7 @@ def _main(network: Network) -> Run | None:
 
 def _images(found: Evaluation, run: Run | None) -> Iterator[Row]:
     scores = found.splits[found.judged]
-    images = SPLITS.get(scores.split, f"images of {scores.split}")
+    images = images_of(scores)
     of = f" of {scores.of:,}, evenly over all of them," if scores.of else ""
     yield Row("Judged on", f"{scores.count:,}{of} {images}.")
     if scores.split == "test":
