@@ -124,6 +124,7 @@ def build(
     loaded, read = [one for one, _ in obtained], {one.id: tried for one, tried in obtained}
     for one in loaded:  # a layer that a network does not have is told before minutes are spent
         layers.shown(one)
+        one.others  # noqa: B018 - nor a class
     logged = {one.id: _logged(one.wanted, one.title, one.epoch, config) for one in loaded}
     logged |= {name: _logged(one.wanted, one.title, None, config) for name, (one, _) in answered.items()}
     scored = {one.id: _evaluation(one, data, classes) for one in loaded}
@@ -318,7 +319,7 @@ def _observe(
     """One network with the explanation of each photo, from the cache where they are known."""
     if not loaded.input.takes_photos:  # as its notes say
         photos, examined = (), None
-    other, asked_all = _other_class(loaded), compared_photos(loaded, photos)
+    others, asked_all = loaded.others, compared_photos(loaded, photos)
     explanations: dict[str, Explanation] = {}
     with terminal.bar(f"{loaded.title}: explaining", len(photos), "photos") as bar:
         for photo in photos:
@@ -330,13 +331,13 @@ def _observe(
                 loaded.digest,
                 photo.digest,
                 label,
-                other,
+                others,
                 loaded.wanted.layer,
                 compared,
                 loaded.wanted.methods,
             )
-            look = partial(photo_arrays, loaded, photo, label, other, compared)
-            explanations[photo.id] = explanation(photo.id, label, other, site.results.arrays(key, look))
+            look = partial(photo_arrays, loaded, photo, label, others, compared)
+            explanations[photo.id] = explanation(photo.id, label, others, site.results.arrays(key, look))
             bar.advance()
     asked, patches, made = _sought(site, loaded, photos, examined)
     # Each method is tried on the network, which a build that finds all the rest in the cache can do without.
@@ -411,16 +412,6 @@ def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Li
 def _output(loaded: Loaded, classes: Classes, label: int) -> int | None:
     """The network's output for a class of the report, None where it has none."""
     return loaded.output_of(classes.keys[label], (classes.names[label],))
-
-
-def _other_class(loaded: Loaded) -> int | None:
-    """The class that report.toml wants explained beside the predicted one."""
-    names, name = loaded.class_names, loaded.wanted.other_class
-    if name and name not in names:
-        raise InputError(
-            f"[models.{loaded.id}] other_class: expected one of the network's {len(names)} classes, got {name!r}"
-        )
-    return names.index(name) if name else None
 
 
 def _figures(site: Site, report: Report) -> dict[str, Figure]:

@@ -27,6 +27,8 @@ from generator.records.network import (
     Layer,
     LayerPatches,
     Network,
+    Question,
+    Replied,
     StageMaps,
 )
 from generator.records.report import DataSummary, Report
@@ -240,6 +242,7 @@ def explanation(photo: Photo, class_names: Sequence[str], predicted: int, size: 
         targets=tuple(range(count)),
         cams=cams,
         stages=stages,
+        replies={"rival": Replied(Question((predicted,), ((predicted + 1) % count,)), cams[predicted], 2.0, 0.881)},
         contributions=np.array([0.5, -1, 0.25, 3, 0, 0, 0, 1], dtype=np.float32),
         contributors=(3, 7, 0, 2, 4),
         contributor_maps=np.linspace(0, 2, 5 * 16, dtype=np.float32).reshape(5, 4, 4),
@@ -500,7 +503,7 @@ def figures(made: Report) -> Mapping[str, Figure]:
         for seen in net.explanations.values():
             found += [raster(f"{net.anchor}-maps-{seen.photo}-{s.layer.replace('.', '-')}") for s in seen.stages]
             found.append(raster(f"{net.anchor}-contributions-{seen.photo}"))
-            roles = ["photo", "predicted", "runner-up", *(["true"] if seen.label is not None else [])]
+            roles = ["photo", "predicted", "runner-up", *(["true"] if seen.label is not None else []), *seen.replies]
             found += [raster(f"{net.anchor}-cam-{seen.photo}-{role}") for role in roles]
             found += [raster(f"{net.anchor}-cam-{seen.photo}-{role}-heat") for role in roles if role != "photo"]
             rows = tuple((name, 0.5, float(logit)) for name, logit in zip(net.class_names, seen.logits, strict=True))

@@ -20,6 +20,7 @@ from generator.config.addresses import is_link
 from generator.config.languages import LANGUAGE
 from generator.config.places import FILE_NAME, PROGRAMS, bundled, is_program, own_weights
 from generator.config.schema import (
+    Asked,
     Config,
     DataConfig,
     InputConfig,
@@ -66,6 +67,7 @@ OF_THE_NETWORK = (
 )
 DOTS = 500  # of a line: the reader of TOML takes a time that grows with the square of a key's parts
 CHANNELS = 512  # that a page has room for
+OTHER_CLASSES = 8  # likewise, of maps beside those of the answer
 
 
 def load(path: Path | None = None) -> Config:
@@ -260,12 +262,34 @@ def _model(name: str, table: Table) -> ModelConfig:
         classes=table.texts("classes"),
         input=table.table("input", _input),
         layer=table.text("layer"),
-        other_class=table.text("other_class"),
+        other_class=_other_class(table),
         logs=logs,
         kept=kept,
         show=_show(table),
         channels=table.whole("channels", 1, CHANNELS),
     )
+
+
+def _other_class(table: Table) -> tuple[Asked, ...]:
+    key = "other_class"
+    if table.is_text(key):
+        name = table.text(key)
+        return (Asked((name,)),) if name else ()
+    found = table.each(key, _asked, "class names, or tables { of = ..., against = ... } of them", short="of")
+    if len(found) > OTHER_CLASSES:
+        table.refuse(key, f"at most {OTHER_CLASSES} of them")
+    return found
+
+
+def _asked(table: Table) -> Asked:
+    of, against = (table.texts(key) if table.is_list(key) else (table.text(key),) for key in ("of", "against"))
+    found = Asked(*(tuple(name for name in names if name) for names in (of, against)))
+    every = found.of + found.against
+    if not every:
+        table.refuse("of", "the name of a class, or of some")
+    if len(set(every)) < len(every):
+        table.refuse("against" if found.against else "of", "different classes")
+    return found
 
 
 def _methods(table: Table) -> tuple[str, ...]:

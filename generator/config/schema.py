@@ -82,6 +82,14 @@ class InputConfig:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What is to be explained beside a network's answer: the logits of some classes, by name, minus those of others."""
+
+    of: tuple[str, ...]  # (): what speaks against the others
+    against: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """[models.<id>]: one network of the report."""
 
@@ -100,7 +108,7 @@ class ModelConfig:
     classes: tuple[str, ...] = ()  # what the outputs stand for, in order; (): as the weights say, else the report's
     input: InputConfig = InputConfig()
     layer: str = ""  # that class activation maps look at; "": chosen by the program
-    other_class: str = ""  # a class to explain beside the predicted one, "" for none
+    other_class: tuple[Asked, ...] = ()  # what to explain beside the answer
     logs: tuple[Path, ...] = ()  # of trainings by other programs: files, and folders in which one is looked for
     # The epoch whose weights these are, as the log counts them; "best": that of the highest validation accuracy; None:
     # as the weights say, else it is not known.

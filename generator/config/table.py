@@ -166,6 +166,10 @@ class Table:
         """Whether an array stands there."""
         return isinstance(self.values.get(key), list)
 
+    def is_text(self, key: str) -> bool:
+        """Whether a string stands there, or nothing."""
+        return isinstance(self.values.get(key, ""), str)
+
     @property
     def given(self) -> bool:
         """Whether the table stands in the file."""

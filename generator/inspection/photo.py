@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from generator import explain
 from generator.base.errors import InputError
 from generator.data.preprocessing import in_colour, seen
 from generator.explain.points import source
+from generator.explain.targets import Target
 from generator.inspection import comparison, layers
 from generator.inspection.comparison import comparison_of
 from generator.networks.architecture import require_finite
 from generator.networks.inputs import normalise
 from generator.networks.loaded import Loaded
-from generator.records.images import Arrays, Photo
-from generator.records.network import Explanation, StageMaps
+from generator.records.images import Arrays, Floats, Photo
+from generator.records.network import Explanation, Question, Replied, StageMaps
 
 # A network with more classes is explained for the classes that a page names, not for all.
 ALL_CLASSES = 100
@@ -40,13 +41,13 @@ def compared_photos(loaded: Loaded, photos: Sequence[Photo]) -> frozenset[str]:
 
 
 def photo_arrays(
-    loaded: Loaded, photo: Photo, label: int | None, other: int | None, compared: bool = False
+    loaded: Loaded, photo: Photo, label: int | None, others: Sequence[Question], compared: bool = False
 ) -> dict[str, NDArray[Any]]:
     """One photo through the network, as arrays that a cache can hold: see `explanation`.
 
     Args:
         label: the photo's class among the network's.
-        other: a further class to explain, where not all are.
+        others: what else to explain; of single classes only those that are not explained already.
         compared: whether the answer is explained in all the ways that `methods` knows.
     """
     given = seen(photo.pixels, loaded.input)
@@ -64,7 +65,8 @@ def photo_arrays(
         arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer)
     arrays |= {"seen": in_colour(given), "logits": logits.numpy(), "layer": np.array(layer)}
     if layer:
-        arrays |= _explained(loaded, images, logits, _targets(logits, label, other), maps[layer][0])
+        arrays |= _explained(loaded, images, logits, _targets(logits, label), maps[layer][0])
+        arrays |= _asked(loaded, images, questions_of(logits.numpy(), label, others))
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(
@@ -99,7 +101,16 @@ def _explained(
     }
 
 
-def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays) -> Explanation:
+def _asked(loaded: Loaded, images: Tensor, questions: Mapping[str, Question]) -> dict[str, NDArray[Any]]:
+    """The map of each question, by its role."""
+    if not questions:
+        return {}
+    targets = [Target(one.of, one.against) for one in questions.values()]
+    cams = explain.grad_cam(loaded.network, images.expand(len(targets), -1, -1, -1), targets, loaded.layer)
+    return {f"asked {role}": cam.numpy() for role, cam in zip(questions, cams, strict=True)}
+
+
+def explanation(photo: str, label: int | None, others: Sequence[Question], arrays: Arrays) -> Explanation:
     """The record of what `photo_arrays` found."""
     logits = arrays["logits"].astype(np.float32)
     shifted = np.exp(logits - logits.max())
@@ -110,11 +121,15 @@ def explanation(photo: str, label: int | None, other: int | None, arrays: Arrays
         logits=logits,
         probabilities=shifted / shifted.sum(),
         label=label,
-        other=other,
         layer=str(arrays["layer"]),
         stages=tuple(
             StageMaps(name, f"{stage} {number}", value.astype(np.float32)) for (stage, number, name), value in maps
         ),
+        replies={
+            role: _replied(question, logits, arrays[f"asked {role}"])
+            for role, question in questions_of(logits, label, others).items()
+            if f"asked {role}" in arrays  # of a network without a layer to look at there are no maps
+        },
         comparison=comparison_of(arrays),
         **(_made_of(arrays) if str(arrays["layer"]) else {"targets": (), "cams": np.zeros((0, 1, 1), np.float32)}),
     )
@@ -132,9 +147,43 @@ def _made_of(arrays: Arrays) -> dict[str, Any]:
     }
 
 
-def _targets(logits: Tensor, label: int | None, other: int | None) -> list[int]:
-    """All classes of a small network; of a large one the predicted, the runner-up, the true and the named one."""
+def _targets(logits: Tensor, label: int | None) -> list[int]:
+    """All classes of a small network; of a large one the predicted, the runner-up and the true one."""
     if len(logits) <= ALL_CLASSES:
         return list(range(len(logits)))
-    named = [*logits.topk(2).indices.tolist(), label, other]
+    named = [*logits.topk(2).indices.tolist(), label]
     return list(dict.fromkeys(target for target in named if target is not None))
+
+
+def questions_of(logits: Floats, label: int | None, others: Sequence[Question]) -> dict[str, Question]:
+    """What is asked beside the classes that are explained anyway, by its role on the page.
+
+    The answer against the true class, which it was taken for, or where it is right against its second choice: why this
+    and not that. And what report.toml asks for, without what is shown already.
+    """
+    ranking = np.argsort(-logits, kind="stable")
+    shown = {int(index) for index in ranking[:2]} | ({label} if label is not None else set())
+    found: dict[str, Question] = {}
+    if len(logits) > 1:
+        answer, second = int(ranking[0]), int(ranking[1])
+        found["rival"] = Question((answer,), (second if label in (None, answer) else label,))
+    for one in others:
+        single = one.of[0] if len(one.of) == 1 and not one.against else None
+        if single not in shown and one not in found.values():
+            number = sum(role.startswith("other") for role in found) + 1
+            found["other" if number == 1 else f"other-{number}"] = one
+    return found
+
+
+def _replied(question: Question, logits: Floats, cam: Floats) -> Replied:
+    """A question's map, with the sum of logits that was asked for, and how probable that is."""
+    of, against = (logits[list(named)] for named in (question.of, question.against))
+    worth = float(of.sum() - against.sum())
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    if question.of and question.against:
+        probability = float(1 / (1 + np.exp(-worth)))
+    else:
+        together = float(shares[list(question.of or question.against)].sum())
+        probability = together if question.of else 1 - together
+    return Replied(question, cam.astype(np.float32), worth, probability)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +21,7 @@ from generator.explain.passes import blank, evaluating, logits_of
 from generator.explain.points import Points, stage_ends
 from generator.networks.architecture import Architecture
 from generator.records.input import Input
-from generator.records.network import Fact
+from generator.records.network import Fact, Question
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,26 @@ class Loaded:
         """The classes of a data set, by name, for which it has no output."""
         pairs = zip(classes.keys, classes.names, strict=True)
         return tuple(name for key, name in pairs if self.output_of(key, (name,)) is None)
+
+    @cached_property
+    def others(self) -> tuple[Question, ...]:
+        """What report.toml wants explained beside the answer.
+
+        Raises:
+            InputError: where it names a class that the network does not know.
+        """
+        return tuple(Question(*map(self._outputs, (asked.of, asked.against))) for asked in self.wanted.other_class)
+
+    def _outputs(self, names: Sequence[str]) -> tuple[int, ...]:
+        for name in names:
+            if name not in self.class_names:
+                near = difflib.get_close_matches(name, self.class_names, n=3, cutoff=0.6)
+                told = f"; nearest: {', '.join(near)}" if near else ""
+                raise InputError(
+                    f"[models.{self.id}] other_class: expected classes among the network's {len(self.class_names):,}, "
+                    f"got {name!r}{told}"
+                )
+        return tuple(map(self.class_names.index, names))
 
     @cached_property
     def points(self) -> Points:

@@ -123,6 +123,16 @@ def _look(look: Look, class_names: tuple[str, ...]) -> Mapping[str, Any]:
             }
             for target, cam in mapped
         ],
+        "asked": {
+            role: {
+                "of": [class_names[index] for index in reply.question.of],
+                "against": [class_names[index] for index in reply.question.against],
+                "logit": reply.logit,
+                "probability": reply.probability,
+                "maximum": reply.cam.max(initial=0),
+            }
+            for role, reply in seen.replies.items()
+        },
         "ways": [{"name": way.name, "asks": way.asks, "shows": way.shows} for way in look.ways],
         "stages": stages,
     }

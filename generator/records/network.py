@@ -137,6 +137,38 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Question:
+    """What is asked beside single classes: the logits of some classes, added up, minus those of others."""
+
+    of: tuple[int, ...]  # (): what speaks against the others
+    against: tuple[int, ...] = ()
+
+    def named(self, class_names: Sequence[str]) -> str:
+        """In words: "koala, not bear"."""
+        of, against = (" and ".join(class_names[index] for index in named) for named in (self.of, self.against))
+        return ", ".join([*([of] if of else []), *([f"not {against}"] if against else [])])
+
+    @property
+    def measure(self) -> str:
+        """What its logit is, in words."""
+        if self.of and self.against:
+            return "difference of logits"
+        if self.against:
+            return "negative logit" if len(self.against) == 1 else "negative sum of logits"
+        return "logit" if len(self.of) == 1 else "sum of logits"
+
+
+@dataclass(frozen=True)
+class Replied:
+    """What a network says to a question about one photo."""
+
+    question: Question
+    cam: Floats  # (h, w) raw, as `Explanation.cams`
+    logit: float  # the sum of logits that was asked for
+    probability: float  # of two classes: that of the first where it is one of the two; see `explain.targets.chances_of`
+
+
+@dataclass(frozen=True)
 class Explanation:
     """One photo through one network.
 
@@ -153,7 +185,9 @@ class Explanation:
     targets: tuple[int, ...]
     cams: Floats  # (len(targets), h, w)
     stages: tuple[StageMaps, ...]
-    other: int | None = None  # the class that report.toml wants explained beside the predicted one
+    # By role: "rival", the answer against the true class or, where it is right, against the runner-up; "other",
+    # "other-2" and so on, what report.toml wants explained beside.
+    replies: Mapping[str, Replied] = field(default_factory=dict)
     contributions: Floats | None = None  # (C,) what each channel of `layer` gave to the predicted class's logit
     contributors: tuple[int, ...] = ()  # the channels that gave most, most first
     contributor_maps: Floats | None = None  # (len(contributors), h, w) their activations

@@ -13,7 +13,7 @@ from generator.base.errors import InputError
 from generator.config.addresses import base_address
 from generator.config.places import bundled
 from generator.config.reading import load
-from generator.config.schema import InputConfig, Link, ModelConfig, SamplePhoto
+from generator.config.schema import Asked, InputConfig, Link, ModelConfig, SamplePhoto
 
 WHOLE = """
 [report]
@@ -99,7 +99,7 @@ def test_every_key_arrives_where_it_belongs(tmp_path: Path) -> None:
         "cnn", tmp_path / "cnn.pth", layer="features.conv7", methods=("Grad-CAM", "occlusion")
     )
     assert config.models["alexnet"] == ModelConfig(
-        "alexnet", "imagenet", other_class="seashore", methods=("Grad-CAM", "occlusion")
+        "alexnet", "imagenet", other_class=(Asked(("seashore",)),), methods=("Grad-CAM", "occlusion")
     )
     assert (config.samples.bundled, config.samples.test_images) == (False, 3)
     photo = SamplePhoto(tmp_path / "a.jpg", "A bee", "bee", "Me", "my garden", "CC0", "https://example.org/a")
@@ -174,6 +174,29 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("[models.cnn]\nshow = ['a', 'a']", "[models.cnn] show: expected different layers, got an array of 2"),
         ("[explain]\nmethods = ['RISE', 'RISE']", "[explain] methods: expected different methods, got an array of 2"),
         ("[models.cnn]\nshow = 'a'", '[models.cnn] show: expected an array of strings that are not empty, got "a"'),
+        (
+            "[models.cnn]\nother_class = 12",
+            (
+                "[models.cnn] other_class: expected an array of class names, or tables "
+                "{ of = ..., against = ... } of them, got 12"
+            ),
+        ),
+        (
+            "[models.cnn]\nother_class = ['bee', {of = 'fly', against = ['bee', 'fly']}]",
+            "[models.cnn.other_class 2] against: expected different classes, got an array of 2",
+        ),
+        (
+            "[models.cnn]\nother_class = [{of = ''}]",
+            '[models.cnn.other_class 1] of: expected the name of a class, or of some, got ""',
+        ),
+        (
+            "[models.cnn]\nother_class = [{off = 'bee'}]",
+            "[models.cnn.other_class 1] of: expected the name of a class, or of some, got nothing",
+        ),
+        (
+            "[models.cnn]\nother_class = ['1', '2', '3', '4', '5', '6', '7', '8', '9']",
+            "[models.cnn] other_class: expected at most 8 of them, got an array of 9",
+        ),
         ("[models.cnn]\nchannels = 0", "[models.cnn] channels: expected a whole number from 1 to 512, got 0"),
         (
             "[samples]\n'test\\nimages' = 3",
@@ -510,7 +533,7 @@ arguments = {width = 4, "odd name" = [1, 2], deep = {a = true}}
 classes = ["n01443537", "banana"]
 input = {size = [48, 192], resize = 60, crop = "none", interpolation = "lanczos", mean = [1, 2], std = 0.5, range = 255}
 layer = "conv"
-other_class = "banana"
+other_class = ["banana", { of = "goldfish", against = ["bee", "fly"] }, { against = "bee" }]
 show = ["conv1", "conv3+relu"]
 channels = 64
 """,
@@ -524,7 +547,7 @@ channels = 64
         classes=("n01443537", "banana"),
         input=InputConfig((48, 192), 60, "none", "lanczos", 2, (1.0, 2.0), (0.5,), 255.0),
         layer="conv",
-        other_class="banana",
+        other_class=(Asked(("banana",)), Asked(("goldfish",), ("bee", "fly")), Asked((), ("bee",))),
         show=("conv1", "conv3+relu"),
         channels=64,
     )

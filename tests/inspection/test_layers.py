@@ -138,7 +138,7 @@ class TestLayers:
         assert layers.shown(one) == ("0.0", "1.0", "3.0", "5.0", "6.0", "8.0", "10.0", "11.0")
         assert layers.selected(one) == "sampled"
         photo = Photo("p", "P", noise(1, 32)[0], "own")
-        found = explanation("p", None, None, photo_arrays(one, photo, None, None))
+        found = explanation("p", None, (), photo_arrays(one, photo, None, ()))
         assert [(stage.layer, stage.title) for stage in found.stages][1::3] == [
             ("2", "stage 3"), ("6", "stage 7"), ("11", "stage 12"),
         ]  # fmt: skip
@@ -197,7 +197,7 @@ class TestChannels:
     def test_they_are_those_of_the_heat_map_s_page(self) -> None:
         one = residual()
         photo = Photo("p", "P", noise(1)[0], "own")
-        found = explanation("p", None, None, photo_arrays(one, photo, None, None))
+        found = explanation("p", None, (), photo_arrays(one, photo, None, ()))
         gave = layers.contributions(one, [photo.pixels])
         assert found.contributor_layer == "layer2"
         assert found.contributions is not None

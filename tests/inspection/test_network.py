@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,12 @@ from generator.base.errors import InputError
 from generator.cache import Cache
 from generator.data.preprocessing import square
 from generator.evaluation import answers
-from generator.explain import methods
+from generator.explain import Target, methods
 from generator.inspection import prototypes, selection
 from generator.inspection.layers import NOT_ASKED, records, shown
 from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, network_record
 from generator.inspection.patches import layer_patches, strongest_patches
-from generator.inspection.photo import COMPARED, compared_photos, explanation, photo_arrays
+from generator.inspection.photo import COMPARED, compared_photos, explanation, photo_arrays, questions_of
 from generator.networks.architecture import initialise, require_finite
 from generator.networks.folder import ClassSheet, save_card, save_class_images, save_run
 from generator.networks.inputs import normalise
@@ -31,6 +32,7 @@ from generator.networks.small_cnn import SmallCNN
 from generator.records.images import Photo, Pixels
 from generator.records.input import Input
 from generator.records.input import square as square_input
+from generator.records.network import Question
 from generator.records.training import Epoch, Run
 from tests import loaded as facts
 from tests import synthetic
@@ -72,7 +74,7 @@ def test_every_convolution_with_what_its_units_see() -> None:
 def test_an_explanation_agrees_with_direct_calls() -> None:
     one = loaded()
     images = images_of(PHOTO)
-    found = explanation("noise", 1, None, photo_arrays(one, PHOTO, 1, None))
+    found = explanation("noise", 1, (), photo_arrays(one, PHOTO, 1, ()))
     with torch.no_grad():
         logits = one.network(images)[0]
     assert found.layer == "features.relu7"
@@ -91,10 +93,10 @@ def test_an_explanation_agrees_with_direct_calls() -> None:
 
 
 def test_a_cached_explanation_is_the_same(tmp_path: Path) -> None:
-    arrays = photo_arrays(loaded(), PHOTO, None, None)
+    arrays = photo_arrays(loaded(), PHOTO, None, ())
     kept = Cache(tmp_path).arrays("key", lambda: arrays)
     kept = Cache(tmp_path).arrays("key", dict)  # the second time from the disk
-    now, then = (explanation("noise", None, None, each) for each in (arrays, kept))
+    now, then = (explanation("noise", None, (), each) for each in (arrays, kept))
     assert [stage.layer for stage in then.stages] == [stage.layer for stage in now.stages]
     assert (then.layer, then.targets) == (now.layer, now.targets)
     np.testing.assert_array_equal(then.cams, now.cams)
@@ -103,8 +105,8 @@ def test_a_cached_explanation_is_the_same(tmp_path: Path) -> None:
 def test_a_comparison_has_every_method_s_map_of_the_answer(tmp_path: Path) -> None:
     one = loaded()
     images = images_of(PHOTO)
-    arrays = Cache(tmp_path).arrays("key", lambda: photo_arrays(one, PHOTO, None, None, compared=True))
-    found = explanation("noise", None, None, arrays)
+    arrays = Cache(tmp_path).arrays("key", lambda: photo_arrays(one, PHOTO, None, (), compared=True))
+    found = explanation("noise", None, (), arrays)
     assert found.comparison is not None
     able, _ = one.methods
     assert list(found.comparison.maps) == list(able)
@@ -118,14 +120,14 @@ def test_a_comparison_has_every_method_s_map_of_the_answer(tmp_path: Path) -> No
     assert found.comparison.patch == 16
     assert found.comparison.hidden == found.predicted
     assert found.comparison.answers.shape == found.comparison.probability.shape == (8, 8)
-    assert explanation("noise", None, None, photo_arrays(one, PHOTO, None, None)).comparison is None
+    assert explanation("noise", None, (), photo_arrays(one, PHOTO, None, ())).comparison is None
 
 
 def test_of_a_misread_photo_the_true_class_is_hidden() -> None:
     one = loaded()
     predicted = int(one.network(images_of(PHOTO))[0].argmax())
     true = (predicted + 1) % 3
-    found = explanation("noise", true, None, photo_arrays(one, PHOTO, true, None, compared=True))
+    found = explanation("noise", true, (), photo_arrays(one, PHOTO, true, (), compared=True))
     assert found.comparison is not None
     assert found.comparison.hidden == true
     wanted = explain.occlude(one.network, images_of(PHOTO), [true], patch=16).probability[0]
@@ -137,7 +139,7 @@ def test_of_a_misread_photo_the_true_class_is_hidden() -> None:
 @pytest.mark.parametrize("size", [(24, 96), (96, 24)])
 def test_the_square_is_a_quarter_of_the_shorter_side(size: tuple[int, int]) -> None:
     wide = replace(loaded(), input=Input(size))
-    found = explanation("noise", None, None, photo_arrays(wide, PHOTO, None, None, compared=True))
+    found = explanation("noise", None, (), photo_arrays(wide, PHOTO, None, (), compared=True))
     assert found.comparison is not None
     assert found.comparison.patch == 6
     assert found.comparison.probability.shape == (size[0] // 3, size[1] // 3)  # a step of half of it
@@ -145,7 +147,7 @@ def test_the_square_is_a_quarter_of_the_shorter_side(size: tuple[int, int]) -> N
 
 def test_a_named_layer_is_the_one_explained() -> None:
     one = loaded(layer="features.relu3")
-    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None))
+    found = explanation("noise", None, (), photo_arrays(one, PHOTO, None, ()))
     assert found.layer == "features.relu3"
     assert found.cams.shape == (3, 16, 16)
     wanted = explain.grad_cam_all(one.network, images_of(PHOTO), "features.relu3")[0]
@@ -156,7 +158,7 @@ def test_without_a_layer_there_are_answers_and_what_needs_none() -> None:
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64 * 64, 8), torch.nn.ReLU())
     network.append(torch.nn.Linear(8, 3))
     one = facts.loaded(network, ("a", "b", "c"))
-    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None, compared=True))
+    found = explanation("noise", None, (), photo_arrays(one, PHOTO, None, (), compared=True))
     assert (found.layer, found.targets, found.stages, found.contributions) == ("", (), (), None)
     assert found.cams.shape == (0, 1, 1)
     images = images_of(PHOTO)
@@ -176,18 +178,59 @@ def test_of_many_classes_only_the_named_are_explained() -> None:
     one = loaded(classes=101)
     images = images_of(PHOTO)
     first, second, third, fourth = one.network(images)[0].topk(4).indices.tolist()
-    found = explanation("noise", third, fourth, photo_arrays(one, PHOTO, third, fourth))
-    assert found.targets == (first, second, third, fourth)
-    assert (found.label, found.other) == (third, fourth)
+    asked = (Question((fourth,)),)
+    found = explanation("noise", third, asked, photo_arrays(one, PHOTO, third, asked))
+    assert found.targets == (first, second, third)
+    assert found.label == third
     assert (found.predicted, found.runner_up) == (first, second)
-    assert photo_arrays(one, PHOTO, second, first)["targets"].tolist() == [first, second]
+    assert photo_arrays(one, PHOTO, second, ())["targets"].tolist() == [first, second]
     for target in found.targets:
         wanted = explain.grad_cam(one.network, images, [target])[0].numpy()
         np.testing.assert_allclose(found.cam(target), wanted, rtol=1e-4, atol=1e-6)
+    wanted = explain.grad_cam(one.network, images, [fourth])[0].numpy()
+    np.testing.assert_allclose(found.replies["other"].cam, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_asked_beside_the_classes() -> None:
+    """The answer against the truth it missed, else against the runner-up; what report.toml asks, each once."""
+    logits = np.array([1, 3, 2], np.float32)
+    rivals = [questions_of(logits, label, ())["rival"] for label in (0, 1, 2, None)]
+    assert rivals == [Question((1,), (0,)), *[Question((1,), (2,))] * 3]
+    pair, both = Question((1,), (2,)), Question((0, 2))
+    found = questions_of(logits, None, (Question((2,)), Question((0,)), pair, both, Question((), (1,))))
+    assert list(found) == ["rival", "other", "other-2", "other-3"]  # the runner-up and the pair are shown already
+    assert list(found.values()) == [pair, Question((0,)), both, Question((), (1,))]
+
+
+def test_replies_by_hand() -> None:
+    """Logits log 1, log 3, log 2 of three classes are probabilities 1/6, 3/6, 2/6."""
+    one, images = loaded(), images_of(PHOTO)
+    asked = (Question((0, 1)), Question((), (0,)))
+    arrays = photo_arrays(one, PHOTO, None, asked)
+    logits = arrays["logits"]
+    found = explanation("noise", None, asked, arrays)
+    best, second = found.predicted, found.runner_up
+    rival = found.replies["rival"]
+    assert rival.question == Question((best,), (second,))
+    assert rival.logit == pytest.approx(logits[best] - logits[second], abs=1e-5)
+    assert rival.probability == pytest.approx(1 / (1 + math.exp(-rival.logit)), abs=1e-6)
+    wanted = explain.grad_cam(one.network, images, [Target(best, against=second)])[0].numpy()
+    np.testing.assert_allclose(rival.cam, wanted, rtol=1e-4, atol=1e-6)
+    arrays = {**arrays, "logits": np.log(np.array([1, 3, 2], np.float32))}
+    by_hand = explanation("noise", None, asked, arrays).replies
+    assert (by_hand["rival"].question, by_hand["rival"].question.measure) == (
+        Question((1,), (2,)),
+        "difference of logits",
+    )
+    assert by_hand["rival"].probability == pytest.approx(3 / 5)
+    assert by_hand["other"].probability == pytest.approx(4 / 6)
+    assert by_hand["other"].logit == pytest.approx(math.log(3))
+    assert by_hand["other-2"].probability == pytest.approx(5 / 6)
+    assert by_hand["other-2"].question.named(["a", "b", "c"]) == "not a"
 
 
 def test_a_hundred_classes_are_all_explained() -> None:
-    found = photo_arrays(loaded(classes=100), PHOTO, None, None)
+    found = photo_arrays(loaded(classes=100), PHOTO, None, ())
     assert found["targets"].tolist() == list(range(100))
 
 
@@ -301,7 +344,7 @@ def test_cached_patches_are_the_same(tmp_path: Path) -> None:
 
 def test_contributions_add_up_to_the_answer_s_logit() -> None:
     one = loaded(layer="features.relu7")
-    found = explanation("noise", None, None, photo_arrays(one, PHOTO, None, None))
+    found = explanation("noise", None, (), photo_arrays(one, PHOTO, None, ()))
     assert found.contributions is not None
     assert found.contributor_maps is not None
     bias = one.network.get_parameter("head.linear.bias")[found.predicted].item()
@@ -395,7 +438,7 @@ def overflowing() -> Loaded:
 @pytest.mark.parametrize(
     "look",
     [
-        lambda made: photo_arrays(made, PHOTO, None, None),
+        lambda made: photo_arrays(made, PHOTO, None, ()),
         lambda made: strongest_patches(made, [PHOTO.pixels], shown(made)),
         lambda made: answers.logits_of(
             made.network, torch.tensor(square(PHOTO.pixels, 64)).permute(2, 0, 1)[None], WAY

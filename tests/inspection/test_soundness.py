@@ -60,7 +60,7 @@ def test_the_shipped_networks_methods_pass(name: str) -> None:
 
 def test_its_maps_are_not_shown_and_the_first_s_with_a_warning() -> None:
     one = loaded()
-    explained = {"noise": explanation("noise", None, None, photo_arrays(one, PHOTO, None, None, compared=True))}
+    explained = {"noise": explanation("noise", None, (), photo_arrays(one, PHOTO, None, (), compared=True))}
     found = evaluation(one.id, one.class_names)
     for method in ("LayerCAM", "Grad-CAM"):
         judged = replace(found, faithfulness=measured(method, beside(0.3, random=0.25)))

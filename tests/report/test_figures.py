@@ -18,7 +18,7 @@ from generator.base.names import slug, slugs
 from generator.figures import raster, theme
 from generator.records.figure import Figure
 from generator.records.images import Photo
-from generator.records.network import Comparison, Explanation, Network, StageMaps
+from generator.records.network import Comparison, Explanation, Network, Question, Replied, StageMaps
 from generator.records.report import Report
 from generator.records.scores import Mistake
 from generator.records.training import Run
@@ -589,9 +589,24 @@ def test_roles() -> None:
     assert roles([1, 3, 2], 2) == (("predicted", 1), ("true", 2))  # the second choice is the truth
     assert roles([1, 3, 2], None) == (("predicted", 1), ("runner-up", 2))
     assert roles([1, 3, 2], 0, shown=2) == (("predicted", 1), ("true", 0))  # no map of the third class
-    asked = dataclasses.replace(explained(cams, [1, 3, 2], 1).explanations["p"], other=0)
-    assert roles_of(asked) == (("predicted", 1), ("runner-up", 2), ("other", 0))
-    assert roles_of(dataclasses.replace(asked, other=2)) == (("predicted", 1), ("runner-up", 2))
+
+
+def test_what_is_asked_beside_has_its_map_on_the_scale_of_all() -> None:
+    """The pair's map reaches 4, twice the largest of a class: the answer's is painted half as bright."""
+    network = explained(np.full((3, 2, 2), 2, np.float32), [1, 3, 2], 1)
+    replies = {
+        "rival": Replied(Question((1,), (2,)), np.full((2, 2), 4, np.float32), 1.0, 0.731),
+        "other": Replied(Question((0, 2)), np.zeros((2, 2), np.float32), 3.0, 0.3),
+    }
+    seen = dataclasses.replace(network.explanations["p"], replies=replies)
+    found = by_id(grad_cam_figures(dataclasses.replace(network, explanations={"p": seen}), PHOTO))
+    rival = found["net-cam-p-rival"]
+    assert "Grad-CAM overlay of Net for class 1, not class 2, what tells the two apart, on the photo" in rival.alt
+    assert "probability 73.1\u00a0%, difference of logits 1. Raw maximum 4" in rival.caption
+    assert "class 0 and class 2, which was asked for" in found["net-cam-p-other"].alt
+    assert "no positive evidence" in found["net-cam-p-other"].alt
+    assert "from 0, black, to 4, pale yellow" in found["net-cam-p-predicted"].caption
+    assert found["net-cam-p-rival-heat"].alt != rival.alt
 
 
 def test_cam_words_give_probability_logit_and_raw_maximum() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from generator.records.images import Photo, Pixels
 from generator.records.network import Explanation, Network
@@ -19,13 +19,17 @@ COLUMNS = 6
 
 @dataclass(frozen=True)
 class Answer:
-    """One class's share in what a network says about one photo; `strength` is its raw Grad-CAM map's maximum."""
+    """One class's share in what a network says about one photo; `strength` is its raw Grad-CAM map's maximum.
 
-    index: int
+    Or the reply to a question of several classes, whose index is None: then `logit` is the sum that was asked for.
+    """
+
+    index: int | None
     name: str
     probability: float
     logit: float
     strength: float | None
+    measure: str = "logit"  # what `logit` is
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Look:
     truth: Answer | None
     rank: int | None
     stages: tuple[Stage, ...]
-    other: Answer | None  # the class that report.toml names
+    replies: Mapping[str, Answer] = field(default_factory=dict)  # to what is asked beside, by role
     contributors: tuple[Contributor, ...] = ()  # the channels that spoke most for the answer
     ways: tuple[Way, ...] = ()  # the answer explained in other ways
 
@@ -70,7 +74,7 @@ class Look:
     @property
     def answers(self) -> Mapping[str, Answer]:
         """By the role's name, as in the figures' ids."""
-        roles = {"predicted": self.predicted, "true": self.truth, "runner-up": self.runner_up, "other": self.other}
+        roles = {"predicted": self.predicted, "true": self.truth, "runner-up": self.runner_up, **self.replies}
         return {role: answer for role, answer in roles.items() if answer is not None}
 
 
@@ -91,7 +95,17 @@ def look_at(network: Network, photo: Photo) -> Look:
         truth=None if label is None else answer_of(network, explanation, label),
         rank=None if label is None else ranking.index(label) + 1,
         stages=tuple(stage_of(stage) for stage in explanation.stages),
-        other=None if explanation.other is None else answer_of(network, explanation, explanation.other),
+        replies={
+            role: Answer(
+                index=None,
+                name=reply.question.named(network.class_names),
+                probability=reply.probability,
+                logit=reply.logit,
+                strength=float(reply.cam.max()),
+                measure=reply.question.measure,
+            )
+            for role, reply in explanation.replies.items()
+        },
         contributors=contributors(network, photo, explanation),
         ways=ways(network, explanation),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,29 +28,73 @@ ROLES = {
     "predicted": "its answer",
     "true": "the true class",
     "runner-up": "its second choice",
-    "other": "a class that was asked for",
+    "rival": "what tells the two apart",
+    "other": "which was asked for",
 }
 
 
+@dataclass(frozen=True)
+class Shown:
+    """One map of a photo, with what it is of."""
+
+    role: str
+    name: str  # "koala", "koala, not bear"
+    cam: Floats
+    probability: float
+    logit: float
+    measure: str = "logit"  # what `logit` is
+
+    @property
+    def why(self) -> str:
+        """Why it is shown, as a clause."""
+        return ROLES["other" if self.role.startswith("other") else self.role]
+
+
+def shown(network: Network, explanation: Explanation) -> tuple[Shown, ...]:
+    """The maps of a photo in their order: those of single classes, then of what is asked beside."""
+    classes = [
+        Shown(
+            role,
+            network.class_names[target],
+            explanation.cam(target),
+            float(explanation.probabilities[target]),
+            float(explanation.logits[target]),
+        )
+        for role, target in roles_of(explanation)
+    ]
+    replies = [
+        Shown(
+            role,
+            reply.question.named(network.class_names),
+            reply.cam,
+            reply.probability,
+            reply.logit,
+            reply.question.measure,
+        )
+        for role, reply in explanation.replies.items()
+    ]
+    return (*classes, *replies)
+
+
 def roles_of(explanation: Explanation) -> tuple[tuple[str, int], ...]:
-    """(role, class) of the maps shown, each class once: the answer, the truth, the second choice, one asked for."""
+    """(role, class) of the maps of single classes, each once: the answer, the truth, the second choice."""
     found = {"predicted": explanation.predicted}
     if explanation.label is not None:
         found["true"] = explanation.label
     if len(explanation.logits) > 1:
         found["runner-up"] = explanation.runner_up
-    if explanation.other is not None:
-        found["other"] = explanation.other
-    shown: dict[str, int] = {}
+    once: dict[str, int] = {}
     for role, target in found.items():
-        if target in explanation.targets and target not in shown.values():
-            shown[role] = target
-    return tuple(shown.items())
+        if target in explanation.targets and target not in once.values():
+            once[role] = target
+    return tuple(once.items())
 
 
 def _most(explanation: Explanation) -> float:
     """The end of the scale that the maps of all roles have in common: a weak one stays dark beside a strong one."""
-    return max((float(explanation.cam(target).max()) for _, target in roles_of(explanation)), default=0.0)
+    cams = [explanation.cam(target) for _, target in roles_of(explanation)]
+    cams += [reply.cam for reply in explanation.replies.values()]
+    return max((float(cam.max()) for cam in cams), default=0.0)
 
 
 def grad_cam_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
@@ -59,10 +104,10 @@ def grad_cam_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
         return ()
     prefix = f"{network.anchor}-cam-{photo.id}"
     figures = [_seen(network, photo, explanation, prefix)]
-    for role, target in roles_of(explanation):
+    for one in shown(network, explanation):
         figures += [
-            _overlay(network, photo, explanation, role, target, prefix),
-            _heat(network, photo, explanation, role, target, prefix),
+            _overlay(network, photo, explanation, one, prefix),
+            _heat(network, photo, explanation, one, prefix),
         ]
     every = set(range(len(network.class_names))) <= set(explanation.targets)
     if every and 1 < len(network.class_names) <= MOST_CLASSES:
@@ -81,9 +126,9 @@ def failure_figures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, 
         # The same pictures as on the Grad-CAM page, and so the same files.
         prefix, files = f"{network.anchor}-failure-{identifier}", f"{network.anchor}-cam-{identifier}"
         figures.append(_seen(network, known[identifier], explanation, prefix, files))
-        for role, target in roles_of(explanation):
-            if role in ("predicted", "true"):
-                figures.append(_overlay(network, known[identifier], explanation, role, target, prefix, files))
+        for one in shown(network, explanation):
+            if one.role in ("predicted", "true"):
+                figures.append(_overlay(network, known[identifier], explanation, one, prefix, files))
     return tuple(figures)
 
 
@@ -125,19 +170,19 @@ def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str,
 
 
 def _overlay(
-    network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str, files: str = ""
+    network: Network, photo: Photo, explanation: Explanation, one: Shown, prefix: str, files: str = ""
 ) -> Figure:
-    alt, caption = _words(network, photo, explanation, role, target, "Grad-CAM overlay")
+    alt, caption = _words(network, photo, explanation, one, "Grad-CAM overlay")
     photo_seen = raster.enlarge(explanation.seen, max(1, round(SIDE / explanation.seen.shape[1])))
     return framed(
-        f"{prefix}-{role}",
-        overlay(photo_seen, explanation.cam(target), _most(explanation)),
+        f"{prefix}-{one.role}",
+        overlay(photo_seen, one.cam, _most(explanation)),
         alt=alt,
         caption=caption,
         quality=PHOTO,
         pixelated=max(explanation.seen.shape[:2]) < LARGE,
-        data=_cells(explanation.cam(target)),
-        name=f"{files or prefix}-{role}-overlay",
+        data=_cells(one.cam),
+        name=f"{files or prefix}-{one.role}-overlay",
     )
 
 
@@ -147,24 +192,19 @@ def _cells(cam: Floats) -> Table:
     return Table(head, tuple((row, *(float(f"{value:.4g}") for value in cells)) for row, cells in enumerate(cam)))
 
 
-def _heat(network: Network, photo: Photo, explanation: Explanation, role: str, target: int, prefix: str) -> Figure:
-    alt, caption = _words(network, photo, explanation, role, target, "Grad-CAM heat map")
+def _heat(network: Network, photo: Photo, explanation: Explanation, one: Shown, prefix: str) -> Figure:
+    alt, caption = _words(network, photo, explanation, one, "Grad-CAM heat map")
     height, width = explanation.seen.shape[:2]
-    pixels = raster.heat(explanation.cam(target), (round(height * HEAT / width), HEAT), _most(explanation))
-    return framed(f"{prefix}-{role}-heat", pixels, alt=alt, caption=caption, quality=SMALL)
+    pixels = raster.heat(one.cam, (round(height * HEAT / width), HEAT), _most(explanation))
+    return framed(f"{prefix}-{one.role}-heat", pixels, alt=alt, caption=caption, quality=SMALL)
 
 
-def _words(
-    network: Network, photo: Photo, explanation: Explanation, role: str, target: int, kind: str
-) -> tuple[str, str]:
-    """Text alternative and caption of one class's map."""
-    cam = explanation.cam(target)
-    name, peak = network.class_names[target], float(cam.max())
-    probability = percent(float(explanation.probabilities[target]))
-    logit = number(float(explanation.logits[target]))
+def _words(network: Network, photo: Photo, explanation: Explanation, one: Shown, kind: str) -> tuple[str, str]:
+    """Text alternative and caption of one map."""
+    cam, peak, probability = one.cam, float(one.cam.max()), percent(one.probability)
     where = f"raw maximum {number(peak)}, strongest {place(cam)}" if peak > 0 else "no positive evidence"
     alt = (
-        f"{kind} of {network.title} for {name}, {ROLES[role]}, on the photo {photo.title}: "
+        f"{kind} of {network.title} for {one.name}, {one.why}, on the photo {photo.title}: "
         f"probability {probability}, {where}."
     )
     notice = (
@@ -172,11 +212,11 @@ def _words(
         f"bilinearly and painted from 0, black, to {number(_most(explanation))}, pale yellow, the largest of this "
         "photo's maps here."
         if peak > 0
-        else "Raw maximum 0: no positive evidence for this class, so the map is drawn flat."
+        else "Raw maximum 0: no positive evidence for it, so the map is drawn flat."
     )
     caption = (
-        f"{network.title}, Grad-CAM at {layer_title(network, explanation.layer)}: {name}, {ROLES[role]}; probability "
-        f"{probability}, logit {logit}. {notice}"
+        f"{network.title}, Grad-CAM at {layer_title(network, explanation.layer)}: {one.name}, {one.why}; probability "
+        f"{probability}, {one.measure} {number(one.logit)}. {notice}"
     )
     return alt, caption
 
