@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,16 +40,17 @@ def folder(loaded: Loaded, path: Path) -> list[tuple[str, int]]:
     rows: list[tuple[str, int]] = []
     with terminal.bar(f"{loaded.title}: predicting", len(files), "images") as bar:
         for start in range(0, len(files), BATCH):
-            names, pictures = [], []
+            names, shown = [], []
             for file in files[start : start + BATCH]:
                 try:
-                    pictures.append(read_photo(file))
+                    shown.append(seen(read_photo(file), loaded.input))  # photos may be a hundred times as large
                     names.append(file.name)
                 except InputError as error:
                     terminal.say(f"left out: {error}")
                 bar.advance()
             if names:
-                answers = logits_of(loaded.network, given(pictures, loaded.input), loaded.input).argmax(1)
+                images = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2)
+                answers = logits_of(loaded.network, images, loaded.input).argmax(1)
                 rows += zip(names, answers.tolist(), strict=True)
     if not rows:
         raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}), found none that can be read")
@@ -92,13 +93,28 @@ def of_part(
     outputs = len(loaded.class_names)
     plain, turned = [np.zeros((0, outputs), np.float32)], [np.zeros((0, outputs), np.float32)]
     for start in range(0, len(items), BATCH):
-        pictures = [pixels(data, item) for item in items[start : start + BATCH]]
-        for answers in (plain, turned) if mirrored else (plain,):
-            shown = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures] if answers is turned else pictures
-            images = given(shown, loaded.input, alike=bool(data.side))
+        batch = items[start : start + BATCH]
+        for answers, images in zip((plain, turned), _shown(loaded, data, batch, mirrored), strict=False):
             answers.append(logits_of(loaded.network, images, loaded.input, device=device))
-            on_batch(len(shown))
+            on_batch(len(batch))
     return np.concatenate(plain), np.concatenate(turned) if mirrored else None
+
+
+def _shown(loaded: Loaded, data: DataSet, items: Sequence[Item], mirrored: bool) -> Iterator[Tensor]:
+    """Images as the network is given them, and their mirror images; of large ones one is held at its own size."""
+    if data.side:
+        pictures = np.stack([pixels(data, item) for item in items])
+        for turned in (False, True)[: 1 + mirrored]:
+            yield given(pictures[:, :, ::-1] if turned else pictures, loaded.input, alike=True)
+        return
+    rows: tuple[list[Pixels], list[Pixels]] = [], []
+    for item in items:
+        picture = pixels(data, item)
+        rows[0].append(seen(picture, loaded.input))
+        if mirrored:
+            rows[1].append(seen(np.ascontiguousarray(picture[:, ::-1]), loaded.input))
+    for each in rows[: 1 + mirrored]:
+        yield torch.from_numpy(np.stack(each)).permute(0, 3, 1, 2)
 
 
 def _batch(images: Tensor) -> int:

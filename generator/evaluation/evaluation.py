@@ -17,16 +17,15 @@ from generator.data.dataset import DataSet, Item, Part, joint_digest
 from generator.data.decoded import Pictures
 from generator.data.naming import some
 from generator.data.predictions import Predictions
+from generator.evaluation import pieces, trust
 from generator.evaluation import scores as evaluation_scores
-from generator.evaluation import trust
-from generator.evaluation.answers import of_part
-from generator.evaluation.scores import Answers
+from generator.evaluation.scores import MISTAKES, TEST_MISTAKES, Answers, scores_of
 from generator.explain.methods import Method, left_out
 from generator.networks import card
 from generator.networks.folder import SMALL, load_evaluation, load_runs, require_records, save_card, save_evaluation
 from generator.networks.loaded import Loaded
 from generator.records.report import DataWords
-from generator.records.scores import Evaluation
+from generator.records.scores import Evaluation, SplitScores
 from generator.records.trust import Faithfulness
 from generator.training import parallel
 
@@ -35,6 +34,9 @@ FITTED = 5000  # images of the part that it was fitted on, evenly of all, that a
 
 def evaluate_model(loaded: Loaded, data: DataSet, only: str = "", *, brief: bool = False) -> Evaluation:
     """The scores of a network on the parts of a data set, kept in `loaded.evaluated`, all of them at once.
+
+    Images are read and answered a piece at a time, by all processes that torchrun started; where one is killed, what
+    was answered is known the next time (`pieces`).
 
     Mirror images are asked for where the network was trained with this program, which shows them in training.
 
@@ -50,64 +52,72 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "", *, brief: bool
         require_records(loaded.folder)
     chosen = _columns(loaded, data.classes)
     parts = [part for part in data.parts if only in ("", part.name)]
-    answers: dict[str, Answers] = {}
-    of_all: dict[str, float | None] = {}
-    for part in parts:
-        asked = _asked(part, data, brief)
-        items = asked[parallel.share(len(asked))]
-        turned = loaded.folder is not None
-        with terminal.bar(f"{loaded.title}, {part.name}", (1 + turned) * len(items), "images") as bar:
-            found = of_part(loaded, data, items, mirrored=turned, device=parallel.device(), on_batch=bar.advance)
-        rows, mirrored = (None if rows is None else parallel.gathered(rows) for rows in found)
-        assert rows is not None
-        targets = np.array([item.target for item in asked], np.int64)
-        others = len(chosen) < rows.shape[1]
-        of_all[part.name] = float((rows.argmax(1) == np.array(chosen)[targets]).mean()) if others else None
-        plain, mirrored = rows[:, chosen], None if mirrored is None else mirrored[:, chosen]
-        answers[part.name] = (plain, mirrored, targets, [item.name for item in asked])
-    loaded.network.cpu()
     known = before is not None and before.weights_digest == loaded.digest
-    scores, temperature = evaluation_scores.scores(
-        answers,
-        before.temperature if before and known else None,
-        chosen=data.chosen.name if data.chosen and data.judged else "",
-        judged=data.judged.name if data.judged else "",
-    )
-    scores = {
-        part.name: replace(
-            scores[part.name],
-            top1_of_all=of_all[part.name],
-            of=len(part) if scores[part.name].count < len(part) else None,
+    temperature = before.temperature if before and known else 1.0
+    asked = {part.name: _asked(part, data, brief) for part in parts}
+    turned = loaded.folder is not None
+    sizes = {part.name: len(asked[part.name]) for part in parts}
+    with pieces.kept(loaded, joint_digest(parts), chosen, turned, temperature, sizes) as folder:
+        task = pieces.Task(loaded, data, chosen, turned, folder)
+        scores, temperature = _scores(task, asked, temperature)
+        loaded.network.cpu()
+        evaluation = Evaluation(
+            model=loaded.id,
+            class_names=data.classes.names,
+            splits=scores,
+            temperature=temperature,
+            weights_digest=loaded.digest,
+            data_digest=joint_digest(parts),
+            environment=environment.record(Path(__file__).parents[1]),
+            test_looks=(before.test_looks if before else 0) + (not known),
         )
-        for part in parts
-    }
-    looks = (before.test_looks if before else 0) + (not known)
-    evaluation = Evaluation(
-        model=loaded.id,
-        class_names=data.classes.names,
-        splits=scores,
-        temperature=temperature,
-        weights_digest=loaded.digest,
-        data_digest=joint_digest(parts),
-        environment=environment.record(Path(__file__).parents[1]),
-        test_looks=looks,
-    )
-    if loaded.evaluated is not None and not only and parallel.rank() == 0:
-        if data.judged:
-            try:
-                trusted = _faithfulness(loaded, data, data.judged, chosen, brief)
-            except InputError:
-                raise
-            except Exception as error:
-                if not brief:
-                    raise
-                trusted = None  # the scores do without it
-                terminal.say(f"{loaded.title}: how far to trust its maps could not be measured: {failure(error)}")
-            evaluation = replace(evaluation, faithfulness=trusted)
-        save_evaluation(loaded.evaluated, evaluation)
-        if loaded.folder == loaded.evaluated:
-            save_card(loaded.evaluated, card_of(loaded, evaluation, data.words))
+        if loaded.evaluated is not None and not only and parallel.rank() == 0:
+            evaluation = replace(evaluation, faithfulness=_trusted(loaded, data, chosen, brief))
+            save_evaluation(loaded.evaluated, evaluation)
+            if loaded.folder == loaded.evaluated:
+                save_card(loaded.evaluated, card_of(loaded, evaluation, data.words))
     return evaluation
+
+
+def _scores(
+    task: pieces.Task, asked: Mapping[str, Sequence[Item]], temperature: float
+) -> tuple[dict[str, SplitScores], float]:
+    """The scores of some images by their part, and the temperature that was fitted on those weights are chosen on.
+
+    Args:
+        temperature: where there are no such images.
+    """
+    data = task.data
+    fitted = data.chosen.name if data.chosen and data.judged else ""
+    scores: dict[str, SplitScores] = {}
+    for name in sorted(asked, key=lambda name: name != fitted):  # the others' scaled confidence needs its temperature
+        items = asked[name]
+        found, whole, temperature = pieces.answered(task, name, items, None if name == fitted else temperature)
+        targets = np.array([item.target for item in items], np.int64)
+        most = TEST_MISTAKES if data.judged and name == data.judged.name else MISTAKES
+        part = data.part(name)
+        scores[name] = replace(
+            scores_of(name, found, len(task.columns), targets, [item.name for item in items], most),
+            top1_of_all=None if whole is None else float(whole.mean()),
+            of=len(part) if part and len(items) < len(part) else None,
+        )
+    return {name: scores[name] for name in asked}, temperature
+
+
+def _trusted(loaded: Loaded, data: DataSet, columns: Sequence[int], brief: bool) -> Faithfulness | None:
+    """How far the network's heat maps can be trusted; None where nothing judges, or a brief evaluation fails at it."""
+    if data.judged is None:
+        return None
+    try:
+        return _faithfulness(loaded, data, data.judged, columns, brief)
+    except InputError:
+        raise
+    except Exception as error:
+        if not brief:
+            raise
+        # the scores do without it
+        terminal.say(f"{loaded.title}: how far to trust its maps could not be measured: {failure(error)}")
+        return None
 
 
 def evaluate_predictions(found: Predictions, data: DataSet) -> Evaluation:

@@ -1,8 +1,14 @@
-"""What a network gets right and wrong: logits (N, K) and targets (N,) in, `SplitScores` out."""
+"""What a network gets right and wrong: logits (N, K) and targets (N,) in, `SplitScores` out.
+
+Logits are looked at a piece of images at a time; of each image some twenty bytes are kept (`Judged`), however many
+classes there are, so that a million images need no more memory than a hundred thousand need time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +24,65 @@ RESAMPLES = 10_000
 MISTAKES = 60  # kept in the record, the most confident first
 TEST_MISTAKES = 2000  # of the test images all, unless they are very many: the report shows each confusion's images
 PAIRS = 20
+CLOSE = 1e-12  # by which the logarithm of a temperature may be wrong
+PIECE = 250  # images whose logits are looked at together
 # Logits, logits of the mirror images (None: not asked for), targets, file names.
 Answers = tuple[Floats, Floats | None, NDArray[np.int64], Sequence[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What is kept of the answers to N images."""
+
+    predicted: NDArray[np.int32]  # (N,)
+    ahead: NDArray[np.int32]  # (N,) classes that the network finds likelier than the true one
+    losses: Floats  # (N,)
+    confidence: Floats  # (N,) of the answer
+    scaled: Floats  # (N,) the same at the temperature
+    flipped: NDArray[np.bool_] | None = None  # (N,) right together with the mirror image; None: there was none
+
+
+def kept_of(logits: Floats, mirrored: Floats | None, targets: Counts, temperature: float = 1.0) -> Judged:
+    """What is kept of some images.
+
+    Args:
+        logits, mirrored: (N, K) float32 of the images and of their mirror images; None: of these there are none.
+        targets: (N,) int64.
+    """
+    surest = softmax(logits)
+    rows = np.arange(len(targets))
+    # The place of the true class in the ranking; of equal logits the lower index comes first, as in argmax.
+    own = logits[rows, targets][:, None]
+    ahead = (logits > own) | ((logits == own) & (np.arange(logits.shape[1]) < targets[:, None]))
+    return Judged(
+        predicted=logits.argmax(1).astype(np.int32),
+        ahead=ahead.sum(1, dtype=np.int32),
+        losses=-log_softmax(logits)[rows, targets],
+        confidence=surest.max(1),
+        scaled=surest.max(1) if temperature == 1 else confidence_at(logits, temperature),
+        flipped=None if mirrored is None else (surest + softmax(mirrored)).argmax(1) == targets,
+    )
+
+
+def confidence_at(logits: Floats, temperature: float) -> Floats:
+    """(N,) the largest probability of each image at a temperature."""
+    found: Floats = softmax(logits / temperature).max(1)
+    return found
+
+
+def joined(pieces: Sequence[Judged]) -> Judged:
+    """One of several, in their order."""
+
+    def whole(name: str) -> NDArray[np.generic] | None:
+        found = [getattr(piece, name) for piece in pieces]
+        return None if any(each is None for each in found) else np.concatenate(found)
+
+    return Judged(**{field.name: whole(field.name) for field in fields(Judged)})  # type: ignore[arg-type]
+
+
+def in_pieces(logits: Floats) -> list[Floats]:
+    """(N, K) as views of PIECE rows at most; none of no rows."""
+    return [logits[start : start + PIECE] for start in range(0, len(logits), PIECE)]
 
 
 def scores(
@@ -34,7 +97,7 @@ def scores(
         judged: the part that judges, of which all mistakes are kept.
     """
     fitted = splits.get(chosen)
-    temperature = fit_temperature(fitted[0], fitted[2]) if fitted else known or 1.0
+    temperature = fit_temperature(in_pieces(fitted[0]), fitted[2]) if fitted else known or 1.0
     found = {
         name: split_scores(name, *split, temperature, TEST_MISTAKES if name == judged else MISTAKES)
         for name, split in splits.items()
@@ -51,43 +114,47 @@ def split_scores(
     temperature: float,
     most: int = MISTAKES,
 ) -> SplitScores:
+    """Everything that is said of one part of which all logits are here; see `scores_of` and `kept_of`."""
+    pieces = [
+        kept_of(piece, None if mirrored is None else mirrored[start : start + PIECE], targets[start : start + PIECE],
+               temperature)
+        for start, piece in zip(range(0, len(logits), PIECE), in_pieces(logits), strict=True)
+    ]  # fmt: skip
+    return scores_of(name, joined(pieces), logits.shape[1], targets, files, most)
+
+
+def scores_of(
+    name: str, found: Judged, classes: int, targets: Counts, files: Sequence[str], most: int = MISTAKES
+) -> SplitScores:
     """Everything that is said of one part; of fewer than ten classes nothing of the first five answers.
 
     Args:
-        logits, mirrored: (N, K) float32 of the images and of their mirror images; None: of these there are none.
+        classes: K.
         targets: (N,) int64.
         files: the names of the N images.
-        temperature: of the second calibration.
         most: mistakes that are kept.
     """
-    classes = logits.shape[1]
-    probabilities = softmax(logits)
-    predicted = logits.argmax(1)
-    right = predicted == targets
-    # The place of the true class in the ranking; of equal logits the lower index comes first, as in argmax.
-    own = logits[np.arange(len(targets)), targets][:, None]
-    ahead = (logits > own) | ((logits == own) & (np.arange(classes) < targets[:, None]))
-    flipped = None if mirrored is None else (probabilities + softmax(mirrored)).argmax(1) == targets
-    in_five = ahead.sum(1) < 5 if classes >= FEWEST_FOR_FIVE else None
-    confusion = confusion_matrix(targets, predicted, classes)
+    right = found.predicted == targets
+    in_five = found.ahead < 5 if classes >= FEWEST_FOR_FIVE else None
+    confusion = confusion_matrix(targets, found.predicted, classes)
     precision, recall, f1 = rates(confusion)
     return SplitScores(
         split=name,
         count=len(targets),
-        loss=float(-log_softmax(logits)[np.arange(len(targets)), targets].mean()),
+        loss=float(found.losses.mean()),
         top1=float(right.mean()),
         top5=None if in_five is None else float(in_five.mean()),
         top1_interval=interval(right),
         top5_interval=None if in_five is None else interval(in_five),
-        top1_flipped=None if flipped is None else float(flipped.mean()),
+        top1_flipped=None if found.flipped is None else float(found.flipped.mean()),
         confusion=confusion,
         precision=precision,
         recall=recall,
         f1=f1,
         pairs=most_confused(confusion),
-        calibration=calibration(probabilities, targets),
-        calibration_scaled=calibration(softmax(logits / temperature), targets),
-        mistakes=confident_mistakes(probabilities, targets, files, most),
+        calibration=calibration(found.confidence, right),
+        calibration_scaled=calibration(found.scaled, right),
+        mistakes=confident_mistakes(found.confidence, found.predicted, targets, files, most),
     )
 
 
@@ -108,37 +175,41 @@ def rates(confusion: Counts) -> tuple[Floats, Floats, Floats]:
 
 def most_confused(confusion: Counts) -> tuple[Confusion, ...]:
     """The pairs of different classes by the share of the true class that is taken for the other, largest first."""
-    totals = confusion.sum(1)
-    pairs = [
-        Confusion(
-            int(true), int(predicted), int(confusion[true, predicted]), float(confusion[true, predicted] / totals[true])
-        )
-        for true, predicted in np.argwhere(confusion)
-        if true != predicted
-    ]
-    return tuple(sorted(pairs, key=lambda pair: (-pair.share, pair.true, pair.predicted))[:PAIRS])
-
-
-def confident_mistakes(
-    probabilities: Floats, targets: Counts, files: Sequence[str], most: int = MISTAKES
-) -> tuple[Mistake, ...]:
-    """The wrong answers that the network was surest of, at most `most`."""
-    predicted = probabilities.argmax(1)
-    confidence = probabilities.max(1)
-    wrong = [int(index) for index in np.argsort(-confidence, kind="stable") if predicted[index] != targets[index]]
+    true, predicted = np.nonzero(confusion)
+    true, predicted = true[true != predicted], predicted[true != predicted]
+    counts = confusion[true, predicted]
+    shares = counts / confusion.sum(1)[true]
+    first = np.argsort(-shares, kind="stable")[:PAIRS]  # of equal ones in the order of the rows
     return tuple(
-        Mistake(files[index], int(targets[index]), int(predicted[index]), float(confidence[index]))
-        for index in wrong[:most]
+        Confusion(int(true[place]), int(predicted[place]), int(counts[place]), float(shares[place])) for place in first
     )
 
 
-def calibration(probabilities: Floats, targets: Counts) -> Calibration:
+def confident_mistakes(
+    confidence: Floats,
+    predicted: NDArray[np.integer],
+    targets: Counts,
+    files: Sequence[str],
+    most: int = MISTAKES,
+) -> tuple[Mistake, ...]:
+    """The wrong answers that the network was surest of, at most `most`; of equally sure ones the first."""
+    wrong = np.flatnonzero(predicted != targets)
+    surest = wrong[np.argsort(-confidence[wrong], kind="stable")[:most]].tolist()
+    return tuple(
+        Mistake(files[index], int(targets[index]), int(predicted[index]), float(confidence[index])) for index in surest
+    )
+
+
+def calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration:
     """Reliability in BINS equal bins of the confidence, and the expected calibration error.
 
     Guo et al. 2017, arXiv:1706.04599, equation 3.
+
+    Args:
+        confidence: (N,) probability of each answer.
+        right: (N,) which answers are.
     """
-    confidence = probabilities.max(1).astype(np.float64)
-    right = probabilities.argmax(1) == targets
+    confidence = confidence.astype(np.float64)
     edges = np.linspace(0, 1, BINS + 1)
     # A bin holds (edge, next edge], as in the paper.
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
@@ -147,7 +218,8 @@ def calibration(probabilities: Floats, targets: Counts) -> Calibration:
         mean_confidence = np.bincount(bins, confidence, BINS) / counts
         accuracy = np.bincount(bins, right, BINS) / counts
     gaps = np.nan_to_num(np.abs(accuracy - mean_confidence))
-    drawn = np.random.default_rng(0).random((CHANCES, len(confidence))) < confidence
+    rng = np.random.default_rng(0)
+    drawn = (rng.random(len(confidence)) < confidence for _ in range(CHANCES))
     surplus = [np.abs(np.bincount(bins, each - confidence, BINS)).sum() for each in drawn]
     return Calibration(
         edges=edges.astype(np.float32),
@@ -159,19 +231,64 @@ def calibration(probabilities: Floats, targets: Counts) -> Calibration:
     )
 
 
-def fit_temperature(logits: Floats, targets: Counts) -> float:
+def fit_temperature(
+    pieces: Sequence[Floats], targets: Counts, total: Callable[[float], float] = lambda value: value
+) -> float:
     """The temperature T that makes softmax(logits / T) most likely: where the derivative of the loss in 1/T is zero.
 
-    Guo et al. 2017, section 4.2. The loss is convex in 1/T, so that bisection finds the one root; kept in [0.05, 20].
+    Guo et al. 2017, section 4.2. The loss is convex in 1/T, so that its derivative has one root at most; kept in
+    [0.05, 20].
+
+    Args:
+        pieces: (n, K) logits each, which are gone through some twenty times.
+        targets: (N,) of all of them.
+        total: the sum of a number over all processes that have other pieces.
     """
+    ends = np.cumsum([0, *(len(piece) for piece in pieces)])
+    owns = [
+        piece[np.arange(len(piece)), targets[start:end]].astype(np.float64)
+        for piece, start, end in zip(pieces, ends[:-1], ends[1:], strict=True)
+    ]
+    own = total(float(np.concatenate(owns).sum()) if owns else 0.0)
+
+    def slope(by: float) -> float:
+        means = [_mean_logits(piece, by) for piece in pieces]
+        return total(float(np.concatenate(means).sum()) if means else 0.0) - own
+
+    return 1 / _root(slope, 0.05, 20.0)
+
+
+def _mean_logits(logits: Floats, by: float) -> NDArray[np.float64]:
+    """(n,) mean logit of each image under its probabilities, whose logits are as many times as large."""
     wide = logits.astype(np.float64)
-    own = wide[np.arange(len(targets)), targets]
-    low, high = 0.05, 20.0  # of 1/T
-    for _ in range(60):
-        middle = np.sqrt(low * high)
-        slope = (softmax(wide * middle) * wide).sum(1).mean() - own.mean()
-        low, high = (low, middle) if slope > 0 else (middle, high)
-    return float(1 / np.sqrt(low * high))
+    found: NDArray[np.float64] = (softmax(wide * by) * wide).sum(1)
+    return found
+
+
+def _root(slope: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that only rises is zero, else the end that is nearer to it.
+
+    By the Illinois method (Dowell & Jarratt 1971, doi:10.1007/BF01934364) in the logarithm: a line through both ends,
+    of which one that stays counts half the next time.
+    """
+    ends, values = [math.log(low), math.log(high)], [slope(low), slope(high)]
+    if values[0] > 0 or values[1] <= 0:
+        return low if values[0] > 0 else high
+    last = -1
+    for _ in range(100):
+        at = ends[0] - values[0] * (ends[1] - ends[0]) / (values[1] - values[0])
+        if not ends[0] < at < ends[1]:
+            break
+        found = slope(math.exp(at))
+        side = int(found > 0)
+        moved = abs(at - ends[side])
+        ends[side], values[side] = at, found
+        if found == 0 or moved < CLOSE:
+            break
+        if side == last:
+            values[1 - side] /= 2
+        last = side
+    return math.exp(at)
 
 
 def interval(right: NDArray[np.bool_], seed: int = 0) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,6 +31,8 @@ from generator.base.errors import InputError
 from generator.records.images import Floats
 
 Value = TypeVar("Value")
+# One process may wait for another as long as that takes to look through a data set; torchrun ends both if one dies.
+PATIENCE = timedelta(days=7)
 _alone = ContextVar("alone", default=False)
 
 
@@ -55,7 +58,7 @@ def group() -> Iterator[None]:
     try:
         if here.type == "cuda":
             torch.cuda.set_device(here)
-        dist.init_process_group("nccl" if here.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"expected {os.environ['WORLD_SIZE']} processes that find each other, as torchrun starts them ({error})"
@@ -108,13 +111,18 @@ def agreed(value: Value) -> Value:
     return values[0]
 
 
+def each(value: Value) -> list[Value]:
+    """What every process has, in the order of the ranks."""
+    if world() == 1:
+        return [value]
+    values = [value] * world()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def gathered(rows: Floats) -> Floats:
     """The rows of all processes, in the order of the ranks."""
-    if world() == 1:
-        return rows
-    parts = [rows] * world()
-    dist.all_gather_object(parts, rows)
-    return np.concatenate(parts)
+    return np.concatenate(each(rows))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from generator.evaluation.scores import (
     confident_mistakes,
     confusion_matrix,
     fit_temperature,
+    in_pieces,
     interval,
     log_softmax,
     most_confused,
@@ -35,7 +36,7 @@ from generator.records.input import square
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def floats(*rows: Sequence[float]) -> Floats:
+def floats(*rows: Sequence[float] | float) -> Floats:
     return np.array(rows, np.float32)
 
 
@@ -47,6 +48,11 @@ def surest(confidences: Sequence[float]) -> Floats:
     """(N, 2) probabilities that answer 0 with these confidences."""
     found = np.array(confidences, np.float32)
     return np.stack([found, 1 - found], 1)
+
+
+def zeros(count: int) -> Counts:
+    """So many answers, all of class 0."""
+    return np.zeros(count, np.int64)
 
 
 def test_confusion_has_the_truth_in_rows() -> None:
@@ -80,9 +86,7 @@ def test_most_confused_ranks_by_the_share_of_the_true_class() -> None:
 
 
 def test_mistakes_come_with_the_surest_first_and_without_the_right_answers() -> None:
-    probabilities = surest([0.6, 0.9, 0.99, 0.7])
-
-    found = confident_mistakes(probabilities, whole(1, 1, 0, 1), ["a", "b", "c", "d"])
+    found = confident_mistakes(floats(0.6, 0.9, 0.99, 0.7), zeros(4), whole(1, 1, 0, 1), ["a", "b", "c", "d"])
 
     assert [(mistake.image, mistake.true, mistake.predicted) for mistake in found] == [
         ("b", 1, 0),
@@ -95,7 +99,9 @@ def test_mistakes_come_with_the_surest_first_and_without_the_right_answers() -> 
 def test_no_more_mistakes_are_kept_than_the_page_needs() -> None:
     count = MISTAKES + 5
 
-    found = confident_mistakes(surest([0.8] * count), whole(*[1] * count), [str(number) for number in range(count)])
+    found = confident_mistakes(
+        floats(*[0.8] * count), zeros(count), whole(*[1] * count), [str(number) for number in range(count)]
+    )
 
     assert [mistake.image for mistake in found] == [str(number) for number in range(MISTAKES)]
 
@@ -117,7 +123,7 @@ def test_of_the_test_images_every_mistake_is_kept() -> None:
 
 def test_expected_calibration_error_by_hand() -> None:
     # Two share the last bin (0.9, 1]: mean confidence 0.95, one of them right.
-    found = calibration(surest([0.92, 0.98, 0.75, 0.55]), whole(0, 1, 0, 1))
+    found = calibration(floats(0.92, 0.98, 0.75, 0.55), whole(0, 1, 0, 1) == 0)
 
     assert found.error == pytest.approx((2 * abs(0.5 - 0.95) + abs(1 - 0.75) + abs(0 - 0.55)) / 4, abs=1e-6)
     assert found.counts.tolist() == [0] * 5 + [1, 0, 1, 0, 2]
@@ -131,14 +137,14 @@ def test_what_chance_makes_of_the_calibration_error() -> None:
     """All n answers with a confidence of 0.75 share a bin: the mean distance of a binomial share from 0.75 is about
     sqrt(2 / pi) times its standard deviation."""
     count = 400
-    found = calibration(surest([0.75] * count), whole(*([0, 0, 0, 1] * (count // 4))))
+    found = calibration(floats(*[0.75] * count), whole(*([0, 0, 0, 1] * (count // 4))) == 0)
 
     assert found.error == pytest.approx(0, abs=1e-6)
     assert found.chance == pytest.approx(math.sqrt(2 / math.pi * 0.75 * 0.25 / count), rel=0.2)
 
 
 def test_certainty_falls_into_the_last_bin_and_is_calibrated_where_it_is_right() -> None:
-    found = calibration(surest([1.0, 1.0]), whole(0, 0))
+    found = calibration(floats(1.0, 1.0), np.array([True, True]))
 
     assert found.counts[-1] == 2
     assert found.error == 0
@@ -148,7 +154,7 @@ def test_the_temperature_that_logits_were_scaled_by_is_found() -> None:
     # Of four equal images three are of class 0: the likeliest probability is 3/4, which logits / 3 give.
     logits = np.tile(3 * np.log(floats([0.75, 0.25])), (4, 1))
 
-    assert fit_temperature(logits, whole(0, 0, 0, 1)) == pytest.approx(3, rel=1e-4)
+    assert fit_temperature([logits], whole(0, 0, 0, 1)) == pytest.approx(3, rel=1e-4)
 
 
 def test_the_temperature_of_drawn_answers_is_that_of_the_draw() -> None:
@@ -156,14 +162,14 @@ def test_the_temperature_of_drawn_answers_is_that_of_the_draw() -> None:
     wide = rng.normal(size=(4000, 5)).astype(np.float32)
     targets = np.array([rng.choice(5, p=row / row.sum()) for row in softmax(wide).astype(np.float64)])
 
-    assert fit_temperature(wide * np.float32(0.5), targets) == pytest.approx(0.5, rel=0.1)
+    assert fit_temperature(in_pieces(wide * np.float32(0.5)), targets) == pytest.approx(0.5, rel=0.1)
 
 
 @pytest.mark.parametrize(("target", "expected"), [(0, 0.05), (1, 20)])
 def test_the_temperature_keeps_within_bounds(target: int, expected: float) -> None:
     logits = floats([1, 0], [1, 0])
 
-    assert fit_temperature(logits, whole(target, target)) == pytest.approx(expected, rel=1e-3)
+    assert fit_temperature([logits], whole(target, target)) == pytest.approx(expected, rel=1e-3)
 
 
 def test_temperature_changes_no_answer_but_mends_the_calibration() -> None:
