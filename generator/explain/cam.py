@@ -6,7 +6,7 @@ state its maximum; a map that is all zero says that nothing spoke for the class.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -30,6 +30,7 @@ from generator.explain.passes import (
     format_of,
     logits_of,
     maps_and_output,
+    parts,
     watching,
 )
 from generator.explain.targets import Targets, check_targets, classes_of, values_of, weights_of
@@ -285,22 +286,21 @@ def score_cam(
         found, output = maps_and_output(model, images, [name])
         activations = found[name]
         classes = classes_of(wanted, check_logits(output, images))
-        weights = torch.zeros_like(activations[:, :, 0, 0])
-        for index, maps in enumerate(activations):
-            masking = maps.amax((1, 2)) > maps.amin((1, 2))
-            if masking.any():
-                logits = _masked_logits(model, images[[index]], maps[masking], batch_size)
-                weights[index, masking] = values_of(logits, classes[index]).softmax(0)
+        masking = activations.amax((2, 3)) > activations.amin((2, 3))  # (N, C)
+        scores = torch.full_like(activations[:, :, 0, 0], -torch.inf)
+        pairs = masking.nonzero()
+        for part in parts(len(pairs), batch_size, images.device):
+            of, channel = pairs[part].unbind(1)
+            masked = images[of] * _masks(activations[of, channel], images.shape[2:]).to(images.dtype)
+            logits = logits_of(model, masked.contiguous(memory_format=format_of(images))).float()
+            for image in sorted(set(of.tolist())):
+                scores[image, channel[of == image]] = values_of(logits[of == image], classes[image])
+        weights = torch.where(masking, scores.softmax(1), 0)  # of an image without a masking channel all are NaN
         return check_finite(_weighted(activations, weights[:, None]), name)[:, 0]
 
 
-def _masked_logits(model: nn.Module, image: Tensor, maps: Tensor, batch_size: int) -> Tensor:
-    """The logits (C, K) for one image (1, 3, H, W) behind each of its maps (C, h, w), enlarged and scaled to [0, 1]."""
-    logits = []
-    for part in torch.split(maps[:, None], batch_size):
-        masks = F.interpolate(part, size=image.shape[2:], mode="bilinear", align_corners=False)
-        low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
-        masks = (masks - low) / (high - low).clamp_min(torch.finfo(masks.dtype).tiny)
-        masked = (image * masks.to(image.dtype)).contiguous(memory_format=format_of(image))
-        logits.append(logits_of(model, masked).float())
-    return torch.cat(logits)
+def _masks(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """(P, 1, H, W) of maps (P, h, w), enlarged and each scaled to [0, 1]."""
+    masks = F.interpolate(maps[:, None], size=tuple(size), mode="bilinear", align_corners=False)
+    low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
+    return (masks - low) / (high - low).clamp_min(torch.finfo(masks.dtype).tiny)

@@ -20,7 +20,7 @@ from generator.explain.checks import (
     check_unscripted,
 )
 from generator.explain.obstacles import Obstacles, blockers
-from generator.explain.passes import at_once, differentiating, format_of, logits_of
+from generator.explain.passes import at_once, differentiating, format_of, logits_of, parts
 from generator.explain.targets import Targets, check_targets, classes_of, weights_of
 
 STEPS = 64  # of integrated gradients
@@ -93,14 +93,13 @@ def integrated_gradients(
         way = images.detach() - start
         shares = (torch.arange(steps, device=images.device, dtype=images.dtype) + 0.5) / steps
         sums = torch.zeros_like(images, dtype=torch.promote_types(images.dtype, torch.float32))
-        for image in range(len(images)):
-            for part in torch.split(shares.view(-1, 1, 1, 1), batch_size):
-                with torch.enable_grad():
-                    points = (start[image] + part * way[image]).detach().requires_grad_()
-                    logits = logits_of(model, points.clone(memory_format=format_of(images)))
-                    reached(model, logits, points)
-                    asked = classes[image].expand(len(part), *classes.shape[1:])
-                    sums[image] += _gradient(model, logits, asked, points).sum(0)
+        for points in parts(len(images) * steps, batch_size, images.device):
+            of, share = points // steps, shares[points % steps].view(-1, 1, 1, 1)
+            with torch.enable_grad():
+                given = (start[of] + share * way[of]).detach().requires_grad_()
+                logits = logits_of(model, given.clone(memory_format=format_of(images)))
+                reached(model, logits, given)
+                sums.index_add_(0, of, _gradient(model, logits, classes[of], given).to(sums.dtype))
         return (way * sums / steps).float()
 
 

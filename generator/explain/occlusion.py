@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from generator.explain.checks import check_images, check_logits, check_positive
 from generator.explain.outputs import answered
-from generator.explain.passes import at_once, evaluating, format_of, logits_of
+from generator.explain.passes import at_once, evaluating, format_of, logits_of, parts
 from generator.explain.targets import Targets, chances_of, check_targets, classes_of
 
 
@@ -95,15 +95,18 @@ def occlude_each(
         unoccluded = [_unoccluded(logits, each, apart) for each in classes]
         probability = logits.new_empty(len(asked), len(images), shape[1] * shape[2], dtype=torch.float32)
         predicted = logits.new_empty(len(images), shape[1] * shape[2], dtype=torch.int64)
-        every = torch.arange(shape[1] * shape[2], device=images.device)
-        for image in range(len(images)):
-            for positions in torch.split(every, batch_size):
-                square = rows[positions // shape[2], :, None] & columns[positions % shape[2], None, :]  # (P, H, W)
-                covered = torch.where(square[:, None], fill, images[image])
-                found = logits_of(model, covered.contiguous(memory_format=format_of(images)))
-                predicted[image, positions] = found.argmax(1) if found.shape[1] > 1 else (found[:, 0] > 0).long() - 1
+        places = shape[1] * shape[2]
+        for part in parts(len(images) * places, batch_size, images.device):
+            of, at = part // places, part % places
+            square = rows[at // shape[2], :, None] & columns[at % shape[2], None, :]  # (P, H, W)
+            covered = torch.where(square[:, None], fill, images[of])
+            found = logits_of(model, covered.contiguous(memory_format=format_of(images)))
+            predicted[of, at] = found.argmax(1) if found.shape[1] > 1 else (found[:, 0] > 0).long() - 1
+            for image in sorted(set(of.tolist())):
+                rows_of = of == image
                 for target, each in enumerate(classes):
-                    probability[target, image, positions] = chances_of(found, each[image], apart).float()
+                    chances = chances_of(found[rows_of], each[image], apart)
+                    probability[target, image, at[rows_of]] = chances.float()
     maps = zip(probability.view(len(asked), *shape), unoccluded, strict=True)
     return tuple(Occlusion(covered, predicted.view(shape), whole) for covered, whole in maps)
 

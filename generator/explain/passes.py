@@ -105,6 +105,11 @@ def at_once(images: Tensor) -> int:
     return BATCH if images.shape[2:].numel() > _SMALL else 2 * BATCH
 
 
+def parts(count: int, size: int, device: torch.device) -> Sequence[Tensor]:
+    """The numbers from 0 to below `count`, at most `size` of them at once; none where there are none."""
+    return torch.split(torch.arange(count, device=device), size) if count else ()
+
+
 def format_of(images: Tensor) -> torch.memory_format:
     """How images lie in memory, for others to lie as they do: channels last, or as usual."""
     last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()

@@ -278,6 +278,7 @@ def test_score_cam_by_its_definition_in_passes_of_bounded_size(batch_size: int) 
     assert sizes[0] == 3
     assert max(sizes[1:]) <= batch_size
     assert sum(sizes[1:]) <= 3 * 9  # the dead channel is not run
+    assert len(sizes) == 1 + -(-sum(sizes[1:]) // batch_size)  # the images' channels go together
 
 
 def test_score_cam_of_a_network_whose_maps_are_all_constant_is_zero() -> None:

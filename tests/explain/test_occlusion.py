@@ -101,6 +101,8 @@ def test_equals_captum_where_the_squares_do_not_overlap(batch_size: int) -> None
     found = explain.occlude(network, batch, [2, 4], patch=8, stride=8, fill=0.5, batch_size=batch_size)
     assert_same(found.unoccluded[:, None, None] - found.probability + 1, want.detach().float() + 1)
     assert max(sizes[1:]) <= batch_size
+    assert sizes[0] == 2
+    assert len(sizes) == 1 + -(-2 * 4 * 3 // batch_size)  # the squares of both images go together
 
 
 @pytest.mark.parametrize("wrong", ["patch", "stride", "batch_size"])
