@@ -24,7 +24,7 @@ from generator.data.naming import some
 from generator.data.predictions import Predictions
 from generator.evaluation import reading
 from generator.evaluation.evaluation import evaluate_model, evaluate_predictions, measured
-from generator.inspection import layers, prototypes, selection
+from generator.inspection import layers, prototypes, selection, soundness
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.inspection.network import network_record, predictions_record
 from generator.inspection.patches import layer_patches, strongest_patches
@@ -320,6 +320,10 @@ def _observe(
     if not loaded.input.takes_photos:  # as its notes say
         photos, examined = (), None
     others, asked_all = loaded.others, compared_photos(loaded, photos)
+    # Each method is tried on the network, which a build that finds all the rest in the cache can do without.
+    key = site.key("methods", network_record, loaded.digest, loaded.wanted.layer, loaded.wanted.methods)
+    able, why_not = site.results.json(key, lambda: [list(loaded.methods[0]), dict(loaded.methods[1])])
+    first, _ = soundness.first(able, soundness.measured(evaluation, loaded.layer))
     explanations: dict[str, Explanation] = {}
     with terminal.bar(f"{loaded.title}: explaining", len(photos), "photos") as bar:
         for photo in photos:
@@ -335,14 +339,12 @@ def _observe(
                 loaded.wanted.layer,
                 compared,
                 loaded.wanted.methods,
+                first,
             )
-            look = partial(photo_arrays, loaded, photo, label, others, compared)
+            look = partial(photo_arrays, loaded, photo, label, others, compared, first)
             explanations[photo.id] = explanation(photo.id, label, others, site.results.arrays(key, look))
             bar.advance()
     asked, patches, made = _sought(site, loaded, photos, examined)
-    # Each method is tried on the network, which a build that finds all the rest in the cache can do without.
-    key = site.key("methods", network_record, loaded.digest, loaded.wanted.layer, loaded.wanted.methods)
-    able, why_not = site.results.json(key, lambda: [list(loaded.methods[0]), dict(loaded.methods[1])])
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
     return network_record(
         loaded,

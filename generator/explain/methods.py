@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,12 @@ from generator.base.errors import InputError, in_short
 from generator.explain.gradients import STEPS
 from generator.explain.occlusion import positions
 from generator.explain.rise import MASKS
+from generator.explain.targets import Targets
 
 OCCLUSION = "occlusion"
 
-# (model, (N, C, H, W) normalised images, (N,) targets, layer) -> (N, h, w) raw maps >= 0
-Method = Callable[[nn.Module, Tensor, Tensor, str | None], Tensor]
+# (model, (N, C, H, W) normalised images, targets of each, layer) -> (N, h, w) raw maps >= 0
+Method = Callable[[nn.Module, Tensor, Any, str | None], Tensor]
 
 Asks = Literal["layer", "attention", "gradients"]  # of none of them: its answers alone
 _BACK = 3  # a pass there and back, in forward passes
@@ -41,32 +42,32 @@ class Explainer:
     passes: Callable[[tuple[int, int], int], int]  # for one image of (H, W), at a layer of so many channels
     usual: bool = True  # whether it is asked where nobody says which
 
-    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor, layer: str | None) -> Tensor:
+    def __call__(self, model: nn.Module, images: Tensor, targets: Targets, layer: str | None) -> Tensor:
         """(N, h, w) raw maps >= 0."""
         return self.function(model, images, targets, layer)
 
 
-def _attention_rollout(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+def _attention_rollout(model: nn.Module, images: Tensor, targets: Targets, _layer: str | None) -> Tensor:
     return explain.attention_rollout(model, images, targets)
 
 
-def _legrad(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+def _legrad(model: nn.Module, images: Tensor, targets: Targets, _layer: str | None) -> Tensor:
     return explain.legrad(model, images, targets)
 
 
-def _occlusion(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+def _occlusion(model: nn.Module, images: Tensor, targets: Targets, _layer: str | None) -> Tensor:
     return explain.occlude(model, images, targets).drop
 
 
-def _rise(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+def _rise(model: nn.Module, images: Tensor, targets: Targets, _layer: str | None) -> Tensor:
     return explain.rise(model, images, targets)
 
 
-def _guided_backprop(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+def _guided_backprop(model: nn.Module, images: Tensor, targets: Targets, _layer: str | None) -> Tensor:
     return explain.guided_backprop(model, images, targets).abs().sum(1)
 
 
-def _integrated_gradients(model: nn.Module, images: Tensor, targets: Tensor, _layer: str | None) -> Tensor:
+def _integrated_gradients(model: nn.Module, images: Tensor, targets: Targets, _layer: str | None) -> Tensor:
     return explain.integrated_gradients(model, images, targets).abs().sum(1)
 
 

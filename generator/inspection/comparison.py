@@ -20,7 +20,9 @@ OF_MANY_PASSES = ("Score-CAM", "RISE", "integrated gradients")
 STAGES = 5  # other layers that the answer is explained at
 
 
-def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, layer: str) -> dict[str, NDArray[Any]]:
+def compared(
+    loaded: Loaded, images: Tensor, target: int, label: int | None, layer: str, first: str
+) -> dict[str, NDArray[Any]]:
     """One class of one photo by each method, and what a sliding grey square does: the arrays of `Comparison`."""
     network, targets = loaded.network, torch.tensor([target])
     able, _ = loaded.methods
@@ -28,22 +30,22 @@ def compared(loaded: Loaded, images: Tensor, target: int, label: int | None, lay
     hidden = target if label is None else label  # Zeiler and Fergus ask about the true class
     many = images.clone(memory_format=loaded.layout)
     # The forward passes are the dearest part, so the square slides over the photo once for all.
-    covered, shown = explain.occlude_each(network, many, [targets, [hidden]], patch=patch)
+    covered, hides = explain.occlude_each(network, many, [targets, [hidden]], patch=patch)
     found = {
         name: covered.drop
         if name == methods.OCCLUSION
         else method(network, many if name in OF_MANY_PASSES else images, targets, layer)
         for name, method in able.items()
     }
-    first = next(iter(able.values()))
-    asked = layer and "layer" in first.asks
+    shown = methods.METHODS[first if first in able else next(iter(able))]
+    asked = layer and "layer" in shown.asks
     earlier = [name for name in loaded.stages if name != layer][-STAGES:] if asked else []
     return {
         **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
-        **{f"layer {name}": first(network, images, targets, name)[0].numpy() for name in earlier},
+        **{f"layer {name}": shown(network, images, targets, name)[0].numpy() for name in earlier},
         "occlusion patch": np.array(patch),
-        "occlusion probability": shown.probability[0].numpy(),
-        "occlusion answers": shown.predicted[0].numpy(),
+        "occlusion probability": hides.probability[0].numpy(),
+        "occlusion answers": hides.predicted[0].numpy(),
         "occlusion class": np.array(hidden),
     }
 

@@ -11,7 +11,7 @@ from generator.data.dataset import DataSet
 from generator.data.predictions import Predictions
 from generator.explain.choice import Choice
 from generator.explain.layers import rows
-from generator.explain.methods import left_out
+from generator.explain.methods import METHODS, left_out
 from generator.explain.points import head
 from generator.inspection import layers, soundness
 from generator.inspection.layers import NOT_ASKED, Asked
@@ -19,7 +19,7 @@ from generator.networks.folder import load_benchmark, load_card, load_runs, load
 from generator.networks.loaded import Loaded
 from generator.records.images import Photo
 from generator.records.input import UNKNOWN
-from generator.records.network import ClassImages, Examined, Explanation, Fact, LayerPatches, Network
+from generator.records.network import GRAD_CAM, ClassImages, Examined, Explanation, Fact, LayerPatches, Network
 from generator.records.scores import Evaluation
 from generator.records.training import Run
 
@@ -64,7 +64,7 @@ def network_record(
     able, why_not = loaded.methods if tried is None else tried
     shown, pageless = layers.records(loaded, asked)
     folder = loaded.folder
-    failed, beware = _checked(loaded, evaluation, able)
+    failed, first, beware = _checked(loaded, evaluation, able)
     return Network(
         id=loaded.id,
         title=loaded.title,
@@ -82,7 +82,7 @@ def network_record(
         evaluation=evaluation,
         snapshots=load_snapshots(folder) if folder else {},
         card=load_card(folder) if folder else "",
-        cam_note=_cam_note(loaded),
+        cam_note=_cam_note(loaded, first),
         failures=tuple(failures),
         benchmark=load_benchmark(folder) if folder else None,
         examined=examined,
@@ -153,19 +153,19 @@ def _answers(found: Predictions, data: DataSet, photos: Sequence[Photo]) -> Iter
 
 def _checked(
     loaded: Loaded, evaluation: Evaluation | None, able: Iterable[str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The methods that failed what was measured and are not shown, with the reasons; and what is said of the first.
+) -> tuple[dict[str, str], str, tuple[str, ...]]:
+    """The methods that failed what was measured and are not shown, with the reasons; the first, and what is said of it.
 
-    Its maps are all over the report, so they are shown with a warning. A network with random weights has learnt nothing
-    that could be looked for.
+    Its maps are all over the report, so they are shown with a warning where it failed. A network with random weights
+    has learnt nothing that could be looked for.
     """
-    found = evaluation.faithfulness if evaluation is not None else None
-    if loaded.wanted.weights == "random" or found is None or found.layer != loaded.layer:
-        return {}, ()
+    found = None if loaded.wanted.weights == "random" else soundness.measured(evaluation, loaded.layer)
+    first, why = soundness.first(able, found)
     failed = {name: reason for name, reason in soundness.unfit(found).items() if name in able}
-    first = next(iter(able))
-    reason = failed.pop(first, "")
-    return failed, ((f"Do not trust {first} here: {reason}.",) if reason else ())
+    shown = first if first in able else next(iter(able))  # of a network without a layer
+    reason = failed.pop(shown, "")
+    beware = f"Do not trust {shown} here: {reason}." if reason else ""
+    return failed, first, tuple(said for said in (why, beware) if said)
 
 
 NAMED = 3  # layers that could be explained, too
@@ -195,7 +195,7 @@ def _layer(loaded: Loaded) -> Fact:
     return Fact("layer explained", loaded.layer, "inferred", "the last convolution’s maps, rectified and not pooled")
 
 
-def _cam_note(loaded: Loaded) -> str:
+def _cam_note(loaded: Loaded, first: str) -> str:
     """What Grad-CAM stands on, and what it guarantees for the network's head."""
     if not loaded.layer:
         return ""
@@ -203,7 +203,8 @@ def _cam_note(loaded: Loaded) -> str:
     if choice is None or choice.reached is None:
         return NOTES[head(loaded.points, loaded.layer)]
     cells = "tokens" if choice.layout.form == "tokens" else "cells"
-    said = f"Grad-CAM looks at the {cells} of {choice.layer}, {_last_cells(choice)}."
+    by = first if "layer" in METHODS[first].asks else GRAD_CAM
+    said = f"{by} looks at the {cells} of {choice.layer}, {_last_cells(choice)}."
     if choice.later and not any(candidate.reached for candidate in choice.later):
         said += f" After it, as at {choice.later[-1].layer}, none does: the head reads other tokens."
     return said

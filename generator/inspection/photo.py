@@ -13,6 +13,7 @@ from torch import Tensor
 from generator import explain
 from generator.base.errors import InputError
 from generator.data.preprocessing import in_colour, seen
+from generator.explain.methods import METHODS
 from generator.explain.points import source
 from generator.explain.targets import Target
 from generator.inspection import comparison, layers
@@ -21,10 +22,11 @@ from generator.networks.architecture import require_finite
 from generator.networks.inputs import normalise
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Floats, Photo
-from generator.records.network import Explanation, Question, Replied, StageMaps
+from generator.records.network import GRAD_CAM, Explanation, Question, Replied, StageMaps
 
 # A network with more classes is explained for the classes that a page names, not for all.
 ALL_CLASSES = 100
+EACH_ALONE = 20  # likewise by a method that takes a pass there and back for each class
 CONTRIBUTORS = 8  # channels that are shown as what a prediction was made of
 COMPARED = 4  # test images that all methods are asked about, in a report that shows no others
 AFFORDED = 1e12  # multiply-accumulates for that; one image may take four times as many
@@ -41,7 +43,12 @@ def compared_photos(loaded: Loaded, photos: Sequence[Photo]) -> frozenset[str]:
 
 
 def photo_arrays(
-    loaded: Loaded, photo: Photo, label: int | None, others: Sequence[Question], compared: bool = False
+    loaded: Loaded,
+    photo: Photo,
+    label: int | None,
+    others: Sequence[Question],
+    compared: bool = False,
+    first: str = GRAD_CAM,
 ) -> dict[str, NDArray[Any]]:
     """One photo through the network, as arrays that a cache can hold: see `explanation`.
 
@@ -49,6 +56,7 @@ def photo_arrays(
         label: the photo's class among the network's.
         others: what else to explain; of single classes only those that are not explained already.
         compared: whether the answer is explained in all the ways that `methods` knows.
+        first: the method that explains the classes, see `soundness.first`.
     """
     given = seen(photo.pixels, loaded.input)
     images = normalise(torch.tensor(given).permute(2, 0, 1)[None], loaded.input)
@@ -62,11 +70,11 @@ def photo_arrays(
     maps = explain.feature_maps(loaded.network, images, named) if named else {}
     arrays = {f"stage {loaded.stages.index(name) + 1} {name}": maps[name][0].numpy() for name in staged}
     if compared:
-        arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer)
-    arrays |= {"seen": in_colour(given), "logits": logits.numpy(), "layer": np.array(layer)}
+        arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer, first)
+    arrays |= {"seen": in_colour(given), "logits": logits.numpy(), "layer": np.array(layer), "first": np.array(first)}
     if layer:
-        arrays |= _explained(loaded, images, logits, _targets(logits, label), maps[layer][0])
-        arrays |= _asked(loaded, images, questions_of(logits.numpy(), label, others))
+        arrays |= _explained(loaded, images, logits, _targets(logits, label, first), maps[layer][0], first)
+        arrays |= _asked(loaded, images, questions_of(logits.numpy(), label, others), first)
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(
@@ -77,7 +85,7 @@ def photo_arrays(
 
 
 def _explained(
-    loaded: Loaded, images: Tensor, logits: Tensor, targets: Sequence[int], maps: Tensor
+    loaded: Loaded, images: Tensor, logits: Tensor, targets: Sequence[int], maps: Tensor, first: str
 ) -> dict[str, NDArray[Any]]:
     """The heat maps of the target classes, and the channels that the answer is made of, both at the layer explained.
 
@@ -85,10 +93,10 @@ def _explained(
         maps: (C, h, w) of that layer.
     """
     network, layer = loaded.network, loaded.layer
-    if len(targets) == len(logits):
+    if len(targets) == len(logits) and first == GRAD_CAM:
         cams = explain.grad_cam_all(network, images, layer)[0]
     else:
-        cams = explain.grad_cam(network, images.expand(len(targets), -1, -1, -1), targets, layer)
+        cams = METHODS[first](network, images.expand(len(targets), -1, -1, -1), targets, layer)
     contributions = explain.channel_contributions(network, images, [int(logits.argmax())], layer)[0]
     most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
     return {
@@ -101,12 +109,12 @@ def _explained(
     }
 
 
-def _asked(loaded: Loaded, images: Tensor, questions: Mapping[str, Question]) -> dict[str, NDArray[Any]]:
+def _asked(loaded: Loaded, images: Tensor, questions: Mapping[str, Question], first: str) -> dict[str, NDArray[Any]]:
     """The map of each question, by its role."""
     if not questions:
         return {}
     targets = [Target(one.of, one.against) for one in questions.values()]
-    cams = explain.grad_cam(loaded.network, images.expand(len(targets), -1, -1, -1), targets, loaded.layer)
+    cams = METHODS[first](loaded.network, images.expand(len(targets), -1, -1, -1), targets, loaded.layer)
     return {f"asked {role}": cam.numpy() for role, cam in zip(questions, cams, strict=True)}
 
 
@@ -131,6 +139,7 @@ def explanation(photo: str, label: int | None, others: Sequence[Question], array
             if f"asked {role}" in arrays  # of a network without a layer to look at there are no maps
         },
         comparison=comparison_of(arrays),
+        method=str(arrays["first"]),
         **(_made_of(arrays) if str(arrays["layer"]) else {"targets": (), "cams": np.zeros((0, 1, 1), np.float32)}),
     )
 
@@ -147,9 +156,9 @@ def _made_of(arrays: Arrays) -> dict[str, Any]:
     }
 
 
-def _targets(logits: Tensor, label: int | None) -> list[int]:
+def _targets(logits: Tensor, label: int | None, first: str) -> list[int]:
     """All classes of a small network; of a large one the predicted, the runner-up and the true one."""
-    if len(logits) <= ALL_CLASSES:
+    if len(logits) <= (ALL_CLASSES if first == GRAD_CAM else EACH_ALONE):
         return list(range(len(logits)))
     named = [*logits.topk(2).indices.tolist(), label]
     return list(dict.fromkeys(target for target in named if target is not None))

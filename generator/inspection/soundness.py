@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from generator.records.network import Explanation
-from generator.records.trust import Faithfulness
+from generator.records.network import GRAD_CAM, Explanation
+from generator.records.scores import Evaluation
+from generator.records.trust import Estimate, Faithfulness
 
+# Whose maps a page may show first: coarse ones, of one class as of many, of few passes; in the list's order.
+FIRST = (GRAD_CAM, "Grad-CAM++", "LayerCAM", "attention rollout")
 UNMOVED = 0.9  # rank correlation of maps with those of random weights, from which on they are those of the images
 
 
@@ -41,6 +44,44 @@ def unfit(found: Faithfulness | None) -> dict[str, str]:
                 f"{one.spearman[-1].mean:.2f} on {one.count} test images"
             )
     return failed
+
+
+def measured(evaluation: Evaluation | None, layer: str) -> Faithfulness | None:
+    """What was measured of the maps of this layer; None where nothing was, or of another one's."""
+    found = evaluation.faithfulness if evaluation is not None else None
+    return found if found is not None and found.layer == layer else None
+
+
+def first(able: Iterable[str], found: Faithfulness | None) -> tuple[str, str]:
+    """The method whose maps are all over the report, and what is said of it where it is not the list's first.
+
+    The first in the list of which it is proved that it finds what matters: when the places that it names go first, the
+    class's probability falls faster than in a random order, beyond the interval; and that fails in nothing else. Where
+    none is proved the list's first stays.
+    """
+    named = [*able]
+    candidates = [name for name in named if name in FIRST]
+    if not candidates:
+        return GRAD_CAM, ""
+    usual = candidates[0]
+    gaps = {each.method: each for each in found.perturbation} if found is not None else {}
+    ahead = {name: each.deletion.ahead["random"] for name, each in gaps.items() if "random" in each.deletion.ahead}
+    failed = unfit(found)
+    proved = [name for name in candidates if name in ahead and ahead[name].high < 0 and name not in failed]
+    if usual not in ahead or not proved or proved[0] == usual:
+        return usual, ""
+    chosen = proved[0]
+    return chosen, (
+        f"Its maps are those of {chosen}: when the places that these name go first, the class’s probability falls by "
+        f"{_fall(ahead[chosen])} more than in a random order, on {gaps[chosen].count} test images. Of {usual}, which "
+        f"comes first elsewhere, that is not shown: {_fall(ahead[usual])}."
+    )
+
+
+def _fall(gap: Estimate) -> str:
+    """How much less is left than in a random order, with its interval."""
+    mean, low, high = (f"{-value:.3f}".replace("-", "−") for value in (gap.mean, gap.high, gap.low))
+    return f"{mean} ({low} to {high})"
 
 
 def without(explanations: Mapping[str, Explanation], methods: Collection[str]) -> Mapping[str, Explanation]:

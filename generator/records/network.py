@@ -168,11 +168,14 @@ class Replied:
     probability: float  # of two classes: that of the first where it is one of the two; see `explain.targets.chances_of`
 
 
+GRAD_CAM = "Grad-CAM"  # the method that explains where no other is shown to be better
+
+
 @dataclass(frozen=True)
 class Explanation:
     """One photo through one network.
 
-    `cams[i]` is the raw Grad-CAM (after ReLU, not normalised) of class `targets[i]` at `layer`; all classes where the
+    `cams[i]` is the raw map by `method` (>= 0, not normalised) of class `targets[i]` at `layer`; all classes where the
     network has few of them, else those that the page shows. Of a network without such a layer there are none.
     """
 
@@ -193,6 +196,7 @@ class Explanation:
     contributor_maps: Floats | None = None  # (len(contributors), h, w) their activations
     contributor_layer: str = ""  # the convolution that makes these channels, else `layer` itself
     comparison: Comparison | None = None  # of the predicted class; None: not made for this photo
+    method: str = GRAD_CAM  # that made the maps of classes and replies
 
     @property
     def ranking(self) -> NDArray[np.int64]:

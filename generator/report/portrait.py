@@ -273,6 +273,11 @@ class Portrait:
         return any(look.explanation.cams.size for look in self.looks)
 
     @property
+    def method(self) -> str:
+        """That made the maps of its classes; "" where there are none."""
+        return next((look.explanation.method for look in self.looks if look.explanation.cams.size), "")
+
+    @property
     def compared(self) -> bool:
         """Whether some answer was explained in several ways."""
         return any(look.ways for look in self.looks)

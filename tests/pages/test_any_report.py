@@ -574,3 +574,15 @@ def test_a_report_of_ones_own_tells_nothing_of_another(count: int) -> None:
     for path, page in site_of(count).items():
         if path.endswith(".html"):
             assert [word for word in FOREIGN if word in text(page)] == [], path
+
+
+def test_pages_tell_by_which_method_each_network_s_maps_are() -> None:
+    report = made(2)
+    second = report.networks[1]
+    looks = {photo: replace(seen, method="LayerCAM") for photo, seen in second.explanations.items()}
+    files = flawless(replace(report, networks=(report.networks[0], replace(second, explanations=looks))))
+    told = text(files["grad-cam.html"])
+    assert f"The maps of {second.title} are those of LayerCAM (Jiang et al. 2021)" in told
+    assert "attention rollout" not in told
+    assert "Heat maps" in told
+    assert f"The maps of {second.title} are" not in text(site_of(2)["grad-cam.html"])

@@ -634,6 +634,17 @@ def test_cam_words_give_probability_logit_and_raw_maximum() -> None:
     assert every.table.rows[0] == ("class 0", 0.0, 0.0, 25.0)
 
 
+@pytest.mark.parametrize(("method", "said"), [("LayerCAM", "LayerCAM at stage 1 (conv1)"), ("attention rollout",) * 2])
+def test_the_words_name_the_method_that_made_the_maps(method: str, said: str) -> None:
+    network = explained(np.ones((2, 2, 2), np.float32), [0.0, 1.0], 1)
+    seen = dataclasses.replace(network.explanations["p"], method=method)
+    found = by_id(grad_cam_figures(dataclasses.replace(network, explanations={"p": seen}), PHOTO))
+    assert f"Net, {said}: class 1" in found["net-cam-p-predicted"].caption
+    assert f"Net, {said}: the maps of all 2 classes" in found["net-cam-p-all"].caption
+    for figure in found.values():
+        assert "Grad-CAM" not in figure.alt + figure.caption
+
+
 def test_the_comparison_by_hand() -> None:
     """Covering the lower right leaves 10 % of the answer's 75 % and turns it into class 0."""
     network = explained(np.ones((2, 2, 2), np.float32), [0.0, math.log(3)], 1)

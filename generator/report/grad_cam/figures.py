@@ -16,7 +16,7 @@ from generator.report.grad_cam.contributions import contribution_figure
 from generator.report.grad_cam.facts import strip_columns
 from generator.report.plates.frames import PHOTO, SMALL, framed
 from generator.report.plates.painting import overlay
-from generator.report.plates.wording import cell, layer_title, listed, number, percent, place
+from generator.report.plates.wording import cell, listed, method_title, number, percent, place
 
 SIDE = 256  # stored pixels of an overlay, about: a 64-pixel photo is enlarged 4 times, block by block
 HEAT = 128  # stored width of a heat map, which is smooth and may be enlarged by the page
@@ -172,7 +172,7 @@ def _seen(network: Network, photo: Photo, explanation: Explanation, prefix: str,
 def _overlay(
     network: Network, photo: Photo, explanation: Explanation, one: Shown, prefix: str, files: str = ""
 ) -> Figure:
-    alt, caption = _words(network, photo, explanation, one, "Grad-CAM overlay")
+    alt, caption = _words(network, photo, explanation, one, f"{explanation.method} overlay")
     photo_seen = raster.enlarge(explanation.seen, max(1, round(SIDE / explanation.seen.shape[1])))
     return framed(
         f"{prefix}-{one.role}",
@@ -193,7 +193,7 @@ def _cells(cam: Floats) -> Table:
 
 
 def _heat(network: Network, photo: Photo, explanation: Explanation, one: Shown, prefix: str) -> Figure:
-    alt, caption = _words(network, photo, explanation, one, "Grad-CAM heat map")
+    alt, caption = _words(network, photo, explanation, one, f"{explanation.method} heat map")
     height, width = explanation.seen.shape[:2]
     pixels = raster.heat(one.cam, (round(height * HEAT / width), HEAT), _most(explanation))
     return framed(f"{prefix}-{one.role}-heat", pixels, alt=alt, caption=caption, quality=SMALL)
@@ -215,7 +215,7 @@ def _words(network: Network, photo: Photo, explanation: Explanation, one: Shown,
         else "Raw maximum 0: no positive evidence for it, so the map is drawn flat."
     )
     caption = (
-        f"{network.title}, Grad-CAM at {layer_title(network, explanation.layer)}: {one.name}, {one.why}; probability "
+        f"{network.title}, {method_title(network, explanation)}: {one.name}, {one.why}; probability "
         f"{probability}, {one.measure} {number(one.logit)}. {notice}"
     )
     return alt, caption
@@ -238,10 +238,11 @@ def _every_class(network: Network, photo: Photo, explanation: Explanation, prefi
         else "no positive evidence for any class"
     )
     alt = (
-        f"Grad-CAM heat maps of {network.title} for each of {len(peaks)} classes on the photo {photo.title}: {finding}."
+        f"{explanation.method} heat maps of {network.title} for each of {len(peaks)} classes on the photo "
+        f"{photo.title}: {finding}."
     )
     caption = (
-        f"{network.title}, Grad-CAM at {layer_title(network, explanation.layer)}: the maps of all {len(peaks)} classes "
+        f"{network.title}, {method_title(network, explanation)}: the maps of all {len(peaks)} classes "
         f"in their order, row by row, on one scale from 0 to {number(most)}, the largest of all; {finding}."
     )
     table = Table(

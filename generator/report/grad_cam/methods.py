@@ -41,15 +41,16 @@ class Way:
 def ways(network: Network, explanation: Explanation) -> tuple[Way, ...]:
     """What the pictures of the comparison show, in the order of the cells."""
     found = explanation.comparison
-    return () if found is None else tuple(_ways(network, found))
+    return () if found is None else tuple(_ways(network, found, explanation.method))
 
 
-def _ways(network: Network, found: Comparison) -> Iterator[Way]:
+def _ways(network: Network, found: Comparison, first: str) -> Iterator[Way]:
     picture = 0
     for name, cam in found.maps.items():
         yield Way(picture, name, PLACES.get(name, "").format(colour_of_nothing(network)), _strongest(cam))
         picture += 1
-    first = next(iter(found.maps), "")
+    if first not in found.maps:
+        first = next(iter(found.maps), "")
     for name, cam in found.layers.items():
         yield Way(picture, f"{first} at {layer_title(network, name)}", cells_of(cam), _strongest(cam))
         picture += 1

@@ -259,4 +259,4 @@ def _part(row: _Row, column: str) -> str:
         return f"{counted(maps, 'feature map')} after {stage.title}"
     answer = row.explanation.predicted
     confidence = percent(float(row.explanation.probabilities[answer]), 0)
-    return f"the Grad-CAM map for {row.network.class_names[answer]} ({confidence})"
+    return f"the {row.explanation.method} map for {row.network.class_names[answer]} ({confidence})"

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.records.images import Floats
-from generator.records.network import Network
+from generator.records.network import Explanation, Network
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 SPLITS = {"train": "training images", "validation": "validation images", "test": "test images"}
 
+WITHOUT_LAYER = ("attention rollout",)  # methods whose maps are of no one layer
 SHOWN = 5  # answers, pairs and classes that a sentence or a short list names
 
 
@@ -88,6 +89,13 @@ def layer_title(network: Network, name: str) -> str:
     known = {layer.name: layer.title for layer in (*network.pageless, *network.layers)}
     known |= {stage.layer: stage.title for shown in network.explanations.values() for stage in shown.stages}
     return f"{known[name]} ({name})" if known.get(name, name) != name else name
+
+
+def method_title(network: Network, explanation: Explanation) -> str:
+    """What made the maps of a photo's classes: "Grad-CAM at stage 4 (features.conv4)"."""
+    if explanation.method in WITHOUT_LAYER:
+        return explanation.method
+    return f"{explanation.method} at {layer_title(network, explanation.layer)}"
 
 
 def place(cam: Floats | NDArray[np.float64]) -> str:
