@@ -5,11 +5,12 @@ train/eval modes are as before afterwards, after an exception too. Layers are na
 functions that a model's own code calls after what they are given: "conv3+relu"; `points` lists them all.
 
 `points`, `layers` and `receptive_fields` describe the architecture, `choice` finds the layer to explain, `passes` runs
-the model; `cam` makes class activation maps, `attention` maps of what transformers attended to, `occlusion`, `rise` and
-`gradients` what they are compared with; `methods` is the list of all. `targets` is what is asked, `outputs` finds the
-logits in what a model gives. Below them `calls` names what a pass calls, `flow` knows what is made from what, `fields`
-follows the image's cells through every operation by the `rules` of each, `layouts` says how they stand in an output,
-`flops` counts what torch does not, and `obstacles` finds why there is no gradient.
+the model and `watching` watches it from a layer on; `cam` makes class activation maps, `attention` maps of what
+transformers attended to, `occlusion`, `rise` and `gradients` what they are compared with; `methods` is the list of all.
+`targets` is what is asked, `outputs` finds the logits in what a model gives. Below them `calls` names a pass's calls,
+`flow` knows what is made from what, `fields` follows the image's cells through every operation by the `rules` of each,
+`layouts` says how they stand in an output, `flops` counts what torch does not, and `obstacles` finds why there is no
+gradient.
 """
 
 from __future__ import annotations

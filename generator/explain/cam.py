@@ -24,16 +24,15 @@ from generator.explain.obstacles import Obstacles, blockers
 from generator.explain.passes import (
     IDENTITIES,
     POOLINGS,
-    Run,
     at_once,
     evaluating,
     format_of,
     logits_of,
     maps_and_output,
     parts,
-    watching,
 )
 from generator.explain.targets import Targets, check_targets, classes_of, values_of, weights_of
+from generator.explain.watching import Run, watching
 
 # Gradients of so many activations are held at once: 128 MiB in float32.
 _GRADIENTS_AT_ONCE = 2**25

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from generator.base.errors import InputError
 from generator.explain.checks import check_images, module_named
 from generator.explain.layouts import Layout
-from generator.explain.passes import watching
 from generator.explain.points import Point, Points, convolves, points
+from generator.explain.watching import watching
 
 _LEARNT = ("convolution", "product", "attention")
 
