@@ -37,8 +37,8 @@ def evaluate_command(options: argparse.Namespace) -> None:
     from generator.training import parallel
 
     with parallel.group():
+        settings, data = with_data(options)
         with parallel.one_first():
-            settings, data = with_data(options)
             loaded = read_as_it_answers(options, settings, data)
         names = [part.name for part in data.parts]
         if options.split and options.split not in names:

@@ -124,8 +124,23 @@ def settled(loaded: Loaded, settings: Config, data: DataSet | None, offline: boo
 
 
 def with_data(options: argparse.Namespace) -> tuple[Config, DataSet]:
-    """The settings and a data set, looked through; downloaded where none is at hand."""
-    from generator.data import decoded, download
+    """The settings and a data set, looked through by all processes; downloaded by one where none is at hand."""
+    from generator.data import decoded
+    from generator.training import parallel
+
+    with parallel.one_first():
+        settings, data = _found(options)
+    cache = cache_folder(settings) / "data"
+    number, of = parallel.neighbours()
+    if of > 1:
+        decoded.look(data, cache, number, of)
+        parallel.meet()
+    with parallel.one_first():
+        return settings, decoded.whole(data, cache)
+
+
+def _found(options: argparse.Namespace) -> tuple[Config, DataSet]:
+    from generator.data import download
 
     settings = reading.load(options.config)
     data = data_at_hand(options, settings)
@@ -135,7 +150,7 @@ def with_data(options: argparse.Namespace) -> tuple[Config, DataSet]:
             more = "" if not options.offline else ", or run it without --offline"
             raise InputError(f"a data set is needed: give one with --data DIR{more}")
         data = layouts.opened(download.fetch(cache_folder(settings) / places.DOWNLOADED, classes), settings.data)
-    return settings, decoded.whole(data, cache_folder(settings) / "data")
+    return settings, data
 
 
 def data_at_hand(options: argparse.Namespace, settings: Config) -> DataSet | None:

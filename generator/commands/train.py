@@ -28,8 +28,7 @@ def train_command(options: argparse.Namespace) -> None:
         if getattr(options, name) is not None
     }
     with parallel.group():
-        with parallel.one_first():
-            settings, data = with_data(options)
+        settings, data = with_data(options)
         folder = options.folder or settings.models.folder / options.model
         run = train_model(
             wanted,

@@ -43,7 +43,7 @@ class Held(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One image of a data set; `box` is (x0, y0, x1, y1) in its pixels, inclusive, around what it shows."""
 
@@ -159,11 +159,13 @@ def fingerprint(items: Iterable[Item], *others: object) -> str:
     Raises:
         InputError: if an image is gone.
     """
+    state, start = hashlib.sha256(), "[["
     try:
-        files = [
-            (item.name, item.held.digest if item.held else item.path.stat().st_size, item.target, item.box)
-            for item in items
-        ]
+        for item in items:
+            size = item.held.digest if item.held else item.path.stat().st_size
+            state.update((start + json.dumps([item.name, size, item.target, item.box])).encode())
+            start = ", "
     except OSError as error:
         raise InputError(f"{error.filename}: expected an image, it cannot be read ({error.strerror})") from None
-    return hashlib.sha256(json.dumps([files, others]).encode()).hexdigest()
+    state.update((("[[" if start == "[[" else "") + "], " + json.dumps(others) + "]").encode())
+    return state.hexdigest()

@@ -1,14 +1,17 @@
 """The pixels of a data set: read one by one at their own size, looked through once, and as squares kept on disk.
 
 What was found lies in the cache's folder under the images' fingerprint, so that a data set is decoded once. Squares are
-one file a part, mapped into memory: a set may be larger than the memory.
+one file a part, mapped into memory: a set may be larger than the memory. What is found in images of any size is kept a
+piece of them at a time: who was killed while looking through a million goes on, and several processes share the pieces.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +32,9 @@ from generator.records.images import Pixels
 
 CACHE_VERSION = 3  # of what decoding means; raise it with any change there
 CHUNK = 512  # squares that are hashed at once
+PIECE = 1000  # images looked through whose finding is kept, until all were
+FINDING = np.dtype([("whole", "?"), ("size", "<i4", 2), ("content", "u1", 32)])
+HELD = 1 << 29  # bytes of images that are looked at many times, such as 400 of 640 x 480
 NAMED = 3  # images that a line names
 CONTENTS = ".contents"
 
@@ -64,6 +70,31 @@ class Pictures(Sequence[Pixels]):
         if isinstance(index, slice):
             return Pictures(self.data, self.items[index])
         return pixels(self.data, self.items[index])
+
+
+class Remembered(Pictures):
+    """The same for images that are gone through many times: those that fit into `HELD` bytes are read once."""
+
+    def __init__(self, data: DataSet, items: Sequence[Item]) -> None:
+        super().__init__(data, items)
+        self.room, self.known = HELD, dict[int, Pixels]()
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
+
+    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
+        if isinstance(index, slice):
+            return super().__getitem__(index)
+        if (known := self.known.get(index)) is not None:
+            return known
+        found = pixels(self.data, self.items[index])
+        if found.nbytes <= self.room:
+            self.room -= found.nbytes
+            self.known[index] = found
+        return found
 
 
 def pixels(data: DataSet, item: Item) -> Pixels:
@@ -144,7 +175,12 @@ def squares(data: DataSet, part: Part, side: int, cache: Path) -> NDArray[np.uin
     look = _read_look(file)
     found = _mapped(file, len(part), side)
     # The checksum also finds a file whose length is right and whose content is not.
-    if look is None or look.skipped or found is None or look.digest != _digest(part.items, found):
+    if (
+        look is None
+        or look.skipped
+        or found is None
+        or look.digest != _digest(part.items, _rows(file.with_suffix(".npy")))
+    ):
         look = _keep_squares(part, side, file)
         if look.skipped:
             raise InputError(f"{part.name}: {look.skipped[0]}: expected the image that was read before, it is broken")
@@ -185,28 +221,83 @@ def _read_or_skip(item: Item) -> Pixels | None:
         return None
 
 
+def look(data: DataSet, cache: Path, number: int, of: int) -> None:
+    """One process's share of what `whole` looks through, the `number`th `of` several; the others' it leaves to them.
+
+    Raises:
+        InputError: for a cache that cannot be written.
+    """
+    for part in data.parts:
+        file = _place(data, part, data.side, cache)
+        if not data.side and _read_look(file) is None:
+            with _written(cache):
+                for _ in _findings(part, file, range(number, -(-len(part) // PIECE), of)):
+                    pass
+
+
 def _keep_look(part: Part, file: Path) -> _Look:
     """Every image read once: which are broken, the others' sizes, and a digest of their files, or of their pixels."""
-    state, skipped, sizes = hashlib.sha256(), [], []
-    contents: list[bytes] = []
-    with terminal.bar(f"reading the {part.called}", len(part), "images") as bar:
-        for item in part.items:
-            found = _read_or_skip(item)
-            if found is None:
-                skipped.append(item.name)
-            else:
-                sizes.append(found.shape[:2])
-                name = item.name.encode("utf-8", "surrogateescape")
-                held = item.held and bytes.fromhex(image_files.digest(found))
-                content = held or hashlib.sha256(item.path.read_bytes()).digest()
-                state.update(len(name).to_bytes(8, "little") + name + content)
-                contents.append(content)
-            bar.advance()
+    state, skipped = hashlib.sha256(), list[str]()
     with _written(file.parent):
-        kept = _keep_contents(file, contents)
-        look = _Look(state.hexdigest(), tuple(skipped), (_least(sizes), _most(sizes)) if sizes else None, kept)
-        _write_look(file, look)
-    return look
+        found = np.concatenate([np.zeros(0, FINDING), *_findings(part, file, range(-(-len(part) // PIECE)))])
+        contents = found["content"].tobytes()
+        for at, item in enumerate(part.items):
+            if found["whole"][at]:
+                name = item.name.encode("utf-8", "surrogateescape")
+                state.update(len(name).to_bytes(8, "little") + name + contents[32 * at : 32 * at + 32])
+            else:
+                skipped.append(item.name)
+        found = found[found["whole"]]
+        sizes: Sequence[Size] = [(int(high), int(wide)) for high, wide in np.unique(found["size"], axis=0)]
+        ends = (_least(sizes), _most(sizes)) if sizes else None
+        kept = _keep_contents(file, [each.tobytes() for each in found["content"]])
+        told = _Look(state.hexdigest(), tuple(skipped), ends, kept)
+        _write_look(file, told)
+        shutil.rmtree(_pieces(file), ignore_errors=True)
+    return told
+
+
+def _pieces(file: Path) -> Path:
+    """Where what is found in a part lies until all of it was looked through."""
+    return file.with_suffix(".pieces")
+
+
+def _findings(part: Part, file: Path, numbers: range) -> Iterator[NDArray[np.void]]:
+    """What is found in some pieces of a part, (n,) FINDING each: from before, else looked at now and kept."""
+    count = sum(len(part.items[PIECE * number : PIECE * (number + 1)]) for number in numbers)
+    _pieces(file).mkdir(exist_ok=True)
+    with terminal.bar(f"reading the {part.called}", count, "images") as bar:
+        for number in numbers:
+            place, items = _pieces(file) / f"{number:06}", part.items[PIECE * number : PIECE * (number + 1)]
+            found = _read_finding(place, len(items))
+            if found is None:
+                found = np.zeros(len(items), FINDING)
+                for at, item in enumerate(items):
+                    found[at] = _found(item)
+                    bar.advance()
+                write(place, found.tobytes())
+            else:
+                bar.advance(len(items))
+            yield found
+
+
+def _read_finding(place: Path, count: int) -> NDArray[np.void] | None:
+    """What was kept of a piece, None where it is missing or cut short."""
+    try:
+        content = place.read_bytes()
+    except OSError:
+        return None
+    return np.frombuffer(content, FINDING) if len(content) == count * FINDING.itemsize else None
+
+
+def _found(item: Item) -> tuple[bool, tuple[int, ...], NDArray[np.uint8]]:
+    """Whether an image can be read, its size, and a digest of its file, or of its pixels."""
+    pixels = _read_or_skip(item)
+    if pixels is None:
+        return False, (0, 0), np.zeros(32, np.uint8)
+    held = item.held and bytes.fromhex(image_files.digest(pixels))
+    content = held or hashlib.sha256(item.path.read_bytes()).digest()
+    return True, pixels.shape[:2], np.frombuffer(content, np.uint8)
 
 
 def _keep_squares(part: Part, side: int, file: Path) -> _Look:
@@ -231,13 +322,10 @@ def _keep_squares(part: Part, side: int, file: Path) -> _Look:
             count = _fill(unfinished, (len(part), 3, side, side), cuts())
             broken = set(skipped)
             kept = [item for item in part.items if item.name not in broken]
-            held = np.load(unfinished, mmap_mode="r")[:count]
-            digest = _digest(kept, held)
             if skipped:  # the file ends where its images do
-                whole = np.array(held)
-                with unfinished.open("wb") as ending:
-                    np.save(ending, whole)
-            del held
+                with replacing(unfinished) as shorter:
+                    _fill(shorter, (count, 3, side, side), (row for rows in _rows(unfinished) for row in rows))
+            digest = _digest(kept, _rows(unfinished))
         look = _Look(digest, tuple(skipped), contents=_keep_contents(file, contents))
         _write_look(file, look)
     return look
@@ -263,15 +351,26 @@ def _contents(file: Path, look: _Look) -> NDArray[np.uint64] | None:
     return np.frombuffer(content, "<u8") if hashlib.sha256(content).hexdigest() == look.contents else None
 
 
-def _fill(file: Path, shape: tuple[int, ...], rows: Iterator[NDArray[np.uint8]]) -> int:
-    """Write rows into a new .npy file of that shape; how many there were."""
-    held = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+def _fill(file: Path, shape: tuple[int, ...], rows: Iterable[NDArray[np.uint8]]) -> int:
+    """Write rows into a new .npy file of that shape, which ends with them; how many there were."""
     count = 0
-    for row in rows:
-        held[count] = row
-        count += 1
-    held.flush()
+    with file.open("xb") as opened:
+        said = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(opened, said)
+        for row in rows:
+            opened.write(np.ascontiguousarray(row).data)
+            count += 1
     return count
+
+
+def _rows(file: Path) -> Iterator[NDArray[np.uint8]]:
+    """What `_fill` wrote, as far as it goes, `CHUNK` rows at a time: read, not mapped, so that memory stays free."""
+    with file.open("rb") as opened:
+        np.lib.format.read_magic(opened)
+        shape, _, _ = np.lib.format.read_array_header_1_0(opened)
+        size = math.prod(shape[1:])
+        while content := opened.read(CHUNK * size):
+            yield np.frombuffer(content, np.uint8).reshape(-1, *shape[1:])
 
 
 def _mapped(file: Path, count: int, side: int) -> NDArray[np.uint8] | None:
@@ -283,11 +382,11 @@ def _mapped(file: Path, count: int, side: int) -> NDArray[np.uint8] | None:
     return found if found.shape == (count, 3, side, side) and found.dtype == np.uint8 else None
 
 
-def _digest(items: Sequence[Item], held: NDArray[np.uint8]) -> str:
+def _digest(items: Sequence[Item], chunks: Iterable[NDArray[np.uint8]]) -> str:
     """sha256 over names and pixels."""
     state = hashlib.sha256("\n".join(item.name for item in items).encode("utf-8", "surrogateescape"))
-    for start in range(0, len(held), CHUNK):
-        state.update(np.ascontiguousarray(held[start : start + CHUNK]).data)
+    for chunk in chunks:
+        state.update(np.ascontiguousarray(chunk).data)
     return state.hexdigest()
 
 
@@ -326,8 +425,13 @@ def _written(folder: Path) -> Iterator[None]:
 
 
 def _least(sizes: Sequence[Size]) -> Size:
-    return min(sizes, key=lambda size: size[0] * size[1])
+    return min(sizes, key=_area)
 
 
 def _most(sizes: Sequence[Size]) -> Size:
-    return max(sizes, key=lambda size: size[0] * size[1])
+    return max(sizes, key=_area)
+
+
+def _area(size: Size) -> tuple[int, int]:
+    """What sizes are ordered by: of as many pixels the wider comes first, so that two that differ are not one."""
+    return size[0] * size[1], size[0]

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from generator.config.reading import input_said
 from generator.config.schema import ModelConfig
 from generator.data.dataset import DataSet, Item
-from generator.data.decoded import pixels
+from generator.data.decoded import Pictures, Remembered
 from generator.data.orders import ENOUGH, lead, other_order
 from generator.evaluation.answers import given, logits_of
 from generator.explain.passes import in_eval_mode
@@ -34,6 +34,7 @@ from generator.records.input import MEAN, STD, Input, Interpolation, in_pixels
 from generator.records.network import Fact
 from generator.records.reading import Candidate, Kind, Reading
 
+BAND = 1 << 20  # pixels whose values are summed at once
 COUNT, FEW = 400, 120  # images looked at, and of those with more than LARGE pixels
 LARGE = 112 * 112
 DEAR = 4  # times as many pixels, of which a fourth of the images is looked at first
@@ -104,7 +105,7 @@ class _Trial:
         self.data, self.items = data, items
         self.count = COUNT if math.prod(loaded.input.size) <= LARGE else FEW
         chosen = _evenly(items, self.count)
-        self.pictures: list[Pixels] = [pixels(data, item) for item in chosen]
+        self.pictures = Remembered(data, chosen)
         self.targets = np.array([item.target for item in chosen])
         self.own = self._right(self._logits(loaded.input))
 
@@ -115,7 +116,8 @@ class _Trial:
 
     def _logits(self, way: Input, rows: slice = slice(None)) -> NDArray[np.floating[Any]]:
         """(N, classes of the data set) of those images, read in that way."""
-        images = given(self.pictures[rows], way, alike=self.alike)
+        asked = (self.pictures[row] for row in range(len(self.pictures))[rows])
+        images = given(asked, way, alike=self.alike)
         return logits_of(self.loaded.network, images, way)[:, self.columns]
 
     def _right(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
@@ -154,7 +156,7 @@ class _Trial:
             if self.own.mean() > DOUBTFUL:
                 return
             chosen = _evenly(self.items, min(2 * ENOUGH * len(names), self.count * MORE))
-            images = given([pixels(self.data, item) for item in chosen], self.loaded.input, alike=self.alike)
+            images = given(Pictures(self.data, chosen), self.loaded.input, alike=self.alike)
             answers = logits_of(self.loaded.network, images, self.loaded.input)[:, self.columns].argmax(1)
             targets = np.array([item.target for item in chosen])
         found = other_order(answers, targets, len(names))
@@ -174,7 +176,7 @@ class _Trial:
         network = copy.deepcopy(self.loaded.network)
         norms = [module for module in network.modules() if _is_norm(module)]
         shuffled = np.random.default_rng(0).permutation(len(self.targets))
-        images = given([self.pictures[row] for row in shuffled], self.loaded.input, alike=self.alike)
+        images = given((self.pictures[row] for row in shuffled.tolist()), self.loaded.input, alike=self.alike)
         with torch.no_grad(), in_eval_mode(network):
             for module in norms:
                 module.training = True
@@ -206,7 +208,8 @@ def _is_norm(module: nn.Module) -> bool:
 def readings(way: Input, pictures: Sequence[Pixels]) -> Iterator[tuple[Kind, str, Input, str]]:
     """Other inputs, with what they are in words and the keys that would say so; the input itself is none of them."""
     # Of squares, as of all that have the network's proportions, nothing is squeezed.
-    squares = all(picture.shape[0] * way.size[1] == picture.shape[1] * way.size[0] for picture in pictures)
+    sizes = {picture.shape[:2] for picture in pictures}
+    squares = all(high * way.size[1] == wide * way.size[0] for high, wide in sizes)
     for what, mean, std, values in (*_statistics(way.channels), *_own(way.channels, pictures)):
         other = replace(way, mean=mean, std=std, range=values)
         if (other.mean, other.std, other.range) != (way.mean, way.std, way.range):
@@ -229,7 +232,6 @@ def readings(way: Input, pictures: Sequence[Pixels]) -> Iterator[tuple[Kind, str
                 replace(way, interpolation=method),
                 f'interpolation = "{method}"',
             )
-    sizes = {picture.shape[:2] for picture in pictures}
     for high, wide in dict.fromkeys([*(sizes if len(sizes) == 1 else ()), (224, 224)]):
         if (high, wide) != way.size and high * wide <= 224 * 224:
             size = f"{high}" if high == wide else f"[{high}, {wide}]"
@@ -253,10 +255,17 @@ def _own(
     """The images' own mean and standard deviation, to two digits: nobody's are known better."""
     if channels not in (1, 3) or not pictures:
         return
-    values = np.concatenate([picture.reshape(-1, 3) for picture in pictures]) / 255
-    if channels == 1:
-        values = values @ np.array(LUMA)[:, None] / 2**16
-    mean, std = (tuple(np.round(found, 2).tolist()) for found in (values.mean(0), values.std(0)))
+    count, total, squared = 0, np.zeros(channels), np.zeros(channels)
+    for picture in pictures:
+        flat = picture.reshape(-1, 3)
+        for start in range(0, len(flat), BAND):
+            values = flat[start : start + BAND] / 255
+            if channels == 1:
+                values = values @ np.array(LUMA)[:, None] / 2**16
+            count, total, squared = count + len(values), total + values.sum(0), squared + (values**2).sum(0)
+    average = total / count
+    spread = np.sqrt(np.maximum(0, squared / count - average**2))
+    mean, std = (tuple(np.round(found, 2).tolist()) for found in (average, spread))
     if min(std) > 0:
         yield "the images’ own mean and std", mean, std, 1.0
 

@@ -6,8 +6,10 @@ model is changed: modes are as before afterwards, and what is randomised is a co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 
 import torch
@@ -37,7 +39,8 @@ COSTLY: Mapping[str, Sizes] = MappingProxyType(
 BUDGET = 2e12
 LEAST = 8  # images: an interval of fewer says nothing
 
-MOST = 2000  # images that are looked at; at 224 pixels they take 0.3 GB
+MOST = 2000  # images that are looked at
+ROOM = MOST * 3 * 224 * 224  # bytes that they take at most, 0.3 GB: of more than 224 pixels they are fewer
 
 
 # What is afforded
@@ -142,9 +145,9 @@ def measure(
     """
     if not methods or not len(images) == len(targets) == (len(targets) if boxes is None else len(boxes)) > 0:
         raise ValueError("measure: expected at least one method, and as many images as targets and boxes, at least one")
-    found = range(len(images)) if boxes is None else _in_sight(images, boxes, way, alike)
-    order = torch.tensor(found)[torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))]
-    order = order[: _needed(sizes) if boxes is None else MOST]
+    drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
+    most = max(1, min(_needed(sizes) if boxes is None else MOST, ROOM // (way.channels * math.prod(way.size))))
+    order = torch.tensor(drawn[:most] if boxes is None else _in_sight(images, boxes, way, alike, drawn, most))
     pixels, masks = _shown(images, boxes, order.tolist(), way, alike)
     chosen = targets[order].cpu()
     asked = exceptions or {}
@@ -162,6 +165,8 @@ def measure(
             others[name] = maps_of(task, name, method, limit, task.wrong)
             if boxes is not None:
                 localisation += pointing.localisation(task, name, raw[name], others[name])
+            for maps in (raw, others):  # what comes needs no more, and those of all methods would fill the memory
+                maps[name] = maps[name][: _needed(own)].clone()
             on_part(1, f"{name}, maps")
         pairs = {
             name: (raw[name][:most], others[name][:most])
@@ -199,14 +204,17 @@ def _needed(sizes: Sizes) -> int:
     return max(1, sizes.perturbation, sizes.randomisation)
 
 
-def _in_sight(images: Sequence[Pixels], boxes: Sequence[Box], way: Input, alike: bool) -> list[int]:
-    """The images whose box does not lie in the margin that is cut off.
+def _in_sight(
+    images: Sequence[Pixels], boxes: Sequence[Box], way: Input, alike: bool, drawn: Sequence[int], most: int
+) -> list[int]:
+    """The first images, in the order that was drawn, whose box does not lie in the margin that is cut off.
 
     Raises:
         ValueError: where there is none.
     """
-    sizes = [images[0].shape] * len(boxes) if alike else (image.shape for image in images)
-    found = [row for row, size in enumerate(sizes) if box_mask(boxes[row], size, way).any()]
+    shape = images[0].shape if alike else None
+    seen = (row for row in drawn if box_mask(boxes[row], shape or images[row].shape, way).any())
+    found = list(islice(seen, most))
     if not found:
         raise ValueError("measure: expected a box that the network is shown, each lies in the margin that is cut off")
     return found

@@ -125,15 +125,28 @@ def gathered(rows: Floats) -> Floats:
     return np.concatenate(each(rows))
 
 
+def neighbours() -> tuple[int, int]:
+    """The number of this process among those of its machine, and how many these are."""
+    if world() == 1:
+        return 0, 1
+    return int(os.environ.get("LOCAL_RANK", rank())), int(os.environ.get("LOCAL_WORLD_SIZE", world()))
+
+
+def meet() -> None:
+    """Wait until all processes are here."""
+    if world() > 1:
+        dist.barrier()
+
+
 @contextmanager
 def one_first() -> Iterator[None]:
     """One process of each machine goes through first, the others when those are done: to fill caches and download."""
-    first = int(os.environ.get("LOCAL_RANK", rank())) == 0
-    if world() > 1 and not first:
-        dist.barrier()
+    first = neighbours()[0] == 0
+    if not first:
+        meet()
     yield
-    if world() > 1 and first:
-        dist.barrier()
+    if first:
+        meet()
 
 
 @dataclass

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -15,7 +16,7 @@ from PIL import Image
 from generator.base.errors import InputError
 from generator.config.schema import DataConfig
 from generator.data import decoded, layouts
-from generator.data.dataset import DataSet, Part, joint_digest
+from generator.data.dataset import DataSet, Item, Part, fingerprint, joint_digest
 from tests.conftest import SHAPES, SmallDataSet
 from tests.data_sets import kitchen
 
@@ -258,3 +259,72 @@ def test_the_real_data_set_decodes_without_a_broken_file(tiny_imagenet: Path, tm
     assert squares.shape == (1500, 3, 64, 64)
     with Image.open(data.chosen.items[77].path) as image:
         np.testing.assert_array_equal(squares[77].transpose(1, 2, 0), np.asarray(image.convert("RGB")))
+
+
+def test_who_was_killed_while_looking_goes_on_and_finds_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = kitchen(tmp_path / "kitchen", {"train": 4, "test": 3})
+    (root / "test" / "cups" / "broken.png").write_bytes(b"no image")
+    expected = decoded.whole(layouts.opened(root, DataConfig()), tmp_path / "at once")
+    monkeypatch.setattr(decoded, "PIECE", 2)
+    read: list[str] = []
+    usual = decoded._found
+
+    def tired(item: Item) -> tuple[bool, tuple[int, ...], NDArray[np.uint8]]:
+        if len(read) == 5:
+            raise KeyboardInterrupt
+        read.append(item.name)
+        return usual(item)
+
+    cache = tmp_path / "cache"
+    with monkeypatch.context() as patched:
+        patched.setattr(decoded, "_found", tired)
+        with pytest.raises(KeyboardInterrupt):
+            decoded.whole(layouts.opened(root, DataConfig()), cache)
+    kept = sorted(cache.rglob("*.pieces/*"))
+    assert len(kept) == 2  # the third was not whole
+    kept[0].write_bytes(b"cut short")
+    read.clear()
+    monkeypatch.setattr(decoded, "_found", lambda item: (read.append(item.name), usual(item))[1])  # type: ignore[func-returns-value]
+    assert decoded.whole(layouts.opened(root, DataConfig()), cache) == expected
+    assert len(read) == 8 + 7 - 2
+    assert list(cache.rglob("*.pieces")) == []
+
+
+def test_several_processes_look_through_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = kitchen(tmp_path / "kitchen", {"train": 5, "test": 4})
+    data = layouts.opened(root, DataConfig())
+    expected = decoded.whole(data, tmp_path / "alone")
+    monkeypatch.setattr(decoded, "PIECE", 3)
+    read: dict[int, list[str]] = {}
+    usual = decoded._found
+    for number in range(3):
+        names = read.setdefault(number, [])
+        monkeypatch.setattr(decoded, "_found", lambda item, names=names: (names.append(item.name), usual(item))[1])
+        decoded.look(data, tmp_path / "cache", number, 3)
+    assert [len(names) for names in read.values()] == [3 + 1 + 3, 3 + 3, 3 + 2]  # pieces 0 and 3, 1, 2 of each part
+    assert len({name for names in read.values() for name in names}) == 18
+    monkeypatch.setattr(decoded, "_found", None)  # nothing is left to look at
+    assert decoded.whole(data, tmp_path / "cache") == expected
+    decoded.look(data, tmp_path / "cache", 0, 3)  # known as a whole
+
+
+def test_sizes_of_as_many_pixels_are_not_one_size(tmp_path: Path) -> None:
+    red(tmp_path / "photos" / "cups", *[(16, 8)] * 3)
+    red(tmp_path / "photos" / "spoons", *[(8, 16)] * 3)
+    words = decoded.whole(layouts.opened(tmp_path / "photos", DataConfig()), tmp_path / "cache").words
+    assert words.sizes == ((8, 16), (16, 8))
+    assert words.alike is None
+
+
+def test_a_fingerprint_is_of_json_that_is_never_held_as_a_whole(tmp_path: Path) -> None:
+    """The same as of all at once: what was decoded under it before is found again."""
+    red(tmp_path / "cups", (8, 8), (9, 9))
+    files = sorted((tmp_path / "cups").iterdir())
+    items = [Item(f"caf\u00e9/{file.name}", file, at, (0, 0, 7, at)) for at, file in enumerate(files)]
+    listed = [(item.name, item.path.stat().st_size, item.target, item.box) for item in items]
+    others = ("one", 2, [("three", None)])
+    for count in range(3):
+        told = json.dumps([listed[:count], others]).encode()
+        assert fingerprint(items[:count], *others) == hashlib.sha256(told).hexdigest()

@@ -76,6 +76,25 @@ def tried(one: Loaded, data: DataSet) -> Reading:
     return found
 
 
+def test_the_reading_is_the_same_whatever_stays_in_memory(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, columns = loaded(HALF), list(range(len(COLOURS)))
+    read: list[str] = []
+    usual = decoded.pixels
+    monkeypatch.setattr(decoded, "pixels", lambda data, item: (read.append(item.name), usual(data, item))[1])  # type: ignore[func-returns-value]
+    found = []
+    for room in (decoded.HELD, 10 * 8 * 8 * 3, 0):
+        read.clear()
+        monkeypatch.setattr(decoded, "HELD", room)
+        monkeypatch.setattr("generator.evaluation.reading.BAND", 1 << 20 if room else 7)
+        found.append((reading_arrays(one, data, columns), len(read)))
+    (first, least), *others = found
+    assert least == 160
+    for arrays, count in others:
+        assert count > 5 * 150  # of a hundred and sixty all but ten, again and again
+        assert arrays.keys() == first.keys()
+        assert all(np.array_equal(arrays[key], first[key]) for key in first)
+
+
 def test_where_all_is_right_nothing_is_better(data: DataSet) -> None:
     found = tried(loaded(HALF), data)
     assert (found.part, found.count) == ("train", 160)

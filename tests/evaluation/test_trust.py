@@ -615,8 +615,26 @@ def test_each_image_is_taken_from_its_own_size() -> None:
 
 
 def test_of_very_many_images_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, targets, boxes = squares()
+    read: set[int] = set()
+
+    class Watched(list[NDArray[np.uint8]]):
+        def __getitem__(self, row: Any) -> Any:
+            read.add(row)
+            return super().__getitem__(row)
+
+    def found() -> Faithfulness:
+        read.clear()
+        return measure(Colours().eval(), Watched(images), targets, boxes, WHOLE, METHODS, sizes=Sizes(None, 0, 0))
+
+    whole = found()
+    assert whole.count == len(read) == len(images)
     monkeypatch.setattr(trust, "MOST", 5)
-    assert measured(sizes=Sizes(None, 0, 0)).count == 5
+    few = found()
+    assert few.count == len(read) == 5  # no more are decoded to find those that are in sight
+    monkeypatch.setattr(trust, "MOST", 2000)
+    monkeypatch.setattr(trust, "ROOM", 5 * 3 * WHOLE.size[0] * WHOLE.size[1] + 1)
+    assert found() == few
 
 
 def test_without_small_boxes_there_is_no_row_for_them() -> None:
