@@ -563,6 +563,10 @@ def test_the_words_of_a_data_set_are_shown_where_it_is_this_one() -> None:
         "height)." in other
     )
     assert "about 40" in other  # of the part whose classes are not equally large
+    counts, each = {**told.data.counts, "test": 1}, {**told.data.per_class, "test": 0}
+    few = text(rendered(replace(told, data=replace(told.data, counts=counts, per_class=each)))["data.html"])
+    assert "fewer than 1" in few
+    assert "about 0" not in few
     assert "The parts are as they came: train and test." in other
 
 

@@ -36,9 +36,9 @@ def photo_figures(shown: Sequence[Photo]) -> tuple[Figure, ...]:
 
 
 def _examples(data: DataSummary, index: int, address: str) -> Figure:
-    name, images = data.class_names[index], data.examples[index]
+    name, images, each = data.class_names[index], data.examples[index], material(data).each
     image = "training image" if "train" in data.counts else "image"
-    widths = {each.shape[1] for each in images}
+    widths = {one.shape[1] for one in images}
     wide = f"{max(widths)} pixels wide {'each' if len(widths) == 1 else 'at most'}"
     return framed(
         f"data-examples-{address}",
@@ -48,8 +48,8 @@ def _examples(data: DataSummary, index: int, address: str) -> Figure:
         quality=PHOTO,
         pixelated=material(data).thumbnails,
         data=Table(
-            ("class", *(["WordNet number"] if data.wnids else []), *(f"{part} images" for part in data.per_class)),
-            ((name, *data.wnids[index : index + 1], *data.per_class.values()),),
+            ("class", *(["WordNet number"] if data.wnids else []), *(f"{part} images" for part in each)),
+            ((name, *data.wnids[index : index + 1], *each.values()),),
         ),
     )
 

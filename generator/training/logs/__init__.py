@@ -16,11 +16,11 @@ from generator.records import consistent, stored
 from generator.records.training import Epoch, Log, Run
 from generator.training.logs import epochs, events, folders, tables
 from generator.training.logs.folders import Candidate
+from generator.training.logs.logged import READ
 
 __all__ = ["read", "told"]
 
 LONGEST = 300  # letters of what is shown of a log
-READ = "TensorBoard's event files, tables (.csv, .log), trainer_state.json, history.json, lines of JSON"
 
 
 def read(

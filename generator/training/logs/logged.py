@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+READ = "TensorBoard's event files, tables (.csv, .log), trainer_state.json, history.json, lines of JSON"
 # What a number may be called in a column of percentages, so that it is known to be one.
 PERCENT = ("%", "percent", "pct")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from generator.base.errors import InputError
 from generator.records import stored
-from generator.training.logs.logged import Logged
+from generator.training.logs.logged import READ, Logged
 
 LARGEST = 1 << 26  # bytes
 MOST_COLUMNS, MOST_ROWS = 2000, 1_000_000
@@ -34,7 +34,13 @@ def read(path: Path) -> Logged:
     text = _text(path)
     if text.lstrip()[:1] in ("{", "["):
         return _of_json(path, text)
-    return _of_table(path, text)
+    found = _of_table(path, text)
+    if "\n" in text.strip() and not found.names:
+        raise InputError(
+            f"{path}: expected a table of a training's epochs, found text without one, such as a program prints on a "
+            f"console; have it write one of those that are read: {READ}"
+        )
+    return found
 
 
 def has_epochs(path: Path) -> bool:

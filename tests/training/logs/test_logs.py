@@ -457,6 +457,12 @@ BROKEN = {
         b"epoch,loss\n" + b"".join(b"%d,1\n" % n for n in range(10_001)),
         "at most 10,000 ep",
     ),
+    "a console's bars": (
+        "train.log",
+        b"Epoch 1/2\n469/469 [====] - 3s 5ms/step - loss: 0.29 - accuracy: 0.92\nEpoch 2/2\n",
+        "such as a program prints on a console; have it write one of those that are read: TensorBoard's event files",
+    ),
+    "a console's lines": ("log.txt", b"10:00:00 INFO epoch 1: loss 0.51, acc 0.81\n" * 2, "prints on a console"),
     "prose": ("log.csv", b"It went well.\n", "expected losses or accuracies by epoch"),
     "half a JSON": ("log.json", b'{"log_history": [', "found a damaged one"),
     "a deep JSON": ("log.json", b"[" * 100_000, "expected a log in JSON, found"),
