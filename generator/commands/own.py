@@ -294,8 +294,11 @@ def _file(option: str, what: str, given: str, folder: Path) -> str:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """A path as a report.toml in the folder names it."""
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    """A path as a report.toml in the folder names it: a link by its own name, for where it leads to may change."""
+    inside = os.path.relpath(path.absolute(), folder.absolute())
+    if inside.startswith(".."):
+        inside = os.path.relpath(path.parent.resolve() / path.name, folder.resolve())
+    return Path(inside).as_posix()
 
 
 def _arguments(given: str) -> dict[str, object]:

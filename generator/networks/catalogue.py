@@ -393,7 +393,8 @@ def _from_file(wanted: ModelConfig, path: Path, classes: Classes, size: tuple[in
         names, keys, notes = known, imagenet_keys(known), (f"It has {len(known)} outputs: ImageNet's classes.",)
         with torch.device("meta"):
             sketch = made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments").eval()
-    require_fitting(sketch, found.weights, str(path))  # before memory is asked for
+    declared = f"[models.{wanted.id}] classes" if wanted.classes else ""
+    require_fitting(sketch, found.weights, str(path), declared)  # before memory is asked for
     _require_possible(architecture, len(names), wanted.arguments, way, found.weights, str(path))
     network = fill(
         made(architecture, len(names), wanted.arguments, f"[models.{wanted.id}] arguments"), found.weights, str(path)

@@ -154,9 +154,11 @@ def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -
     return network
 
 
-def require_fitting(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+def require_fitting(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str, declared: str = "") -> None:
     """Whether weights have the names, shapes and kinds of a network's, which may be on the device meta.
 
+    Args:
+        declared: the key that says what its outputs stand for, and so how many they are; "": none does.
     Raises:
         InputError: naming the first tensor that has not, and the likeliest cause.
     """
@@ -183,6 +185,10 @@ def require_fitting(network: torch.nn.Module, weights: Mapping[str, Tensor], sou
         found, expected = (tuple(of[other[0]].shape) for of in (weights, wanted))
         rows = {(tuple(weights[name].shape[1:]), wanted[name].shape[1:]) for name in other}
         last = list(wanted)[-len(other) :] == other and all(one == another for one, another in rows)
+        if last and found and declared:
+            raise InputError(
+                f"{declared}: expected {found[0]:,} names, one for each output of {source}, got {expected[0]:,}"
+            )
         cause = f"a model with another number of classes, {found[:1][0]}" if last and found else "another architecture"
         raise InputError(
             f"{source}: expected {other[0]} of shape {expected}, found {found}: {cause}; train it again or name the "

@@ -293,7 +293,23 @@ def _state_dict(said: object, path: Path, key: str) -> tuple[Mapping[str, Tensor
         beside = f" The file holds others under {', '.join(others)}; weights_key chooses." if others else ""
         notes = (f"The weights are those under {shown(named[0])} in {path.name}.{beside}",) if beside else ()
         return said[named[0]], notes, str(named[0])
+    if deeper := _places(said):
+        which = " or ".join(f'"{shown(place)}"' for place in deeper[:3])
+        raise InputError(
+            f"{path}: expected a state dict (names and tensors), found {len(deeper)} inside; weights_key says which is "
+            f"meant: {which}{', …' if len(deeper) > 3 else ''}"
+        )
     raise InputError(f"{path}: {_stranger(said)}; save the weights alone: {SAVE}")
+
+
+def _places(said: Mapping[Any, Any], within: str = "", depth: int = 4) -> list[str]:
+    """Where state dicts lie in mappings of mappings, as `weights_key` names them; those of an optimiser are none."""
+    found: list[str] = []
+    for key, value in said.items():
+        if isinstance(key, str) and isinstance(value, Mapping) and depth:
+            place = f"{within}{key}"
+            found += [place] if _is_state_dict(value) else _places(value, f"{place}.", depth - 1)
+    return found
 
 
 def _under(said: Mapping[Any, Any], key: str, path: Path) -> Mapping[str, Tensor]:

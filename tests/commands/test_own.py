@@ -147,6 +147,36 @@ def test_init_writes_the_report_toml_that_says_the_same(here: Path) -> None:
     assert main(["init", ".", *words]) == 1  # nothing is written over
 
 
+def test_names_of_another_number_than_the_outputs_are_told_as_such(here: Path) -> None:
+    (here / "wide.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes):\n"
+        "    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, num_classes)]\n"
+        "    return nn.Sequential(nn.Conv2d(3, 2, 3), *head)\n"
+    )
+    shapes = {"0.weight": (2, 3, 3, 3), "0.bias": (2,), "3.weight": (3, 2), "3.bias": (3,)}
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, here / "wide.safetensors")
+    words = ("--model", "wide.py:net", "--weights", "wide.safetensors", "--data", "images", "--classes", "cups,forks")
+    settings = told(*words)
+    classes = without_data(("cups", "forks", "spoons"))
+    with pytest.raises(InputError) as error:
+        catalogue.load(settings.models.networks[0], settings, classes)
+    assert str(error.value) == (
+        f"[models.net] classes: expected 3 names, one for each output of {here / 'wide.safetensors'}, got 2"
+    )
+
+
+def test_a_link_is_written_by_its_own_name(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("disk") / "images-2026-11"
+    (here / "images").rename(elsewhere)
+    (here / "images").symlink_to(elsewhere)
+    assert main(["init", ".", "--model", "my_net.py:Net", "--weights", "best.safetensors", "--data", "images"]) == 0
+    assert 'root = "images"' in (here / "report.toml").read_text()
+    outside = tmp_path_factory.mktemp("home") / "photos"
+    outside.symlink_to(elsewhere)
+    assert told(*RANDOM, "--data", str(outside)).data.root == outside
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -179,6 +179,14 @@ def test_tensors_of_other_kinds_are_told(tmp_path: Path, kind: str, words: str) 
         ({"a": torch.zeros(1), "b": 3}, "expected a state dict (names and tensors), found int under b"),
         ({}, "expected a state dict (names and tensors), found no tensor"),
         (torch.zeros(3), "expected a state dict (names and tensors), found Tensor"),
+        (
+            {"generator": {"w": torch.zeros(1)}, "critic": {"w": torch.zeros(1)}},
+            'expected a state dict (names and tensors), found 2 inside; weights_key says which is meant: "generator"',
+        ),
+        (
+            {"run": {"net": {"w": torch.zeros(1)}, "step": 3}, "adam": {"state": {0: {"exp_avg": torch.zeros(1)}}}},
+            'expected a state dict (names and tensors), found 1 inside; weights_key says which is meant: "run.net"',
+        ),
         ({"a\x1b[1m\n": "b"}, "expected a state dict (names and tensors), found str under 'a\\x1b[1m\\n'…"),
     ],
 )
