@@ -23,6 +23,7 @@ from generator.data.dataset import DataSet
 from generator.data.naming import some
 from generator.data.predictions import Predictions
 from generator.evaluation import reading
+from generator.evaluation.checks import checks_of, map_checks
 from generator.evaluation.evaluation import evaluate_model, evaluate_predictions, measured
 from generator.inspection import layers, prototypes, selection, soundness
 from generator.inspection.layers import NOT_ASKED, Asked
@@ -42,6 +43,7 @@ from generator.records.reading import Reading
 from generator.records.report import Report
 from generator.records.scores import Evaluation
 from generator.records.training import Run
+from generator.records.trust import Check
 from generator.report.anchors import anchored
 from generator.report.jobs import common_jobs, network_jobs
 from generator.report.overview.reading import doubts
@@ -357,7 +359,31 @@ def _observe(
         logged,
         asked,
         (able, why_not),
+        _checks(site, loaded, [photo for photo in photos if photo.id in asked_all], explanations, evaluation),
     )
+
+
+def _checks(
+    site: Site,
+    loaded: Loaded,
+    photos: Sequence[Photo],
+    explanations: Mapping[str, Explanation],
+    evaluation: Evaluation | None,
+) -> tuple[Check, ...]:
+    """What is found of the maps by methods that no evaluation measured, on the photos that all methods explained."""
+    known = soundness.measured(evaluation, loaded.layer)
+    measured = {one.method for one in known.perturbation} if known else set()
+    ways = {photo.id: looked.maps for photo in photos if (looked := explanations[photo.id].comparison)}
+    asked = [name for name in next(iter(ways.values()), {}) if name not in measured]
+    if not asked:
+        return ()
+    without: Arrays = {}
+    with terminal.bar(f"{loaded.title}: checking its maps", 1, "part") as bar:
+        key = site.key("checks", map_checks, loaded.digest, loaded.layer, [photo.digest for photo in photos], asked)
+        look = partial(map_checks, loaded, [photo for photo in photos if photo.id in ways], ways, asked)
+        found = site.spared(f"{loaded.title}: the checks of its maps", partial(site.results.arrays, key, look), without)
+        bar.advance()
+    return checks_of(found)
 
 
 def _sought(

@@ -22,6 +22,7 @@ from generator.records.input import UNKNOWN
 from generator.records.network import GRAD_CAM, ClassImages, Examined, Explanation, Fact, LayerPatches, Network
 from generator.records.scores import Evaluation
 from generator.records.training import Run
+from generator.records.trust import Check
 
 GAP_NOTE = (
     "The head is a global average pooling and one linear layer, so Grad-CAM of the maps before it equals the class "
@@ -51,6 +52,7 @@ def network_record(
     logged: Sequence[Run] = (),
     asked: Asked = NOT_ASKED,
     tried: tuple[Sequence[str], Mapping[str, str]] | None = None,
+    checks: Sequence[Check] = (),
 ) -> Network:
     """All that the report tells of one network; the records of its training come from its folder.
 
@@ -60,11 +62,12 @@ def network_record(
         made: of `class_images_of`.
         asked: what channels gave to answers, by which a large network's are chosen.
         tried: the methods that can explain it, and why others cannot, where that is known already.
+        checks: what the build found of the maps by methods that no evaluation measured.
     """
     able, why_not = loaded.methods if tried is None else tried
     shown, pageless = layers.records(loaded, asked)
     folder = loaded.folder
-    failed, first, beware = _checked(loaded, evaluation, able)
+    failed, first, beware = _checked(loaded, evaluation, able, checks)
     return Network(
         id=loaded.id,
         title=loaded.title,
@@ -93,6 +96,7 @@ def network_record(
         stages=len(loaded.stages),
         asked=asked.said if asked.gave else "",
         facts=facts(loaded),
+        checks=tuple(checks),
     )
 
 
@@ -152,16 +156,15 @@ def _answers(found: Predictions, data: DataSet, photos: Sequence[Photo]) -> Iter
 
 
 def _checked(
-    loaded: Loaded, evaluation: Evaluation | None, able: Iterable[str]
+    loaded: Loaded, evaluation: Evaluation | None, able: Iterable[str], checks: Sequence[Check]
 ) -> tuple[dict[str, str], str, tuple[str, ...]]:
     """The methods that failed what was measured and are not shown, with the reasons; the first, and what is said of it.
 
-    Its maps are all over the report, so they are shown with a warning where it failed. A network with random weights
-    has learnt nothing that could be looked for.
+    Its maps are all over the report, so they are shown with a warning where it failed.
     """
-    found = None if loaded.wanted.weights == "random" else soundness.measured(evaluation, loaded.layer)
+    found = soundness.measured(evaluation, loaded.layer)
     first, why = soundness.first(able, found)
-    failed = {name: reason for name, reason in soundness.unfit(found).items() if name in able}
+    failed = {name: reason for name, reason in soundness.unfit(found, checks).items() if name in able}
     shown = first if first in able else next(iter(able))  # of a network without a layer
     reason = failed.pop(shown, "")
     beware = f"Do not trust {shown} here: {reason}." if reason else ""

@@ -7,20 +7,55 @@ from dataclasses import replace
 
 from generator.records.network import GRAD_CAM, Explanation
 from generator.records.scores import Evaluation
-from generator.records.trust import Estimate, Faithfulness
+from generator.records.trust import Check, Estimate, Faithfulness
 
 # Whose maps a page may show first: coarse ones, of one class as of many, of few passes; in the list's order.
 FIRST = (GRAD_CAM, "Grad-CAM++", "LayerCAM", "attention rollout")
+SAME = 0.999  # rank correlation of maps with those of another class, from which on they are the same
+ENOUGH = 20  # photos on which a mean is told from another as evaluate tells it on its 32 images
 UNMOVED = 0.9  # rank correlation of maps with those of random weights, from which on they are those of the images
 
 
-def unfit(found: Faithfulness | None) -> dict[str, str]:
+def unfit(found: Faithfulness | None, checks: Iterable[Check] = ()) -> dict[str, str]:
     """The methods that failed, and the number that says why, as a clause.
 
     A map has to differ from place to place, and with the class; to change when all weights are drawn anew (Adebayo et
     al. 2018, arXiv:1810.03292); and to find places that matter: when they go first, the class's probability has to fall
     faster than in a random order. What is not measured is not failed.
     """
+    return {**{one.method: reason for one in checks if (reason := _fault(one))}, **_measured_unfit(found)}
+
+
+def _fault(found: Check) -> str:
+    """Why a method fails what the build itself found, as a clause; "" where it does not.
+
+    On few photos a mean may be above another by chance: the whole interval has to be.
+    """
+    photos = f"photo{'s' if found.count > 1 else ''}"
+    if found.constant == found.count:
+        return f"its maps are the same in all places, on all of {found.count} {photos}"
+    if found.classes is not None and found.classes > SAME:
+        return (
+            f"its maps are the same for another class: a rank correlation of {found.classes:.3f} with those of the "
+            f"least probable one, on {found.asked} {photos}"
+        )
+    if found.weights is not None and found.weights > UNMOVED:
+        return (
+            "its maps stay the same when all weights are random: a rank correlation of "
+            f"{found.weights:.2f} on {found.asked} {photos}"
+        )
+    gap = found.deletion.ahead["random"]
+    if gap.low > 0 or (gap.mean >= 0 and found.count >= ENOUGH):
+        value, chance = found.deletion.value.mean, found.deletion.baselines["random"].mean
+        return (
+            "what it shows as important matters no more than any place: taken away in its order it leaves "
+            f"{value:.3f} of the answer’s probability on average, in a random one {chance:.3f}, on {found.count} "
+            f"{photos} of this report"
+        )
+    return ""
+
+
+def _measured_unfit(found: Faithfulness | None) -> dict[str, str]:
     if found is None:
         return {}
     failed: dict[str, str] = {}

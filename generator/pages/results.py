@@ -59,6 +59,7 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
         "runs": [run.written for run in network.runs],
         "evaluation": network.evaluation,
         "photos": {look.photo.id: _look(look, network.class_names) for look in portrait.looks},
+        **({"checks": network.checks} if network.checks else {}),
         "photos_judged": len(portrait.judged),
         "photos_right": len(portrait.right),
     }

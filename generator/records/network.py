@@ -19,6 +19,7 @@ from generator.records.input import Input
 from generator.records.reading import Reading
 from generator.records.scores import Evaluation
 from generator.records.training import Benchmark, Run
+from generator.records.trust import Check
 
 Origin = Literal["declared", "read", "inferred", "assumed", "measured"]
 
@@ -254,6 +255,7 @@ class Network:
     stages: int = 0  # that the network has; of some of them alone, if they are many, there are maps
     asked: str = ""  # on what channels were asked for their part in the answers: "the 6 photos of this report"
     apart: str = ""  # see `anchor`; "": the id
+    checks: tuple[Check, ...] = ()  # what the build found of the maps by methods that no evaluation measured
 
     @property
     def present(self) -> bool:

@@ -62,6 +62,19 @@ class Randomisation:
 
 
 @dataclass(frozen=True)
+class Check:
+    """What a build found of one method's maps on photos of its report, each map of the network's own answer."""
+
+    method: Name
+    count: Count  # photos
+    constant: Count  # maps that are the same in all places
+    deletion: Compared  # as `Perturbation.deletion`; the one baseline is "random"
+    asked: Count = 0  # photos, the first, on which the method was asked again
+    classes: float | None = None  # mean rank correlation with the maps of the least probable class; None: not asked
+    weights: float | None = None  # likewise with the maps of the network with random weights
+
+
+@dataclass(frozen=True)
 class LayerScore:
     """The pointing game at one layer that maps could be taken from."""
 

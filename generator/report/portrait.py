@@ -23,6 +23,7 @@ from generator.report.overview.reading import confirmed, doubts
 from generator.report.plates.numbers import in_colour
 from generator.report.plates.wording import colour_of_nothing
 from generator.report.training.facts import Training, agreement
+from generator.report.trust.checks import Checks, checks
 from generator.report.trust.sentences import Verdict, verdict
 
 
@@ -187,6 +188,11 @@ class Portrait:
     def trust(self) -> Verdict | None:
         """How far its heat maps can be believed, as far as that was measured."""
         return verdict(self.record)
+
+    @cached_property
+    def checks(self) -> Checks | None:
+        """What the build itself found of its heat maps; None where an evaluation measured all of them."""
+        return checks(self.record)
 
     @cached_property
     def layers(self) -> tuple[LayerPage, ...]:

@@ -107,7 +107,9 @@ STORY = (
     ),
     Kind(
         "trust",
-        _some(lambda network: network.trust or network.mapped or not (network.looks or network.blind)),
+        _some(
+            lambda network: network.trust or network.checks or network.mapped or not (network.looks or network.blind)
+        ),
         scripts=("tables.js",),
     ),
     Kind(

@@ -15,7 +15,7 @@ from generator.inspection.network import network_record
 from generator.inspection.photo import explanation, photo_arrays
 from generator.inspection.soundness import first, unfit
 from generator.networks.folder import load_evaluation
-from generator.records.trust import Compared, Estimate, Faithfulness, Perturbation, Randomisation
+from generator.records.trust import Check, Compared, Estimate, Faithfulness, Perturbation, Randomisation
 from tests.inspection.test_network import PHOTO, images_of, loaded
 from tests.synthetic import MEASURED, beside, evaluation, near
 
@@ -152,3 +152,38 @@ def test_its_maps_are_not_shown_and_the_first_s_with_a_warning() -> None:
     comparison = network_record(one, explained, (), elsewhere).explanations["noise"].comparison
     assert comparison is not None
     assert "LayerCAM" in comparison.maps  # it was measured of another layer
+
+
+def checked(method: str, gap: Estimate, count: int = 6, constant: int = 0, **likeness: float) -> Check:
+    deletion = Compared(near(0.3), {"random": near(0.3 - gap.mean)}, {"random": gap})
+    return Check(method, count, constant, deletion, 2 if likeness else 0, **likeness)
+
+
+@pytest.mark.parametrize(
+    ("check", "reason"),
+    [
+        (checked("A", Estimate(0.05, -0.01, 0.1)), ""),  # of so few photos a mean proves nothing
+        (checked("A", Estimate(0.05, -0.01, 0.1), count=20), "leaves 0.300 of the answer’s probability on average"),
+        (checked("A", Estimate(0.05, 0.01, 0.1)), "in a random one 0.250, on 6 photos of this report"),
+        (checked("A", Estimate(-0.05, -0.1, 0), classes=0.95, weights=0.9), ""),
+        (checked("A", Estimate(-0.05, -0.1, 0), classes=0.9995), "of 1.000 with those of the least probable one, on 2"),
+        (checked("A", Estimate(-0.05, -0.1, 0), weights=0.91), "all weights are random: a rank correlation of 0.91 on"),
+        (checked("A", Estimate(-0.05, -0.1, 0), count=1, constant=1), "the same in all places, on all of 1 photo"),
+    ],
+)
+def test_what_the_build_finds_itself_is_told_with_its_number(check: Check, reason: str) -> None:
+    failed = unfit(None, [check])
+    assert set(failed) == ({"A"} if reason else set())
+    assert reason in failed.get("A", "")
+
+
+def test_a_method_that_fails_a_check_is_left_out_and_the_first_is_warned_of() -> None:
+    one = loaded()
+    explained = {"noise": explanation("noise", None, (), photo_arrays(one, PHOTO, None, (), compared=True))}
+    bad = Estimate(0.05, 0.01, 0.1)
+    record = network_record(one, explained, (), None, checks=(checked("Grad-CAM", bad), checked("occlusion", bad)))
+    comparison = record.explanations["noise"].comparison
+    assert comparison is not None
+    assert "occlusion" not in comparison.maps
+    assert "Grad-CAM" in comparison.maps
+    assert [note.split(":")[0] for note in record.notes[-2:]] == ["Occlusion is left out", "Do not trust Grad-CAM here"]

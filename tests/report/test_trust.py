@@ -15,7 +15,7 @@ from generator.pages import render
 from generator.records.network import Network
 from generator.records.report import Report
 from generator.records.scores import Evaluation
-from generator.records.trust import Faithfulness, LayerScore
+from generator.records.trust import Check, Compared, Estimate, Faithfulness, LayerScore
 from generator.report.trust.figures import trust_figures
 from generator.report.trust.sentences import verdict
 from tests import synthetic
@@ -372,3 +372,24 @@ def test_hostile_names_are_text() -> None:
     assert all(script.get("src") for script in found.every("script"))
     assert HOSTILE in found.text
     assert not found.every("em") + found.every("b")
+
+
+def test_what_the_build_checked_itself_is_told_beside() -> None:
+    """Of three methods one is better than chance, one worse, and of one nothing can be said."""
+    gaps = {"Grad-CAM": (-0.1, -0.2, -0.05), "occlusion": (0.1, 0.05, 0.2), "LayerCAM": (0.0, -0.1, 0.1)}
+    found = tuple(
+        Check(name, 6, 1, Compared(near(0.3), {"random": near(0.4)}, {"random": Estimate(*gap)}), 2, 0.25, -0.5)
+        for name, gap in gaps.items()
+    )
+    network = replace(with_measurements(None), checks=found)
+    shown = page(synthetic.report(networks=(network,), photos=()))
+    said = shown.text
+    assert "On 6 photos of this report, each for what SmallCNN answers, the build checked the maps of Grad-CAM," in said
+    assert (
+        "of Grad-CAM the answer falls faster than in a random order, beyond what chance explains; of occlusion" in said
+    )
+    assert "of LayerCAM so few photos tell no difference." in said
+    assert "is 0.25 for Grad-CAM, 0.25 for occlusion and 0.25 for LayerCAM: the nearer to 1" in said
+    assert "random weights it is −0.50 for Grad-CAM" in said
+    assert "40.0 (−10.0, −20.0 to −5.0)" in said
+    assert "has not been measured for these weights" in said
