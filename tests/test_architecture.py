@@ -47,6 +47,7 @@ DOORS = {  # library -> the wings or rooms that may open it
     "torch": {"networks", "training", "explain", "evaluation", "inspection", "live"},
     "torchvision": {"networks"},
     "timm": {"networks.sources.timm_models"},
+    "onnxruntime": {"networks.sources.onnx_files"},
     "transformers": {"networks.sources.folders"},
     "matplotlib": {"figures"},
     "jinja2": {"pages"},

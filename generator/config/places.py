@@ -26,7 +26,8 @@ LOG = re.compile(r".*tfevents.*|.*\.(csv|tsv|log|jsonl)|log\.(txt|json)|trainer_
 FOLDER = "hf:"  # begins an architecture that is a folder of transformers or timm, in which these files are
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-PROGRAMS = (".pt2", ".pt", ".pth", ".ts", ".torchscript")  # ends of architectures that are files of whole networks
+# The ends of architectures that are files of whole networks.
+PROGRAMS = (".pt2", ".pt", ".pth", ".ts", ".torchscript", ".onnx")
 DOWNLOADED = "tiny-imagenet-200"  # the data set below the cache folder, where nobody named another
 
 

@@ -167,11 +167,20 @@ def suited(
 
 
 def blind(
-    model: nn.Module, images: Tensor, why: str, methods: Mapping[str, Explainer] | None = None
+    model: nn.Module,
+    images: Tensor,
+    why: str,
+    methods: Mapping[str, Explainer] | None = None,
+    gradients: bool = True,
 ) -> tuple[dict[str, Explainer], dict[str, str]]:
-    """As `suited`, of a model that nobody can look into: the methods that ask for answers and their gradients alone."""
+    """As `suited`, of a model that nobody can look into: the methods that ask for answers and their gradients alone.
+
+    Args:
+        gradients: whether there are any.
+    """
     asked = usual() if methods is None else methods
-    outside = {name: method for name, method in asked.items() if name in ("integrated gradients", OCCLUSION, "RISE")}
+    black = ("integrated gradients", OCCLUSION, "RISE") if gradients else (OCCLUSION, "RISE")
+    outside = {name: method for name, method in asked.items() if name in black}
     able, why_not = suited(model, images, None, outside)
     missing = [
         name for name in asked if name not in able and (methods is not None or "attention" not in asked[name].asks)

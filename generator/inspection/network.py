@@ -72,7 +72,7 @@ def network_record(
         id=loaded.id,
         title=loaded.title,
         class_names=loaded.class_names,
-        parameters=sum(parameter.numel() for parameter in loaded.network.parameters()),
+        parameters=loaded.parameters,
         macs=loaded.macs,
         input=loaded.input,
         summary=rows(loaded.points),

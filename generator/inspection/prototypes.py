@@ -198,7 +198,7 @@ def made_for_classes(loaded: Loaded, on_record: ClassSheet | None = None) -> dic
 def _can_be_made(loaded: Loaded) -> bool:
     """Whether it has few classes, and an ascent, for which there is to be a gradient by the image."""
     few = len(loaded.class_names) <= ALL_CLASSES
-    return few and loaded.input.takes_photos and "integrated gradients" not in loaded.methods[1]
+    return few and loaded.input.takes_photos and loaded.differentiable
 
 
 def cost(loaded: Loaded) -> int:

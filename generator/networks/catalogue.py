@@ -34,7 +34,7 @@ from generator.networks.loaded import Loaded
 from generator.networks.outputs import as_logits
 from generator.networks.published import imagenet_keys, of_imagenet, official, published_file, why_not
 from generator.networks.small_cnn import SMALL_CNN
-from generator.networks.sources import programs
+from generator.networks.sources import onnx_files, programs
 from generator.networks.sources.timm_models import cut_from
 from generator.records.input import MEAN, Input, grey, square
 from generator.records.network import Fact
@@ -431,9 +431,15 @@ def _whole(wanted: ModelConfig, classes: Classes, size: tuple[int, int] | None, 
     if wanted.arguments:
         raise InputError(f"[models.{wanted.id}] arguments: expected none beside a whole network, which is made already")
     path = beside / architecture.name
-    program = programs.load(path)
-    names, keys, notes = _outputs(wanted, classes)
-    architecture = replace(architecture, code=program.sha256, **programs.input_of(program, path.name))
+    program = onnx_files.load(path) if path.suffix == ".onnx" else programs.load(path)
+    architecture = replace(
+        architecture,
+        code=program.sha256,
+        class_names=program.class_names,
+        classes_in=path.name,
+        **programs.input_of(program, path.name),
+    )
+    names, keys, notes = _outputs(wanted, classes, architecture)
     network, opaque = program.network, program.opaque
     way, seen = _seen(network, architecture, wanted, size)
     if opaque:
@@ -455,7 +461,7 @@ def _whole(wanted: ModelConfig, classes: Classes, size: tuple[int, int] | None, 
         facts=(
             _made_by(wanted, architecture, path.name),
             Fact("weights", "all of the file", "read", path.name),
-            _named(wanted, names),
+            _named(wanted, names, architecture),
             *seen,
         ),
         opaque=opaque,

@@ -17,9 +17,10 @@ from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
 from generator.explain.choice import Choice, layer_choice
 from generator.explain.methods import Explainer, blind, failure, named, passes, suited
-from generator.explain.passes import blank, evaluating, logits_of
+from generator.explain.passes import blank, evaluating, in_eval_mode, logits_of
 from generator.explain.points import Points, stage_ends
 from generator.networks.architecture import Architecture
+from generator.networks.sources.onnx_files import OnnxNetwork
 from generator.records.input import Input
 from generator.records.network import Fact, Question
 
@@ -107,7 +108,7 @@ class Loaded:
         """
         asked = named(self.wanted.methods) if self.wanted.methods else None
         if self.opaque:
-            found = blind(self.network, self._noise, self.opaque, asked)
+            found = blind(self.network, self._noise, self.opaque, asked, self.differentiable)
         else:
             found = suited(self.network, self._noise, self.layer, asked, self.no_layer)
         if not found[0]:
@@ -148,15 +149,31 @@ class Loaded:
     def macs(self) -> int | None:
         """Multiply-accumulates for one image; None where nobody knows."""
         try:
-            return explain.macs(self.network, self.input.shape)
+            return explain.macs(self.network, self.input.shape) or None  # of an ONNX file none is seen
         except InputError:  # TorchScript, or an operation that is not torch's own
             return None
+
+    @cached_property
+    def differentiable(self) -> bool:
+        """Whether its logits have a gradient by the image; those of an ONNX file and of some TorchScript have none."""
+        images = self._noise.requires_grad_()
+        with torch.enable_grad(), in_eval_mode(self.network):
+            try:
+                return bool(self.network(images).requires_grad)
+            except RuntimeError:  # as of tensors of inference mode
+                return False
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers its training found."""
+        own = [module.count for module in self.network.modules() if isinstance(module, OnnxNetwork)]
+        return sum(own) + sum(parameter.numel() for parameter in self.network.parameters())
 
     @property
     def once(self) -> int:
         """What one forward pass costs in multiply-accumulates, more or less."""
         # Of a network that cannot be counted: each weight is used at each of some hundred places.
-        return self.macs or 100 * sum(parameter.numel() for parameter in self.network.parameters())
+        return self.macs or 100 * self.parameters
 
     @cached_property
     def costs(self) -> Mapping[str, int]:

@@ -46,6 +46,7 @@ class Program:
     batch: int  # images that it takes at once; 0: any number
     opaque: str  # why nobody can look into it, as a clause; "": its layers run one by one
     sha256: str
+    class_names: tuple[str, ...] = ()  # what its outputs stand for, where the file says so
 
 
 def load(path: Path) -> Program:
