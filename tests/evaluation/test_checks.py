@@ -5,12 +5,18 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from generator.evaluation.checks import LEAST, MOST, asked_again, checked, checks_of, photos_afforded
+from generator import explain
+from generator.evaluation.checks import LEAST, MOST, asked_again, checked, checks_of, map_checks, photos_afforded
+from generator.evaluation.randomisation import spearman
+from generator.inspection.photo import explanation, photo_arrays
 from generator.inspection.soundness import unfit
+from generator.networks.inputs import normalise
+from tests.inspection.test_network import PHOTO, loaded
 
 
 class Corner(nn.Module):
@@ -82,3 +88,25 @@ def test_checks_cost_a_tenth_of_the_maps() -> None:
     assert asked_again(costs, 1, 4, 4) == {"cam": 4, "masks": 0, "occlusion": 0}
     spent = 2 * sum(costs[name] * count for name, count in again.items() if name != "cam")
     assert spent <= 0.1 * 603 * 60
+
+
+def test_a_network_s_own_maps_are_checked_as_far_as_they_are_there() -> None:
+    """The least tried is a photo; of the network nothing changes, and each method has its record."""
+    one = loaded()
+    arrays = photo_arrays(one, PHOTO, None, (), compared=True)
+    seen = explanation("noise", None, (), arrays)
+    assert seen.comparison is not None
+    names = list(seen.comparison.maps)
+    before = copy.deepcopy(one.network.state_dict())
+    found = checks_of(map_checks(one, [PHOTO], {PHOTO.id: seen.comparison.maps}, names))
+    assert all(torch.equal(before[name], kept) for name, kept in one.network.state_dict().items())
+    assert [check.method for check in found] == names
+    for check in found:
+        assert check.count == 1
+        assert 0 <= check.deletion.value.mean <= 1
+        assert check.asked == (0 if check.method in ("Score-CAM", "occlusion", "integrated gradients") else 1)
+    images = normalise(torch.tensor(seen.seen).permute(2, 0, 1)[None], one.input)
+    least = int(seen.logits.argmin())
+    other = explain.grad_cam(one.network, images, [least]).flatten(1).numpy()
+    wanted = np.nan_to_num(spearman(seen.comparison.maps["Grad-CAM"].reshape(1, -1), other))[0]
+    assert found[0].classes == pytest.approx(wanted, abs=1e-6)
