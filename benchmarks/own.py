@@ -69,8 +69,8 @@ def measure(case: Case) -> dict[str, float]:
     """Seconds by stage, MiB of the site and MB of memory of one report, made in the current folder."""
     import torch
 
-    from generator import build as pipeline
     from generator.__main__ import main as program
+    from generator.build import observed, pipeline
 
     _draw(Path("images"), case)
     torch.manual_seed(0)
@@ -78,7 +78,8 @@ def measure(case: Case) -> dict[str, float]:
     spent = dict.fromkeys(STAGES, 0.0)
     for stage, steps in STAGES.items():
         for step in steps:
-            setattr(pipeline, step, _timed(getattr(pipeline, step), stage, spent))
+            room = observed if hasattr(observed, step) else pipeline
+            setattr(room, step, _timed(getattr(room, step), stage, spent))
     words = ["--model", case.model, "--weights", "best.pth", "--data", "images", "--size", str(case.side)]
     begun = time.perf_counter()
     if program(["build", *words, "--mean", "0.5", "--std", "0.25", "--offline"]):

@@ -48,6 +48,18 @@ class Cache:
         """Arrays of any shape and dtype but object, by name."""
         return _read_arrays(self._members(f"{key}-arrays", lambda: written_arrays(compute())))
 
+    def found(self, key: str) -> dict[str, NDArray[Any]] | None:
+        """Arrays that were kept, None where there are none that are whole."""
+        self._used.add(f"{key}-arrays")
+        members = _read(self._path(f"{key}-arrays"))
+        return None if members is None else _read_arrays(members)
+
+    def keep(self, key: str, arrays: Arrays) -> None:
+        """Keep arrays, which `found` and `arrays` then find."""
+        self._used.add(f"{key}-arrays")
+        self._make_folder()
+        self._write(self._path(f"{key}-arrays"), written_arrays(arrays))
+
     def json(self, key: str, compute: Callable[[], Json]) -> Json:
         """Anything that JSON can hold, as JSON gives it back: tuples as lists, keys as strings."""
         return json.loads(self._members(f"{key}-json", lambda: {"json": _written_json(compute())})["json"])
@@ -58,8 +70,11 @@ class Cache:
 
     def figures(self, key: str, compute: Callable[[], Sequence[Figure]]) -> tuple[Figure, ...]:
         """Figures with their files and the numbers behind them."""
-        shape = digest([field.name for field in dataclasses.fields(Figure)])[:8]  # a record that grew is another result
-        return _read_figures(self._members(f"{key}-figures-{shape}", lambda: _written_figures(compute())))
+        return _read_figures(self._members(_of_figures(key), lambda: _written_figures(compute())))
+
+    def holds_figures(self, key: str) -> bool:
+        """Whether there is an entry of these, be it whole or not."""
+        return self._path(_of_figures(key)).is_file()
 
     def prune(self, limit: int = 2 << 30) -> None:
         """Remove the oldest entries that this process did not use until at most `limit` bytes are left.
@@ -78,13 +93,16 @@ class Cache:
 
     def _members(self, name: str, compute: Callable[[], Mapping[str, bytes]]) -> dict[str, bytes]:
         self._used.add(name)
-        path = self.folder / f"{name}{SUFFIX}"
+        path = self._path(name)
         found = _read(path)
         if found is None:
             self._make_folder()
             found = dict(compute())
             self._write(path, found)
         return found
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}{SUFFIX}"
 
     def _make_folder(self) -> None:
         """Before the computing, so that an unwritable folder is known before minutes are spent."""
@@ -104,6 +122,11 @@ class Cache:
 
     def _unwritable(self, error: OSError) -> InputError:
         return InputError(f"{self.folder}: expected a folder to keep results in, could not write there {reason(error)}")
+
+
+def _of_figures(key: str) -> str:
+    shape = digest([field.name for field in dataclasses.fields(Figure)])[:8]  # a record that grew is another result
+    return f"{key}-figures-{shape}"
 
 
 def _packed(members: Mapping[str, bytes]) -> bytes:

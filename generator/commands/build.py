@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from generator.base import terminal
-from generator.base.installation import check_pair, import_matplotlib
+from generator.base.installation import check_pair
 from generator.commands import own
 from generator.commands.places import (
     build_digest,
@@ -45,11 +45,11 @@ def build_command(options: argparse.Namespace) -> None:
         terminal.done(f"nothing has changed: {out / 'index.html'} ({time.perf_counter() - begun:.1f} s)")
         return
     tell_own_code(settings)
-    check_pair()
-    import_matplotlib()
-    from generator import build
+    from generator.build import pipeline
 
-    index = build.build(settings, data, out, cache, digest, offline=options.offline, strict=options.strict)
+    index = pipeline.build(
+        settings, data, out, cache, digest, offline=options.offline, strict=options.strict, anew=options.force
+    )
     terminal.done(f"built {index} in {time.perf_counter() - begun:.1f} s")
 
 

@@ -142,7 +142,7 @@ class _Read:
 
 
 def _made(model: Any, test_set: Any, train_set: Any, out: Path, said: _Said, *, strict: bool) -> Path:
-    from generator import build
+    from generator.build import pipeline
     from generator.networks import in_memory as networks
     from generator.networks.in_memory import Told
 
@@ -173,7 +173,7 @@ def _made(model: Any, test_set: Any, train_set: Any, out: Path, said: _Said, *, 
         networks.require_classes(found, data)
         return found
 
-    index = build.build(settings, data, out, cache, inputs, strict=strict, in_memory={wanted.id: load})
+    index = pipeline.build(settings, data, out, cache, inputs, strict=strict, in_memory={wanted.id: load})
     terminal.done(f"built {index} in {time.perf_counter() - begun:.1f} s")
     return index
 

@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     build = _command(commands, "build", build_command, "make the report: site/index.html")
     _data_options(build)
     build.add_argument("--out", type=Path, metavar="DIR", help="where the site goes (default: site beside report.toml)")
-    build.add_argument("--force", action="store_true", help="build even if nothing has changed")
+    build.add_argument("--force", action="store_true", help="build even if nothing has changed, and look at all again")
     build.add_argument(
         "--strict", action="store_true", help="keep the previous site if `check` finds the new one broken"
     )

@@ -16,9 +16,11 @@ from pathlib import Path
 from generator.base import clutter
 from generator.base.digest import digest
 from generator.base.environment import versions
+from generator.config import places
 from generator.config.places import RECORDS, bundled, code_files, log_files, published_weights
 from generator.config.schema import Config
 
+SCORES = "evaluation.json"
 RUN = (".html", ".css", ".js")  # templates, styles and scripts
 
 
@@ -34,27 +36,37 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         data: fingerprint of the data set, "" without one.
         templates, content: the folders that the pages are made from.
     """
+    words = [part for folder in (*templates, content) for part in _contents(folder)]
+    return digest(code(), config.report, words, of_observed(config, data))
+
+
+def of_observed(config: Config, data: str, *, scores: bool = True) -> str:
+    """Digest of what a build reads of networks, data and photos: of all but the words around them, and the code.
+
+    Args:
+        data: fingerprint of the data set, "" without one.
+        scores: whether the files are among it that say what was measured.
+    """
     networks = config.models.networks
-    records = [config.models.read(network.id) / record for network in networks for record in RECORDS]
-    # Of weights from elsewhere, see `catalogue.Loaded`.
-    records += [
-        file for network in networks for file in sorted(config.models.folder.glob(f"{network.id}-*/evaluation.json"))
-    ]
+    names = [name for name in RECORDS if scores or name != SCORES]
+    records = [config.models.read(network.id) / name for network in networks for name in names]
+    if scores:  # of weights from elsewhere, see `catalogue.Loaded`
+        records += [
+            file for network in networks for file in sorted(config.models.folder.glob(f"{network.id}-*/{SCORES}"))
+        ]
     foreign = [network.weights for network in networks if isinstance(network.weights, Path)]
     foreign += [network.predictions for network in networks if network.predictions]
     foreign += [file for network in networks for file in code_files(network.architecture, config.folder)]
     logs = [file for network in networks for path in network.logs for file in log_files(path)]
     photos = [photo.file for photo in config.samples.photos]
     return digest(
-        code(),
         sorted(versions().items()),
         _packages(config),
-        config.report,
         replace(config.data, root=None),
         config.models,
         config.samples,
         data,
-        *(part for folder in (*templates, content) for part in _contents(folder)),
+        *_contents(places.folders(config)[1] / "samples"),
         *(part for file in (*records, *foreign, *photos) for part in (file.name, _sha256(file))),
         *(part for file in logs for part in (str(file), _sha256(file))),  # where it lies is said on the page
         # Published weights are verified when they are loaded; here it is enough which are there.

@@ -12,17 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import rc_context, rcdefaults, rcParams
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from generator.figures.svg import CHARACTER, LONGEST, TEXT, Chart, rewrite, shorten
 from generator.figures.theme import DRAWN, SERIES
+
+if TYPE_CHECKING:  # it is loaded where something is drawn: a build after a change of words draws nothing
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Floats = NDArray[np.floating[Any]]
 
@@ -87,6 +87,8 @@ def lines(
         kept: an x to mark, and its words.
         sections: (x, words) where a part of the x axis begins.
     """
+    from matplotlib.ticker import MaxNLocator
+
     words: list[str] = []
     named = [line for line in series if line.label and not line.faint]
     longest = max((len(part) for line in named for part in _wrap(line.label)), default=0)
@@ -186,6 +188,8 @@ def strip(figure_id: str, alt: str, values: Floats, *, x_label: str, y_label: st
 @contextmanager
 def _own_style() -> Iterator[None]:
     """The report's own style, whatever the program around it has set for its charts; in one thread at a time."""
+    from matplotlib import rc_context, rcdefaults, rcParams
+
     with _SETTINGS, rc_context():
         rcdefaults()
         rcParams.update(_OPTIONS)
@@ -194,6 +198,8 @@ def _own_style() -> Iterator[None]:
 
 def _canvas(height: int, **margins: float) -> tuple[Figure, Axes]:
     """A figure of WIDTH x height units (its points and its pixels are units too) with one axes."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
     figure.patch.set_visible(False)
     return figure, _axes(figure, height, **margins)
@@ -219,6 +225,8 @@ def _finish(figure: Figure, figure_id: str, alt: str, words: Sequence[str], plot
 
 def _frame(axes: Axes, x: tuple[float, float], y: tuple[float, float], *, percent: bool) -> None:
     """The range of both axes, level hairlines, and the base line."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     axes.set_xlim(*x)
     axes.set_ylim(*y)
     axes.grid(axis="y", **_HAIRLINE, alpha=0.15)

@@ -13,12 +13,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 from PIL import Image
 
-from generator.figures import theme
+from generator.figures import colormaps, theme
 
 Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]  # (..., 3) RGB or (..., 4) RGBA
@@ -29,16 +27,19 @@ SIGNED_STEPS = 127  # to each side of zero, which has one entry of its own: the 
 
 def palette(name: theme.Palette, steps: int = 256) -> Pixels:
     """(steps, 3) colours of a sequential map, darkest first."""
-    table: Pixels = (colormaps[name](np.linspace(0, 1, steps))[:, :3] * 255).round().astype(np.uint8)
-    return table
+    table = np.frombuffer(bytes.fromhex(colormaps.TABLES[name]), np.uint8).reshape(-1, 3)
+    places = (np.linspace(0, 1, steps) * len(table)).astype(np.intp)
+    colours: Pixels = table[np.minimum(places, len(table) - 1)]
+    return colours
 
 
 def signed_palette(steps: int = SIGNED_STEPS) -> Pixels:
     """(2 * steps + 1, 3) colours for -1..1; the middle one, for exactly zero, is the lightest."""
-    source = colormaps[theme.SIGNED]
-    assert isinstance(source, LinearSegmentedColormap)
-    table: Pixels = (source.resampled(2 * steps + 1)(np.arange(2 * steps + 1))[:, :3] * 255).round()
-    return table.astype(np.uint8)
+    anchors = np.frombuffer(bytes.fromhex(colormaps.SIGNED), np.uint8).reshape(-1, 3)
+    places, known = np.linspace(0, 1, 2 * steps + 1), np.linspace(0, 1, len(anchors))
+    table = np.stack([np.interp(places, known, channel / 255) for channel in anchors.T], axis=1)
+    colours: Pixels = (table * 255).round().astype(np.uint8)
+    return colours
 
 
 def ramp(table: Pixels) -> str:

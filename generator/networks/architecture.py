@@ -6,6 +6,7 @@ architecture is one file with such a record, and one line in `catalogue.KNOWN`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +119,49 @@ def initialise(network: nn.Module, seed: int) -> nn.Module:
     with torch.no_grad():
         weighted[0].weight.mul_(FIRST_KERNELS)
     return network
+
+
+def largest_output(network: nn.Module, shape: tuple[int, int, int]) -> int:
+    """How many numbers the largest layer of a network gives for one photo, found without a pass.
+
+    A pass on the device "meta" would tell as much; for that torch loads its compiler and SymPy: 100 MB, and seconds.
+
+    Args:
+        network: of modules that run one after the other as they are named, as `catalogue.KNOWN` are.
+        shape: (C, H, W) of the photo.
+    Raises:
+        RuntimeError: where a photo of that shape cannot pass through it.
+    """
+    given: tuple[int, ...] = shape
+    most = 0
+    for module in network.modules():
+        given = _given(module, given)
+        most = max(most, math.prod(given))
+    return most
+
+
+def _given(module: nn.Module, taken: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of what one module gives for one photo; those that are not named here keep it."""
+    if isinstance(module, nn.Linear):
+        if math.prod(taken) != module.in_features:
+            raise RuntimeError(f"a layer for {module.in_features} numbers is given {math.prod(taken)}")
+        return (module.out_features,)
+    if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+        return (taken[0], *_pair(module.output_size))
+    if not isinstance(module, nn.Conv2d | nn.MaxPool2d):
+        return taken
+    kernel, stride, padding = map(_pair, (module.kernel_size, module.stride, module.padding))
+    rows, columns = (
+        (side + 2 * pad - size) // step + 1
+        for side, size, step, pad in zip(taken[1:], kernel, stride, padding, strict=True)
+    )
+    if rows < 1 or columns < 1:
+        raise RuntimeError(f"maps of {taken[1]} x {taken[2]} are smaller than what a layer of {kernel} looks at")
+    return (module.out_channels if isinstance(module, nn.Conv2d) else taken[0], rows, columns)
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def require_finite(logits: Tensor, network: nn.Module) -> None:

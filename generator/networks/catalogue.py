@@ -21,7 +21,7 @@ from generator.explain.passes import in_eval_mode
 from generator.networks import foreign, named, recognise
 from generator.networks.agreement import require_arguments, require_classes
 from generator.networks.alexnet import ALEXNET
-from generator.networks.architecture import Architecture, initialise, made
+from generator.networks.architecture import Architecture, initialise, largest_output, made
 from generator.networks.folder import (
     fill,
     has_model,
@@ -541,15 +541,12 @@ def _require_possible(
     """
     if architecture.name not in KNOWN:
         return
-    sizes: list[int] = []
     size = " x ".join(map(str, way.size))
     try:
         with torch.device("meta"):
-            network = architecture.construct(classes, **shape).eval()
+            network = architecture.construct(classes, **shape)
         require_fitting(network, weights, source)
-        for module in network.modules():
-            module.register_forward_hook(lambda _module, _args, output: sizes.append(torch.as_tensor(output).numel()))
-        network(torch.empty(1, *way.shape, device="meta"))
+        most = largest_output(network, way.shape)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
@@ -559,9 +556,9 @@ def _require_possible(
             f"{source}: its description: expected sizes through which a photo of {size} pixels can pass, "
             f"found some that do not fit ({str(error).splitlines()[0][:100]})"
         ) from error
-    if max(sizes) > LARGEST:
+    if most > LARGEST:
         raise InputError(
-            f"{source}: its description: expected a layer to give at most {LARGEST:,} numbers, found {max(sizes):,} "
+            f"{source}: its description: expected a layer to give at most {LARGEST:,} numbers, found {most:,} "
             f"for a photo of {size} pixels"
         )
 

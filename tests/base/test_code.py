@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import build
-from generator.base.code import PACKAGE, ROOT, closure, code
+from generator.base.code import PACKAGE, ROOT, _imports, _module, closure, code
+from generator.build import observed
 
 PAGE_SIDE = {"report", "pages", "figures", "publishing", "commands", "build"}
 TOLD = (
@@ -23,11 +23,9 @@ TOLD = (
 
 def makers() -> Iterator[str]:
     """The modules of the functions whose results a build keeps, from its own calls of `site.key(stage, maker, ...)`."""
-    for node in ast.walk(ast.parse(Path(build.__file__).read_bytes())):
+    for node in ast.walk(ast.parse(Path(observed.__file__).read_bytes())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "site.key":
-            maker = ast.unparse(node.args[1])
-            if maker != "draw":  # of figures, which depend on the page side
-                yield eval(maker, vars(build)).__module__
+            yield eval(ast.unparse(node.args[1]), vars(observed)).__module__
 
 
 INSPECTED = sorted(set(makers()))
@@ -104,6 +102,27 @@ def test_the_closure_is_what_an_import_really_loads(module: str) -> None:
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT.parent, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert closure(module) == set(ran.stdout.split())
+
+
+def test_imports_are_read_as_python_reads_them() -> None:
+    for file in sorted(ROOT.rglob("*.py")):
+        named = ".".join([PACKAGE, *file.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+        if "_bundled" in named:
+            continue
+        whole = set()
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                whole |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                whole |= {f"{node.module}.{alias.name}" for alias in node.names}
+        ours = {name for name in whole if name.split(".")[0] == PACKAGE}
+        parts = named.split(".")
+        packages = {".".join(parts[:end]) for end in range(1, len(parts))}
+        wanted = {_module(name) for name in ours | packages}
+        if named == f"{PACKAGE}.publishing.exports.notebook":  # which holds the cells of a notebook as text
+            assert set(_imports(named)) >= wanted
+        else:
+            assert set(_imports(named)) == wanted, named
 
 
 def test_the_closure_of_a_small_program_by_hand(tmp_path: Path) -> None:

@@ -211,6 +211,41 @@ def test_unchanged_build_imports_no_torch_and_writes_nothing(project: Path, site
     assert {path: path.stat().st_mtime_ns for path in site.rglob("*")} == before
 
 
+def test_a_build_after_a_change_of_words_loads_neither_torch_nor_matplotlib(copy: Path, tmp_path: Path) -> None:
+    """And its site has the bytes of one that is made from nothing."""
+    report = copy / "report.toml"
+    program = (
+        "import sys; from generator.__main__ import main; code = main(['build', '--config', sys.argv[1]]); "
+        "print(code, sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(report)]
+    assert main(["build", "--force", "--config", str(report)]) == 0  # it lies at another place now
+    report.write_text(report.read_text().replace("Shapes &", "Forms &"))
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+    assert "Trained from scratch on 3 classes" in done.stderr  # what is true of the networks is said again
+    quick = digests(copy / "site")
+    shutil.rmtree(copy / ".cache" / "results")
+    assert main(["build", "--force", "--config", str(report)]) == 0
+    assert digests(copy / "site") == quick
+
+
+def test_what_was_observed_is_observed_again_where_a_record_changes(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["build", "--config", str(copy / "report.toml")]
+    assert main([*words, "--force"]) == 0
+    (copy / "models" / "cnn" / "README.md").write_text("# Another card\n\nWith other words.\n", "utf-8")
+    assert main(words) == 0
+    assert b"With other words." in (copy / "site" / "about.html").read_bytes()
+    evaluation = copy / "models" / "cnn" / "evaluation.json"
+    evaluation.unlink()
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "it was not scored yet, which is done now" in capsys.readouterr().err
+    assert evaluation.is_file()
+
+
 def test_built_anew_without_a_cache_the_bytes_are_the_same(copy: Path, site: Path) -> None:
     shutil.rmtree(copy / ".cache")
     # Another folder means other paths in the configuration; the pages must not know.

@@ -16,7 +16,7 @@ from generator.data.preprocessing import square
 from generator.live.trace import scale_and_shift
 from generator.networks import named
 from generator.networks.alexnet import ALEXNET, alexnet, widen
-from generator.networks.architecture import initialise
+from generator.networks.architecture import initialise, largest_output
 from generator.networks.inputs import fitted, normalise
 from generator.networks.small_cnn import SMALL_CNN, SmallCNN, pass_on
 from generator.records.input import MEAN, STD
@@ -255,3 +255,39 @@ def test_stages_of_alexnet_are_activations_and_poolings_of_its_features() -> Non
 
     assert own[-1] == "features.12"
     assert found == ["MaxPool2d", "MaxPool2d", "ReLU", "ReLU", "MaxPool2d"]
+
+
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (SmallCNN(5, (4, 8, 16)), (3, 64, 64)),
+        (SmallCNN(5, (4, 8), kernel=7, pool="average", depths=(2, 1)), (3, 33, 47)),
+        (SmallCNN(3, (4,), kernel=1), (3, 1, 1)),
+        (alexnet(30), (3, 128, 128)),
+        (alexnet(7, grid=3), (3, 63, 71)),
+    ],
+)
+def test_the_largest_output_is_that_of_a_pass(network: nn.Module, shape: tuple[int, int, int]) -> None:
+    sizes: list[int] = []
+
+    def note(_module: nn.Module, _args: object, output: Tensor) -> None:
+        sizes.append(output.numel())
+
+    for module in network.modules():
+        module.register_forward_hook(note)
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, *shape))
+    assert largest_output(network, shape) == max(sizes)
+
+
+@pytest.mark.parametrize(("network", "side"), [(SmallCNN(5, (4, 8, 16)), 3), (alexnet(30), 62)])
+def test_a_photo_that_cannot_pass_is_told(network: nn.Module, side: int) -> None:
+    with pytest.raises(RuntimeError):
+        network.eval()(torch.zeros(1, 3, side, side))
+    with pytest.raises(RuntimeError, match="smaller than what a layer"):
+        largest_output(network, (3, side, side))
+
+
+def test_a_layer_for_other_numbers_is_told() -> None:
+    with pytest.raises(RuntimeError, match="for 12 numbers is given 27"):
+        largest_output(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), (3, 3, 3))

@@ -1,21 +1,18 @@
-"""The pipeline, top to bottom: data, networks, explanations, figures, pages, and the site in its place."""
+"""What a report shows of its networks, as records: data, networks, scores, explanations. The side of torch."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from generator import pages
 from generator.base import environment, terminal
-from generator.base.code import code
+from generator.base.code import code_of
 from generator.base.errors import PROGRAM, InputError, failure
 from generator.cache import Cache
-from generator.config import digests, places
+from generator.config import places
 from generator.config.schema import Config, ModelConfig
 from generator.data import decoded, download, layouts, predictions, samples
 from generator.data.classes import Classes, of_tiny_imagenet, without_data
@@ -34,8 +31,6 @@ from generator.live import export
 from generator.networks import catalogue
 from generator.networks.folder import require_records
 from generator.networks.loaded import Loaded
-from generator.publishing import check, writer
-from generator.records.figure import Figure
 from generator.records.images import Arrays, Photo
 from generator.records.live import Live
 from generator.records.network import ClassImages, Examined, Explanation, LayerPatches, Network
@@ -45,7 +40,6 @@ from generator.records.scores import Evaluation
 from generator.records.training import Run
 from generator.records.trust import Check
 from generator.report.anchors import anchored
-from generator.report.jobs import common_jobs, network_jobs
 from generator.report.overview.reading import doubts
 from generator.training import logs, run
 
@@ -60,6 +54,14 @@ OTHERS = (
 )
 
 
+class Observed(NamedTuple):
+    """What a build found."""
+
+    report: Report
+    told: tuple[str, ...]  # lines that were said and are true of every build of the same inputs
+    lost: tuple[str, ...]  # a sentence for each part that failed
+
+
 @dataclass(frozen=True)
 class Site:
     """What one build starts from."""
@@ -71,12 +73,17 @@ class Site:
     decoded: Path  # what was decoded of data sets
     offline: bool
     in_memory: Mapping[str, Load]  # by id
+    told: list[str] = field(default_factory=list)  # what was said and is true of every build of the same inputs
     lost: list[str] = field(default_factory=list)  # a sentence for each part that failed
 
     def key(self, stage: str, maker: Callable[..., object], *parts: object) -> str:
         """The address of what a function makes: of its inputs, and of the code that it depends on."""
-        made_by = maker.func if isinstance(maker, partial) else maker
-        return self.results.key(stage, 1, code(made_by.__module__), *parts)
+        return self.results.key(stage, 1, code_of(maker), *parts)
+
+    def tell(self, line: str) -> None:
+        """Say a line, and say it again where the same is built anew."""
+        self.told.append(line)
+        terminal.say(line)
 
     def spared(self, what: str, make: Callable[[], Made], without: Made) -> Made:
         """What a function makes that a report can do without; what is said of it where making it fails."""
@@ -90,46 +97,38 @@ class Site:
             return without
 
 
-def build(
+def observe(
     config: Config,
     data: DataSet | None,
-    out: Path,
     cache: Path,
-    digest: str,
+    results: Cache,
     *,
     offline: bool = False,
-    strict: bool = False,
     in_memory: Mapping[str, Load] | None = None,
-) -> Path:
-    """Make the whole report and place it at `out`.
+) -> Observed:
+    """Look at each network of the report, all that takes long from the cache where it is known.
 
     Args:
         data: the data set, None where there is none.
-        cache: folder for results and decoded images.
-        digest: of the inputs, kept in the site's manifest.
-        strict: refuse a site that `check` finds broken.
+        cache: folder for decoded images, those of `data` below it.
         in_memory: the networks that no file holds, by id; with them there is a data set.
-    Returns:
-        the path of index.html.
     Raises:
-        InputError: for anything that the user can mend; the previous site is left as it was.
+        InputError: for anything that the user can mend.
     """
-    writer.prepare(out)
-    templates, content = places.folders(config)
-    pages.proofread(config, templates, content)
+    _, content = places.folders(config)
     if data is not None:
         data = decoded.whole(data, cache / "data")
     classes = data.classes if data else without_data(config.data.classes)
-    site = Site(config, data, classes, Cache(cache / "results"), cache / "data", offline, in_memory or {})
-    answered = {one.id: _answered(one, data) for one in config.models.networks if one.predictions}
+    site = Site(config, data, classes, results, cache / "data", offline, in_memory or {})
+    answered = {one.id: _answered(site, one) for one in config.models.networks if one.predictions}
     obtained = [_obtain(site, wanted) for wanted in config.models.networks if not wanted.predictions]
     loaded, read = [one for one, _ in obtained], {one.id: tried for one, tried in obtained}
     for one in loaded:  # a layer that a network does not have is told before minutes are spent
         layers.shown(one)
         one.others  # noqa: B018 - nor a class
-    logged = {one.id: _logged(one.wanted, one.title, one.epoch, config) for one in loaded}
-    logged |= {name: _logged(one.wanted, one.title, None, config) for name, (one, _) in answered.items()}
-    scored = {one.id: _evaluation(one, data, classes) for one in loaded}
+    logged = {one.id: _logged(site, one.wanted, one.title, one.epoch) for one in loaded}
+    logged |= {name: _logged(site, one.wanted, one.title, None) for name, (one, _) in answered.items()}
+    scored = {one.id: _evaluation(site, one) for one in loaded}
     evaluations = {name: answered[name][1] if name in answered else scored[name] for name in config.models.ids}
     photos, failures = selection.photos(config, content, data, classes, evaluations)
     examined = selection.examined(data, photos)
@@ -160,28 +159,8 @@ def build(
         if any(photo.origin == "bundled" for photo in photos)
         else {},
         live=_live(site, loaded, photos),
-        notes=_notes(config),
     )
-    for note in report.notes:
-        terminal.say(note)
-    figures = _figures(site, report)
-    report = replace(report, notes=(*report.notes, *site.lost))
-    files = pages.render(report, figures, config, templates, content)
-    if strict:
-        check.require(files, f"the previous one in {out} was kept", terminal.say)
-    writer.place(files, out, {"inputs": digest, "report": digests.of_report(config)})
-    site.results.prune()
-    return out / "index.html"
-
-
-def _notes(config: Config) -> tuple[str, ...]:
-    """What readers should know of the report as a whole."""
-    language = config.report.language
-    if language.split("-")[0].lower() == "en":
-        return ()
-    return (
-        f"Captions, text alternatives and controls are the program's, in English; the other words are in {language}.",
-    )
+    return Observed(report, tuple(site.told), tuple(site.lost))
 
 
 def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
@@ -212,19 +191,19 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
     elif site.data and len(found.class_names) > len(site.classes):
         found = replace(found, notes=(*found.notes, OTHERS.format(len(found.class_names), len(site.classes))))
     for line in (*found.notes, found.source):
-        terminal.say(f"{found.title}: {line}")
+        site.tell(f"{found.title}: {line}")
     for line in doubts(found.title, read):
-        terminal.say(line)
+        site.tell(line)
     return found, read
 
 
-def _answered(wanted: ModelConfig, data: DataSet | None) -> tuple[Predictions, Evaluation]:
+def _answered(site: Site, wanted: ModelConfig) -> tuple[Predictions, Evaluation]:
     """The answers of a network that is not here itself, and its scores."""
-    found = predictions.read(wanted, data)
+    found = predictions.read(wanted, site.data)
     for line in (*found.notes, found.source):
-        terminal.say(f"{found.title}: {line}")
-    assert data is not None
-    return found, evaluate_predictions(found, data)
+        site.tell(f"{found.title}: {line}")
+    assert site.data is not None
+    return found, evaluate_predictions(found, site.data)
 
 
 def _not_scored(wanted: ModelConfig, lacking: Sequence[str], classes: int) -> str:
@@ -272,7 +251,7 @@ def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation | None:
     return evaluate_model(loaded, data, brief=True)
 
 
-def _logged(wanted: ModelConfig, title: str, epoch: int | None, config: Config) -> tuple[Run, ...]:
+def _logged(site: Site, wanted: ModelConfig, title: str, epoch: int | None) -> tuple[Run, ...]:
     """The runs that logs of other programs tell of, and on the terminal what was read as what.
 
     Args:
@@ -280,29 +259,30 @@ def _logged(wanted: ModelConfig, title: str, epoch: int | None, config: Config) 
     """
 
     def say(line: str) -> None:
-        terminal.say(f"{title}: {line}")
+        site.tell(f"{title}: {line}")
 
-    runs = logs.read(wanted, config.folder, epoch, say)
+    runs = logs.read(wanted, site.config.folder, epoch, say)
     for line in (line for found in runs for line in logs.told(found)):
         say(line)
     return runs
 
 
-def _evaluation(loaded: Loaded, data: DataSet | None, classes: Classes) -> Evaluation | None:
+def _evaluation(site: Site, loaded: Loaded) -> Evaluation | None:
     """What was measured of these very weights on these classes; another evaluation is said to be one and left out."""
     found = measured(loaded)
     if found is None or found.weights_digest != loaded.digest:
-        found = _scored(loaded, data) or found
+        found = _scored(loaded, site.data) or found
     if loaded.folder is not None:  # what its pages tell later is looked at before minutes are spent
         require_records(loaded.folder)
     if found is None:
         return None
     others = "weights" if found.weights_digest != loaded.digest else "classes"
     # Without the data set a class of Tiny ImageNet may be called otherwise, by its wnid.
+    classes = site.classes
     same = found.class_names == classes.names or (of_tiny_imagenet(classes) and len(found.class_names) == len(classes))
     if others == "classes" and same:
         return found
-    terminal.say(
+    site.tell(
         f"{loaded.title}: evaluation.json is of other {others} and is left out; make it again with: "
         f"{PROGRAM} evaluate {loaded.id}"
     )
@@ -433,32 +413,10 @@ def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Li
         found = export.recorded(arrays)
         if not isinstance(found, str):
             return found
-        terminal.say(f"{loaded.title}: visitors cannot try it on the page, for the network {found}")
+        site.tell(f"{loaded.title}: visitors cannot try it on the page, for the network {found}")
     return None
 
 
 def _output(loaded: Loaded, classes: Classes, label: int) -> int | None:
     """The network's output for a class of the report, None where it has none."""
     return loaded.output_of(classes.keys[label], (classes.names[label],))
-
-
-def _figures(site: Site, report: Report) -> dict[str, Figure]:
-    """Every figure by its id, each group from the cache where its inputs are known."""
-    jobs = [*common_jobs(report)]
-    for network in report.networks:
-        jobs += network_jobs(report, network)
-
-    figures: dict[str, Figure] = {}
-    # Encoding needs no other part of Python, so that the processor's cores share it.
-    pool = ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1))
-    try:
-        with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
-            # Keys are made here, for they read the program's sources: ast.parse of Python 3.11 is for one thread alone.
-            keyed = [(site.key("figures", draw, *parts), draw) for parts, draw in jobs]
-            for group in [pool.submit(site.results.figures, key, draw) for key, draw in keyed]:
-                found = site.spared("A group of figures", group.result, tuple[Figure, ...]())
-                figures |= {figure.id: figure for figure in found}
-                bar.advance()
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return figures

@@ -1,0 +1,178 @@
+"""The pipeline, top to bottom: what is observed of the networks, figures, pages, and the site in its place.
+
+What was observed is kept as a whole under all that it depends on, the words of the report not among them: a build after
+a change to these loads neither torch nor a network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from generator import pages
+from generator.base import environment, terminal
+from generator.base.code import code, code_of
+from generator.base.errors import InputError, failure
+from generator.base.installation import check_pair, import_matplotlib
+from generator.cache import Cache
+from generator.config import digests, places
+from generator.config.schema import Config
+from generator.data.dataset import DataSet
+from generator.publishing import check, writer
+from generator.records import kept
+from generator.records.figure import Figure
+from generator.records.network import Network
+from generator.records.report import Report
+from generator.report.jobs import common_jobs, network_jobs
+
+if TYPE_CHECKING:  # it loads torch, which a build after a change of words does without
+    from generator.build.observed import Load, Observed
+
+DRAWERS = 4  # groups of figures at most that are drawn at once: each holds its pictures in memory
+OBSERVED = "generator.build.observed"
+
+
+def build(
+    config: Config,
+    data: DataSet | None,
+    out: Path,
+    cache: Path,
+    digest: str,
+    *,
+    offline: bool = False,
+    strict: bool = False,
+    anew: bool = False,
+    in_memory: Mapping[str, Load] | None = None,
+) -> Path:
+    """Make the whole report and place it at `out`.
+
+    Args:
+        data: the data set, None where there is none.
+        cache: folder for results and decoded images.
+        digest: of the inputs, kept in the site's manifest.
+        strict: refuse a site that `check` finds broken.
+        anew: load the networks and look at all inputs again, even where nothing but words has changed.
+        in_memory: the networks that no file holds, by id; with them there is a data set.
+    Returns:
+        the path of index.html.
+    Raises:
+        InputError: for anything that the user can mend; the previous site is left as it was.
+    """
+    writer.prepare(out)
+    templates, content = places.folders(config)
+    pages.proofread(config, templates, content)
+    results = Cache(cache / "results")
+    if in_memory:  # no digest knows what such a network is made of
+        report, _, lost = _observe(config, data, cache, results, offline=offline, in_memory=in_memory)
+    else:
+        report, lost = _observed(config, data, cache, results, offline=offline, anew=anew)
+    report = replace(report, notes=_notes(config))
+    for note in report.notes:
+        terminal.say(note)
+    figures, undrawn = _figures(results, report)
+    report = replace(report, notes=(*report.notes, *lost, *undrawn))
+    files = pages.render(report, figures, config, templates, content)
+    if strict:
+        check.require(files, f"the previous one in {out} was kept", terminal.say)
+    writer.place(files, out, {"inputs": digest, "report": digests.of_report(config)})
+    results.prune()
+    return out / "index.html"
+
+
+def _observe(
+    config: Config,
+    data: DataSet | None,
+    cache: Path,
+    results: Cache,
+    *,
+    offline: bool,
+    in_memory: Mapping[str, Load] | None = None,
+) -> Observed:
+    check_pair()
+    from generator.build import observed
+
+    return observed.observe(config, data, cache, results, offline=offline, in_memory=in_memory)
+
+
+def _observed(
+    config: Config, data: DataSet | None, cache: Path, results: Cache, *, offline: bool, anew: bool
+) -> tuple[Report, tuple[str, ...]]:
+    """The report's records as they were kept, else observed now and kept; and a sentence for each part that failed."""
+    told = " ".join([data.fingerprint, str(data.root)]) if data else ""
+
+    def key(ours: bool) -> str:
+        return results.key("report", 1, code(OBSERVED), digests.of_observed(config, told, scores=ours), offline)
+
+    found = None if anew else results.found(key(True))
+    if found is not None:
+        report, said = kept.read(found)
+        for line in said:
+            terminal.say(line)
+        return replace(report, environment=environment.versions()), ()
+    before = key(False)
+    report, said, lost = _observe(config, data, cache, results, offline=offline)
+    # Scores may have been measured and written down just now. Where anything else is another, as after a training or
+    # where somebody changed it meanwhile, the next build looks again; and so it does where a part has failed.
+    if not lost and key(False) == before:
+        results.keep(key(True), kept.written((_lighter(report), said)))
+    return report, lost
+
+
+def _lighter(report: Report) -> Report:
+    """The report without the examined images of which no patch is shown: there may be thousands."""
+    return replace(report, networks=tuple(map(_light, report.networks)))
+
+
+def _light(network: Network) -> Network:
+    if network.examined is None:
+        return network
+    used = {int(place) for found in network.patches for place in found.pictures.flat}
+    none = np.zeros((0, 0, 3), np.uint8)
+    seen = network.examined.pictures  # each is read when it is asked for
+    pictures = tuple(seen[place] if place in used else none for place in range(len(seen)))
+    return replace(network, examined=replace(network.examined, pictures=pictures))
+
+
+def _notes(config: Config) -> tuple[str, ...]:
+    """What readers should know of the report as a whole."""
+    language = config.report.language
+    if language.split("-")[0].lower() == "en":
+        return ()
+    return (
+        f"Captions, text alternatives and controls are the program's, in English; the other words are in {language}.",
+    )
+
+
+def _figures(results: Cache, report: Report) -> tuple[dict[str, Figure], tuple[str, ...]]:
+    """Every figure by its id, each group from the cache where its inputs are known; and a sentence for each failure."""
+    jobs = [*common_jobs(report)]
+    for network in report.networks:
+        jobs += network_jobs(report, network)
+    # Keys are made here, for they read the program's sources: ast.parse of Python 3.11 is for one thread alone.
+    keyed = [(results.key("figures", 1, code_of(draw), *parts), draw) for parts, draw in jobs]
+    if not all(results.holds_figures(key) for key, _ in keyed):
+        import_matplotlib()
+    figures: dict[str, Figure] = {}
+    lost: list[str] = []
+    # Encoding needs no other part of Python, so that the processor's cores share it.
+    pool = ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1))
+    try:
+        with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
+            for group in [pool.submit(results.figures, key, draw) for key, draw in keyed]:
+                try:
+                    figures |= {figure.id: figure for figure in group.result()}
+                except InputError:  # which the user can mend
+                    raise
+                except Exception as error:  # noqa: BLE001 - networks and images of any kind: a report without is one, too
+                    lost.append(f"A group of figures could not be made and is left out: {failure(error)}.")
+                    terminal.say(lost[-1])
+                bar.advance()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return figures, tuple(lost)
