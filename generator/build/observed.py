@@ -131,6 +131,8 @@ def observe(
     scored = {one.id: _evaluation(site, one) for one in loaded}
     evaluations = {name: answered[name][1] if name in answered else scored[name] for name in config.models.ids}
     photos, failures = selection.photos(config, content, data, classes, evaluations)
+    if large := selection.too_large(loaded, photos, config):  # while nothing is lost by asking for less
+        terminal.say(large)
     examined = selection.examined(data, photos)
     observed = {
         one.id: _observe(site, one, photos, failures[one.id], evaluations[one.id], examined, logged[one.id])

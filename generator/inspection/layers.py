@@ -1,8 +1,8 @@
 """Which layers of a network have pages and which of their channels these show; the records of both.
 
-Of a small network every convolution has its page, with all channels. Of a larger one, whose residual blocks' inner
-convolutions mean nothing alone, a selection has: the first convolution and the end of each stage, and of their channels
-those that gave most to the answers on the report's photos. report.toml may name others.
+Of a small network every convolution has its page, with all channels unless one has very many. Of a larger one, whose
+residual blocks' inner convolutions mean nothing alone, a selection has: the first convolution and the end of each
+stage, and of their channels those that gave most to the answers on the report's photos. report.toml may name others.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from generator.records.images import Floats, Photo, Pixels
 from generator.records.network import Chosen, Examined, Layer
 
 SMALL = 8  # convolutions up to which each of them has its page
+WIDE = 512  # channels of a convolution up to which all of them are shown there: more are more than a page can hold
 MOST = 8  # layers of a larger network that have one
 CHANNELS = 128  # of each of these that its page shows
 ASKED = 24  # images at most on which channels are asked for their part in the answer
@@ -57,8 +58,9 @@ def selected(loaded: Loaded) -> Selected:
     """
     if loaded.wanted.show:
         return "named"
-    if len(_convolutions(loaded)) <= SMALL:
-        return "chosen" if loaded.wanted.channels else ""
+    if len(convolutions := _convolutions(loaded)) <= SMALL:
+        wide = any(point.channels > WIDE for point in loaded.points if point.name in convolutions)
+        return "chosen" if loaded.wanted.channels or wide else ""
     return "chosen" if set(_ends(loaded)) <= set(shown(loaded)) else "sampled"
 
 
@@ -139,8 +141,8 @@ def _named(loaded: Loaded, name: str) -> str:
 
 def asked_on(photos: Sequence[Photo], examined: Examined | None) -> tuple[str, list[Pixels]]:
     """The images on which channels are asked: the report's photos, else some of the examined ones; and their name."""
-    every = [photo.pixels for photo in photos] or list(examined.pictures if examined else ())
-    chosen = evenly(every, ASKED)
+    every = [photo.pixels for photo in photos] or (examined.pictures if examined else ())
+    chosen = evenly(every, ASKED)  # only these are read
     of = f"{len(every)} photos of this report" if len(every) > 1 else "photo of this report"
     if not photos and examined:
         of = examined.said

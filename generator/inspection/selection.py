@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, zip_longest
@@ -17,6 +18,7 @@ from generator.data.classes import Classes, of_tiny_imagenet
 from generator.data.dataset import ROLES, DataSet, Item, Part
 from generator.data.decoded import Pictures, pixels
 from generator.data.preprocessing import seen, square
+from generator.inspection import layers
 from generator.networks.folder import load_runs
 from generator.networks.loaded import Loaded
 from generator.records.images import Photo, Pixels
@@ -33,6 +35,11 @@ EXAMPLES = 4  # of each class on the data page
 EXAMPLE = 96  # their longer side at most, and that of the mistaken images, in pixels
 AUGMENTED = 64  # side at most of the square that is augmented
 SEARCHED = 3000  # images at most among which the strongest patches are sought, evenly of all
+LIMIT = 20 << 20  # bytes that a site has at most, see `publishing.check`
+# Measured on reports of networks of 32 to 224 pixels: bytes of a photo; of its two pages for one network, and of these
+# for each pixel of the network's side; of a channel with its strongest patches; and of everything else.
+PHOTO, PAIR, SIDE, CHANNEL, REST = 30_000, 30_000, 1_160, 2_300, 4_000_000
+SLACK = 1.15  # by which the estimate may be too low, and says nothing yet
 
 
 def photos(
@@ -259,3 +266,51 @@ def augmented(image: Tensor, partner: Tensor, how: Augmentation, seed: int = 4) 
     """The steps of an augmentation on one (3, H, W) uint8 image."""
     shown = augment.steps(image, partner, how, Generator().manual_seed(seed))
     return tuple((name, step.permute(1, 2, 0).numpy()) for name, step in shown)
+
+
+# How large that makes the site
+
+
+def too_large(networks: Sequence[Loaded], photos: Sequence[Photo], config: Config) -> str:
+    """What to say of a site that is going to be too large, and which key makes it smaller; "": it is not.
+
+    Before the work: the estimate is from what reports of networks of 32 to 224 pixels had.
+    """
+    pairs = [len(photos) * _pair(one) for one in networks if one.input.takes_photos]
+    channels = {one.id: CHANNEL * _channels(one) for one in networks}
+    size = REST + PHOTO * len(photos) + sum(pairs) + sum(channels.values())
+    if size <= LIMIT * SLACK:
+        return ""
+    about = f"the site is going to have about {size / (1 << 20):.0f} MiB, {LIMIT >> 20} are the most it should have: "
+    tests = sum(photo.origin == "test" for photo in photos)
+    each = PHOTO + sum(pairs) / max(1, len(photos))
+    if tests and len(photos) * each >= sum(channels.values()):
+        asked = config.samples.test_images
+        fewer = max(1, tests - math.ceil((size - LIMIT) / each))
+        fewer = fewer if asked is None else min(fewer, max(1, asked))
+        return f"{about}[samples] test_images = {fewer} makes it smaller; it has {len(photos):,} photos now"
+    if len(photos) * each >= sum(channels.values()):
+        return f"{about}[samples] photos lists {len(photos):,}, and fewer make it smaller"
+    widest = max(channels, key=channels.__getitem__)
+    return f"{about}[models.{widest}] channels = {_fewer(networks, size)} makes it smaller, or fewer layers in `show`"
+
+
+def _pair(loaded: Loaded) -> int:
+    """Bytes of what the pages of a photo show of one network."""
+    return PAIR + round(SIDE * math.sqrt(math.prod(loaded.input.size)))
+
+
+def _channels(loaded: Loaded, limit: int = 0) -> int:
+    """How many channels have their strongest patches on a page."""
+    asked = loaded.wanted.channels or layers.CHANNELS if layers.selected(loaded) else 0
+    most = min(limit or math.inf, asked or math.inf)
+    points = [loaded.points.named(name) for name in layers.shown(loaded)]
+    return sum(int(min(point.channels, most)) for point in points if point is not None)
+
+
+def _fewer(networks: Sequence[Loaded], size: int) -> int:
+    """Channels a layer with which the site would be small enough, if any number is."""
+    every = sum(_channels(one) for one in networks)
+    allowed = every - (size - LIMIT) / CHANNEL
+    fitting = [limit for limit in (96, 64, 48, 32, 16) if sum(_channels(one, limit) for one in networks) <= allowed]
+    return fitting[0] if fitting else 8

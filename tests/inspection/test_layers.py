@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from generator.networks.loaded import Loaded
 from generator.networks.small_cnn import SmallCNN
 from generator.records.images import Photo, Pixels
 from generator.records.input import Input, square
+from generator.records.network import Examined
 from tests import synthetic
 from tests.loaded import loaded
 
@@ -276,3 +278,37 @@ class TestPatches:
         assert found.boxes[0, 0].tolist() == [0, 1, 0, 1]
         (layer,), _ = layers.records(one, asked(one, pictures))
         assert (layer.channels, layer.size) == (3, (2, 2))
+
+
+class Wide(nn.Sequential):
+    """Two convolutions, the second of which has more channels than a page can show."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, channels, 1), nn.ReLU())
+        self.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 3)))
+
+
+def test_of_a_small_network_with_a_very_wide_layer_channels_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "WIDE", 12)
+    monkeypatch.setattr(layers, "CHANNELS", 5)
+    pictures = [synthetic.pixels(16, shift) for shift in (0, 3)]
+    kept = {}
+    for channels in (12, 13):
+        one = loaded(initialise(Wide(channels), 0), ("a", "b", "c"), square(16))
+        assert layers.selected(one) == ("" if channels == 12 else "chosen")
+        found, _ = layers.records(one, Asked("two photos", layers.contributions(one, pictures)))
+        kept[channels] = [len(layer.chosen.channels) if layer.chosen else layer.channels for layer in found]
+    assert kept == {12: [4, 12], 13: [4, 5]}
+
+
+def test_of_the_images_that_are_examined_only_those_are_read_that_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    class Watched(list[Pixels]):
+        def __getitem__(self, at: Any) -> Any:
+            read.append(at)
+            return super().__getitem__(at)
+
+    every = Watched(np.zeros((2, 2, 3), np.uint8) for _ in range(1000))
+    said, chosen = layers.asked_on((), Examined("1,000 images", every, ("a",) * 1000, "d", True))
+    assert (said, len(chosen), len(read)) == ("24 of the 1,000 images", 24, 24)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from generator.config import places, reading, schema
-from generator.config.schema import DataConfig
+from generator.config.schema import DataConfig, ModelConfig
 from generator.data import decoded, layouts, tiny_imagenet
 from generator.data.classes import Classes
 from generator.data.dataset import DataSet
@@ -18,6 +19,7 @@ from generator.evaluation import scores as evaluation_scores
 from generator.inspection import selection
 from generator.networks.folder import save_run
 from generator.networks.small_cnn import SmallCNN
+from generator.records.input import square
 from generator.records.recipe import Augmentation
 from generator.records.report import DataWords
 from generator.records.scores import Evaluation
@@ -272,3 +274,31 @@ def test_of_large_images_all_is_shown_made_smaller(
     assert found.shape == (*shown, 3)
     assert found[-1, -1].tolist() == [255, 255, 255]
     assert found[0, 0].tolist() == [0, 0, 0]
+
+
+def test_a_site_that_will_be_too_large_is_told_with_the_key_that_makes_it_smaller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = loaded(SmallCNN(3), ("a", "b", "c"), square(64))
+    config = configured(tmp_path, 400)
+
+    def told(count: int, origin: str = "test") -> str:
+        return selection.too_large(
+            [one], [synthetic.photo(f"p{at}", None, origin=origin) for at in range(count)], config
+        )
+
+    assert told(20) == ""
+    said = re.fullmatch(
+        r"the site is going to have about (\d+) MiB, 20 are the most it should have: \[samples\] test_images = (\d+) "
+        r"makes it smaller; it has 400 photos now",
+        told(400),
+    )
+    assert said is not None
+    assert int(said[1]) > 40
+    assert told(int(said[2])) == ""  # it would do
+    assert told(int(said[2]) * 3 // 2) != ""  # and not far more
+    assert told(400, "own").endswith("[samples] photos lists 400, and fewer make it smaller")
+    monkeypatch.setattr(selection, "LIMIT", 4_500_000)
+    assert "[models.cnn] channels = " in told(1)
+    few = replace(one, wanted=ModelConfig("SmallCNN", channels=16))
+    assert selection.too_large([few], [synthetic.photo("p", None, origin="test")], config) == ""

@@ -268,7 +268,8 @@ class _Site:
             yield Finding(
                 "the site",
                 f"{size / KIB / KIB:.1f} MiB, expected {WHOLE // KIB // KIB} at most",
-                f"show fewer photos or smaller figures; the largest file is {largest}",
+                "show fewer photos ([samples] test_images) or channels ([models.<id>] channels); the largest file is "
+                f"{largest}",
             )
 
     def _sizes_of(self, page: str, document: Document) -> Iterator[Finding]:
