@@ -20,17 +20,14 @@ OF_MANY_PASSES = ("Score-CAM", "RISE", "integrated gradients")
 STAGES = 5  # other layers that the answer is explained at
 
 
-def compared(
-    loaded: Loaded, images: Tensor, target: int, label: int | None, layer: str, first: str
-) -> dict[str, NDArray[Any]]:
+def compared(loaded: Loaded, images: Tensor, target: int, layer: str, first: str) -> dict[str, NDArray[Any]]:
     """One class of one photo by each method, and what a sliding grey square does: the arrays of `Comparison`."""
     network, targets = loaded.network, torch.tensor([target])
     able, _ = loaded.methods
     patch = square_of(images.shape[2:])
-    hidden = target if label is None else label  # Zeiler and Fergus ask about the true class
     many = images.clone(memory_format=loaded.layout)
     # The forward passes are the dearest part, so the square slides over the photo once for all.
-    covered, hides = explain.occlude_each(network, many, [targets, [hidden]], patch=patch)
+    (covered,) = explain.occlude_each(network, many, [targets], patch=patch)
     found = {
         name: covered.drop
         if name == methods.OCCLUSION
@@ -44,9 +41,9 @@ def compared(
         **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
         **{f"layer {name}": shown(network, images, targets, name)[0].numpy() for name in earlier},
         "occlusion patch": np.array(patch),
-        "occlusion probability": hides.probability[0].numpy(),
-        "occlusion answers": hides.predicted[0].numpy(),
-        "occlusion class": np.array(hidden),
+        "occlusion probability": covered.probability[0].numpy(),
+        "occlusion answers": covered.predicted[0].numpy(),
+        "occlusion class": np.array(target),
     }
 
 

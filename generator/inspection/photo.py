@@ -70,7 +70,7 @@ def photo_arrays(
     maps = explain.feature_maps(loaded.network, images, named) if named else {}
     arrays = {f"stage {loaded.stages.index(name) + 1} {name}": maps[name][0].numpy() for name in staged}
     if compared:
-        arrays |= comparison.compared(loaded, images, int(logits.argmax()), label, layer, first)
+        arrays |= comparison.compared(loaded, images, int(logits.argmax()), layer, first)
     arrays |= {"seen": in_colour(given), "logits": logits.numpy(), "layer": np.array(layer), "first": np.array(first)}
     if layer:
         arrays |= _explained(loaded, images, logits, _targets(logits, label, first), maps[layer][0], first)

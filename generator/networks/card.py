@@ -35,6 +35,7 @@ SHOWN = (
 OF_ONE_KIND = ("widths", "depths", "dropout")  # that only architectures with such `settings` have
 # How teachers were asked, where a record says so; before, all of them answered each batch.
 ONE_A_BATCH = "one a batch, also mirrored"
+WEAKEST = 3  # classes that are named as those least often found
 NOTHING = {"enlarged": 1.0}  # values that change nothing, beside 0 and ()
 
 
@@ -220,13 +221,20 @@ def _looks(evaluation: Evaluation) -> str:
 def _limits(evaluation: Evaluation, words: DataWords) -> list[str]:
     split = evaluation.splits[evaluation.judged]
     seen = [index for index in range(len(evaluation.class_names)) if split.confusion[index].any()]
-    weakest = sorted(seen, key=lambda index: float(split.recall[index]))[:3]
-    named = ", ".join(f"{evaluation.class_names[index]} ({split.recall[index]:.0%} found)" for index in weakest)
-    lines = ["## Limits", "", f"Weakest on the {split.split} images: {named}."]
+    ranked = sorted(seen, key=lambda index: float(split.recall[index]))
+    weakest, rest = ranked[:WEAKEST], ranked[WEAKEST:]
+    totals = split.confusion.sum(axis=1)
+    named = ", ".join(
+        f"{evaluation.class_names[index]} ({split.confusion[index, index]:,} of {totals[index]:,} found)"
+        for index in weakest
+    )
+    tied = bool(rest) and split.recall[rest[0]] == split.recall[weakest[-1]]
+    lines = ["## Limits", "", f"{'Among the weakest' if tied else 'Weakest'} on the {split.split} images: {named}."]
     if split.pairs:
         pair = split.pairs[0]
-        lines.append(
-            f"It takes {pair.share:.0%} of {evaluation.class_names[pair.true]} for "
-            f"{evaluation.class_names[pair.predicted]}."
-        )
-    return [*lines, f"Photos unlike {words.source}'s, such as cut-outs on a plain ground, are often misread."]
+        called, true = evaluation.class_names[pair.predicted], evaluation.class_names[pair.true]
+        lines.append(f"It calls {pair.count:,} of {totals[pair.true]:,} images of {true} {called}.")
+    return [
+        *lines,
+        f"How well it names photos unlike {words.source}'s, such as cut-outs on a plain ground, was not measured.",
+    ]

@@ -21,6 +21,11 @@ def percent(rate: float | None, digits: int = 1) -> str:
     return ABSENT if _absent(rate) else wording.percent(float(rate or 0), _digits(digits))
 
 
+def share(rate: float | None, count: int) -> str:
+    """A share of so many: (0.12, 25) -> "12 %", (0.781, 750) -> "78.1 %"."""
+    return percent(rate, wording.digits_of(count))
+
+
 def number(value: float | None) -> str:
     """13500 -> "13,500"."""
     return ABSENT if _absent(value) else f"{int(value or 0):,}"
@@ -79,6 +84,7 @@ def finding(alt: str) -> str:
 
 FILTERS: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "percent": percent,
+    "share": share,
     "number": number,
     "decimal": decimal,
     "significant": significant,

@@ -7,17 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from generator.pages.network_script import Shipped
 from generator.pages.sources import written
 from generator.records.report import Report
 from generator.report.filters.facts import LayerPage
 from generator.report.grad_cam.facts import Look
 from generator.report.portrait import Portrait
+from generator.report.training.facts import benchmark
 
 
-def results(report: Report, portraits: tuple[Portrait, ...], tile: str = "") -> bytes:
+def results(report: Report, portraits: tuple[Portrait, ...], live: Shipped | None = None, tile: str = "") -> bytes:
     """UTF-8 JSON, see `written`.
 
     Args:
+        live: what the page that runs a network loads.
         tile: what the teaser shows, in words: no page has it, portfolios do.
     """
     content = {
@@ -27,15 +30,25 @@ def results(report: Report, portraits: tuple[Portrait, ...], tile: str = "") -> 
         "data": _data(report),
         "photos": [_photo(report, photo) for photo in report.photos],
         "networks": {portrait.id: _network(portrait) for portrait in portraits},
+        "live": _live(live) if live else None,
+        "benchmark": benchmark(report),
     }
     return written(content)
+
+
+def _live(shipped: Shipped) -> Mapping[str, Any]:
+    live = shipped.live
+    kept = ("network", "layer", "explained", "photos", "difference", "maps")
+    return {key: getattr(live, key) for key in kept} | {"bytes": shipped.size, "bits": shipped.bits}
 
 
 def _data(report: Report) -> Mapping[str, Any]:
     data = report.data
     kept = ("name", "class_names", "wnids", "counts", "per_class", "present", "digest", "skipped")
     return {key: getattr(data, key) for key in kept} | {
-        "chance": 1 / len(data.class_names) if data.class_names else None
+        "chance": 1 / len(data.class_names) if data.class_names else None,
+        "source": data.words.source,
+        "sizes": data.words.sizes,
     }
 
 
@@ -52,6 +65,7 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
     return {key: getattr(network, key) for key in kept} | {
         "input_size": None if not network.present else high if high == wide else [high, wide],
         "notes": network.notes,
+        "convolutions": len(network.convolutions),
         "layers": [_layer(layer) for layer in portrait.layers],
         **({"selection": portrait.selection} if portrait.selection else {}),
         "patches_from": network.examined.said if network.examined else None,

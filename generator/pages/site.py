@@ -85,7 +85,8 @@ def _files(
     files = without_unshown(files, figures)
     files |= {one.path: one.data for page in spoken.values() for one in page.pictures.values()}
     files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures)
-    files["results.json"] = results(report, networks, figures["teaser"].alt if "teaser" in figures else "")
+    tile = figures["teaser"].alt if "teaser" in figures else ""
+    files["results.json"] = results(report, networks, known["live"], tile)
     files["robots.txt"] = robots(config.report.base_url)
     files[".nojekyll"] = b""
     if config.report.base_url:

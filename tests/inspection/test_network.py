@@ -123,14 +123,14 @@ def test_a_comparison_has_every_method_s_map_of_the_answer(tmp_path: Path) -> No
     assert explanation("noise", None, (), photo_arrays(one, PHOTO, None, ())).comparison is None
 
 
-def test_of_a_misread_photo_the_true_class_is_hidden() -> None:
+def test_of_a_misread_photo_the_square_asks_about_the_answer_as_the_other_methods_do() -> None:
     one = loaded()
     predicted = int(one.network(images_of(PHOTO))[0].argmax())
     true = (predicted + 1) % 3
     found = explanation("noise", true, (), photo_arrays(one, PHOTO, true, (), compared=True))
     assert found.comparison is not None
-    assert found.comparison.hidden == true
-    wanted = explain.occlude(one.network, images_of(PHOTO), [true], patch=16).probability[0]
+    assert found.comparison.hidden == predicted
+    wanted = explain.occlude(one.network, images_of(PHOTO), [predicted], patch=16).probability[0]
     np.testing.assert_allclose(found.comparison.probability, wanted.numpy(), rtol=1e-5)
     wanted = explain.occlude(one.network, images_of(PHOTO), [predicted], patch=16).drop[0]
     np.testing.assert_allclose(found.comparison.maps["occlusion"], wanted.numpy(), rtol=1e-4, atol=1e-7)

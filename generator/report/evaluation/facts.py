@@ -31,6 +31,7 @@ class NamedPair:
     predicted: str
     count: int
     share: float
+    of: int  # images of the true class
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,11 @@ class Scores:
     @property
     def pairs(self) -> tuple[NamedPair, ...]:
         """The most confused pairs, most first."""
-        names = self.class_names
-        return tuple(NamedPair(names[p.true], names[p.predicted], p.count, p.share) for p in self.record.pairs[:LISTED])
+        names, totals = self.class_names, self.record.confusion.sum(axis=1)
+        return tuple(
+            NamedPair(names[p.true], names[p.predicted], p.count, p.share, int(totals[p.true]))
+            for p in self.record.pairs[:LISTED]
+        )
 
     @property
     def mistakes(self) -> tuple[NamedMistake, ...]:

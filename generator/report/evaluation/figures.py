@@ -12,10 +12,20 @@ from generator.figures.charts import Bins
 from generator.records.figure import Figure, Table
 from generator.records.images import Floats
 from generator.records.network import Network
-from generator.records.scores import Evaluation, SplitScores
+from generator.records.scores import Confusion, Evaluation, SplitScores
 from generator.report.evaluation.facts import images_of, seriation
 from generator.report.plates.frames import charted, framed
-from generator.report.plates.wording import counted, listed, number, percent, percent_cell, sentence
+from generator.report.plates.wording import (
+    MANY,
+    counted,
+    digits_of,
+    listed,
+    number,
+    percent,
+    percent_cell,
+    rate,
+    sentence,
+)
 
 MOST_CELLS = 60  # classes up to which a page has room for the whole matrix as a chart and in numbers
 MOST_ROWS = 100  # classes that a chart or a table of them has room for
@@ -46,55 +56,54 @@ def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[n
     shares = counts / totals[order]
     names = [found.class_names[index] for index in order]
     strongest = [
-        f"{found.class_names[pair.true]} taken for {found.class_names[pair.predicted]} ({percent(pair.share, 0)})"
+        f"{found.class_names[pair.true]} taken for {found.class_names[pair.predicted]} ({_counted(scores, pair)})"
         for pair in scores.pairs[:NAMED_PAIRS]
     ]
     finding = f"most often {listed(strongest)}" if strongest else "nothing is confused"
     alt = (
         f"Confusion matrix of {network.title} on {images}, in percent of the true class: "
-        f"{percent(scores.top1)} right; {finding}."
+        f"{rate(scores.top1, scores.count)} right; {finding}."
     )
     caption = (
         f"{network.title} on {images}: rows are the true classes, columns the answers, in percent of "
         f"the true class. Blue: right, vermilion: wrong, shaded by the square root of the share so that rare mistakes "
         f"are seen; empty: never. Classes that are confused stand together. {sentence(finding)}."
     )
-    whole = _cells(names, shares)
+    digits = digits_of(int(totals.max()))
+    whole = _cells(names, shares, digits)
     if len(names) > MOST_CELLS:
         pixels = grids.matrix_pixels(shares)
         pixels = raster.enlarge(pixels, -(-MATRIX // len(names)))
-        table = _mistaken(names, shares)
+        table = _mistaken(names, shares, digits)
         return framed(figure_id, pixels, alt=alt, caption=caption, pixelated=True, table=table, data=whole)
     chart = grids.matrix(figure_id, alt, names, shares, counts)
-    table = whole if cells else _mistaken(names, shares)
+    table = whole if cells else _mistaken(names, shares, digits)
     return charted(figure_id, chart, alt=alt, caption=caption, table=table, data=whole)
 
 
-def _cells(names: Sequence[str], shares: Floats) -> Table:
+def _cells(names: Sequence[str], shares: Floats, digits: int) -> Table:
     """All cells of a matrix, a row a true class; of very many classes a row for each cell that is not empty."""
     if len(names) > MOST_IN_ROWS:
         places = np.argwhere(shares > 0).tolist()
-        cells = tuple((names[true], names[predicted], _percent(shares[true, predicted])) for true, predicted in places)
+        cells = tuple(
+            (names[true], names[predicted], percent_cell(shares[true, predicted], digits)) for true, predicted in places
+        )
         return Table(("true", "predicted", "%"), cells)
     rows: tuple[tuple[str | float, ...], ...] = tuple(
-        (name, *(_percent(share) for share in row)) for name, row in zip(names, shares, strict=True)
+        (name, *(percent_cell(share, digits) for share in row)) for name, row in zip(names, shares, strict=True)
     )
     return Table(("true \\ predicted, %", *names), rows)
 
 
-def _percent(share: float) -> float:
-    return round(float(share) * 100, 1) or 0
-
-
-def _mistaken(names: Sequence[str], shares: Floats) -> Table:
+def _mistaken(names: Sequence[str], shares: Floats, digits: int) -> Table:
     """Of each class, or those least often right, what is right and what else it is most often taken for."""
     least = sorted(np.argsort(np.diag(shares), kind="stable")[:MOST_ROWS].tolist())
     rows = []
     for index in least:
         name, row = names[index], shares[index]
         others = [other for other in np.argsort(-row, kind="stable") if row[other] > 0 and other != index]
-        taken = ", ".join(f"{names[other]} {row[other] * 100:.1f}" for other in others[:NAMED_PAIRS])
-        rows.append((name, round(float(row[index]) * 100, 1), taken or "–"))
+        taken = ", ".join(f"{names[other]} {row[other] * 100:.{digits}f}" for other in others[:NAMED_PAIRS])
+        rows.append((name, percent_cell(row[index], digits), taken or "–"))
     return Table(("true class", "right, %", "most often taken for, %"), tuple(rows))
 
 
@@ -122,8 +131,9 @@ def _reliability(network: Network, scores: SplitScores, found: Evaluation) -> Fi
     for group in bins:
         for index in range(len(group.counts)):
             span = f"{before.edges[index] * 100:.0f}–{before.edges[index + 1] * 100:.0f}"
-            confidence, right = group.confidence[index], group.accuracy[index]
-            rows.append((group.label, span, int(group.counts[index]), percent_cell(confidence), percent_cell(right)))
+            count, right = int(group.counts[index]), group.accuracy[index]
+            sure = percent_cell(group.confidence[index])
+            rows.append((group.label, span, count, sure, percent_cell(right, digits_of(count))))
     table = Table(("logits", "confidence, %", "images", "mean confidence, %", "accuracy, %"), tuple(rows))
     return charted(figure_id, charts.reliability(figure_id, alt, bins), alt=alt, caption=caption, table=table)
 
@@ -152,12 +162,13 @@ def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figu
         + (f" Never answered, so without a precision: {listed(never[:MOST_ROWS])}." if never else "")
     )
     totals = scores.confusion.sum(axis=1)
+    digits = digits_of(int(totals.max()))
     rows = tuple(
         (
             found.class_names[index],
-            percent_cell(scores.recall[index]),
-            percent_cell(scores.precision[index]),
-            percent_cell(scores.f1[index]),
+            percent_cell(scores.recall[index], digits),
+            percent_cell(scores.precision[index], digits),
+            percent_cell(scores.f1[index], digits),
             int(totals[index]),
         )
         for index in order
@@ -166,6 +177,12 @@ def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figu
     values = [("recall", scores.recall[order]), ("precision", scores.precision[order])]
     chart = charts.dot_plot(figure_id, alt, names, values)
     return charted(figure_id, chart, alt=alt, caption=caption, table=table)
+
+
+def _counted(scores: SplitScores, pair: Confusion) -> str:
+    """How many of the true class's images a confusion took: of few how many, of many their share."""
+    of = int(scores.confusion[pair.true].sum())
+    return percent(pair.share, 0) if of >= MANY else f"{pair.count:,} of {of:,}"
 
 
 def _images(scores: SplitScores) -> str:

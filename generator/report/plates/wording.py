@@ -16,6 +16,7 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SPLITS = {"train": "training images", "validation": "validation images", "test": "test images"}
 
 WITHOUT_LAYER = ("attention rollout",)  # methods whose maps are of no one layer
+MANY = 100  # images from which on a percentage of them says something in its first decimal
 SHOWN = 5  # answers, pairs and classes that a sentence or a short list names
 
 
@@ -24,12 +25,17 @@ def percent(share: float, digits: int = 1) -> str:
     return "unknown" if math.isnan(share) else f"{share * 100:.{digits}f}\u00a0%"
 
 
+def digits_of(count: int) -> int:
+    """The decimals that a percentage of so many can carry: of fewer than 100 none."""
+    return 1 if count >= MANY else 0
+
+
 def rate(share: float, count: int) -> str:
     """A share of so many that were named before: of 100 or more as `percent`, of fewer how many.
 
     (0.75, 12) -> "9 (75 %)".
     """
-    if count >= 100 or math.isnan(share):
+    if count >= MANY or math.isnan(share):
         return percent(share)
     return f"{round(share * count):,} ({percent(share, 0)})"
 
@@ -45,12 +51,14 @@ def number(value: float) -> str:
 
 def cell(value: float | None, digits: int) -> float | str:
     """A number for a table, rounded; a dash where there is none."""
-    return "–" if value is None or math.isnan(value) else round(float(value), digits)
+    if value is None or math.isnan(value):
+        return "–"
+    return round(float(value), digits) if digits else round(float(value))
 
 
-def percent_cell(share: float | None) -> float | str:
+def percent_cell(share: float | None, digits: int = 1) -> float | str:
     """A share of 1 for a table whose head says "%": 0.7123 -> 71.2."""
-    return cell(None if share is None else share * 100, 1)
+    return cell(None if share is None else share * 100, digits)
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from generator.base.names import slugs
 from generator.figures import charts
@@ -159,7 +160,8 @@ def _rate(network: Network, run: Run, address: str) -> Figure:
     told = [f"{network.title}, {run.name}: learning rate of each epoch."]
     if len(sizes) > 1:
         grown = listed([f"{size} pixels from epoch {start}" for start, size in sizes])
-        told.append(f"The images grow on the way: {grown}.")
+        grow = all(one < after for (_, one), (_, after) in pairwise(sizes))
+        told.append(f"The images {'grow' if grow else 'change their size'} on the way: {grown}.")
     elif sizes:
         told.append(f"The images are {sizes[0][1]} pixels wide throughout.")
     if run.seconds is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from generator.records.figure import Table
 from generator.records.network import Network
 from generator.records.trust import Estimate, Faithfulness
-from generator.report.plates.wording import listed, percent, sentence
+from generator.report.plates.wording import digits_of, listed, percent, sentence
 from generator.report.trust.measurements import (
     counted_images,
     difference,
@@ -84,9 +84,10 @@ def _lead(network: Network, found: Faithfulness) -> str:
     own = few[row.method]
     # By the lower end: a method that looked at few images is not the best by chance.
     best = max(few, key=lambda method: few[method].ahead["centre"].low)
+    digits = digits_of(next(each.count for each in localisations(found, True) if each.method == row.method))
     said += (
-        f" Where the box is under a quarter of the image, it is {percent(own.value.mean)} against "
-        f"{percent(own.baselines['centre'].mean)}"
+        f" Where the box is under a quarter of the image, it is {percent(own.value.mean, digits)} against "
+        f"{percent(own.baselines['centre'].mean, digits)}"
     )
     said += f": that {_stands(own.ahead['centre'], 'the centre')}"
     if best != row.method:
@@ -111,7 +112,9 @@ def _against_wrong_class(found: Faithfulness) -> str:
     boxes = "small boxes" if rows[0].small else "boxes"
     depend, same = [], []
     for row in rows:
-        hits, wrong = (percent(value.mean) for value in (row.pointing.value, row.pointing.baselines["wrong class"]))
+        digits = digits_of(row.count)
+        values = (row.pointing.value, row.pointing.baselines["wrong class"])
+        hits, wrong = (percent(value.mean, digits) for value in values)
         if row.pointing.ahead["wrong class"].low > 0:
             depend.append(f"for {row.method} from {hits} to {wrong}")
         else:

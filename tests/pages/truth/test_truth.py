@@ -1,0 +1,193 @@
+"""Nothing false on the pages: each number and each comparison is computed anew from results.json, or is a definition.
+
+Whoever changes a sentence with a number changes its rule; whoever adds one adds a rule to `rules` or `trust_rules`, a
+check to `tables`, or, where it holds for every report whatever was measured, a line with its reason to `definitions`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from functools import cache
+
+import pytest
+
+from generator.pages import render
+from generator.records.network import Network
+from tests import sites
+from tests.pages.truth import trust_rules  # noqa: F401 - its rules are beside those of `rules`
+from tests.pages.truth.definitions import DEFINITIONS
+from tests.pages.truth.rules import RULES, ece
+from tests.pages.truth.tables import TABLES, texts
+from tests.pages.truth.text import Grid, Piece, Site, patterns, pieces, plain, site
+
+# What claims something that a measurement could contradict.
+CLAIMS = re.compile(
+    r"\d|\b(?:most|best|worst|largest|smallest|strongest|weakest|highest|lowest|least|fewest|only|alone|all|none|every|"
+    r"always|never|mostly|rarely|usually|often|more|less|fewer|better|worse|larger|smaller|stronger|weaker|beats?|loses?|"
+    r"ahead|behind|than|faster|slower)\b",
+    re.IGNORECASE,
+)
+
+
+def faults(whole: Site) -> Iterator[str]:
+    """What is false, or known to nothing."""
+    rules = [(patterns(one.template, whole), literal(one.template), one) for one in RULES]
+    known = sorted({plain(one) for group in DEFINITIONS.values() for one in group}, key=len, reverse=True)
+    definitions = re.compile("|".join(rf"(?<!\w){re.escape(one)}(?!\w)" for one in known))
+    assert all(known)
+    for one in pieces(whole):
+        if isinstance(one, Grid):
+            check = next((found for name, found in TABLES if re.fullmatch(name, one.piece.text)), None)
+            if check is not None:
+                yield from _tried(one.piece, lambda check=check, one=one: check(one))
+                continue
+        for piece in texts(one) if isinstance(one, Grid) else [one]:
+            yield from _text(piece, rules, definitions)
+
+
+def _text(piece: Piece, rules: list, definitions: re.Pattern[str]) -> Iterator[str]:  # type: ignore[type-arg]
+    text = left = piece.text
+    if not CLAIMS.search(definitions.sub(" ", left)):
+        return
+    for pattern, always, one in rules:
+        if always not in text or not re.match(one.page, piece.page) or not re.match(one.kind, piece.kind):
+            continue
+        for found in _found(pattern, text, one.alone):
+            whole = not re.search(r"\w", text[: found.start()][-1:] + text[found.end() :][:1])
+            if found[0] in left and whole and CLAIMS.search(found[0]):
+                said = {**{name: text or "" for name, text in found.groupdict().items()}, "whole": found[0]}
+                yield from _tried(piece, lambda one=one, said=said: one.check(piece, said))
+                left = left.replace(found[0], " ", 1)
+    left = definitions.sub(" ", without_names(piece, left))
+    if claim := CLAIMS.search(left):
+        yield f"{piece.page} <{piece.kind}>: no rule and no definition knows “{claim[0]}” in: {left.strip()}"
+
+
+def literal(template: str) -> str:
+    """The longest words that each sentence of a kind has: looked for first, for a pattern costs a hundred times as much."""
+    while template != (inner := re.sub(r"⟦[^⟦⟧⟨⟩]*⟧|⟨[^⟦⟧⟨⟩]*⟩", "«»", template)):
+        template = inner
+    return max(re.split(r"«[^»]*»", template), key=len)
+
+
+def _found(pattern: re.Pattern[str], text: str, alone: bool) -> list[re.Match[str]]:
+    return [found for found in [pattern.fullmatch(text)] if found] if alone else [*pattern.finditer(text)]
+
+
+def without_names(piece: Piece, text: str) -> str:
+    """The text without names that hold numbers: of photos, licences, data sets, layers and stages."""
+    results = piece.site.results
+    names = {results["data"]["name"], *(photo["title"] for photo in results["photos"])}
+    names |= {photo["credit"]["licence"] for photo in results["photos"] if photo["credit"]}
+    for network in results["networks"].values():
+        names |= {network["title"], *(layer[key] for layer in network["layers"] for key in ("title", "name"))}
+        names |= {layer[0] for layer in network["summary"]}
+        stages = [stage for look in network["photos"].values() for stage in look["stages"]]
+        names |= {stage["layer"] for stage in stages}
+        names |= {
+            f"stage {place}"
+            for place in range(1, 1 + max(map(len, (look["stages"] for look in network["photos"].values())), default=0))
+        }
+    known = sorted((plain(name) for name in names if re.search(r"\d", name)), key=len, reverse=True)
+    return re.sub(
+        "|".join(rf"(?<!\d){re.escape(name)}(?!\w)" for name in known) or "(?!)", " ", text, flags=re.IGNORECASE
+    )
+
+
+def _tried(piece: Piece, check) -> Iterator[str]:  # type: ignore[no-untyped-def]
+    try:
+        check()
+    except (AssertionError, LookupError, ValueError, TypeError, StopIteration) as error:
+        line = traceback.extract_tb(error.__traceback__)[-1].line
+        yield f"{piece.page} <{piece.kind}> {piece.text[:150]}: {type(error).__name__} {error} ({line})"
+
+
+@cache
+def small() -> Mapping[str, bytes]:
+    """The tests' synthetic report, with bins that say what its calibration errors say, and all of its mistakes."""
+    drawn, _ = sites.drawn()
+    report = replace(drawn, networks=tuple(map(consistent, drawn.networks)))
+    figures = {figure.id: figure for figure in sites.figures_of(report)}
+    return dict(render(report, figures, sites.settings(), (sites.ROOT / "templates",), sites.ROOT / "content"))
+
+
+def consistent(network: Network) -> Network:
+    """The network with calibration errors that follow from their bins."""
+    assert network.evaluation is not None
+    splits = {
+        name: replace(
+            scores,
+            calibration=replace(scores.calibration, error=ece(asdict(scores.calibration))),
+            calibration_scaled=replace(scores.calibration_scaled, error=ece(asdict(scores.calibration_scaled))),
+        )
+        for name, scores in network.evaluation.splits.items()
+    }
+    return replace(network, evaluation=replace(network.evaluation, splits=splits))
+
+
+def test_a_report_of_ones_own_says_nothing_false() -> None:
+    found = [*faults(site(small()))]
+    assert not found, "\n".join(found)
+
+
+FALSE = (
+    ("index.html", "It correctly names 32", "It correctly names 33"),
+    ("evaluation.html", "3 of 10 images of lion named bee", "3 of 10 images of bee named lion"),
+    ("evaluation.html", "Best found: pizza (10 of 10)", "Worst found: pizza (10 of 10)"),
+    ("evaluation.html", "Here it is 9.0", "Here it is 8.9"),
+    ("evaluation.html", "points less sure than right", "points more sure than right"),
+    ("failures.html", "SmallCNN gets 1 of", "SmallCNN gets 2 of"),
+    ("feature-maps.html", "none silent", "1 silent"),
+    ("grad-cam-slice.html", "strongest at the lower right", "strongest at the upper right"),
+    ("grad-cam.html", "no positive evidence for 1 of 4", "no positive evidence for 2 of 4"),
+    ("training.html", "8.8 points ahead of validation", "8.8 points behind validation"),
+    ("training.html", "at most 0.004 in epoch 1", "at most 0.004 in epoch 2"),
+    ("trust.html", "of all methods LayerCAM does best there", "of all methods Score-CAM does best there"),
+    ("trust.html", "cannot be told apart from it", "beats it"),
+    ("try.html", "every answer is the same", "the best answers are the same"),
+    ("data.html", "1,800 of its images", "1,900 of its images"),
+)
+
+
+@pytest.mark.parametrize(("page", "so", "false"), FALSE)
+def test_a_sentence_that_is_made_false_is_found(page: str, so: str, false: str) -> None:
+    files = dict(small())
+    text = files[page].decode()
+    assert so in text, f"{page} does not say “{so}”"
+    only = {path: data for path, data in files.items() if not path.endswith(".html")}
+    assert [*faults(site(only | {page: text.replace(so, false).encode()}))]
+
+
+def test_a_measurement_that_changes_makes_its_sentences_false() -> None:
+    files = dict(small())
+    told = json.loads(files["results.json"])
+    told["networks"]["cnn"]["evaluation"]["splits"]["test"]["confusion"][2][0] += 1
+    pages = {path: data for path, data in files.items() if not path.endswith(".html") or path == "evaluation.html"}
+    found = [*faults(site(pages | {"results.json": json.dumps(told).encode()}))]
+    assert any("most frequent confusion" in one for one in found)
+
+
+def test_words_that_stand_for_every_report_claim_nothing_that_is_measured() -> None:
+    """A sentence of content/ or of a template without a computed value is a definition or makes no comparison."""
+    known = sorted({plain(one) for group in DEFINITIONS.values() for one in group}, key=len, reverse=True)
+    definitions = re.compile("|".join(map(re.escape, known)))
+    found = [
+        f"{file.name}: “{claim[0]}” in: {sentence}"
+        for file in (*sites.ROOT.glob("content/*.md"), *sites.ROOT.glob("templates/*.html"))
+        for sentence in constant(file.read_text("utf-8"))
+        if (claim := CLAIMS.search(definitions.sub(" ", sentence))) and not any(sentence in one for one in known)
+    ]
+    assert not found, "\n".join(found)
+
+
+def constant(source: str) -> list[str]:
+    """The sentences of a file that hold no value, cut at its tags; a condition cuts a sentence, too."""
+    text = re.sub(r"\{#.*?#\}", " ", source, flags=re.DOTALL)
+    text = re.sub(r"\{\{.*?\}\}", "▯", text, flags=re.DOTALL)
+    text = re.sub(r"\{%.*?%\}|^#+ |^\w+: |<[^>]*>|^---$", "\n", text, flags=re.MULTILINE | re.DOTALL)
+    sentences = (plain(one) for one in re.split(r"(?<=[.?!]) (?=[A-Z▯])|\n", text.replace("*", "")))
+    return [one for one in sentences if one and "▯" not in one]
