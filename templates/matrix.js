@@ -1,5 +1,7 @@
 // Confusion matrices that tell their cells: how many images of a class were called what, beside the pointer or the cell
-// that the arrow keys lead to. A mistake leads to its images, as the same cell of the table below the matrix does.
+// that the arrow keys lead to. A mistake leads to its images, as the same cell of the table below the matrix does, and
+// shows the first of them where the report has them. Those of several parts of the data take turns in one place; without
+// this script they stand one after another.
 "use strict";
 (() => {
   const KEYS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -10,7 +12,7 @@
     const grid = chart.querySelector("path"); // the hairlines, first of all, span the cells
     const names = chart.dataset.names.split("\t");
     const counts = chart.dataset.counts.split(";").map((row) => row.split(",").map(Number));
-    const table = chart.closest("[data-mistakes]")?.querySelector("table");
+    const table = chart.closest("figure").querySelector("table");
     // Sorting the table moves its rows, so they are kept by name.
     const rows = new Map([...(table?.tBodies[0].rows ?? [])].map((row) => [row.cells[0].textContent.trim(), row]));
 
@@ -41,7 +43,7 @@
       return `${what}: ${count} of ${all}, ${share.toFixed(all < 100 ? 0 : 1)}\u00a0%`;
     }
 
-    const link = ([row, column]) => rows.get(names[row])?.cells[column + 1].querySelector("a");
+    const link = ([row, column]) => rows.get(names[row])?.cells[column + 1]?.querySelector("a");
 
     // The cell under the pointer.
     function under(event) {
@@ -62,6 +64,7 @@
       const leads = link(cell);
       chart.style.cursor = leads ? "pointer" : "";
       say(words(cell), finger && leads);
+      if (leads?.dataset.cells) show(leads.dataset.cells);
       place(frame.getBoundingClientRect());
     }
 
@@ -70,6 +73,18 @@
       if (leads) part.href = leads.href;
       part.textContent = told;
       tip.replaceChildren(part);
+    }
+
+    // The first images of a mistake, each a cell of a sheet.
+    function show(cells) {
+      const sheets = chart.closest("figure").dataset.sheets.split(" ");
+      const list = document.createElement("span");
+      list.className = "channels";
+      for (const [sheet, number] of cells.split(" ").map((cell) => cell.split("."))) {
+        const image = Object.assign(new Image(), { src: sheets[sheet], alt: "", className: `k${number} pixels` });
+        list.append(image);
+      }
+      tip.append(list);
     }
 
     // Beside the cell, above it where there is room, and within the window.
@@ -129,5 +144,37 @@
     chart.addEventListener("keydown", step);
     chart.addEventListener("focus", greet);
     chart.addEventListener("blur", hide);
+  }
+
+  // The matrices of a network's parts of the data change places: the chosen one stands where the first stood.
+  const networks = new Map();
+  for (const figure of document.querySelectorAll("figure[data-part]")) {
+    const network = figure.id.slice(0, figure.id.lastIndexOf("-confusion-"));
+    networks.set(network, [...(networks.get(network) ?? []), figure]);
+  }
+  for (const [network, figures] of networks) {
+    if (figures.length < 2) continue;
+    let shown = figures[0];
+    const choice = document.createElement("fieldset");
+    choice.className = "controls";
+    choice.setAttribute("aria-label", "Images of the matrix");
+    for (const figure of figures) {
+      const radio = Object.assign(document.createElement("input"), { type: "radio", name: `${network}-part` });
+      radio.checked = figure === shown;
+      radio.addEventListener("change", () => {
+        const mark = document.createComment("");
+        shown.replaceWith(mark);
+        figure.replaceWith(shown);
+        mark.replaceWith(figure);
+        [shown.className, figure.className] = [figure.className, shown.className];
+        shown = figure;
+        figure.querySelector("figcaption").prepend(choice);
+        radio.focus({ preventScroll: true });
+      });
+      const label = document.createElement("label");
+      label.append(radio, ` ${figure.dataset.part}`);
+      choice.append(label);
+    }
+    shown.querySelector("figcaption").prepend(choice);
   }
 })();

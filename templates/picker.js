@@ -8,7 +8,7 @@
   if (!shown) return;
 
   function follow() {
-    const part = document.querySelector(".look:target, .look :target");
+    const part = document.querySelector(".look:target, :is(.look, .first) :target");
     // Figures have their photo in their names, after the network's and their kind; classes and networks do not.
     const named = new RegExp(`^(.+?-.+?-)${photo(shown)}(?=-|$)`);
     for (const link of links) link.hash = part ? part.id.replace(named, `$1${photo(link)}`) : "sample";

@@ -432,7 +432,7 @@ def data_summary(class_names: Sequence[str] = CLASSES, present: bool = True) -> 
         per_class={"train": 450, "validation": 50, "test": 50},
         roles={"train": "fitted on", "validation": "chosen on", "test": "judged on"},
         words=WORDS,
-        examples={i: (pixels(16, i), pixels(16, i + 1)) for i in range(count)} if present else {},
+        examples={i: tuple(pixels(16, i + k) for k in range(4)) for i in range(count)} if present else {},
         augmented=(("original", pixels()), ("crop and flip", pixels(shift=1))) if present else (),
         present=present,
         augmented_for="SmallCNN" if present else "",

@@ -49,13 +49,17 @@ _OPTIONS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a chart; nan breaks it. `style` counts from 0; a faint line is thin, dotted and has no label."""
+    """One line of a chart; nan breaks it. `style` counts from 0; a faint line is thin, dotted and has no label.
+
+    A full line is one whatever its style, for its name stands at its end.
+    """
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     style: int = 0
     faint: bool = False
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -285,7 +289,7 @@ def _draw_line(axes: Axes, line: Series, kept: float | None) -> None:
             joined,
             color=SERIES[style],
             linewidth=1 if line.faint else 2,
-            dashes=(1, 2) if line.faint else DASHES[style],
+            dashes=(1, 2) if line.faint else () if line.full else DASHES[style],
             clip_on=False,
         )
         drawn.set_gid(f"series-{style + 1}")
@@ -303,27 +307,33 @@ def _draw_line(axes: Axes, line: Series, kept: float | None) -> None:
 
 
 def _end_labels(axes: Axes, series: Sequence[Series], words: list[str]) -> None:
-    """Each line's name at the right edge, level with its last point, pushed up where names would touch."""
+    """Each line's name: at the right edge, or where the line ends before; pushed up where names would touch."""
     ends: list[tuple[float, float, Series]] = []
     for line in series:
         known = [index for index, value in enumerate(line.y) if math.isfinite(value)]
         if known:
             x, y = axes.transData.transform((line.x[known[-1]], line.y[known[-1]]))
             ends.append((float(y), float(x), line))
-    edge, floor = float(axes.bbox.x1) + 10, -math.inf
+    edge = float(axes.bbox.x1) + 10
+    taken: list[tuple[float, float, float, float]] = []  # left, right, foot and head of names
     for y, x, line in sorted(ends, key=lambda end: end[:2]):
         parts = _wrap(line.label)
-        half = _LINE / 2 * len(parts)
-        level = max(y, floor + half)
-        floor = level + half + 4
+        half, wide = _LINE / 2 * len(parts), CHARACTER * max(map(len, parts))
+        # A leader from the end of a shorter line to the edge would read as more of it.
+        left = x + 8 if x + 8 + wide < edge - 10 else edge
+        level = y
+        for start, end, foot, head in sorted(taken, key=lambda name: name[2]):
+            if start < left + wide and left < end and foot - half < level < head + half:
+                level = head + half
+        taken.append((left, left + wide, level - half, level + half + 4))
         style = line.style % len(SERIES)
         (leader,) = axes.plot(
-            [x, edge - 2], [y, level], color=SERIES[style], linewidth=0.8, alpha=0.6, transform=None, clip_on=False
+            [x, left - 2], [y, level], color=SERIES[style], linewidth=0.8, alpha=0.6, transform=None, clip_on=False
         )
         leader.set_gid(f"series-{style + 1}")
         for number, part in enumerate(parts):
             height = level + half - _LINE * (number + 0.5)
-            axes.annotate(_say(words, part), (edge, height), xycoords="figure pixels", va="center")
+            axes.annotate(_say(words, part), (left, height), xycoords="figure pixels", va="center")
 
 
 def _points(axes: Axes, x: Floats, y: Floats | NDArray[np.intp], style: int, *, joined: bool = False) -> None:

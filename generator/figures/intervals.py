@@ -1,4 +1,4 @@
-"""Means with their intervals as SVG: bars in panels, and small line charts side by side. By hand, as grids are."""
+"""Means with their intervals as SVG: a forest plot, and small line charts side by side. By hand, as grids are."""
 
 from __future__ import annotations
 
@@ -12,34 +12,31 @@ from generator.figures.svg import CHARACTER, LONGEST, Chart, add, add_series, ro
 
 WIDTH = 420
 
-_ROW, _THICK, _THIN = 16.0, 10.0, 5.0  # from one bar to the next, and the bars' heights
-_TITLE, _AXIS = 30.0, 22.0  # room above and below a panel
-_KEY = 26.0
+_ROW, _APART = 16.0, 14.0  # of a forest plot: what a row needs besides its marks, and from one mark to the next
+_TITLE, _KEY = 30.0, 26.0  # room above a small chart, and above all
 _LEFT, _PANEL, _GAP = 28.0, 84.0, 44.0  # of the small charts
+_LEAST = 192.0  # of all rows together
+_STEPS = (1, 2, 5, 10, 20, 25, 50)  # from one number of a forest plot's axis to the next
+_MOST = 6  # of them
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A mean in [0, 1] with its interval. `style` counts from 0, None is ink; a thin bar belongs to the one above.
+class Mark:
+    """A difference with its interval, in the axis's unit; `said` stands beside it, `style` counts from 0."""
 
-    `mark` is what it is to be compared with, measured on the same images: a dotted line along its row.
-    """
-
-    label: str
     mean: float
     low: float
     high: float
-    style: int | None = 0
-    thin: bool = False
-    mark: float | None = None
+    said: str = ""
+    style: int = 0
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Bars under a title."""
+class Row:
+    """What was compared, and its differences below one another."""
 
-    title: str
-    bars: Sequence[Bar]
+    label: str
+    marks: Sequence[Mark]
 
 
 @dataclass(frozen=True)
@@ -52,29 +49,36 @@ class Points:
     style: int = 0
 
 
-def bars(figure_id: str, alt: str, panels: Sequence[Panel], key: Sequence[tuple[str, int | None, bool]]) -> Chart:
-    """Level bars from 0 to 100 % with whiskers, the panels below one another on one scale.
+def forest(figure_id: str, alt: str, rows: Sequence[Row], key: Sequence[str], head: str, x_label: str) -> Chart:
+    """A forest plot (Lewis and Clarke 2001, BMJ 322:1479): differences and their whiskers, a row each, and a line at 0.
 
     Args:
-        key: words, style and thinness of each kind of bar.
+        rows: at least one; a mark that is not finite is left out.
+        key: words for styles 0, 1, ...
+        head: of what stands beside the marks.
+        x_label: what the axis counts.
     """
-    longest = max(len(shorten(bar.label)) for panel in panels for bar in panel.bars)
-    left, right = 10 + CHARACTER * longest, 16.0
-    scale = WIDTH - left - right
-    height = _KEY + sum(_TITLE + _span(panel.bars) + _AXIS for panel in panels)
-    chart = root(figure_id, alt, WIDTH, round(height))
+    said = max([len(mark.said) for row in rows for mark in row.marks], default=0)
+    left = 10 + CHARACTER * max(len(shorten(row.label)) for row in rows)
+    right = 12 + CHARACTER * said
+    ticks = _ticks([value for row in rows for mark in row.marks for value in (mark.mean, mark.low, mark.high)])
+    heights = [max(_LEAST / len(rows), _ROW + _APART * max(1, len(row.marks))) for row in rows]
+    top = _KEY + 18
+    foot = top + sum(heights)
+    height = round(foot + 38)
+    chart = root(figure_id, alt, WIDTH, height)
     _key(chart, key)
-    top = _KEY
-    for panel in panels:
-        add(chart, "text", x=0, y=top + 18, font_weight="bold").text = panel.title
-        top += _TITLE
-        _scale(chart, left, scale, top, _span(panel.bars))
-        if line := _marks(panel.bars, left, scale, top):
-            add(chart, "path", d=line, fill="none", stroke="currentColor", stroke_dasharray="2 2", stroke_opacity=0.8)
-        for place, bar in zip(_places(panel.bars, top), panel.bars, strict=True):
-            _bar(chart, bar, left, scale, place)
-        top += _span(panel.bars) + _AXIS
-    return Chart(text(chart), WIDTH, round(height))
+    frame = _Axis(left, (WIDTH - left - right) / (ticks[-1] - ticks[0]), ticks[0])
+    _grid(chart, frame, ticks, top, foot)
+    add(chart, "text", x=WIDTH, y=top - 8, text_anchor="end").text = head
+    add(chart, "text", x=frame.x(ticks[-1]), y=height - 4, text_anchor="end").text = x_label
+    for row, high in zip(rows, heights, strict=True):
+        middle = top + high / 2
+        add(chart, "text", x=left - 8, y=middle + 4, text_anchor="end").text = shorten(row.label)
+        for number, mark in enumerate(row.marks):
+            _mark(chart, mark, frame, middle + _APART * (number - (len(row.marks) - 1) / 2))
+        top += high
+    return Chart(text(chart), WIDTH, height)
 
 
 def small_lines(
@@ -91,7 +95,7 @@ def small_lines(
     rows = (len(panels) + 1) // 2
     height = round(_KEY + rows * (_TITLE + _PANEL + _GAP))
     chart = root(figure_id, alt, WIDTH, height)
-    _key(chart, [(words, style, False) for style, words in enumerate(key)], lines=True)
+    _key(chart, key)
     for number, (title, lines) in enumerate(panels):
         left = _LEFT + (number % 2) * WIDTH / 2
         top = _KEY + (number // 2) * (_TITLE + _PANEL + _GAP) + _TITLE
@@ -112,77 +116,54 @@ class _Frame:
         return self.top + _PANEL * (1 - value) / (1 - self.least)
 
 
-def _span(found: Sequence[Bar]) -> float:
-    return sum(_step(bar) for bar in found)
+@dataclass(frozen=True)
+class _Axis:
+    """A level axis: where its least number stands, and units of the chart for one of its own."""
+
+    left: float
+    scale: float
+    least: float
+
+    def x(self, value: float) -> float:
+        return self.left + self.scale * (value - self.least)
 
 
-def _step(bar: Bar) -> float:
-    return _THIN + 4 if bar.thin else _ROW
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Round numbers around the finite ones and 0, at least two."""
+    known = [0.0, *(value for value in values if math.isfinite(value))]
+    step: float = next((one for one in _STEPS if (max(known) - min(known)) / one <= _MOST - 1), _STEPS[-1])
+    low, high = math.floor(min(known) / step), math.ceil(max(known) / step)
+    return [step * place for place in range(low, max(high, low + 1) + 1)]
 
 
-def _places(found: Sequence[Bar], top: float) -> list[float]:
-    """The middle of each bar; a thin one stands close below the one before it."""
-    places = []
-    for bar in found:
-        places.append(top + (_THIN / 2 - 1 if bar.thin else _ROW / 2))
-        top += _step(bar)
-    return places
-
-
-def _marks(found: Sequence[Bar], left: float, scale: float, top: float) -> str:
-    """The dotted lines as a path: one line where rows below one another have the same mark."""
-    lines: list[tuple[float, float, float]] = []  # mark, from, to
-    for bar in found:
-        if bar.mark is not None and math.isfinite(bar.mark):
-            joined = lines and lines[-1][0] == bar.mark and lines[-1][2] == top
-            lines[-1:] = (
-                [(bar.mark, lines[-1][1], top + _step(bar))]
-                if joined
-                else [*lines[-1:], (bar.mark, top, top + _step(bar))]
-            )
-        top += _step(bar)
-    return "".join(f"M{short(left + scale * mark)} {short(start)}V{short(end)}" for mark, start, end in lines)
-
-
-def _scale(chart: ET.Element, left: float, scale: float, top: float, span: float) -> None:
-    data = "".join(f"M{short(left + scale * share)} {short(top)}v{short(span)}" for share in (0, 0.25, 0.5, 0.75, 1))
+def _grid(chart: ET.Element, axis: _Axis, ticks: Sequence[float], top: float, foot: float) -> None:
+    data = "".join(f"M{short(axis.x(tick))} {short(top)}V{short(foot)}" for tick in ticks if tick)
     add(chart, "path", d=data, fill="none", stroke="currentColor", stroke_opacity=0.15, stroke_width=0.8)
-    words = add(chart, "g", text_anchor="middle")
-    for share in (0, 25, 50, 75, 100):
-        unit = " %" if share == 100 else ""
-        add(words, "text", x=left + scale * share / 100, y=top + span + 13).text = f"{share}{unit}"
+    zero = f"M{short(axis.x(0))} {short(top)}V{short(foot)}"
+    add(chart, "path", d=zero, fill="none", stroke="currentColor", stroke_width=1.2)
+    numbers = add(chart, "g", text_anchor="middle")
+    for tick in ticks:
+        sign = "+" if tick > 0 else "\N{MINUS SIGN}" if tick < 0 else ""
+        add(numbers, "text", x=axis.x(tick), y=foot + 14).text = f"{sign}{abs(tick):g}"
 
 
-def _bar(chart: ET.Element, bar: Bar, left: float, scale: float, middle: float) -> None:
-    if not bar.thin:
-        add(chart, "text", x=left - 6, y=middle + 4, text_anchor="end").text = shorten(bar.label)
-    thickness = _THIN if bar.thin else _THICK
-    if math.isfinite(bar.mean):
-        _block(chart, bar.style, bar.thin, left, middle - thickness / 2, scale * bar.mean, thickness)
-    if not (math.isfinite(bar.low) and math.isfinite(bar.high)):
+def _mark(chart: ET.Element, mark: Mark, axis: _Axis, y: float) -> None:
+    add(chart, "text", x=WIDTH, y=y + 4, text_anchor="end").text = mark.said
+    if not math.isfinite(mark.mean):
         return
-    low, high = (short(left + scale * value) for value in (bar.low, bar.high))
-    half = thickness / 2 - 1
-    caps = "".join(f"M{place} {short(middle - half)}v{short(2 * half)}" for place in (low, high))
-    data = f"M{low} {short(middle)}H{high}{caps}"
-    add(chart, "path", d=data, fill="none", stroke="currentColor", stroke_width=1.2)
+    if math.isfinite(mark.low) and math.isfinite(mark.high):
+        low, high = (short(axis.x(value)) for value in (mark.low, mark.high))
+        caps = "".join(f"M{place} {short(y - 3)}v6" for place in (low, high))
+        group = add_series(chart, mark.style)
+        data = f"M{low} {short(y)}H{high}{caps}"
+        add(group, "path", d=data, fill="none", stroke="currentColor", stroke_width=1.4)
+    _line(chart, [(axis.x(mark.mean), y)], mark.style, size=1.6)
 
 
-def _block(chart: ET.Element, style: int | None, hollow: bool, x: float, y: float, width: float, height: float) -> None:
-    """A filled bar, or a faint one with an outline: never colour alone."""
-    group = add(chart, "g", fill_opacity=0.3) if style is None else add_series(chart, style)
-    options: dict[str, str | float] = {"fill_opacity": 0.25, "stroke": "currentColor"} if hollow else {}
-    add(group, "rect", x=x, y=y, width=max(0.0, width), height=height, **options)
-
-
-def _key(chart: ET.Element, key: Sequence[tuple[str, int | None, bool]], *, lines: bool = False) -> None:
+def _key(chart: ET.Element, key: Sequence[str]) -> None:
     left = 4.0
-    for words, style, thin in key:
-        if lines:
-            _line(chart, [(left, 10.0), (left + 18, 10.0)], style or 0)
-        else:
-            height = _THIN if thin else _THICK
-            _block(chart, style, thin, left, 10 - height / 2, 18, height)
+    for style, words in enumerate(key):
+        _line(chart, [(left, 10.0), (left + 18, 10.0)], style)
         add(chart, "text", x=left + 24, y=14).text = words
         left += 44 + CHARACTER * len(words)
 
@@ -213,18 +194,21 @@ def _small(chart: ET.Element, title: str, lines: Sequence[Points], frame: _Frame
         add(group, "path", d=whiskers, fill="none", stroke="currentColor", stroke_width=1, stroke_opacity=0.6)
 
 
-def _line(chart: ET.Element, points: Sequence[tuple[float, float]], style: int) -> None:
+def _line(chart: ET.Element, points: Sequence[tuple[float, float]], style: int, size: float = 1) -> None:
     """Points joined where they are finite: circles and a full line for style 0, else hollow squares and dashes."""
     group = add_series(chart, style)
     data = "".join(
         f"M{short(x)} {short(y)}L{short(u)} {short(v)}" for (x, y), (u, v) in pairwise(points) if math.isfinite(y + v)
     )
     dashes: dict[str, str | float] = {"stroke_dasharray": "4 3"} if style else {}
-    add(group, "path", d=data, fill="none", stroke="currentColor", stroke_width=1.6, **dashes)
+    if data:
+        add(group, "path", d=data, fill="none", stroke="currentColor", stroke_width=1.6, **dashes)
     for x, y in points:
         if not math.isfinite(y):
             continue
         if style:
-            add(group, "rect", x=x - 2, y=y - 2, width=4, height=4, fill="none", stroke="currentColor")
+            half = 2 * size
+            place = {"x": x - half, "y": y - half, "width": 2 * half, "height": 2 * half}
+            add(group, "rect", **place, fill="none", stroke="currentColor")
         else:
-            add(group, "circle", cx=x, cy=y, r=2.4)
+            add(group, "circle", cx=x, cy=y, r=2.4 * size)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment
+from markupsafe import Markup, escape
 
 from generator.base.errors import InputError
 from generator.pages import words
@@ -95,7 +96,7 @@ def filled(pages: Environment, name: str, path: str, **variables: Any) -> bytes:
     with located([*pages.globals, *variables]):
         html = _compact(pages.get_template(name).render(**variables))
     spoken = variables.get("words")
-    return (_own_ids(html, spoken) if spoken else html).encode()
+    return _with_contents(_own_ids(html, spoken) if spoken else html).encode()
 
 
 def _own_ids(html: str, spoken: words.Words) -> str:
@@ -107,6 +108,28 @@ def _own_ids(html: str, spoken: words.Words) -> str:
         count = itertools.count(1)
         html = heading.sub(lambda found: f'{found[1]}{"" if (n := next(count)) == 1 else f"-{n}"}">', html)  # noqa: B023
     return html
+
+
+PLACE = '<nav class="contents" aria-label="On this page"></nav>\n'  # of the list of contents, in base.html
+HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+LONG = 4  # headings from which on a page is long
+
+
+def _with_contents(html: str) -> str:
+    """The page with a list of its headings, where it is long; those of the third level below those of the second."""
+    found = [(level, identity, Markup(title).striptags()) for level, identity, title in HEADING.findall(html)]
+    found = list(itertools.dropwhile(lambda part: part[0] == "3", found))
+    if len(found) < LONG:
+        return html.replace(PLACE, "")
+    parts: list[str] = []
+    last = ""
+    for level, identity, title in found:
+        if last:
+            parts.append("<ol>" if level > last else "</li>" if level == last else "</li></ol></li>")
+        parts.append(f'<li><a href="#{identity}" dir="auto">{escape(title)}</a>')
+        last = level
+    parts.append("</li></ol></li>" if last == "3" else "</li>")
+    return html.replace(PLACE, PLACE.replace("></nav>", f"><ol>{''.join(parts)}</ol></nav>"))
 
 
 def _compact(html: str) -> str:

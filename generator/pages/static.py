@@ -92,9 +92,13 @@ def _read(file: Path) -> bytes:
         raise InputError(f"{file}: expected a style or script that can be read ({error.strerror or error})") from None
 
 
+# Spaces after a property's name, and line ends that end no rule: at the ends of lines, where no string goes on.
+SPARE = re.compile(rb"^([\w-]+:) +|(?<=[{,;])\n|;?\n(?=})", re.MULTILINE)
+
+
 def _narrow(style: bytes) -> bytes:
     """Without indentation, a seventh of a style's bytes, and without the comments that have lines of their own."""
-    return re.sub(rb"\s*\n\s*", b"\n", COMMENT.sub(b"", style))
+    return SPARE.sub(rb"\1", re.sub(rb"\s*\n\s*", b"\n", COMMENT.sub(b"", style)))
 
 
 def robots(base_url: str) -> bytes:

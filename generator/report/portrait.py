@@ -16,7 +16,7 @@ from generator.records.network import Network
 from generator.records.scores import FEWEST_FOR_FIVE
 from generator.report.evaluation.facts import SPLITS, Scores
 from generator.report.evaluation.judged import Row, judged
-from generator.report.evaluation.mistakes import Mixed, confusions
+from generator.report.evaluation.mistakes import Mixed, confusions, pictures
 from generator.report.filters.facts import LayerPage, Made, Selection, layers, made, selection
 from generator.report.grad_cam.facts import Look, look_at
 from generator.report.overview.reading import confirmed, doubts
@@ -168,6 +168,20 @@ class Portrait:
     def confusion_ids(self) -> Mapping[tuple[str, str], str]:
         """(true class, answer) -> their address on the page that shows them."""
         return {(one.true, one.predicted): one.id for one in self.confusions}
+
+    @property
+    def mistake_sheets(self) -> tuple[str, ...]:
+        """The ids of the sheets with their pictures."""
+        return self._pictures[0]
+
+    @property
+    def mistake_cells(self) -> Mapping[tuple[str, str], str]:
+        """(true class, answer) -> where on them the first pictures are, see `pictures`."""
+        return self._pictures[1]
+
+    @cached_property
+    def _pictures(self) -> tuple[tuple[str, ...], Mapping[tuple[str, str], str]]:
+        return pictures(self.confusions)
 
     @property
     def wrong_images(self) -> int:

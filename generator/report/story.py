@@ -58,13 +58,15 @@ def _some(has: Callable[[Portrait], object]) -> Shown:
     return lambda report, networks: any(has(network) for network in networks)
 
 
+OPENING = ("opening.css",)  # of pages that begin with a figure beside their first words
 STORY = (
     Kind("index", styles=("overview.css",)),
-    Kind("data", scripts=("lightbox.js",)),
+    Kind("data", scripts=("lightbox.js",), styles=OPENING),
     Kind(
         "training",
         _some(lambda network: network.runs),
         scripts=("tables.js", "curves.js", "lightbox.js"),
+        styles=OPENING,
         without="No training was recorded, so that there are no curves to show.",
     ),
     Kind(
@@ -72,6 +74,7 @@ STORY = (
         _some(lambda network: network.scores or not network.blind),
         Parts("network", "evaluation-mistakes.html"),
         scripts=("tables.js", "matrix.js"),
+        styles=OPENING,
         without="There is no page of evaluation: no image that is read here can be shown to a network.",
     ),
     Kind(
@@ -79,6 +82,7 @@ STORY = (
         _some(lambda network: network.record.layers),
         Parts("layer", "filters-layer.html", ("tables.js", "lightbox.js")),
         scripts=("tables.js", "lightbox.js"),
+        styles=OPENING,
         without="There is no page of filters: no network here has a two-dimensional convolution, whose weights are "
         "pictures.",
         inside=True,
@@ -88,6 +92,7 @@ STORY = (
         _some(lambda network: any(look.stages for look in network.looks)),
         Parts("photo"),
         scripts=("lightbox.js", "picker.js"),
+        styles=OPENING,
         without="There is no page of feature maps: none were taken of any photo.",
         inside=True,
     ),
@@ -96,6 +101,7 @@ STORY = (
         _some(lambda network: network.mapped or network.compared),
         Parts("photo"),
         scripts=("overlay.js", "lightbox.js", "picker.js"),
+        styles=OPENING,
         without="There is no page of heat maps: none were made of any photo.",
         inside=True,
     ),
@@ -103,6 +109,7 @@ STORY = (
         "failures",
         _some(lambda network: network.looks or network.scores),
         scripts=("tables.js", "lightbox.js"),
+        styles=OPENING,
         without="There is no page of failures: no photo was shown to a network, and none was evaluated.",
     ),
     Kind(
@@ -111,6 +118,7 @@ STORY = (
             lambda network: network.trust or network.checks or network.mapped or not (network.looks or network.blind)
         ),
         scripts=("tables.js",),
+        styles=OPENING,
     ),
     Kind(
         "try",
@@ -119,7 +127,7 @@ STORY = (
         styles=("try.css",),
         loads=("engine.js", "answers.js", "inside.js", "photos.js"),
     ),
-    Kind("about"),
+    Kind("about", styles=OPENING),
 )
 
 

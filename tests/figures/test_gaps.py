@@ -12,7 +12,7 @@ import pytest
 
 from generator.figures import charts, grids, intervals
 from generator.figures.charts import Bins, Series
-from generator.figures.intervals import Bar, Panel, Points
+from generator.figures.intervals import Mark, Points, Row
 
 NAN, INF = math.nan, math.inf
 SHARES = ([NAN], [0.5], [NAN, 0.5, NAN], [NAN, NAN], [0.5, NAN, 0.5, 0.25])
@@ -81,8 +81,8 @@ def test_shares_with_gaps_in_every_kind_of_chart(y: list[float]) -> None:
     sound(charts.dot_plot("f", "alt", names, [("recall", values), ("precision", values[::-1])]).svg)
     sound(charts.strip("f", "alt", values, x_label="x", y_label="y").svg)
     sound(intervals.small_lines("f", "alt", [("t", [Points(y, y, y), Points(y, y, y, 1)])], ("a", "b"), "x").svg)
-    bars = [Bar(name, value, value, value) for name, value in zip(names, y, strict=True)]
-    sound(intervals.bars("f", "alt", [Panel("t", bars)], [("a", 0, False)]).svg)
+    rows = [Row(name, [Mark(value, value, value)]) for name, value in zip(names, y, strict=True)]
+    sound(intervals.forest("f", "alt", rows, ("a",), "head", "x").svg)
     sound(grids.matrix("f", "alt", names, np.tile(values, (len(y), 1))).svg)
     empty = Bins("t", values, values, np.where(np.isnan(values), 0, 3))
     sound(charts.reliability("f", "alt", [empty]).svg)

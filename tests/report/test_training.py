@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import xml.etree.ElementTree as ET
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from generator.figures import charts
+from generator.figures.charts import Series
 from generator.records.figure import Figure
 from generator.records.network import Network
 from generator.records.scores import Evaluation
 from generator.records.training import Epoch, Log, Run
 from generator.report.portrait import portrait
 from generator.report.training import curves
-from generator.report.training.facts import agreement
+from generator.report.training.facts import agreement, turns
 from tests import synthetic
 
 NOTHING = Epoch(1, None, None, None, None, None, None, None)
@@ -159,3 +164,58 @@ def test_a_network_s_page_knows_what_its_runs_recorded() -> None:
     assert found.main_run.kept is None
     assert found.main_run.seconds is None
     assert found.main_run.agreement.startswith("Its log's best validation accuracy")
+
+
+def changing(**settings: Any) -> Run:
+    """Ten epochs whose training accuracy rises by a tenth of a percent each."""
+    epochs = (replace(NOTHING, train_accuracy=0.5 + number / 1000) for number in range(1, 11))
+    return replace(run(*epochs), settings=settings)
+
+
+def test_where_images_become_harder_or_milder_is_told_from_the_settings() -> None:
+    strong, mild = {"area": 0.25, "cutmix": 0.8, "rotation": 10}, {"area": 0.55, "cutmix": 0.5, "rotation": 0.0}
+    first = {"epochs": 6, "augmentation": {**strong, "cutmix": 0.4}, "mild": mild, "tail": 0.0}
+    later = {"epochs": 4, "augmentation": strong, "mild": mild, "tail": 0.5, "started_after": 6}
+    assert turns(changing(**later, started_settings=first)).replace("\u00a0", " ") == (
+        "From epoch 7 on CutMix pastes a part of another image into those of 80 % of the batches instead of 40 %: "
+        "training accuracy goes from 50.6 % to 50.7 %. "
+        "From epoch 9 on crops keep at least 55 % of an image instead of 25 %, CutMix pastes a part of another image "
+        "into those of 50 % of the batches instead of 80 % and images are turned by up to 0° instead of 10°: "
+        "training accuracy goes from 50.8 % to 50.9 %."
+    )
+
+
+def test_what_the_settings_do_not_tell_is_not_told() -> None:
+    how = {"area": 0.5}
+    assert turns(changing()) == ""
+    assert turns(changing(epochs=10, augmentation=how, mild={"area": 0.9}, tail=0.0)) == ""
+    assert turns(changing(epochs=10, augmentation=how, mild=how, tail=0.5)) == ""
+    assert turns(accuracies(0.1, 0.2)) == ""
+
+
+def test_a_run_that_ends_early_is_named_at_its_end() -> None:
+    """No leader leads from there to the edge, which would read as more of the run; and no line is dotted."""
+    ends = charts.lines(
+        "f",
+        "alt",
+        [
+            Series("short", [1, 2, 3], [0.1, 0.2, 0.3], 0, full=True),
+            Series("long", list(range(1, 101)), [0.9] * 100, 2, full=True),
+        ],
+        x_label="epoch",
+        y_label="accuracy, %",
+        percent=True,
+    )
+    drawn = ET.fromstring(ends.svg)
+    places = {text.text: float(text.attrib["x"]) for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert places["short"] < 100
+    assert places["long"] > 300
+    assert not [path for path in drawn.iter() if "stroke-dasharray" in path.attrib]
+    reach = [
+        float(number)
+        for group in drawn.iter()
+        if group.attrib.get("class") == "series-1"
+        for path in group.iter()
+        for number in re.findall(r"[ML] ([\d.]+)", path.attrib.get("d", ""))
+    ]
+    assert max(reach) < places["short"]

@@ -58,57 +58,51 @@ def test_the_pointing_game_is_told_with_its_baselines() -> None:
 
     assert figure.id == "cnn-trust-pointing"
     alt = plain(figure.alt)
-    assert "Bar plot of the pointing game of SmallCNN on 750 test images" in alt
-    assert "all boxes: LayerCAM 85.0 %, centre point 84.0 %, uniform map 54.0 %, wrong class 30.0 %" in alt
-    assert "under a quarter of the image: LayerCAM 55.0 %, centre point 42.0 %" in alt
-    assert "on 750 test images, 560 of which it names correctly: how often" in figure.caption
-    assert "in the object’s box (CAM methods: at features.relu7)." in figure.caption
+    assert "Forest plot of the pointing game of SmallCNN on 750 test images, each method’s hits less those" in alt
+    assert "best on all boxes LayerCAM, +1.0, −1.0 to +3.0" in alt
+    assert "best on small boxes LayerCAM, +13.0, +11.0 to +15.0" in alt
+    assert "on 750 test images, 560 of which it names correctly: how much more often" in figure.caption
+    assert "than the image’s centre does (CAM methods: at features.relu7)." in figure.caption
     assert "Fewer images were used for Score-CAM 40." in plain(figure.caption)
     assert figure.table is not None
     assert figure.table.head == (
         "boxes", "method", "images", "hits, %", "from", "to", "centre point, %", "uniform map, %", "wrong class, %",
-        "zero maps", "zero maps, wrong class",
+        "ahead of the centre, points", "from", "to", "zero maps", "zero maps, wrong class",
     )  # fmt: skip
-    assert figure.table.rows[1] == ("small boxes", "Grad-CAM", 160, 50.0, 48.0, 52.0, 42.0, 12.0, 30.0, 3, 7)
+    row = ("small boxes", "Grad-CAM", 160, 50.0, 48.0, 52.0, 42.0, 12.0, 30.0, 8.0, 6.0, 10.0, 3, 7)
+    assert figure.table.rows[1] == row
 
 
-def test_bars_are_as_long_as_the_numbers() -> None:
-    figure = trust_figures(with_measurements())[0]
-    chart = ET.fromstring(figure.svg)
-    thick = [r for r in chart.iter(f"{SVG}rect") if r.attrib["height"] == "10" and r.attrib["width"] != "18"]
-    # Three methods, the centre and the uniform map, twice; 100 % is from the end of the longest name to 16 units off.
-    full = 420 - 10 - 7 * len("centre point") - 16
-    shares = [float(rect.attrib["width"]) / full for rect in thick]
-    assert shares == pytest.approx([0.80, 0.85, 0.70, 0.84, 0.54, 0.50, 0.55, 0.30, 0.42, 0.12], abs=1e-4)
+def test_each_method_stands_in_one_row_beside_its_own_centre() -> None:
+    chart = ET.fromstring(trust_figures(with_measurements())[0].svg)
     words = [element.text for element in chart.iter(f"{SVG}text")]
-    assert "All 750 boxes: hits, %" in words
-    assert "160 boxes under a quarter of the image: hits, %" in words
+    assert [words.count(method) for method in ("Grad-CAM", "LayerCAM", "Score-CAM")] == [1, 1, 1]
+    assert "all 750 boxes" in words
+    assert "the 160 small ones" in words
+    # What each hits, and what the centre does on the same images.
+    assert [one for one in words if one and " · " in one and "%" not in one] == [
+        "80.0 · 84.0", "50.0 · 42.0", "85.0 · 84.0", "55.0 · 42.0", "70.0 · 84.0", "30.0 · 42.0",
+    ]  # fmt: skip
     assert not [e for e in chart.iter() if "style" in e.attrib]
 
 
-def test_whiskers_span_the_interval() -> None:
-    bar = intervals.Bar("one", 0.5, 0.25, 0.75, mark=0.5)
-    chart = ET.fromstring(intervals.bars("x", "Alt.", [intervals.Panel("t", [bar])], []).svg)
-    left, full = 10 + 7 * 3, 420 - 10 - 7 * 3 - 16
-    drawn = " ".join(path.attrib["d"] for path in chart.iter(f"{SVG}path"))
-    places = [short(left + full * share) for share in (0.25, 0.5, 0.75)]
-    assert re.search(rf"M{places[0]} [\d.]+H{places[2]}", drawn)
-    assert re.search(rf"M{places[1]} [\d.]+V", drawn)
-
-
-def test_each_bar_stands_beside_the_mark_of_its_own_images() -> None:
-    bars = [
-        intervals.Bar("one", 0.5, 0.4, 0.6, mark=0.5),
-        intervals.Bar("", 0.3, 0.2, 0.4, 1, True, 0.5),
-        intervals.Bar("two", 0.5, 0.4, 0.6, mark=0.25),
-        intervals.Bar("centre", 0.5, 0.4, 0.6, None),
+def test_marks_and_whiskers_stand_where_the_numbers_are() -> None:
+    rows = [
+        intervals.Row("one", [intervals.Mark(-5, -10, 0, "x"), intervals.Mark(10, 5, 20, "y", 1)]),
+        intervals.Row("two", [intervals.Mark(float("nan"), float("nan"), float("nan"), "z")]),
     ]
-    chart = ET.fromstring(intervals.bars("x", "Alt.", [intervals.Panel("t", bars)], []).svg)
-    (dotted,) = [path.attrib["d"] for path in chart.iter(f"{SVG}path") if "stroke-dasharray" in path.attrib]
-    left, full, top = 10 + 7 * 6, 420 - 10 - 7 * 6 - 16, 26 + 30
-    first, second = (short(left + full * share) for share in (0.5, 0.25))
-    # A row of 16 and the thin bar's 9 are one line, the next row is another; the baseline's own bar has none.
-    assert dotted == f"M{first} {top}V{top + 25}M{second} {top + 25}V{top + 41}"
+    chart = ET.fromstring(intervals.forest("f", "Alt.", rows, ("a", "b"), "head", "points").svg)
+    left, full = 10 + 7 * 3, 420 - 10 - 7 * 3 - 12 - 7
+    numbers = [t.text for t in chart.iter(f"{SVG}text") if t.text and t.text.strip("+−").isdigit()]
+    assert numbers == ["−10", "0", "+10", "+20"]
+    at = {value: left + full * (value + 10) / 30 for value in (-10, -5, 0, 5, 10, 20)}
+    drawn = " ".join(path.attrib["d"] for path in chart.iter(f"{SVG}path"))
+    assert re.search(rf"M{short(at[-10])} [\d.]+H{short(at[0])}M", drawn)
+    assert re.search(rf"M{short(at[5])} [\d.]+H{short(at[20])}M", drawn)
+    circles = [float(c.attrib["cx"]) for c in chart.iter(f"{SVG}circle") if c.attrib["r"] != "2.4"]
+    squares = [float(r.attrib["x"]) + float(r.attrib["width"]) / 2 for r in chart.iter(f"{SVG}rect")][2:]
+    assert circles == pytest.approx([at[-5]], abs=0.01)
+    assert squares == pytest.approx([at[10]], abs=0.01)
 
 
 def test_small_lines_share_a_scale_that_goes_below_zero() -> None:

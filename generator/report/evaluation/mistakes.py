@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generator.base.names import slugs
@@ -16,6 +17,7 @@ from generator.report.plates.wording import sentence
 
 SHARP = 64  # pixels of a side up to which an image is shown enlarged, its pixels sharp
 QUALITY = 60
+SHOWN = 4  # images of a confusion beside the pointer
 # Bytes of a page, of which it may have 300 KiB, and what the head of a confusion and an image take of them, about.
 ROOM, GROUP, IMAGE = 230_000, 330, 270
 
@@ -72,6 +74,22 @@ def confusions(network: Network) -> tuple[Mixed, ...]:
         Mixed(joined[true, predicted], names[true], names[predicted], tuple(found))
         for (true, predicted), found in groups.items()
     )
+
+
+def pictures(groups: Sequence[Mixed]) -> tuple[tuple[str, ...], dict[tuple[str, str], str]]:
+    """Where the pictures of confusions are: their sheets, and by (true class, answer) the first `SHOWN` as "0.3 1.12".
+
+    That is, the fourth cell of the first sheet and the thirteenth of the second.
+    """
+    sheets = tuple(dict.fromkeys(one.sheet for group in groups for one in group.images if one.sheet))
+    numbers = {sheet: number for number, sheet in enumerate(sheets)}
+    cells = {
+        (group.true, group.predicted): " ".join(
+            f"{numbers[one.sheet]}.{one.cell}" for one in [one for one in group.images if one.sheet][:SHOWN]
+        )
+        for group in groups
+    }
+    return sheets, cells
 
 
 def _judged(network: Network) -> str:

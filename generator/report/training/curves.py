@@ -18,6 +18,7 @@ from generator.report.training.growth import growth
 
 ACCURACY = "train_accuracy", "validation_accuracy"  # fields of an epoch
 LOSS = "train_loss", "validation_loss"
+TALL = 290  # units of the charts that may be a page's own figure, a third of a window
 
 
 def training_figures(network: Network) -> tuple[Figure, ...]:
@@ -55,6 +56,7 @@ def _accuracy(network: Network, run: Run, address: str) -> Figure:
         y_label="accuracy, %",
         percent=True,
         kept=(kept.epoch, marked) if kept else None,
+        height=TALL,
     )
     told = (_which(run, ACCURACY), _kept_words(run), _ahead(run))
     caption = (
@@ -106,6 +108,7 @@ def _loss(network: Network, run: Run, address: str) -> Figure:
         x_label="epoch",
         y_label="loss, nats" if run.log is None else "loss",
         kept=(kept.epoch, f"kept: epoch {kept.epoch}") if kept else None,
+        height=TALL,
     )
     caption = f"{network.title}, {run.name}: {_loss_words(network, run)}"
     table = _table(run, {"training loss": LOSS[0], "validation loss": LOSS[1]}, lambda value: cell(value, 4))
@@ -185,7 +188,7 @@ def _together(network: Network, runs: list[Run]) -> Figure:
         epochs = [epoch.epoch for epoch in run.epochs]
         trained, validated = ([_or_nan(getattr(epoch, name)) for epoch in run.epochs] for name in ACCURACY)
         alone = not _has(run, "validation_accuracy")
-        series.append(Series(run.name, epochs, trained if alone else validated, style))
+        series.append(Series(run.name, epochs, trained if alone else validated, style, full=True))
         if not alone:
             series.append(Series("", epochs, trained, style, faint=True))
     ends = [f"{run.name} {_end(run)}" for run in runs]
@@ -195,7 +198,7 @@ def _together(network: Network, runs: list[Run]) -> Figure:
     caption = (
         f"{network.title}: the runs side by side. Thick lines: accuracy on the validation images"
         f"{f' (for {listed(unseen)}: on the images it was trained with)' if unseen else ''}; fine dotted lines in the "
-        "same colour: on the training images. The space between the two is what was learnt by heart."
+        "same colour: on the training images, as the run presents them. A run’s name stands where its lines end."
     )
     return charted(figure_id, chart, alt=alt, caption=caption, table=_epochs(runs))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from generator.data.classes import TINY_IMAGENET_30
 from generator.records.report import Report
 from generator.records.scores import Evaluation
 from generator.records.training import Benchmark, Epoch, Run
-from generator.report.plates.wording import counted, percent
+from generator.report.plates.wording import counted, listed, percent
 
 ROUNDED = 0.0005  # half of what a log's last digit, in tenths of a percent, may hide
 
@@ -63,6 +66,11 @@ class Training:
         )
 
     @property
+    def turns(self) -> str:
+        """Where its images became harder or milder, and what that did to training accuracy; "" where nothing did."""
+        return turns(self.record)
+
+    @property
     def hardware(self) -> str:
         """What it ran on, as far as its record tells."""
         told = self.record.environment
@@ -71,6 +79,49 @@ class Training:
             return device
         cores = f"{told['cores']} cores" if "cores" in told else ""
         return " of an ".join(filter(None, (cores, told.get("processor", ""))))
+
+
+CHANGES = {  # settings of augmentation that are told, and what the images are like with a value
+    "area": ("crops keep at least {} of an image", percent),
+    "cutmix": ("CutMix pastes a part of another image into those of {} of the batches", percent),
+    "rotation": ("images are turned by up to {}", lambda degrees, _: f"{degrees:g}°"),
+}
+
+
+def turns(run: Run) -> str:
+    """From the recorded settings, a sentence for each epoch with which other augmentation begins; "" without any.
+
+    In a run that began anew from earlier weights each part has its own settings, and its own milder end.
+    """
+    told = []
+    accuracies = {epoch.epoch: epoch.train_accuracy for epoch in run.epochs}
+    stretches = _stretches(run)
+    for (_, before), (start, after) in itertools.pairwise(stretches):
+        changed = [
+            f"{words.format(say(after[name], 0))} instead of {say(before[name], 0)}"
+            for name, (words, say) in CHANGES.items()
+            if name in before and name in after and before[name] != after[name]
+        ]
+        last, first = accuracies.get(start - 1), accuracies.get(start)
+        if changed and last is not None and first is not None:
+            moved = f"training accuracy goes from {percent(last)} to {percent(first)}"
+            told.append(f"From epoch {start} on {listed(changed)}: {moved}.")
+    return " ".join(told)
+
+
+def _stretches(run: Run) -> list[tuple[int, Mapping[str, Any]]]:
+    """(first epoch, augmentation) of each stretch of the run with one, as far as the settings tell."""
+    found: list[tuple[int, Mapping[str, Any]]] = []
+    for settings in run.chain:
+        begun, epochs = int(settings.get("started_after", 0)), int(settings.get("epochs", 0))
+        if isinstance(how := settings.get("augmentation"), Mapping):
+            found.append((begun + 1, how))
+        tail = float(settings.get("tail", 0))
+        # As training/fit.py has it.
+        first = next((number for number in range(1, epochs + 1) if (number - 1) / epochs >= 1 - tail), 0)
+        if first and isinstance(mild := settings.get("mild"), Mapping):
+            found.append((begun + first, mild))
+    return found
 
 
 def agreement(run: Run, evaluation: Evaluation | None, present: bool = True) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from generator.figures import intervals
-from generator.figures.intervals import Bar, Panel, Points
+from generator.figures.intervals import Mark, Points, Row
 from generator.records.figure import Figure, Table
 from generator.records.network import Network
 from generator.records.trust import Estimate, Faithfulness, Localisation
 from generator.report.plates.frames import charted
-from generator.report.plates.wording import cell, counted, layer_title, listed, percent, percent_cell
+from generator.report.plates.wording import cell, counted, layer_title, listed, percent_cell
 from generator.report.trust.measurements import (
     BASELINES,
     counted_images,
+    difference,
     kind_of_boxes,
     localisations,
     measured,
@@ -23,7 +24,7 @@ from generator.report.trust.measurements import (
 
 
 def trust_figures(network: Network) -> tuple[Figure, ...]:
-    """The pointing game beside its baselines, and the randomisation check; nothing where nothing was measured."""
+    """The pointing game beside the centre, and the randomisation check; nothing where nothing was measured."""
     found = measured(network)
     if found is None:
         return ()
@@ -37,34 +38,31 @@ def trust_figures(network: Network) -> tuple[Figure, ...]:
 
 
 def _pointing(network: Network, found: Faithfulness) -> Figure:
+    """Each method's lead over the image's centre in the pointing game, each beside the centre on its own images."""
     figure_id = f"{network.anchor}-trust-pointing"
-    panels, findings = [], []
-    for small in (False, True):
-        rows = localisations(found, small)
-        if rows:
-            panels.append(_panel(found, rows, small))
-            best = max(rows, key=lambda row: row.pointing.value.low)
-            findings.append(
-                f"{'under a quarter of the image' if small else 'all boxes'}: {best.method} "
-                f"{percent(best.pointing.value.mean)}, centre point {percent(best.pointing.baselines['centre'].mean)}, "
-                f"uniform map {percent(best.pointing.baselines['uniform'].mean)}, "
-                f"wrong class {percent(best.pointing.baselines['wrong class'].mean)}"
-            )
+    every, few = localisations(found, False), {row.method: row for row in localisations(found, True)}
+    rows = [
+        Row(row.method, [_ahead(row, 0), *([_ahead(few[row.method], 1)] if row.method in few else [])]) for row in every
+    ]
+    best = max(every, key=lambda row: row.pointing.ahead["centre"].low)
+    findings = [f"best on all boxes {best.method}, {difference(best.pointing.ahead['centre'])}"]
+    if few:
+        top = max(few.values(), key=lambda row: row.pointing.ahead["centre"].low)
+        findings.append(f"best on small boxes {top.method}, {difference(top.pointing.ahead['centre'])}")
     images = counted_images(found)
     alt = (
-        f"Bar plot of the pointing game of {network.title} on {images}, the best method beside its baselines; "
-        f"{'; '.join(findings)}."
+        f"Forest plot of the pointing game of {network.title} on {images}, each method’s hits less those of the "
+        f"image’s centre, in points with 95 % intervals: {'; '.join(findings)}."
     )
     layer = f" (CAM methods: at {layer_title(network, found.layer)})" if found.layer else ""
-    few = [f"{row.method} {row.count:,}" for row in localisations(found, False) if row.count < found.count]
+    fewer = [f"{row.method} {row.count:,}" for row in every if row.count < found.count]
+    small = f"; squares: on the {counted(found.small, 'box', 'boxes')} under a quarter of the image" if few else ""
     caption = (
-        f"{network.title} on {images}, {found.correct:,} of which it names correctly: how often the brightest point of "
-        f"a heat map lies in the object’s box{layer}. Thick bars: the map of the true class; thin bars below them: the "
-        "map of a wrong class drawn at random; grey: the centre of the image, and a map that is the same everywhere, "
-        "which hits by chance. Whiskers: 95 % bootstrap intervals; dotted: how often the centre point hits on the very "
-        "images of that bar. What to notice: a bar that ends left of its dotted line is worse than not looking at the "
-        "photo at all."
-        f"{f' Fewer images were used for {listed(few)}.' if few else ''}"
+        f"{network.title} on {images}, {found.correct:,} of which it names correctly: how much more often the "
+        f"brightest point of a heat map lies in the object’s box than the image’s centre does{layer}. Circles: on all "
+        f"boxes{small}; lines: 95 % bootstrap intervals. At the right, how often map and centre hit on the very "
+        "images of that row. What to notice: left of the line at 0, not looking at the photo at all does better."
+        f"{f' Fewer images were used for {listed(fewer)}.' if fewer else ''}"
     )
     head = (
         "boxes",
@@ -74,6 +72,9 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
         "from",
         "to",
         *(f"{BASELINES[name]}, %" for name in _POINTING),
+        "ahead of the centre, points",
+        "from",
+        "to",
         "zero maps",
         "zero maps, wrong class",
     )
@@ -84,37 +85,25 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
             row.count,
             *triple(row.pointing.value),
             *(percent_cell(row.pointing.baselines[name].mean) for name in _POINTING),
+            *triple(row.pointing.ahead["centre"]),
             row.silent,
             row.silent_wrong,
         )
         for row in found.localisation
     )
-    key = [("true class", 0, False), ("wrong class", 1, True), ("without a map", None, False)]
-    chart = intervals.bars(figure_id, alt, panels, key)
+    key = [f"all {counted(found.count, 'box', 'boxes')}", f"the {found.small:,} small ones"][: 2 if few else 1]
+    chart = intervals.forest(figure_id, alt, rows, key, "map · centre, %", "points ahead of the centre")
     return charted(figure_id, chart, alt=alt, caption=caption, table=Table(head, numbers))
 
 
 _POINTING = ("centre", "uniform", "wrong class")
 
 
-def _panel(found: Faithfulness, rows: Sequence[Localisation], small: bool) -> Panel:
-    most = max(rows, key=lambda row: row.count)
-    bars: list[Bar] = []
-    for row in rows:
-        own = row.pointing.baselines["centre"].mean
-        bars.append(_bar(row.method, row.pointing.value, 0, mark=own))
-        bars.append(_bar("", row.pointing.baselines["wrong class"], 1, thin=True, mark=own))
-    bars += [_bar(BASELINES[name], most.pointing.baselines[name], None) for name in ("centre", "uniform")]
-    title = (
-        f"{counted(found.small, 'box', 'boxes')} under a quarter of the image"
-        if small
-        else f"All {counted(found.count, 'box', 'boxes')}"
-    )
-    return Panel(f"{title}: hits, %", bars)
-
-
-def _bar(label: str, value: Estimate, style: int | None, *, thin: bool = False, mark: float | None = None) -> Bar:
-    return Bar(label, value.mean, value.low, value.high, style, thin, mark)
+def _ahead(row: Localisation, style: int) -> Mark:
+    """A method's lead over the centre on the same images, in points, and both as they are."""
+    gap = row.pointing.ahead["centre"]
+    hits, centre = (value.mean * 100 for value in (row.pointing.value, row.pointing.baselines["centre"]))
+    return Mark(gap.mean * 100, gap.low * 100, gap.high * 100, f"{hits:.1f} · {centre:.1f}", style)
 
 
 def _randomisation(network: Network, found: Faithfulness) -> Figure:
