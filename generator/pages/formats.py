@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 from generator.base.names import slug, slugs
+from generator.records.figure import Table
 from generator.report.plates import wording
 
 ABSENT = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
+MOST_DECIMALS = 8  # of a table's cell
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -45,9 +48,25 @@ def significant(value: float | None, digits: int = 3) -> str:
     return mantissa.replace("-", "\N{MINUS SIGN}") + power
 
 
-def cell(value: str | float) -> str:
-    """A table's cell as it came, a number with a true minus sign."""
-    return value if isinstance(value, str) else str(value).replace("-", "\N{MINUS SIGN}")
+def cell(value: str | float, digits: int = 0) -> str:
+    """A table's cell as it came, a number with a true minus sign; a fraction with at least so many decimals."""
+    if isinstance(value, float) and digits and math.isfinite(value):
+        value = f"{value:.{digits}f}"
+    elif isinstance(value, str):
+        return value
+    return str(value).replace("-", "\N{MINUS SIGN}")
+
+
+def decimals(table: Table) -> tuple[int, ...]:
+    """How many decimals the fractions of each column need: they are all written with as many, below one another."""
+    columns = zip(*table.rows, strict=True)
+    return tuple(max((_decimals(value) for value in column), default=0) for column in columns)
+
+
+def _decimals(value: str | float) -> int:
+    if not isinstance(value, float) or not math.isfinite(value):
+        return 0
+    return min(MOST_DECIMALS, max(0, -int(Decimal(str(value)).normalize().as_tuple().exponent), 1))
 
 
 def magnitude(value: float | None) -> str:
@@ -89,6 +108,7 @@ FILTERS: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "decimal": decimal,
     "significant": significant,
     "cell": cell,
+    "decimals": decimals,
     "magnitude": magnitude,
     "duration": wording.duration,
     "listing": wording.listed,

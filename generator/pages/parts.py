@@ -48,7 +48,7 @@ def page_files(
         return _photo_pages(pages, page, {**about, **around}, photos)
     files = {page.href: filled(pages, page.href, page.href, **about, **around, sample=None)}
     below = _layer_pages if parts.each == "layer" else _mistake_pages
-    return files | below(pages, parts.template, {**about, "scripts": parts.scripts}, networks)
+    return files | below(pages, parts.template, {**about, **around, "scripts": parts.scripts}, networks)
 
 
 def _photo_pages(pages: Environment, page: Page, about: Variables, photos: tuple[Photo, ...]) -> dict[str, bytes]:
@@ -74,18 +74,21 @@ def _layer_pages(
             "previous": shown[place - 1] if place else None,
             "next": shown[place + 1] if place + 1 < len(shown) else None,
         }
-        files[layer.href] = filled(pages, template, layer.href, **about, **variables)
+        files[layer.href] = filled(pages, template, layer.href, **{**about, **variables})
     return files
 
 
 def _mistake_pages(
     pages: Environment, template: str, about: Variables, networks: tuple[Portrait, ...]
 ) -> dict[str, bytes]:
-    """A page for each network that got test images wrong; the next one's is a link away."""
+    """A page for each network that got test images wrong; between them and the story's next page it goes on."""
     shown = [one for one in networks if one.confusions]
+    neighbours = zip(shown, [None, *shown], [*shown[1:], None], strict=False)
     return {
-        one.confusions_href: filled(pages, template, one.confusions_href, **about, network=one, next=other)
-        for one, other in itertools.zip_longest(shown, shown[1:])
+        one.confusions_href: filled(
+            pages, template, one.confusions_href, **about, network=one, before=before, after=after
+        )
+        for one, before, after in neighbours
     }
 
 
@@ -136,5 +139,14 @@ def _compact(html: str) -> str:
     """Without indentation and empty lines, but for preformatted text: a third of a page's bytes."""
     parts = re.split(r"(<pre.*?</pre>)", html, flags=re.DOTALL)
     return (
-        "".join(part if part.startswith("<pre") else re.sub(r"\s*\n\s*", "\n", part) for part in parts).strip() + "\n"
+        "".join(part if part.startswith("<pre") else _held(re.sub(r"\s*\n\s*", "\n", part)) for part in parts).strip()
+        + "\n"
     )
+
+
+# Spaces at which no line may break: between a number and its unit, and about the sign between two numbers.
+UNBROKEN = re.compile(r"(?<=\d) (?=(?:%|px|pixels?|°|×)(?!\w))|(?<=\d[ \u00a0]×) (?=\d)")
+
+
+def _held(html: str) -> str:
+    return UNBROKEN.sub("\u00a0", html)

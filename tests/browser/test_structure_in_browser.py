@@ -69,9 +69,12 @@ def test_mistakes_are_no_landmarks(chrome: devtools.Browser, site: Path) -> None
     links = "[...document.querySelectorAll('.onward a')].map((one) => one.getAttribute('href'))"
     assert page.evaluate(links) == ["evaluation.html#cnn", "evaluation-alexnet-mistakes.html"]
     page.close()
+    page = devtools.open_page(chrome, (site / "evaluation-alexnet-mistakes.html").as_uri())
+    assert page.evaluate(links) == ["evaluation-cnn-mistakes.html", "filters.html"]
+    page.close()
 
 
-@pytest.mark.parametrize("links", ["a.source", ".heading:has(#cnn-pairs) ~ section tbody a"])
+@pytest.mark.parametrize("links", ["a.source", ".heading:has(#alexnet-pairs) ~ section tbody a"])
 def test_links_that_are_called_alike_lead_to_the_same_place(chrome: devtools.Browser, site: Path, links: str) -> None:
     found: dict[str, set[str]] = {}
     for name in PAGES:
