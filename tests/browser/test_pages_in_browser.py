@@ -377,9 +377,11 @@ def test_curves_tell_their_values_to_the_arrow_keys(chrome: devtools.Browser, si
 
 def test_a_cell_of_the_confusion_matrix_leads_to_its_images(chrome: devtools.Browser, site: Path) -> None:
     page = devtools.open_page(chrome, (site / "evaluation.html").as_uri())
-    page.evaluate("document.querySelector('[data-mistakes] th:last-child button').click()")  # sorting moves the rows
+    page.evaluate(
+        "document.querySelector('#cnn-confusion-test th:last-child button').click()"
+    )  # sorting moves the rows
     page.evaluate("""(function () {
-        const holder = document.querySelector("[data-mistakes]"), chart = holder.querySelector("svg.chart");
+        const holder = document.querySelector("#cnn-confusion-test"), chart = holder.querySelector("svg.chart");
         const names = [...holder.querySelectorAll("thead th")].slice(1).map((head) => head.textContent.trim());
         const grid = chart.querySelector("path");
         window.click = function (row, column, kind) {
@@ -388,7 +390,7 @@ def test_a_cell_of_the_confusion_matrix_leads_to_its_images(chrome: devtools.Bro
             chart.dispatchEvent(new MouseEvent(kind, { bubbles: true, clientX: x, clientY: y }));
         };
     })()""")
-    cursor = "document.querySelector('[data-mistakes] svg.chart').style.cursor"
+    cursor = "document.querySelector('#cnn-confusion-test svg.chart').style.cursor"
     page.evaluate("click('lion', 'bee', 'pointermove')")
     assert page.evaluate(cursor) == "pointer"
     assert page.evaluate("document.querySelector('.tip').innerText") == "lion called bee: 3 of 10, 30\u00a0%"
@@ -406,7 +408,7 @@ def test_a_finger_learns_which_cell_it_met_before_it_follows_it(chrome: devtools
     page = devtools.open_page(chrome, (site / "evaluation.html").as_uri(), width=390)
     page.browser.call("Emulation.setTouchEmulationEnabled", page.session, enabled=True)
     page.evaluate("""(function () {
-        const holder = document.querySelector("[data-mistakes]"), chart = holder.querySelector("svg.chart");
+        const holder = document.querySelector("#cnn-confusion-test"), chart = holder.querySelector("svg.chart");
         const names = [...holder.querySelectorAll("thead th")].slice(1).map((head) => head.textContent.trim());
         chart.scrollIntoView({ block: "center", behavior: "instant" });
         window.cell = function (row, column) {
@@ -422,7 +424,7 @@ def test_a_finger_learns_which_cell_it_met_before_it_follows_it(chrome: devtools
             page.browser.call("Input.dispatchTouchEvent", page.session, type=kind, touchPoints=points)
         time.sleep(0.5)  # until the browser knows that it was no double tap
 
-    tip = "document.querySelector('[data-mistakes] .tip').innerText"
+    tip = "document.querySelector('#cnn-confusion-test .tip').innerText"
     tap("lion", "bee")
     assert page.evaluate(tip) == "lion called bee: 3 of 10, 30\u00a0%"
     assert page.evaluate("document.querySelector('.tip a').href").endswith("evaluation-cnn-mistakes.html#lion-bee")
@@ -492,6 +494,44 @@ def test_arrow_keys_reach_each_cell_of_a_matrix(chrome: devtools.Browser, site: 
     page.press("Enter")
     time.sleep(1)  # the page is left, and nothing could be waited for in it
     assert page.evaluate("location.href").endswith("evaluation-cnn-mistakes.html#lion-bee")
+    page.close()
+
+
+def test_a_mistake_shows_its_first_images_at_the_pointer(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "evaluation.html").as_uri())
+    shown = """(function () {
+        const chart = document.querySelector("#cnn-confusion-test svg"), grid = chart.querySelector("path");
+        const names = chart.dataset.names.split("\\t");
+        const at = new DOMPoint(names.indexOf("%s") + 0.5, names.indexOf("%s") + 0.5);
+        const { x, y } = at.matrixTransform(grid.getScreenCTM());
+        chart.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: x, clientY: y }));
+        const pictures = [...chart.nextElementSibling.querySelectorAll("img")];
+        return Promise.all(pictures.map((one) => one.decode())).then(() => pictures.map((one) =>
+            [one.getAttribute("src"), getComputedStyle(one).objectPosition, one.clientWidth === one.clientHeight]));
+    })()"""
+    sheet = "assets/figures/cnn-mistakes-0.webp"
+    # The two confusions with images are as frequent, so they are in the order of their classes: bee, then lion.
+    assert page.evaluate(shown % ("lion", "bee")) == [[sheet, "0px 0px", True]]
+    assert page.evaluate(shown % ("bee", "lion")) == [[sheet, "0px 6.6667%", True]]
+    assert page.evaluate(shown % ("bee", "bee")) == []
+    page.close()
+
+
+def test_the_matrices_of_the_parts_change_places(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "evaluation.html").as_uri())
+    order = "[...document.querySelectorAll('figure[data-part]')].map((one) => one.id)"
+    ids = [f"{name}-confusion-{part}" for name in ("cnn", "alexnet") for part in ("test", "validation", "train")]
+    assert page.evaluate(order) == ids
+    top = "document.querySelector('figure.first svg').getBoundingClientRect().top"
+    before = page.evaluate(top)
+    page.evaluate("document.querySelectorAll('figure.first input[type=radio]')[2].click()")
+    assert page.evaluate(order) == [ids[2], ids[1], ids[0], *ids[3:]]
+    assert page.evaluate("document.querySelector('figure.first').id") == "cnn-confusion-train"
+    assert page.evaluate(top) == pytest.approx(before, abs=1)
+    assert page.evaluate("document.activeElement.closest('label').innerText.trim()") == "training images"
+    assert page.evaluate("document.querySelectorAll('figure.first fieldset, figure.first :checked').length") == 2
+    page.evaluate("document.querySelectorAll('figure.first input[type=radio]')[0].click()")
+    assert page.evaluate(order) == ids
     page.close()
 
 
