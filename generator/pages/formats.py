@@ -108,7 +108,6 @@ FILTERS: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "decimal": decimal,
     "significant": significant,
     "cell": cell,
-    "decimals": decimals,
     "magnitude": magnitude,
     "duration": wording.duration,
     "listing": wording.listed,

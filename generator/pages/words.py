@@ -33,7 +33,7 @@ from markupsafe import Markup
 from generator.base.clutter import is_clutter
 from generator.base.errors import InputError
 from generator.config.reading import text_of
-from generator.pages.formats import FILTERS
+from generator.pages.formats import FILTERS, decimals
 from generator.pages.mistakes import located
 from generator.pages.prose import (
     ID,
@@ -241,7 +241,7 @@ def environments(templates: Sequence[Path], shared: Mapping[str, Any]) -> tuple[
         lstrip_blocks=True,
         auto_reload=False,
     )
-    pages.filters.update(FILTERS, card=card)
+    pages.filters.update(FILTERS, card=card, decimals=decimals)
     pages.tests["match_prefix"] = str.startswith
     pages.globals.update(shared)
     return pages, WordsEnvironment(SPOKEN, shared, literally)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -81,10 +81,16 @@ class Training:
         return " of an ".join(filter(None, (cores, told.get("processor", ""))))
 
 
-CHANGES = {  # settings of augmentation that are told, and what the images are like with a value
+def _degrees(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}°"
+
+
+CHANGES: Mapping[
+    str, tuple[str, Callable[[float, int], str]]
+] = {  # settings of augmentation that are told, and what the images are like with a value
     "area": ("crops keep at least {} of an image", percent),
     "cutmix": ("CutMix pastes a part of another image into those of {} of the batches", percent),
-    "rotation": ("images are turned by up to {}", lambda degrees, _: f"{degrees:g}°"),
+    "rotation": ("images are turned by up to {}", _degrees),
 }
 
 
