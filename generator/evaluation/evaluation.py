@@ -19,6 +19,7 @@ from generator.data.naming import some
 from generator.data.predictions import Predictions
 from generator.evaluation import pieces, trust
 from generator.evaluation import scores as evaluation_scores
+from generator.evaluation.randomisation import executed
 from generator.evaluation.scores import MISTAKES, TEST_MISTAKES, Answers, scores_of
 from generator.explain.methods import Method, left_out
 from generator.networks import card
@@ -191,7 +192,8 @@ def _faithfulness(
         return None
     able = plan.methods
     candidates = [*dict.fromkeys([*loaded.stages, layer])] if data.boxes and layer else []
-    total = trust.parts(network, able, candidates)
+    ran = executed(loaded.points)
+    total = trust.parts(network, able, candidates, ran)
     with terminal.bar(f"{loaded.title}, how far to trust its maps", total, "parts") as bar:
         return trust.measure(
             network,
@@ -208,6 +210,7 @@ def _faithfulness(
             exceptions=plan.sizes,
             unmeasured=plan.unmeasured,
             alike=bool(data.side),
+            ran=ran,
             on_part=bar.advance,
         )
 

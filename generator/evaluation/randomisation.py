@@ -16,6 +16,7 @@ from generator.evaluation.bootstrap import Values, estimates
 from generator.evaluation.pointing import upsampled
 from generator.evaluation.task import BATCH, Task, gaussian, maps_of
 from generator.explain.methods import Method
+from generator.explain.points import Points
 from generator.records.trust import Randomisation
 
 # Wang et al. 2004, section III.B: an 11 x 11 window of standard deviation 1.5, K1 = 0.01, K2 = 0.03.
@@ -29,17 +30,24 @@ _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.module
 # The randomisation check
 
 
-def cascade(network: nn.Module) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The layers from the logits down, as the model registers them, each with the norms that follow it, in steps.
+def executed(points: Points) -> tuple[str, ...]:
+    """The modules of a pass in the order in which they end."""
+    return tuple(point.name for point in points if point.module is not None)
+
+
+def cascade(network: nn.Module, ran: Sequence[str] = ()) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The layers from the logits down, in the order in which they run, each with the norms that follow it, in steps.
 
     More than MOST_STEPS of them are randomised in so many steps, of which the first is the last layer alone. Those of
     TorchScript are none: nobody could measure their norms' statistics anew.
 
+    Args:
+        ran: of `executed`; (): the model registers them in that order.
     Returns:
         by step its name, that of its layer or of its first and its last, and the modules that it randomises.
     """
     groups: list[tuple[str, ...]] = []
-    for name, module in network.named_modules():
+    for name, module in _in_order(network, ran):
         if isinstance(module, torch.jit.ScriptModule) or not any(True for _ in module.parameters(recurse=False)):
             continue
         if isinstance(module, _NORMS) and groups:
@@ -52,6 +60,24 @@ def cascade(network: nn.Module) -> tuple[tuple[str, tuple[str, ...]], ...]:
     cuts = [round(step * len(rest) / count) for step in range(count + 1)] if count else []
     steps = [last] * len(last) + [rest[start:end] for start, end in pairwise(cuts)]
     return tuple((_name(step[0][0] or own, step[-1][0] or own), tuple(chain.from_iterable(step))) for step in steps)
+
+
+def _in_order(network: nn.Module, ran: Sequence[str]) -> list[tuple[str, nn.Module]]:
+    """The named modules by when they begin to run; of one that is never called itself, when what it is a part of does.
+
+    A module that holds others begins with the first of these; its own weights, as a class token, are of its beginning.
+    """
+    began: dict[str, int] = {}
+    for number, name in enumerate(ran):
+        parts = name.split(".")
+        for count in range(len(parts) + 1):
+            began.setdefault(".".join(parts[:count]), number)
+
+    def when(name: str) -> int:
+        return began[name] if name in began or not name else when(name.rpartition(".")[0])
+
+    found = list(network.named_modules())
+    return sorted(found, key=lambda each: when(each[0])) if ran else found
 
 
 def _name(first: str, last: str) -> str:
@@ -151,17 +177,21 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
 
 
 def randomisations(
-    task: Task, methods: Mapping[str, Method], raw: Mapping[str, Tensor], on_part: Callable[[str], None]
+    task: Task,
+    methods: Mapping[str, Method],
+    raw: Mapping[str, Tensor],
+    on_part: Callable[[str], None],
+    ran: Sequence[str] = (),
 ) -> tuple[Randomisation, ...]:
     """Adebayo et al. 2018, arXiv:1810.03292: the layers are randomised one after the other and stay so.
 
-    Maps that were constant before have no order to lose and are left out.
+    Maps that were constant before have no order to lose and are left out. `ran` is that of `cascade`.
     """
     network = copy.deepcopy(task.network)
     generator = torch.Generator().manual_seed(task.seed)
     kept = {name: np.flatnonzero(~_constant(maps)) for name, maps in raw.items()}
     likeness: dict[str, list[tuple[Values, Values, int]]] = {name: [] for name in methods}
-    layers = cascade(network)
+    layers = cascade(network, ran)
     most = max(map(len, raw.values()))
     batches = [task.inputs(start, min(start + BATCH, most)) for start in range(0, most, BATCH)]
     random: list[str] = []

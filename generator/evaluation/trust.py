@@ -117,6 +117,7 @@ def measure(
     steps: int = STEPS,
     seed: int = 0,
     alike: bool = False,
+    ran: Sequence[str] = (),
     on_part: Callable[[int, str], None] = lambda count, part: None,
 ) -> Faithfulness:
     """The pointing game, energy in the box, deletion, insertion and the randomisation check, with their baselines.
@@ -139,6 +140,7 @@ def measure(
         unmeasured: methods that explain the network too, and cost too much to be asked here.
         seed: of the choice of images, wrong classes, random orders, random weights and the bootstrap.
         alike: the images are all of one size, see `answers.given`.
+        ran: the modules in the order in which they run, by which they are randomised, see `randomisation.cascade`.
         on_part: called with 1 and a few words after each of `parts`.
     Raises:
         ValueError: if no method or image is given, lengths differ, no box is in sight, or a method's maps are no maps.
@@ -175,7 +177,7 @@ def measure(
         }
         perturbation = perturbations(task, pairs, lambda part: on_part(1, part))
         subsets = {name: raw[name][: asked.get(name, sizes).randomisation] for name in methods}
-        randomisation = randomisations(task, methods, subsets, lambda part: on_part(1, part))
+        randomisation = randomisations(task, methods, subsets, lambda part: on_part(1, part), ran)
         first, method = next(iter(methods.items()))
         sweep = []
         for each in layers if boxes is not None else ():
@@ -239,6 +241,8 @@ def _shown(
     return torch.cat(pixels), torch.cat(masks)
 
 
-def parts(network: nn.Module, methods: Mapping[str, Method], layers: Sequence[str] = ()) -> int:
+def parts(
+    network: nn.Module, methods: Mapping[str, Method], layers: Sequence[str] = (), ran: Sequence[str] = ()
+) -> int:
     """How often `measure` calls `on_part`."""
-    return 2 * len(methods) + 1 + len(cascade(network)) + len(layers)
+    return 2 * len(methods) + 1 + len(cascade(network, ran)) + len(layers)

@@ -31,12 +31,13 @@ from generator.evaluation.pointing import (
     upsampled,
     wrong_classes,
 )
-from generator.evaluation.randomisation import average_ranks, cascade, randomise, recalibrate, spearman, ssim
+from generator.evaluation.randomisation import average_ranks, cascade, executed, randomise, recalibrate, spearman, ssim
 from generator.evaluation.task import Sizes
 from generator.evaluation.trust import measure, parts
 from generator.explain import grad_cam
 from generator.explain import methods as explain_methods
 from generator.explain.methods import Method
+from generator.explain.points import points
 from generator.networks import folder
 from generator.networks.inputs import fitted
 from generator.records.input import square
@@ -248,6 +249,32 @@ def layered() -> nn.Sequential:
 
 def test_the_cascade_goes_from_the_logits_down_and_takes_norms_along() -> None:
     assert cascade(layered()) == (("9", ("9",)), ("3", ("3", "4")), ("0", ("0", "1")))
+
+
+class Backwards(nn.Module):
+    """Registers its layers from the last to the first, has a weight of its own, and one that never runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(6, 5)
+        self.norm = nn.BatchNorm2d(6)
+        self.block = nn.Sequential(nn.Conv2d(4, 6, 3), nn.ReLU())
+        self.unused = nn.Linear(2, 2)
+        self.stem = nn.Conv2d(3, 4, 3)
+        self.shift = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.norm(self.block(self.stem(images + self.shift))).mean((2, 3)))
+        return logits
+
+
+def test_the_cascade_goes_by_when_layers_run() -> None:
+    network = Backwards().eval()
+    ran = executed(points(network, torch.randn(1, 3, 8, 8)))
+    assert ran[:3] == ("stem", "block.0", "block.1")
+    modules = [names for _, names in cascade(network, ran)]
+    assert modules == [("head",), ("block.0", "norm"), ("stem",), ("unused",), ("",)]
+    assert next(names for _, names in cascade(network)) == ("stem",)  # as it is registered
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
+from generator.explain.methods import METHODS
 from tests.explain.nets import assert_same, images, seeded
 
 TARGETS = [0, 2]
@@ -219,3 +220,14 @@ def test_captum_has_no_word_for_tuples_and_no_gradient_past_no_grad() -> None:
         captums(seeded(Pair), BATCH)
     with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
         captums(seeded(Probe), BATCH)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+@pytest.mark.parametrize("name", [name for name in METHODS if "attention" not in METHODS[name].asks])
+def test_on_a_graphics_processor_maps_are_those_of_the_processor(name: str) -> None:
+    network, batch = seeded(Plain), images(2, 3, 12, 10)
+    layer = explain.choose_layer(network, batch)
+    want = METHODS[name](network, batch, torch.tensor([0, 1]), layer)
+    found = METHODS[name](network.cuda(), batch.cuda(), torch.tensor([0, 1]).cuda(), layer)
+    assert found.device.type == "cuda"
+    assert_same(found.cpu(), want, 1e-3)
