@@ -191,7 +191,7 @@ def _faithfulness(
     if plan is None:
         return None
     able = plan.methods
-    candidates = [*dict.fromkeys([*loaded.stages, layer])] if data.boxes and layer else []
+    candidates = [*dict.fromkeys([*loaded.earlier, layer])] if data.boxes and layer else []
     ran = executed(loaded.points)
     total = trust.parts(network, able, candidates, ran)
     with terminal.bar(f"{loaded.title}, how far to trust its maps", total, "parts") as bar:

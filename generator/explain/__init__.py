@@ -15,7 +15,7 @@ gradient.
 
 from __future__ import annotations
 
-from generator.explain.attention import attention_rollout, legrad
+from generator.explain.attention import attention_heads, attention_rollout, legrad
 from generator.explain.cam import (
     channel_contributions,
     grad_cam,
@@ -44,6 +44,7 @@ __all__ = [
     "Points",
     "ReceptiveField",
     "Target",
+    "attention_heads",
     "attention_rollout",
     "channel_contributions",
     "choose_layer",

@@ -24,7 +24,7 @@ from generator.explain.gradients import reached
 from generator.explain.layouts import Layout
 from generator.explain.outputs import answered
 from generator.explain.passes import differentiating, runnable
-from generator.explain.points import Point, Points, points
+from generator.explain.points import Point, Points, block_ends, points
 from generator.explain.targets import Targets, Wanted, check_targets, classes_of, weights_of
 
 _SOFTMAXES = ("SoftmaxBackward0", "SafeSoftmaxBackward0")
@@ -78,6 +78,30 @@ def legrad(model: nn.Module, images: Tensor, targets: Targets = None) -> Tensor:
     shares = [gradient.relu().mean((1, 2)) for _, gradient in found.maps]  # (N, T) of each block
     rows = torch.stack(shares).mean(0)
     return check_finite(found.layout.maps(rows[..., None])[:, 0].float())
+
+
+def attention_heads(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """What each head of each block attends to, whatever is asked: the attention maps themselves, as they ran.
+
+    Of each head the row of the token that the model's head reads: which share of each cell goes into it. Where it reads
+    several tokens, or averages the cells, their mean.
+
+    Args:
+        images: (N, C, H, W) float, as the model takes them.
+    Returns:
+        By the block's name (N, heads, h, w) float32, >= 0 and at most 1 in all; without the tokens that are no cells.
+    Raises:
+        InputError: as of `attention_rollout`, but not where the model's head reads the cells.
+    """
+    check_images(images)
+    found = _watched(model, images, None, _total)
+    read = (found.maps[-1][1] != 0).any(-1).any(1).to(found.maps[-1][0])  # (N, T)
+    shares = read / read.sum(1, keepdim=True).clamp_min(1)
+    every = points(model, images)
+    called = {block.number: block.name for block in block_ends(every)}
+    names = [called.get(block.number, block.name) for block in _blocks(every, found.layout)]
+    rows = (torch.einsum("nt,nhtu->nuh", shares, attention) for attention, _ in found.maps)
+    return {name: check_finite(found.layout.maps(row).float()) for name, row in zip(names, rows, strict=True)}
 
 
 def _read(found: _Attention) -> Tensor:

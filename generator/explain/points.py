@@ -224,7 +224,7 @@ def stage_ends(points: Points) -> tuple[str, ...]:
 
     Of these the outermost: "layer1" of a ResNet, where "layer1.1.relu" has the same values, and "features.3" of a
     MobileNet, not the expansion that begins the next block. Pooled maps are no stage. Where nothing at a resolution is
-    passed by all, as with two streams, its last point is taken.
+    passed by all, as with two streams, its last point is taken. Of tokens the ends of the blocks are stages.
     """
     ends: list[Point] = []
     for group in _by_size([point for point in points if _has_maps(point)]):
@@ -234,7 +234,26 @@ def stage_ends(points: Points) -> tuple[str, ...]:
             continue
         outermost = min(point.depth for point in passed)
         ends.append([point for point in passed if point.depth == outermost][-1])
+    ends += block_ends(points)
     return tuple(point.name for point in sorted(ends, key=points.found.index))
+
+
+def block_ends(points: Points) -> list[Point]:
+    """Of tokens, which have one resolution throughout, the end of each block: the modules that end in an addition.
+
+    Of these the outermost that there are several of: "blocks.0" and "blocks.1" of a ViT, not "blocks" of them all.
+    """
+    added = [
+        point
+        for point in points
+        if point.trunk and point.single and point.name and point.module is not None and not point.kept
+        if point.form == "tokens" and point.kind == "addition" and point.cells > 1
+    ]
+    for depth in sorted({point.depth for point in added}):
+        blocks = {point.number: point for point in added if point.depth == depth}
+        if len(blocks) > 1:
+            return list(blocks.values())
+    return added[-1:]
 
 
 def _by_size(found: Sequence[Point]) -> list[list[Point]]:

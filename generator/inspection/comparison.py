@@ -36,7 +36,7 @@ def compared(loaded: Loaded, images: Tensor, target: int, layer: str, first: str
     }
     shown = methods.METHODS[first if first in able else next(iter(able))]
     asked = layer and "layer" in shown.asks
-    earlier = [name for name in loaded.stages if name != layer][-STAGES:] if asked else []
+    earlier = [name for name in loaded.earlier if name != layer][-STAGES:] if asked else []
     return {
         **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
         **{f"layer {name}": shown(network, images, targets, name)[0].numpy() for name in earlier},

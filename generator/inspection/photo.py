@@ -28,6 +28,7 @@ from generator.records.network import GRAD_CAM, Explanation, Question, Replied, 
 ALL_CLASSES = 100
 EACH_ALONE = 20  # likewise by a method that takes a pass there and back for each class
 CONTRIBUTORS = 8  # channels that are shown as what a prediction was made of
+HEADS = 4  # blocks whose attention is shown
 COMPARED = 4  # test images that all methods are asked about, in a report that shows no others
 AFFORDED = 1e12  # multiply-accumulates for that; one image may take four times as many
 
@@ -69,6 +70,11 @@ def photo_arrays(
     named = [*dict.fromkeys([*staged, *([layer] if layer else [])])]
     maps = explain.feature_maps(loaded.network, images, named) if named else {}
     arrays = {f"stage {loaded.stages.index(name) + 1} {name}": maps[name][0].numpy() for name in staged}
+    if loaded.attends:
+        heads = explain.attention_heads(loaded.network, images)
+        blocks = [*heads]
+        chosen = layers.evenly(list(enumerate(blocks, 1)), HEADS)
+        arrays |= {f"heads {number} {name}": heads[name][0].numpy() for number, name in chosen}
     if compared:
         arrays |= comparison.compared(loaded, images, int(logits.argmax()), layer, first)
     arrays |= {"seen": in_colour(given), "logits": logits.numpy(), "layer": np.array(layer), "first": np.array(first)}
@@ -123,6 +129,7 @@ def explanation(photo: str, label: int | None, others: Sequence[Question], array
     logits = arrays["logits"].astype(np.float32)
     shifted = np.exp(logits - logits.max())
     maps = [(key.split(" ", 2), value) for key, value in arrays.items() if key.startswith("stage ")]
+    heads = [(key.split(" ", 2), value) for key, value in arrays.items() if key.startswith("heads ")]
     return Explanation(
         photo=photo,
         seen=arrays["seen"].astype(np.uint8),
@@ -133,6 +140,7 @@ def explanation(photo: str, label: int | None, others: Sequence[Question], array
         stages=tuple(
             StageMaps(name, f"{stage} {number}", value.astype(np.float32)) for (stage, number, name), value in maps
         ),
+        heads=tuple(StageMaps(name, f"block {number}", value.astype(np.float32)) for (_, number, name), value in heads),
         replies={
             role: _replied(question, logits, arrays[f"asked {role}"])
             for role, question in questions_of(logits, label, others).items()

@@ -12,6 +12,7 @@ from generator.records.trust import Check, Estimate, Faithfulness
 # Whose maps a page may show first: coarse ones, of one class as of many, of few passes; in the list's order.
 FIRST = (GRAD_CAM, "Grad-CAM++", "LayerCAM", "attention rollout")
 SAME = 0.999  # rank correlation of maps with those of another class, from which on they are the same
+FEWEST = 8  # photos: an interval of fewer says nothing
 ENOUGH = 20  # photos on which a mean is told from another as evaluate tells it on its 32 images
 UNMOVED = 0.9  # rank correlation of maps with those of random weights, from which on they are those of the images
 
@@ -45,7 +46,7 @@ def _fault(found: Check) -> str:
             f"{found.weights:.2f} on {found.asked} {photos}"
         )
     gap = found.deletion.ahead["random"]
-    if gap.low > 0 or (gap.mean >= 0 and found.count >= ENOUGH):
+    if (gap.low > 0 and found.count >= FEWEST) or (gap.mean >= 0 and found.count >= ENOUGH):
         value, chance = found.deletion.value.mean, found.deletion.baselines["random"].mean
         return (
             "what it shows as important matters no more than any place: taken away in its order it leaves "

@@ -189,6 +189,23 @@ class Loaded:
         own = self.architecture.stages
         return tuple(own(self.network)) if own else stage_ends(self.points)
 
+    @cached_property
+    def earlier(self) -> tuple[str, ...]:
+        """The stages whose maps lie before the layer that is explained, or are those of it."""
+        at = self.points.named(self.layer)
+        ends = {name: self.points.named(name) for name in self.stages}
+        return tuple(name for name, end in ends.items() if at is None or end is None or end.number <= at.number)
+
+    @cached_property
+    def attends(self) -> bool:
+        """Whether its heads' attention among all of its tokens can be shown."""
+        if not any(point.form == "tokens" for point in self.points):
+            return False
+        try:
+            return bool(explain.attention_heads(self.network, self._noise))
+        except Exception:  # noqa: BLE001 - as `methods.failure`: a network of any make is differentiated here
+            return False
+
     @property
     def layer(self) -> str:
         """The point that class activation maps look at: report.toml's, else the architecture's, else as chosen.

@@ -198,6 +198,7 @@ class Explanation:
     contributor_layer: str = ""  # the convolution that makes these channels, else `layer` itself
     comparison: Comparison | None = None  # of the predicted class; None: not made for this photo
     method: str = GRAD_CAM  # that made the maps of classes and replies
+    heads: tuple[StageMaps, ...] = ()  # of some blocks what each of C heads of attention takes from each cell
 
     @property
     def ranking(self) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from generator.__main__ import main
+from generator.base.names import slug
 from tests.data_sets import kitchen
 
 NETS = """
@@ -148,6 +149,16 @@ def test_a_transformer_is_explained_at_the_last_tokens_that_have_a_gradient(tmp_
     assert 'id="transformer-cam-own-0-predicted"' in heat
     assert "4 × 4 cells" in heat  # of patches, without the class token
     assert "Grad-CAM looks at the tokens of encoder.layers.encoder_layer_1.ln_1, the last output whose 4 × 4" in heat
+    blocks = [f"encoder.layers.encoder_layer_{number}" for number in (0, 1)]
+    assert [stage["layer"] for stage in looks["own-0"]["stages"]][-2:] == blocks
+    inside = (tmp_path / "site" / "feature-maps-own-0.html").read_text("utf-8")
+    for block in blocks:
+        assert f'id="transformer-heads-own-0-{slug(block)}"' in inside
+    trust = (tmp_path / "site" / "trust.html").read_text("utf-8")
+    assert "On 1 photo of this report, each for what " in trust
+    checks = {check["method"]: check for check in results["networks"]["transformer"]["checks"]}
+    assert {"Grad-CAM", "attention rollout", "occlusion"} <= set(checks)
+    assert checks["Grad-CAM"]["asked"] == 1
     assert "(16 of 16 do)" in heat
     assert "attention rollout" in ways
     about = (tmp_path / "site" / "about.html").read_text("utf-8")

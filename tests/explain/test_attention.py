@@ -15,6 +15,7 @@ from torchvision import models
 
 from generator import explain
 from generator.base.errors import InputError
+from generator.explain.points import stage_ends
 from tests.explain.nets import assert_same, images, seeded
 
 How = Literal["fused", "written out", "module"]
@@ -222,3 +223,27 @@ def test_an_exception_leaves_nothing_behind() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
     assert all(parameter.grad is None for parameter in network.parameters())
     assert torch._C._get_flash_sdp_enabled()
+
+
+@pytest.mark.parametrize("token", [True, False])
+def test_heads_are_the_attention_maps_as_they_ran(token: bool) -> None:
+    """The class token's row of each; where the cells are averaged, the mean of all rows."""
+    network: Any = seeded(lambda: Transformer(token=token)).eval()
+    batch = images(2, 3, 12, 16)
+    found = explain.attention_heads(network, batch)
+    network(batch)
+    assert list(found) == ["blocks.0", "blocks.1", "blocks.2"]
+    for number, maps in enumerate(found.values()):
+        block = network.blocks[number]
+        rows = block.seen[:, :, 0, 1:] if token else block.seen.mean(2)
+        assert maps.shape == (2, 2, 3, 4)
+        assert_same(maps, rows.reshape(2, 2, 3, 4).detach())
+
+
+def test_the_blocks_of_tokens_are_stages() -> None:
+    network = seeded(Transformer).eval()
+    batch = images(1, 3, 12, 16)
+    ends = stage_ends(explain.points(network, batch))
+    assert ends == ("embed", "blocks.0", "blocks.1", "blocks.2")
+    maps = explain.feature_maps(network, batch, ends)
+    assert [maps[name].shape for name in ends] == [(1, 8, 3, 4)] * 4

@@ -154,7 +154,7 @@ def test_its_maps_are_not_shown_and_the_first_s_with_a_warning() -> None:
     assert "LayerCAM" in comparison.maps  # it was measured of another layer
 
 
-def checked(method: str, gap: Estimate, count: int = 6, constant: int = 0, **likeness: float) -> Check:
+def checked(method: str, gap: Estimate, count: int = 8, constant: int = 0, **likeness: float) -> Check:
     deletion = Compared(near(0.3), {"random": near(0.3 - gap.mean)}, {"random": gap})
     return Check(method, count, constant, deletion, 2 if likeness else 0, **likeness)
 
@@ -164,7 +164,8 @@ def checked(method: str, gap: Estimate, count: int = 6, constant: int = 0, **lik
     [
         (checked("A", Estimate(0.05, -0.01, 0.1)), ""),  # of so few photos a mean proves nothing
         (checked("A", Estimate(0.05, -0.01, 0.1), count=20), "leaves 0.300 of the answer’s probability on average"),
-        (checked("A", Estimate(0.05, 0.01, 0.1)), "in a random one 0.250, on 6 photos of this report"),
+        (checked("A", Estimate(0.05, 0.01, 0.1)), "in a random one 0.250, on 8 photos of this report"),
+        (checked("A", Estimate(0.05, 0.05, 0.05), count=7), ""),
         (checked("A", Estimate(-0.05, -0.1, 0), classes=0.95, weights=0.9), ""),
         (checked("A", Estimate(-0.05, -0.1, 0), classes=0.9995), "of 1.000 with those of the least probable one, on 2"),
         (checked("A", Estimate(-0.05, -0.1, 0), weights=0.91), "all weights are random: a rank correlation of 0.91 on"),

@@ -19,7 +19,7 @@ from generator.pages import render
 from generator.publishing.check import check
 from generator.records.images import Floats, Photo
 from generator.records.input import UNKNOWN, Input
-from generator.records.network import Network
+from generator.records.network import Network, StageMaps
 from generator.records.report import DataSummary, DataWords, Report
 from generator.records.scores import Evaluation
 from generator.records.training import Epoch, Log, Run
@@ -590,3 +590,19 @@ def test_pages_tell_by_which_method_each_network_s_maps_are() -> None:
     assert "attention rollout" not in told
     assert "Heat maps" in told
     assert f"The maps of {second.title} are" not in text(site_of(2)["grad-cam.html"])
+
+
+def test_a_transformer_s_heads_are_shown_with_its_feature_maps() -> None:
+    """Head 1 puts three quarters on the patch at the lower right, head 0 a tenth on each."""
+    report = made(2)
+    maps = np.full((2, 2, 2), 0.1, np.float32)
+    maps[1] = 0.05
+    maps[1, 1, 1] = 0.75
+    first = report.networks[0]
+    heads = (StageMaps("blocks.0", "block 1", maps),)
+    looks = {photo: replace(seen, heads=heads) for photo, seen in first.explanations.items()}
+    files = flawless(replace(report, networks=(replace(first, explanations=looks), report.networks[1])))
+    told = text(files["feature-maps.html"])
+    assert f"What each head of {first.title} attends to" in told
+    assert "head 1 puts most on one patch, 75.0 %, at the lower right; head 0 least, 10.0 %" in told
+    assert "attends to" not in text(site_of(2)["feature-maps.html"])

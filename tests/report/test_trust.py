@@ -372,13 +372,13 @@ def test_what_the_build_checked_itself_is_told_beside() -> None:
     """Of three methods one is better than chance, one worse, and of one nothing can be said."""
     gaps = {"Grad-CAM": (-0.1, -0.2, -0.05), "occlusion": (0.1, 0.05, 0.2), "LayerCAM": (0.0, -0.1, 0.1)}
     found = tuple(
-        Check(name, 6, 1, Compared(near(0.3), {"random": near(0.4)}, {"random": Estimate(*gap)}), 2, 0.25, -0.5)
+        Check(name, 8, 1, Compared(near(0.3), {"random": near(0.4)}, {"random": Estimate(*gap)}), 2, 0.25, -0.5)
         for name, gap in gaps.items()
     )
     network = replace(with_measurements(None), checks=found)
     shown = page(synthetic.report(networks=(network,), photos=()))
     said = shown.text
-    assert "On 6 photos of this report, each for what SmallCNN answers, the build checked the maps of Grad-CAM," in said
+    assert "On 8 photos of this report, each for what SmallCNN answers, the build checked the maps of Grad-CAM," in said
     assert (
         "of Grad-CAM the answer falls faster than in a random order, beyond what chance explains; of occlusion" in said
     )

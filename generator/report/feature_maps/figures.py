@@ -16,7 +16,7 @@ from generator.report.feature_maps.facts import drawn
 from generator.report.plates.frames import framed
 from generator.report.plates.numbers import columns
 from generator.report.plates.painting import BULK, by_mean, painted, scale_of
-from generator.report.plates.wording import cell, counted, number, percent, sentence
+from generator.report.plates.wording import cell, counted, number, percent, place, sentence
 
 WIDTH = 480  # stored pixels that a mosaic of small maps is enlarged to about
 LOW = 8  # stored pixels: height of the mark of a silent map at the end of a stage
@@ -35,6 +35,7 @@ def feature_map_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
     return (
         *(_stage(network, photo, stage) for stage in explanation.stages),
         *(_first(network, photo, stage) for stage in explanation.stages if stage.layer in pooled),
+        *(_heads(network, photo, block) for block in explanation.heads),
     )
 
 
@@ -83,6 +84,43 @@ def _stage(network: Network, photo: Photo, stage: StageMaps) -> Figure:
         caption=caption,
         pixelated=True,
         table=table,
+    )
+
+
+def _heads(network: Network, photo: Photo, block: StageMaps) -> Figure:
+    """What each head of a block attends to, in the order of the heads, each over its own range."""
+    count, high, wide = block.maps.shape
+    sums = block.maps.astype(np.float64).sum(axis=(1, 2))
+    peaks = block.maps.max(axis=(1, 2))
+    each = np.stack([raster.paint(one / (one.max() or 1), theme.MAPS) for one in block.maps])
+    factor = max(1, round(WIDTH / (columns(count) * (wide + 1))), 2)
+    focused, broad = int(peaks.argmax()), int(peaks.argmin())
+    finding = (
+        f"head {focused} puts most on one patch, {percent(float(peaks[focused]))}, {place(block.maps[focused])}; "
+        f"head {broad} least, {percent(float(peaks[broad]))}"
+    )
+    alt = (
+        f"Mosaic of what the {counted(count, 'attention head')} of {network.title}’s {block.title} attend to on the "
+        f"photo {photo.title}, {high} by {wide} patches each: {finding}."
+    )
+    caption = (
+        f"{network.title}, {block.title} ({block.layer}), photo: {photo.title}. For each of its "
+        f"{counted(count, 'head')}, in their order, the share that each of {high} × {wide} patches has in the token "
+        "that the answer is read from, or on average in all of them where it is read from all; each over its own "
+        "range, from 0, dark, to its largest. The bar below is what all patches have together; the rest is of tokens "
+        f"that are no patches. What to notice: {finding}."
+    )
+    rows = tuple(
+        (head, cell(float(sums[head]) * 100, 1), cell(float(peaks[head]) * 100, 1), place(block.maps[head]))
+        for head in range(count)
+    )
+    return framed(
+        f"{network.anchor}-heads-{photo.id}-{slug(block.layer)}",
+        _barred(each, sums, columns(count), factor),
+        alt=alt,
+        caption=caption,
+        pixelated=True,
+        table=Table(("head", "of all patches, %", "of one at most, %", "where"), rows),
     )
 
 

@@ -42,6 +42,7 @@ class Look:
     truth: Answer | None
     rank: int | None
     stages: tuple[Stage, ...]
+    heads: tuple[str, ...]  # the blocks whose heads of attention are shown
     replies: Mapping[str, Answer] = field(default_factory=dict)  # to what is asked beside, by role
     contributors: tuple[Contributor, ...] = ()  # the channels that spoke most for the answer
     ways: tuple[Way, ...] = ()  # the answer explained in other ways
@@ -95,6 +96,7 @@ def look_at(network: Network, photo: Photo) -> Look:
         truth=None if label is None else answer_of(network, explanation, label),
         rank=None if label is None else ranking.index(label) + 1,
         stages=tuple(stage_of(stage) for stage in explanation.stages),
+        heads=tuple(block.layer for block in explanation.heads),
         replies={
             role: Answer(
                 index=None,

@@ -11,6 +11,8 @@ from generator.records.trust import Check
 from generator.report.plates.wording import cell, counted, listed, percent_cell, sentence
 from generator.report.trust.measurements import difference, number_of, signed
 
+FEWEST = 8  # photos: an interval of fewer says nothing
+
 
 @dataclass(frozen=True)
 class Checks:
@@ -46,14 +48,17 @@ def checks(network: Network) -> Checks | None:
 
 def _deletion(found: tuple[Check, ...]) -> str:
     gaps = {one.method: one.deletion.ahead["random"] for one in found}
+    enough = found[0].count >= FEWEST
     groups = {
         "the answer falls faster than in a random order, beyond what chance explains": [
-            name for name, gap in gaps.items() if gap.high < 0
+            name for name, gap in gaps.items() if gap.high < 0 and enough
         ],
         "it falls more slowly, so that what they show matters less than any place": [
-            name for name, gap in gaps.items() if gap.low > 0
+            name for name, gap in gaps.items() if gap.low > 0 and enough
         ],
-        "so few photos tell no difference": [name for name, gap in gaps.items() if gap.low <= 0 <= gap.high],
+        "so few photos tell no difference": [
+            name for name, gap in gaps.items() if gap.low <= 0 <= gap.high or not enough
+        ],
     }
     parts = [f"of {listed(names)} {what}" for what, names in groups.items() if names]
     return sentence(f"when the most important places go first, {'; '.join(parts)}.")
