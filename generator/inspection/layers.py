@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -20,10 +20,11 @@ from generator import explain
 from generator.base.errors import InputError
 from generator.explain.points import Point, source
 from generator.explain.receptive_fields import ReceptiveField
+from generator.explain.sections import Section, sections
 from generator.inspection.patches import batches
 from generator.networks.loaded import Loaded
 from generator.records.images import Floats, Photo, Pixels
-from generator.records.network import Chosen, Examined, Layer
+from generator.records.network import Block, Chosen, Examined, Layer
 
 SMALL = 8  # convolutions up to which each of them has its page
 WIDE = 512  # channels of a convolution up to which all of them are shown there: more are more than a page can hold
@@ -231,3 +232,43 @@ def _uneven(field: ReceptiveField | None) -> tuple[int, int] | None:
     if field is None or field.rows.size == field.columns.size:
         return None
     return field.rows.size, field.columns.size
+
+
+# The whole network
+
+
+def blocks(loaded: Loaded) -> tuple[Block, ...]:
+    """All parts of a network in their order; what neither weighs nor pools belongs to the one before it."""
+    found: list[Block] = []
+    for section in sections(loaded.points, loaded.network):
+        made = _block(section)
+        smaller = bool(found) and 0 < made.cells < found[-1].cells
+        if section.steps or smaller:
+            found.append(made)
+        elif found:
+            last = found[-1]
+            found[-1] = replace(
+                made, name=last.name, inside=(*last.inside, *made.inside), weights=last.weights + made.weights,
+                steps=last.steps, convolutions=last.convolutions, paths=last.paths, joined=last.joined,
+                attends=last.attends,
+            )  # fmt: skip
+    return tuple(found)
+
+
+def _block(section: Section) -> Block:
+    end = section.end
+    channels = end.channels or (end.shape[-1] if end.shape else 1)
+    return Block(
+        name=end.name or section.points[0].name,
+        inside=tuple(point.name for point in section.points if point.name),
+        shape=end.shape,
+        grid=end.grid,
+        channels=channels,
+        weights=section.weights,
+        sees=(end.field.rows.size, end.field.columns.size) if end.field else None,
+        steps=len(section.steps),
+        convolutions=sum(step.kind == "convolution" for step in section.steps),
+        paths=tuple(map(len, section.paths)) if section.steps else (),
+        joined=section.joined if section.steps and section.paths else "",
+        attends=section.attends,
+    )

@@ -93,6 +93,7 @@ def network_record(
         class_images=made,
         pageless=pageless,
         selected=layers.selected(loaded),
+        blocks=layers.blocks(loaded),
         stages=len(loaded.stages),
         asked=asked.said if asked.gave else "",
         facts=facts(loaded),

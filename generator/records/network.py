@@ -78,6 +78,29 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A part of a network through whose end everything goes: a layer with weights, a residual block, a pooling."""
+
+    name: str  # dotted, of what gives its output
+    inside: tuple[str, ...]  # the dotted names of all that runs in it
+    shape: tuple[int, ...]  # of its output, without the batch
+    grid: tuple[int, int] | None  # the output's cells along the image's rows and columns; None: it has none
+    channels: int  # of each cell, or of all where there are none
+    weights: int  # parameters of what runs in it
+    sees: tuple[int, int] | None  # (H, W) pixels of the input behind a cell; None: of no regular size
+    steps: int  # convolutions, linear layers and attention in it; 0: it pools
+    convolutions: int  # of these
+    paths: tuple[int, ...] = ()  # steps of each path, where several run beside each other; 0: what came in is passed on
+    joined: str = ""  # how the paths are: "addition", "concatenation", "multiplication"
+    attends: bool = False  # whether cells are weighed against one another
+
+    @property
+    def cells(self) -> int:
+        """Of its output; 1 where it has no grid."""
+        return self.grid[0] * self.grid[1] if self.grid else 1
+
+
+@dataclass(frozen=True)
 class Examined:
     """The images among which the strongest patches of each channel are."""
 
@@ -253,6 +276,7 @@ class Network:
     pageless: tuple[Layer, ...] = ()  # the convolutions that are not among `layers`
     # Who selected `layers`: nobody, the program (which left out the ends of some stages: "sampled"), or report.toml.
     selected: Literal["", "chosen", "sampled", "named"] = ""
+    blocks: tuple[Block, ...] = ()  # its parts in their order, as its picture shows them
     stages: int = 0  # that the network has; of some of them alone, if they are many, there are maps
     asked: str = ""  # on what channels were asked for their part in the answers: "the 6 photos of this report"
     apart: str = ""  # see `anchor`; "": the id

@@ -312,3 +312,24 @@ def test_of_the_images_that_are_examined_only_those_are_read_that_are_asked(monk
     every = Watched(np.zeros((2, 2, 3), np.uint8) for _ in range(1000))
     said, chosen = layers.asked_on((), Examined("1,000 images", every, ("a",) * 1000, "d", True))
     assert (said, len(chosen), len(read)) == ("24 of the 1,000 images", 24, 24)
+
+
+def test_the_blocks_of_a_network_are_its_layers_with_what_belongs_to_them() -> None:
+    made = loaded(SmallCNN(3), ("a", "b", "c"))
+    found = layers.blocks(made)
+    assert [block.steps for block in found] == [1, 0, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1]
+    first, pooled = found[:2]
+    assert (first.name, first.shape, first.sees) == ("features.conv1", (48, 64, 64), (5, 5))
+    # The batch norm and the ReLU follow the pooling.
+    assert pooled.inside == ("features.pool1", "features.bn1", "features.relu1")
+    assert (pooled.grid, pooled.weights) == ((32, 32), 96)
+    assert found[-1].shape == (3,)
+    assert sum(block.weights for block in found) == sum(weights.numel() for weights in made.network.parameters())
+
+
+def test_a_residual_block_is_one_of_the_blocks() -> None:
+    found = layers.blocks(loaded(Residual(), ("a", "b", "c"), square(16)))
+    assert [block.paths for block in found] == [(), (2, 0), (2, 0), (), (2, 0), (2, 0), (), ()]
+    assert [block.joined for block in found][1] == "addition"
+    assert found[1].inside[-1] == "layer1.0"  # with the ReLU after the sum
+    assert found[2].sees == (11, 11)
