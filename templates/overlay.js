@@ -62,6 +62,9 @@
       held.focus({ preventScroll: true });
       region.scrollTop = inside;
       scrollTo({ left: x, top: y, behavior: "instant" });
+      // On a phone the photo may have gone out above the list: it comes back.
+      const { top } = every.querySelector(".stack").getBoundingClientRect();
+      if (top < 0) scrollBy({ top, behavior: "instant" });
       back();
     }
 

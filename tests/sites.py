@@ -19,7 +19,7 @@ from generator.report.evaluation.figures import evaluation_figures
 from generator.report.feature_maps.figures import feature_map_figures
 from generator.report.filters import convolutions, prototypes, units, weights
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures
-from generator.report.overview import tile
+from generator.report.overview import choices, tile
 from generator.report.training import curves
 from generator.report.trust.figures import trust_figures
 from tests import synthetic
@@ -38,7 +38,8 @@ EVERY = (
 
 def figures_of(report: Report) -> list[Figure]:
     """All figures of a report, as a build draws them."""
-    found = [*photo_figures(report.photos), *tile.header_tile(report), *data_figures(report)]
+    found = [*photo_figures(report.photos), *tile.header_tile(report), *choices.choice_figures(report)]
+    found += data_figures(report)
     for network in report.networks:
         scale = weights.first_layer_scale([network])
         found += [

@@ -19,6 +19,7 @@ from generator.records.images import Credit, Floats, Photo, Pixels
 from generator.records.input import square
 from generator.records.live import Live, LiveStep
 from generator.records.network import (
+    Block,
     Chosen,
     ClassImages,
     Comparison,
@@ -288,6 +289,13 @@ def patches(layer: Layer) -> LayerPatches:
     return LayerPatches(layer.name, answers, places, np.tile(boxes, (channels, 1, 1)), active)
 
 
+def blocks(classes: int) -> tuple[Block, ...]:
+    """What the layers of `network` and its head give."""
+    first = Block("features.conv1", ("features.conv1",), (4, 16, 16), (16, 16), 4, 108, (3, 3), 1, 1)
+    second = Block("features.conv2", ("features.conv2",), (8, 4, 4), (4, 4), 8, 288, (8, 8), 1, 1)
+    return first, second, Block("head.linear", ("head.linear",), (classes,), None, classes, 36, None, 1, 0)
+
+
 def class_images(classes: int) -> ClassImages:
     """Logit 4 for the class that an image was made for; the last image is called the first class."""
     logits = 4 * np.eye(classes, dtype=np.float32)
@@ -344,6 +352,7 @@ def network(
         runs=tuple(runs),
         evaluation=evaluation(identifier, class_names) if evaluated else None,
         snapshots={1: weights(4, 3), 3: weights(4, 3)},
+        blocks=blocks(len(class_names)),
         card=f"# {title}\n\nFor teaching.\n",
         cam_note="",
         failures=tuple(wrong),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from markupsafe import Markup
@@ -17,7 +17,8 @@ from generator.records.training import Benchmark
 from generator.report.data.facts import Cut, Material, cuts, material
 from generator.report.filters.facts import LayerPage
 from generator.report.grad_cam.facts import Look
-from generator.report.overview.tile import hero
+from generator.report.overview.choices import Choice, choices
+from generator.report.overview.drawing import Drawing, drawing
 from generator.report.plates.numbers import DEAD, DUPLICATE
 from generator.report.portrait import Portrait
 from generator.report.story import left_out, story
@@ -45,7 +46,9 @@ class Facts(Settled):
     augmented_id: str
     photos: tuple[Photo, ...]
     cuts: Mapping[str, tuple[Cut, ...]]  # by Photo.id, what the networks are given of it
-    hero: Look | None  # the photo of the header's tile as its network sees it
+    choices: tuple[Choice, ...]  # the photos of the overview, as their network sees them
+    hero: Look | None  # the one of them that is shown first
+    drawings: Mapping[str, Drawing | None]  # the picture of each network, by Portrait.id
     networks: tuple[Portrait, ...]
     first: Portrait | None  # the network that is shown first
     running: Portrait | None  # the network that a page runs
@@ -80,6 +83,9 @@ def settled(config: Config) -> Settled:
 
 def facts(report: Report, networks: tuple[Portrait, ...], figures: Mapping[str, Figure], config: Config) -> Facts:
     """What every template and text can name."""
+    chosen = choices(report)
+    hero = chosen[0].look if chosen else None
+    pages = [kind.name for kind in story(report, networks)]
     return {
         **settled(config),
         "data": report.data,
@@ -90,12 +96,14 @@ def facts(report: Report, networks: tuple[Portrait, ...], figures: Mapping[str, 
         "augmented_id": next((one.id for one in networks if one.title == report.data.augmented_for), ""),
         "photos": report.photos,
         "cuts": cuts(report.photos, [one.input for one in report.networks if one.present]),
-        "hero": _hero(report, networks),
+        "choices": chosen,
+        "hero": hero,
+        "drawings": {one.id: _drawing(one, hero, figures, pages) for one in networks},
         "networks": networks,
         "first": networks[0] if networks else None,
         "running": next((one for one in networks if report.live and one.id == report.live.network), None),
         "live": _shipped(report),
-        "story": [kind.name for kind in story(report, networks)],
+        "story": pages,
         "chance": 1 / len(report.data.class_names) if report.data.class_names else None,
         "left_out": left_out(report, networks),
         "course": course(report),
@@ -111,13 +119,13 @@ def _english(config: Config) -> str:
     return ' lang="en" dir="ltr"' if config.report.direction == "rtl" else ' lang="en"'
 
 
-def _hero(report: Report, networks: tuple[Portrait, ...]) -> Look | None:
-    """The photo of the header's tile as its network sees it."""
-    found = hero(report)
-    if found is None:
-        return None
-    photo, network = found
-    return next(one.look(photo) for one in networks if one.record is network)
+def _drawing(
+    network: Portrait, hero: Look | None, figures: Mapping[str, Figure], pages: Sequence[str]
+) -> Drawing | None:
+    """The picture of a network, with the photo that the overview begins with if it saw that."""
+    look = (network.look(hero.photo) if hero else None) or next(iter(network.looks), None)
+    photo = figures.get(f"{network.anchor}-cam-{look.photo.id}-photo") if look else None
+    return drawing(network.record, look.explanation if look else None, photo.src if photo else "", pages)
 
 
 def _shipped(report: Report) -> Shipped | None:

@@ -67,6 +67,10 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
         "notes": network.notes,
         "convolutions": len(network.convolutions),
         "layers": [_layer(layer) for layer in portrait.layers],
+        "blocks": [
+            {key: getattr(block, key) for key in ("name", "shape", "weights", "sees", "paths")}
+            for block in network.blocks
+        ],
         **({"selection": portrait.selection} if portrait.selection else {}),
         "patches_from": network.examined.said if network.examined else None,
         "class_images": portrait.made,

@@ -15,12 +15,12 @@ from generator.records.network import Network
 # fmt: off
 TAKEN = frozenset((
     "address", "again", "answers", "arithmetic", "augmentation", "camera", "channel", "channels", "classes",
-    "clear", "colour", "column", "content", "counts", "data", "deciding", "done", "environment", "evaluation",
-    "examples", "favicon", "feature-maps", "file", "filters", "first-layers", "grad-cam", "growth", "hero", "how",
-    "inside", "licences", "limits", "live", "look", "made", "map", "mark", "method", "networks", "notes", "numbers",
-    "photo", "photos", "progress", "question", "reading", "rooms", "row", "sample", "scale", "seen", "shown",
-    "size", "social", "speed", "stage", "stages", "start", "status", "strength", "teaser", "theme", "title",
-    "trust", "try", "unit", "units", "undo", "weights", "which",
+    "clear", "colour", "column", "content", "counts", "data", "deciding", "done", "drawing", "environment",
+    "evaluation", "examples", "favicon", "feature-maps", "file", "filters", "first-layers", "grad-cam", "growth",
+    "hero", "how", "inside", "licences", "limits", "live", "look", "made", "map", "mark", "method", "networks",
+    "notes", "numbers", "photo", "photos", "progress", "question", "reading", "rooms", "row", "sample", "scale",
+    "seen", "shown", "size", "social", "speed", "stage", "stages", "start", "status", "strength", "teaser", "theme",
+    "title", "trust", "try", "unit", "units", "undo", "weights", "which",
 ))
 # fmt: on
 # Words that begin the ids of figures and parts that are no network's: "photo-bee", "data-examples-bee".

@@ -14,7 +14,7 @@ from generator.report.evaluation.figures import evaluation_figures
 from generator.report.feature_maps.figures import feature_map_figures
 from generator.report.filters import convolutions, prototypes, units, weights
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures
-from generator.report.overview import tile
+from generator.report.overview import choices, tile
 from generator.report.training import curves
 from generator.report.trust.figures import trust_figures
 
@@ -26,6 +26,7 @@ def common_jobs(report: Report) -> Iterator[Job]:
     told = [(one.title, one.weights_digest, one.class_names, one.input) for one in report.networks]
     yield ("photos", report.photos), partial(figures.photo_figures, report.photos)
     yield ("header", told, report.photos), partial(tile.header_tile, report)
+    yield ("choices", told, report.photos), partial(choices.choice_figures, report)
     yield ("data", report.data), partial(figures.data_figures, report)
 
 

@@ -60,7 +60,7 @@ def _some(has: Callable[[Portrait], object]) -> Shown:
 
 OPENING = ("opening.css",)  # of pages that begin with a figure beside their first words
 STORY = (
-    Kind("index", styles=("overview.css",)),
+    Kind("index", scripts=("overview.js",), styles=("overview.css", "drawing.css")),
     Kind("data", scripts=("lightbox.js",), styles=OPENING),
     Kind(
         "training",
@@ -82,7 +82,7 @@ STORY = (
         _some(lambda network: network.record.layers),
         Parts("layer", "filters-layer.html", ("tables.js", "lightbox.js")),
         scripts=("tables.js", "lightbox.js"),
-        styles=OPENING,
+        styles=(*OPENING, "filters.css", "drawing.css"),
         without="There is no page of filters: no network here has a two-dimensional convolution, whose weights are "
         "pictures.",
         inside=True,

@@ -238,6 +238,45 @@ def test_the_next_photo_is_shown_from_the_same_view(
     page.close()
 
 
+@pytest.mark.parametrize("name", ["feature-maps", "grad-cam"])
+@pytest.mark.parametrize(("view", "scrolled"), [("", 0), ("", 77), ("#cnn", 300)])
+def test_the_picker_stays_where_it_is_in_the_window(
+    chrome: devtools.Browser, site: Path, name: str, view: str, scrolled: int
+) -> None:
+    page = devtools.open_page(chrome, (site / f"{name}-slice.html").as_uri() + view)
+    page.evaluate(f"scrollTo({{ top: {scrolled}, behavior: 'instant' }})")
+    place = "document.querySelector('.picker').getBoundingClientRect().top"
+    before = page.evaluate(place)
+    chrome.events.clear()
+    click = "document.querySelector('.picker a[data-photo=koala]').click()"
+    chrome.call("Runtime.evaluate", page.session, expression=click)
+    chrome.wait("Page.loadEventFired", page.session)
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert page.evaluate("location.pathname").endswith(f"/{name}-koala.html")
+    assert page.evaluate("location.hash") == view
+    assert abs(page.evaluate(place) - before) < 1
+    page.close()
+
+
+def test_on_a_phone_the_photo_comes_back_when_a_class_is_chosen(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "grad-cam-bee.html").as_uri(), width=390)
+    page.evaluate("document.querySelector('.every tbody').scrollIntoView({ behavior: 'instant' })")
+    top = "document.querySelector('.every .stack').getBoundingClientRect().top"
+    assert page.evaluate(top) < 0
+    page.evaluate("document.querySelectorAll('.every tbody a')[1].click()")
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert page.evaluate(top) >= 0
+    page.close()
+
+
+@pytest.mark.parametrize(("name", "other"), [("feature-maps", "grad-cam"), ("grad-cam", "feature-maps")])
+def test_a_photo_is_a_link_away_on_the_other_pages(chrome: devtools.Browser, site: Path, name: str, other: str) -> None:
+    page = devtools.open_page(chrome, (site / f"{name}-koala.html").as_uri())
+    links = page.evaluate("[...document.querySelectorAll('.elsewhere a')].map((link) => link.getAttribute('href'))")
+    assert links == [f"{other}-koala.html", "try.html#photo=koala"]
+    page.close()
+
+
 def test_a_class_has_an_address_in_the_table_of_classes(chrome: devtools.Browser, site: Path) -> None:
     """With scripts and without; the table is folded away until somebody asks for it."""
     for scripts in (True, False):

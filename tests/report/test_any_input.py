@@ -15,7 +15,7 @@ from generator.records.input import Input
 from generator.records.network import StageMaps
 from generator.records.report import Report
 from generator.report.data.facts import Cut, cuts
-from generator.report.overview import tile
+from generator.report.overview import choices
 from generator.report.plates.painting import painted_kernels
 from tests import synthetic
 
@@ -43,17 +43,17 @@ def test_of_a_wide_input_the_header_shows_all_and_its_maps_in_proportion() -> No
     seen[:, :10] = [250, 0, 0]
     seen[:, 30:] = [0, 0, 250]
     maps = np.ones((16, 5, 20), np.float32)
-    found = by_id(tile.header_tile(of_input(Input((10, 40)), seen, maps)))
+    found = by_id(choices.choice_figures(of_input(Input((10, 40)), seen, maps)))
     photo = decoded(found["hero-photo"])
-    assert photo.shape == (480, 480, 4)
+    assert photo.shape == (360, 360, 4)
     shown = photo[..., 3] > 0
-    assert (np.flatnonzero(shown.any(1)).min(), np.flatnonzero(shown.any(1)).max()) == (180, 299)  # 120 of 480 rows
-    assert shown[200].all()
-    assert np.abs(photo[240, 5, :3].astype(int) - [250, 0, 0]).max() < 12  # from end to end
-    assert np.abs(photo[240, 475, :3].astype(int) - [0, 0, 250]).max() < 12
+    assert (np.flatnonzero(shown.any(1)).min(), np.flatnonzero(shown.any(1)).max()) == (135, 224)  # 90 of 360 rows
+    assert shown[150].all()
+    assert np.abs(photo[180, 5, :3].astype(int) - [250, 0, 0]).max() < 12  # from end to end
+    assert np.abs(photo[180, 355, :3].astype(int) - [0, 0, 250]).max() < 12
     # Pixel by pixel: no pixel between red and grey, ten pixels from the left of forty.
-    assert np.abs(photo[240, 112, :3].astype(int) - [250, 0, 0]).max() < 40
-    assert np.abs(photo[240, 128, :3].astype(int) - [200, 200, 200]).max() < 40
+    assert np.abs(photo[180, 84, :3].astype(int) - [250, 0, 0]).max() < 40
+    assert np.abs(photo[180, 96, :3].astype(int) - [200, 200, 200]).max() < 40
     # Maps of 1 : 4 stand two by eight, each 1 : 4.
     tiles = decoded(found["hero-maps"])[..., 3] > 0
     assert (np.diff(tiles[5].astype(int)) == -1).sum() == 1
@@ -64,7 +64,7 @@ def test_of_a_wide_input_the_header_shows_all_and_its_maps_in_proportion() -> No
 def test_of_a_grey_input_the_header_shows_what_the_network_saw() -> None:
     grey = np.repeat(np.arange(28 * 28).reshape(28, 28, 1) // 4, 3, axis=2).astype(np.uint8)
     way = Input((28, 28), channels=1, mean=(0.5,), std=(0.5,))
-    found = by_id(tile.header_tile(of_input(way, grey, np.ones((4, 7, 7), np.float32))))
+    found = by_id(choices.choice_figures(of_input(way, grey, np.ones((4, 7, 7), np.float32))))
     photo = decoded(found["hero-photo"]).astype(int)
     assert np.ptp(photo[..., :3], axis=2).max() <= 4
     # Four maps stand two by two and fill the cell, as no more are there.
