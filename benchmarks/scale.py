@@ -50,7 +50,7 @@ def main() -> None:
         print(f" | {row['whole']:.1f} | {row['memory']:.0f} | {row['json'] / 1000:.0f} |")
     counts = [row["images"] for row in rows]
     print()
-    for what, unit in (("whole", "s"), ("memory", "MB")):
+    for what, unit in (("whole", "s"), ("memory", "MB")) if len(rows) > 1 else ():
         slope, start = np.polyfit(counts, [row[what] for row in rows], 1)
         furthest = max(abs(row[what] / (start + slope * row["images"]) - 1) for row in rows)
         print(

@@ -184,6 +184,7 @@ class TestAnyNumber:
         files = site_of(count)
         assert "try.html" not in files
         assert "training.html" not in files
+        assert b"Networks on this page" not in files["evaluation.html"]
         assert "No training was recorded" in text(files["index.html"])
         for name in ("index", "evaluation", "filters", "grad-cam", "feature-maps", "failures", "about"):
             for one in told.networks:
@@ -231,6 +232,12 @@ class TestAnyAddress:
         files = render(many, figures, settings(), (ROOT / "templates",), ROOT / "content")
         assert [str(finding) for finding in check(files) if not finding.harmless and "svg" not in str(finding)] == []
         assert len({path.casefold() for path in files}) == len(files)
+        # Long pages begin with where each network's part is; `check` has seen that the links lead there.
+        for page in ("evaluation", "filters", "failures"):
+            (jumps,) = re.findall(
+                rb'<nav class="layers" aria-label="Networks on this page">(.*?)</nav>', files[f"{page}.html"], re.DOTALL
+            )
+            assert jumps.count(b"<a href=") == len(names)
 
     def test_what_the_pages_call_their_own_is_taken(self) -> None:
         """An id of a page that begins with no network's anchor is in the list, or belongs to a photo or a figure."""
