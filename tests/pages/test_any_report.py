@@ -238,6 +238,8 @@ class TestAnyAddress:
                 rb'<nav class="layers" aria-label="Networks on this page">(.*?)</nav>', files[f"{page}.html"], re.DOTALL
             )
             assert jumps.count(b"<a href=") == len(names)
+        assert text(files["filters.html"]).count("begins with 4") == 1  # not one network after the other
+        assert "first layers of the 14 other networks" in text(files["filters.html"])
 
     def test_what_the_pages_call_their_own_is_taken(self) -> None:
         """An id of a page that begins with no network's anchor is in the list, or belongs to a photo or a figure."""
