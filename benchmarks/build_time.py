@@ -1,4 +1,4 @@
-"""How long a build takes, cold, changed and unchanged, and how much memory: the README's figures.
+"""How long a build takes, cold, unchanged and after each kind of change, and how much memory: the README's figures.
 
 Runs `python -m generator build` in processes of its own, into a scratch folder with an empty cache, from the models
 that are shipped; prints a Markdown table. On a machine that others use too, seconds say little: beside them stand the
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,17 @@ def _title(folder: Path) -> None:
     (folder / "report.toml").write_text(f'[report]\ntitle = "Another title"\n{told}', encoding="utf-8")
 
 
+def _words(folder: Path) -> None:
+    shutil.copytree(REPOSITORY / "content", folder / "content")
+    page = folder / "content" / "grad-cam.md"
+    page.write_text(f"{page.read_text(encoding='utf-8')}\nOne sentence more.\n", encoding="utf-8")
+
+
+def _style(folder: Path) -> None:
+    (folder / "templates" / "styles").mkdir(parents=True)
+    (folder / "templates" / "styles" / "mine.css").write_text("figcaption { font-style: italic }\n", encoding="utf-8")
+
+
 def _photo(folder: Path) -> None:
     photo = next((REPOSITORY / "content" / "samples").glob("*.webp"))
     pixels = cv2.flip(cv2.imread(str(photo)), 1)
@@ -85,6 +97,8 @@ RUNS: tuple[tuple[str, Callable[[Path], None], tuple[str, ...]], ...] = (
     ("cold", _nothing, ()),
     ("unchanged", _nothing, ()),
     ("another title", _title, ()),
+    ("another sentence in content/", _words, ()),
+    ("another style", _style, ()),
     ("again, from the cache (--force)", _nothing, ("--force",)),
     ("one more photo", _photo, ()),
 )

@@ -1,10 +1,11 @@
-"""What a report of somebody else's network costs: the README's figures of three of them.
+"""What a report of somebody else's network costs: the README's figures of five of them.
 
-A grey network of functions at 28 pixels, torchvision's resnet18 at 64 and at 224, each from class folders of drawn
-images and a file of weights, by one `build` with an empty cache in a process of its own; prints a Markdown table of
-seconds on the clock by stage, of the site's size and of the most memory. The weights are untrained, which changes no
-time.
-Usage: python benchmarks/own.py
+A grey network of functions at 28 pixels, torchvision's resnet18 at 64 and at 224, its resnet50 and vit_b_16 at 224,
+each from class folders of drawn images and a file of weights, by one `build` with an empty cache in a process of its
+own; prints a Markdown table of seconds on the clock by stage, of the processor's seconds, of both as a multiple of what
+importing the libraries takes in the same run, of the site's size and of the most memory. The weights are untrained,
+which changes no time.
+Usage: python benchmarks/own.py [grey 64 224 50 vit]
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CLASSES = 10
+MEASURE = "--measure"  # said by this program to itself
 STAGES = {  # the pipeline's steps by the stages that the table has
     "read": ("_obtain",),
     "score": ("_evaluation",),
@@ -43,26 +45,43 @@ class Case(NamedTuple):
 
 CASES = {
     "grey": Case("grey CNN, 28 px", "net.py:Net", 28, True, 200, 50),
-    "64": Case("resnet18, 64 px", "torchvision:resnet18", 64, False, 100, 25),
+    "64": Case("resnet18, 64 px", "torchvision:resnet18", 64, False, 100, 200),
     "224": Case("resnet18, 224 px", "torchvision:resnet18", 224, False, 20, 10),
+    "50": Case("resnet50, 224 px", "torchvision:resnet50", 224, False, 20, 10),
+    "vit": Case("vit_b_16, 224 px", "torchvision:vit_b_16", 224, False, 20, 10),
 }
 
 
-def main() -> None:
+IMPORTS = "import torch, torchvision, cv2, matplotlib.figure"
+
+
+def main(names: Sequence[str]) -> None:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-c", IMPORTS], env=environment, check=True)
+    imports, processor = time.perf_counter() - begun, _spent(resource.RUSAGE_CHILDREN)
     rows = []
-    for name in CASES:
+    for name in names:
         with tempfile.TemporaryDirectory() as scratch:
-            command = [sys.executable, __file__, name]
+            command = [sys.executable, __file__, MEASURE, name]
             done = subprocess.run(command, cwd=scratch, env=environment, stdout=subprocess.PIPE, check=True)
             rows.append((CASES[name], json.loads(done.stdout.splitlines()[-1])))
-    heads = ["report", "images", *STAGES, "pages and rest", "whole, s", "site, MiB", "memory, MB"]
+    print(f"importing the libraries: {imports:.1f} s, {processor:.1f} s of the processor")
+    heads = ["report", "images", *STAGES, "pages and rest", "whole, s", "processor, s", "imports", "imports, processor"]
+    heads += ["site, MiB", "memory, MB"]
     print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     for case, found in rows:
         images = f"{CLASSES * (case.train + case.test):,}"
-        numbers = [*(found[stage] for stage in STAGES), found["rest"], found["whole"], found["size"]]
+        numbers = [*(found[stage] for stage in STAGES), found["rest"], found["whole"], found["processor"]]
+        numbers += [found["whole"] / imports, found["processor"] / processor, found["size"]]
         print(f"| {case.title} | {images} | " + " | ".join(f"{number:.1f}" for number in numbers), end="")
         print(f" | {found['memory']:.0f} |")
+
+
+def _spent(who: int) -> float:
+    """The processor's seconds, the kernel's among them, of this process or of those that it started."""
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
 
 
 def measure(case: Case) -> dict[str, float]:
@@ -81,14 +100,15 @@ def measure(case: Case) -> dict[str, float]:
             room = observed if hasattr(observed, step) else pipeline
             setattr(room, step, _timed(getattr(room, step), stage, spent))
     words = ["--model", case.model, "--weights", "best.pth", "--data", "images", "--size", str(case.side)]
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), _spent(resource.RUSAGE_SELF)
     if program(["build", *words, "--mean", "0.5", "--std", "0.25", "--offline"]):
         sys.exit(f"{case.title} failed")
-    whole = time.perf_counter() - begun
+    whole, processor = time.perf_counter() - begun, _spent(resource.RUSAGE_SELF) - before
     size = sum(file.stat().st_size for file in Path("site").rglob("*") if file.is_file()) / 2**20
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    return spent | {"rest": whole - sum(spent.values()), "whole": whole, "size": size, "memory": memory}
+    rest = whole - sum(spent.values())
+    return spent | {"rest": rest, "whole": whole, "processor": processor, "size": size, "memory": memory}
 
 
 def _timed(step: Callable[..., Any], stage: str, spent: dict[str, float]) -> Callable[..., Any]:
@@ -122,9 +142,9 @@ def _draw(root: Path, case: Case) -> None:
 
 def _network(case: Case) -> Any:
     if not case.grey:
-        from torchvision.models import resnet18
+        from torchvision.models import get_model
 
-        return resnet18(num_classes=CLASSES)
+        return get_model(case.model.removeprefix("torchvision:"), num_classes=CLASSES)
     file = Path("net.py")
     file.write_bytes((REPOSITORY / "examples" / "fashion" / "net.py").read_bytes())
     names: dict[str, Any] = {}
@@ -133,7 +153,7 @@ def _network(case: Case) -> Any:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(measure(CASES[sys.argv[1]])))
+    if sys.argv[1:2] == [MEASURE]:
+        print(json.dumps(measure(CASES[sys.argv[2]])))
     else:
-        main()
+        main(sys.argv[1:] or list(CASES))

@@ -54,6 +54,10 @@ class Cache:
         members = _read(self._path(f"{key}-arrays"))
         return None if members is None else _read_arrays(members)
 
+    def holds(self, key: str) -> bool:
+        """Whether there is an entry of arrays, be it whole or not."""
+        return self._path(f"{key}-arrays").is_file()
+
     def keep(self, key: str, arrays: Arrays) -> None:
         """Keep arrays, which `found` and `arrays` then find."""
         self._used.add(f"{key}-arrays")

@@ -14,7 +14,7 @@ import re
 import select
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
@@ -126,9 +126,14 @@ def left(seconds: float) -> str:
 
 @contextmanager
 def bar(title: str, total: int, unit: str = "") -> Iterator[Bar]:
-    """A bar for `total` steps, closed at the end; without a unit it tells their share, not their number."""
+    """A bar for `total` steps, closed at the end; without a unit it tells their share, not their number.
+
+    One that is called as the stage of a `whole` is told as that.
+    """
     title = plain(title)
-    if sys.stderr.isatty() and speaks():
+    if _wholes and title == _wholes[-1].stage:
+        yield _Part(_wholes[-1], total)
+    elif sys.stderr.isatty() and speaks():
         form = None if unit else "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
         shown = tqdm(
             total=total, desc=title, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True, bar_format=form
@@ -139,6 +144,110 @@ def bar(title: str, total: int, unit: str = "") -> Iterator[Bar]:
             shown.close()
     else:
         yield _Lines(title, total, unit)
+
+
+class Whole:
+    """How far work of several stages is, as one line: percent, the stage, and the time left.
+
+    What a stage takes is expected at first, and corrected by what it and the stages before it have taken so far.
+    """
+
+    def __init__(self, expected: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
+        """`expected` has the stages in order, with the seconds that each is thought to take."""
+        self.expected, self.clock = dict(expected), clock
+        self.began = self.since = self.told = clock()
+        self.stage, self.share = next(iter(self.expected)), 0.0
+        self.took: dict[str, float] = {}
+        self.shown: tqdm | None = None
+
+    def begin(self, stage: str) -> None:
+        """The stage before is over; those between the two were not needed. One that nobody expects is no stage."""
+        now = self.clock()
+        if stage not in self.expected:
+            return
+        self.took[self.stage] = now - self.since
+        for passed in list(self.expected)[: list(self.expected).index(stage)]:
+            self.took.setdefault(passed, 0.0)
+        self.stage, self.share, self.since = stage, 0.0, now
+        self.tell()
+
+    def expect(self, stage: str, seconds: float) -> None:
+        """A stage is known better."""
+        self.expected[stage] = seconds
+
+    def divide(self, stage: str, into: Mapping[str, float]) -> None:
+        """A stage that has not begun is several; of what has begun already nothing changes."""
+        if stage in self.expected and stage != self.stage and stage not in self.took:
+            at = list(self.expected).index(stage)
+            items = list(self.expected.items())
+            self.expected = dict([*items[:at], *into.items(), *items[at + 1 :]])
+
+    def reach(self, share: float) -> None:
+        """The stage is done as far as that."""
+        self.share = share
+        self.tell()
+
+    @property
+    def seconds_left(self) -> float:
+        """Of all stages together."""
+        known = sum(self.expected[stage] for stage in self.took)
+        # One second more of each, so that a stage of almost no time says almost nothing of the others.
+        pace = min(max((sum(self.took.values()) + 1) / (known + 1), 0.1), 10.0)
+        ahead = sum(seconds for stage, seconds in self.expected.items() if stage not in {*self.took, self.stage}) * pace
+        elapsed, thought = self.clock() - self.since, self.expected[self.stage] * pace
+        if not self.share:
+            return ahead + max(thought - elapsed, thought / 10)
+        weight = min(1.0, 4 * self.share)  # of what was measured in this stage
+        return ahead + (1 - self.share) * (weight * elapsed / self.share + (1 - weight) * thought)
+
+    @property
+    def line(self) -> str:
+        """What is shown."""
+        elapsed, rest = self.clock() - self.began, self.seconds_left
+        percent = 100 * elapsed / (elapsed + rest) if rest > 0 else 100.0
+        return f"{min(percent, 99):.0f} %: {plain(self.stage)}{left(rest)}"
+
+    def tell(self) -> None:
+        """Rewrite the line on a terminal; into a pipe, say it now and then."""
+        now = self.clock()
+        if self.shown is not None:
+            self.shown.set_description_str(self.line)
+        elif now - self.told > SECONDS_BETWEEN_LINES:
+            self.told = now
+            say(self.line)
+
+
+_wholes: list[Whole] = []  # at most one: bars are parts of it
+
+
+@contextmanager
+def whole(expected: Mapping[str, float]) -> Iterator[Whole]:
+    """One line for work of several stages; bars within it are told as parts of its stage."""
+    found = Whole(expected)
+    if sys.stderr.isatty() and speaks():
+        found.shown = tqdm(total=1, file=sys.stderr, leave=False, dynamic_ncols=True, bar_format="{desc}")
+    _wholes.append(found)
+    try:
+        found.tell()
+        yield found
+    finally:
+        _wholes.pop()
+        if found.shown is not None:
+            found.shown.close()
+
+
+class _Part:
+    def __init__(self, within: Whole, total: int) -> None:
+        self.within, self.total, self.done = within, total, 0
+
+    def advance(self, count: int = 1, note: str = "") -> None:  # noqa: ARG002 - the line has no room for it
+        self.done += count
+        self.within.reach(min(1.0, self.done / max(1, self.total)))
+
+
+def progress() -> Whole:
+    """The whole that this work is a part of; where there is none, one that nobody sees."""
+    return _wholes[-1] if _wholes else Whole({"": 0.0})
 
 
 class _Shown:

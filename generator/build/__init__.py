@@ -1,1 +1,3 @@
 """The build of a report: what is observed of its networks (`observed`, with torch), and its site (`pipeline`)."""
+
+LOOKING = "looking at the networks"  # a stage of the build, which `observed` divides when it knows them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 from generator.base import environment, terminal
 from generator.base.code import code_of
 from generator.base.errors import PROGRAM, InputError, failure
+from generator.build import LOOKING
 from generator.cache import Cache
 from generator.config import places
 from generator.config.schema import Config, ModelConfig
@@ -48,6 +49,11 @@ Load = Callable[[ModelConfig, DataSet], Loaded]  # a network that is in memory, 
 
 Made = TypeVar("Made")
 DRAWERS = 4  # groups of figures at most that are drawn at once: each holds its pictures in memory
+# What the stages of a build cost, about, before anything is measured: multiply-accumulates a second of two cores, and
+# passes by which all methods explain a photo.
+RATE, PASSES = 1e11, 400
+EXPLAINING, CHANNELS = "{}: explaining", "{}: what its channels and classes look like"
+DRAFT = f"This is a draft, made in little time. It leaves out: {{}}. `{PROGRAM} build` without --draft makes them, too."
 OTHERS = (
     "It has {:,} outputs, of which {:,} are classes of the data set: its scores are of these alone, as if there were "
     "no others. The evaluation page also says how many answers are right where all of them compete."
@@ -75,6 +81,8 @@ class Site:
     in_memory: Mapping[str, Load]  # by id
     told: list[str] = field(default_factory=list)  # what was said and is true of every build of the same inputs
     lost: list[str] = field(default_factory=list)  # a sentence for each part that failed
+    draft: bool = False  # what takes long and is not known yet is left out
+    left: dict[str, None] = field(default_factory=dict)  # what a draft has left out, in order
 
     def key(self, stage: str, maker: Callable[..., object], *parts: object) -> str:
         """The address of what a function makes: of its inputs, and of the code that it depends on."""
@@ -84,6 +92,12 @@ class Site:
         """Say a line, and say it again where the same is built anew."""
         self.told.append(line)
         terminal.say(line)
+
+    def leaves(self, what: str, known: bool) -> bool:
+        """Whether a draft leaves a part out, which is noted; what is known already costs nothing."""
+        if self.draft and not known:
+            self.left[what] = None
+        return self.draft and not known
 
     def spared(self, what: str, make: Callable[[], Made], without: Made) -> Made:
         """What a function makes that a report can do without; what is said of it where making it fails."""
@@ -104,6 +118,7 @@ def observe(
     results: Cache,
     *,
     offline: bool = False,
+    draft: bool = False,
     in_memory: Mapping[str, Load] | None = None,
 ) -> Observed:
     """Look at each network of the report, all that takes long from the cache where it is known.
@@ -111,6 +126,7 @@ def observe(
     Args:
         data: the data set, None where there is none.
         cache: folder for decoded images, those of `data` below it.
+        draft: leave out what takes long and is not known yet.
         in_memory: the networks that no file holds, by id; with them there is a data set.
     Raises:
         InputError: for anything that the user can mend.
@@ -119,7 +135,7 @@ def observe(
     if data is not None:
         data = decoded.whole(data, cache / "data")
     classes = data.classes if data else without_data(config.data.classes)
-    site = Site(config, data, classes, results, cache / "data", offline, in_memory or {})
+    site = Site(config, data, classes, results, cache / "data", offline, in_memory or {}, draft=draft)
     answered = {one.id: _answered(site, one) for one in config.models.networks if one.predictions}
     obtained = [_obtain(site, wanted) for wanted in config.models.networks if not wanted.predictions]
     loaded, read = [one for one, _ in obtained], {one.id: tried for one, tried in obtained}
@@ -134,6 +150,7 @@ def observe(
     if large := selection.too_large(loaded, photos, config):  # while nothing is lost by asking for less
         terminal.say(large)
     examined = selection.examined(data, photos)
+    terminal.progress().divide(LOOKING, {title: seconds for one in loaded for title, seconds in _stages(one, photos)})
     observed = {
         one.id: _observe(site, one, photos, failures[one.id], evaluations[one.id], examined, logged[one.id])
         for one in loaded
@@ -161,6 +178,7 @@ def observe(
         if any(photo.origin == "bundled" for photo in photos)
         else {},
         live=_live(site, loaded, photos),
+        notes=(DRAFT.format("; ".join(site.left)),) if site.left else (),
     )
     return Observed(report, tuple(site.told), tuple(site.lost))
 
@@ -243,12 +261,16 @@ def _downloaded(site: Site, folder: Path) -> DataSet:
     return decoded.whole(layouts.opened(root, site.config.data), site.decoded)
 
 
-def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation | None:
-    """What is measured now of a network of which nothing is known yet; of one that has learnt nothing, nothing is."""
+def _to_score(loaded: Loaded, data: DataSet | None) -> bool:
+    """Whether a network can be scored; of one that has learnt nothing, nothing is measured."""
     if data is None or data.judged is None or loaded.wanted.weights == "random" or not loaded.input.takes_photos:
-        return None
-    if loaded.without_output(data.classes):
-        return None  # as is told of it
+        return False
+    return not loaded.without_output(data.classes)  # else as is told of it
+
+
+def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation:
+    """What is measured now of a network of which nothing is known yet."""
+    assert data is not None
     terminal.say(f"{loaded.title}: it was not scored yet, which is done now")
     return evaluate_model(loaded, data, brief=True)
 
@@ -272,8 +294,9 @@ def _logged(site: Site, wanted: ModelConfig, title: str, epoch: int | None) -> t
 def _evaluation(site: Site, loaded: Loaded) -> Evaluation | None:
     """What was measured of these very weights on these classes; another evaluation is said to be one and left out."""
     found = measured(loaded)
-    if found is None or found.weights_digest != loaded.digest:
-        found = _scored(loaded, site.data) or found
+    to_score = (found is None or found.weights_digest != loaded.digest) and _to_score(loaded, site.data)
+    if to_score and not site.leaves(f"the scores of {loaded.title}", known=False):
+        found = _scored(loaded, site.data)
     if loaded.folder is not None:  # what its pages tell later is looked at before minutes are spent
         require_records(loaded.folder)
     if found is None:
@@ -289,6 +312,13 @@ def _evaluation(site: Site, loaded: Loaded) -> Evaluation | None:
         f"{PROGRAM} evaluate {loaded.id}"
     )
     return None
+
+
+def _stages(loaded: Loaded, photos: Sequence[Photo]) -> Iterator[tuple[str, float]]:
+    """The stages of looking at one network, and about how many seconds each takes."""
+    once, compared = loaded.once / RATE, sum(photo.origin != "test" for photo in photos) or len(photos)
+    yield EXPLAINING.format(loaded.title), 1 + once * (PASSES * compared + 4 * len(photos))
+    yield CHANNELS.format(loaded.title), 2 + once * 4 * len(photos)
 
 
 def _observe(
@@ -308,23 +338,24 @@ def _observe(
     key = site.key("methods", network_record, loaded.digest, loaded.wanted.layer, loaded.wanted.methods)
     able, why_not = site.results.json(key, lambda: [list(loaded.methods[0]), dict(loaded.methods[1])])
     first, _ = soundness.first(able, soundness.measured(evaluation, loaded.layer))
+
+    def keyed(photo: Photo, label: int | None, compared: bool) -> str:
+        wanted = loaded.wanted
+        how = (label, others, wanted.layer, compared, wanted.methods, first)
+        return site.key("explanation", photo_arrays, loaded.digest, photo.digest, *how)
+
     explanations: dict[str, Explanation] = {}
-    with terminal.bar(f"{loaded.title}: explaining", len(photos), "photos") as bar:
+    stage = EXPLAINING.format(loaded.title)
+    terminal.progress().begin(stage)
+    with terminal.bar(stage, len(photos), "photos") as bar:
         for photo in photos:
             label = None if photo.label is None else _output(loaded, site.classes, photo.label)
             compared = photo.id in asked_all
-            key = site.key(
-                "explanation",
-                photo_arrays,
-                loaded.digest,
-                photo.digest,
-                label,
-                others,
-                loaded.wanted.layer,
-                compared,
-                loaded.wanted.methods,
-                first,
-            )
+            key = keyed(photo, label, compared)
+            if compared and site.leaves(
+                f"the comparison of methods and layers on {loaded.title}", site.results.holds(key)
+            ):
+                key, compared = keyed(photo, label, False), False
             look = partial(photo_arrays, loaded, photo, label, others, compared, first)
             explanations[photo.id] = explanation(photo.id, label, others, site.results.arrays(key, look))
             bar.advance()
@@ -374,11 +405,13 @@ def _sought(
     """What channels give, their strongest patches and each class's image, from the cache where they are known."""
     patches: tuple[LayerPatches, ...] = ()
     shown = layers.shown(loaded)
-    with terminal.bar(f"{loaded.title}: what its channels and classes look like", 3, "parts") as bar:
+    terminal.progress().begin(CHANNELS.format(loaded.title))
+    with terminal.bar(CHANNELS.format(loaded.title), 3, "parts") as bar:
         asked = _asked(site, loaded, photos, examined)
         bar.advance()
-        if examined is not None:
-            key = site.key("patches", strongest_patches, loaded.digest, loaded.layer, shown, examined.digest)
+        said = f"the strongest patches of the channels of {loaded.title}"
+        key = site.key("patches", strongest_patches, loaded.digest, loaded.layer, shown, examined and examined.digest)
+        if examined is not None and not site.leaves(said, site.results.holds(key)):
             seek = partial(strongest_patches, loaded, examined.pictures, shown)
             found = site.spared(
                 f"{loaded.title}: the strongest patches of its channels", partial(site.results.arrays, key, seek), None
@@ -389,7 +422,10 @@ def _sought(
         recorded = (on_record.seed, on_record.steps, on_record.images) if on_record else None
         key = site.key("class images", prototypes.made_for_classes, loaded.digest, recorded)
         make = partial(site.results.arrays, key, partial(prototypes.made_for_classes, loaded, on_record))
-        made = prototypes.class_images_of(site.spared(f"{loaded.title}: the images of its classes", make, {}))
+        known = on_record is not None or site.results.holds(key) or not prototypes.makes(loaded)
+        made = None
+        if not site.leaves(f"the images of the classes of {loaded.title}", known):
+            made = prototypes.class_images_of(site.spared(f"{loaded.title}: the images of its classes", make, {}))
         bar.advance()
     return asked, patches, made
 

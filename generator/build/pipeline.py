@@ -20,6 +20,7 @@ from generator.base import environment, terminal
 from generator.base.code import code, code_of
 from generator.base.errors import InputError, failure
 from generator.base.installation import check_pair, import_matplotlib
+from generator.build import LOOKING
 from generator.cache import Cache
 from generator.config import digests, places
 from generator.config.schema import Config
@@ -35,6 +36,9 @@ if TYPE_CHECKING:  # it loads torch, which a build after a change of words does 
     from generator.build.observed import Load, Observed
 
 DRAWERS = 4  # groups of figures at most that are drawn at once: each holds its pictures in memory
+# The stages of a build, and what a group of figures takes about in seconds, on a processor's core.
+LOADING, DRAWING, WRITING = "loading the networks", "drawing", "writing the pages"
+A_GROUP = 0.15
 OBSERVED = "generator.build.observed"
 
 
@@ -48,6 +52,7 @@ def build(
     offline: bool = False,
     strict: bool = False,
     anew: bool = False,
+    draft: bool = False,
     in_memory: Mapping[str, Load] | None = None,
 ) -> Path:
     """Make the whole report and place it at `out`.
@@ -58,6 +63,7 @@ def build(
         digest: of the inputs, kept in the site's manifest.
         strict: refuse a site that `check` finds broken.
         anew: load the networks and look at all inputs again, even where nothing but words has changed.
+        draft: leave out what takes long and is not known yet; terminal and pages say what that is.
         in_memory: the networks that no file holds, by id; with them there is a data set.
     Returns:
         the path of index.html.
@@ -68,20 +74,23 @@ def build(
     templates, content = places.folders(config)
     pages.proofread(config, templates, content)
     results = Cache(cache / "results")
-    if in_memory:  # no digest knows what such a network is made of
-        report, _, lost = _observe(config, data, cache, results, offline=offline, in_memory=in_memory)
-    else:
-        report, lost = _observed(config, data, cache, results, offline=offline, anew=anew)
-    report = replace(report, notes=_notes(config))
-    for note in report.notes:
-        terminal.say(note)
-    figures, undrawn = _figures(results, report)
-    report = replace(report, notes=(*report.notes, *lost, *undrawn))
-    files = pages.render(report, figures, config, templates, content)
-    if strict:
-        check.require(files, f"the previous one in {out} was kept", terminal.say)
-    writer.place(files, out, {"inputs": digest, "report": digests.of_report(config)})
-    results.prune()
+    count = len(config.models.networks)
+    with terminal.whole({LOADING: 2 + 3.0 * count, LOOKING: 20.0 * count, DRAWING: 10.0, WRITING: 3.0}) as progress:
+        if in_memory:  # no digest knows what such a network is made of
+            report, _, lost = _observe(config, data, cache, results, offline=offline, draft=draft, in_memory=in_memory)
+        else:
+            report, lost = _observed(config, data, cache, results, offline=offline, anew=anew, draft=draft)
+        report = replace(report, notes=(*_notes(config), *report.notes))
+        for note in report.notes:
+            terminal.say(note)
+        figures, undrawn = _figures(results, report)
+        report = replace(report, notes=(*report.notes, *lost, *undrawn))
+        progress.begin(WRITING)
+        files = pages.render(report, figures, config, templates, content)
+        if strict:
+            check.require(files, f"the previous one in {out} was kept", terminal.say)
+        writer.place(files, out, {"inputs": digest, "report": digests.of_report(config)})
+        results.prune()
     return out / "index.html"
 
 
@@ -92,22 +101,23 @@ def _observe(
     results: Cache,
     *,
     offline: bool,
+    draft: bool,
     in_memory: Mapping[str, Load] | None = None,
 ) -> Observed:
     check_pair()
     from generator.build import observed
 
-    return observed.observe(config, data, cache, results, offline=offline, in_memory=in_memory)
+    return observed.observe(config, data, cache, results, offline=offline, draft=draft, in_memory=in_memory)
 
 
 def _observed(
-    config: Config, data: DataSet | None, cache: Path, results: Cache, *, offline: bool, anew: bool
+    config: Config, data: DataSet | None, cache: Path, results: Cache, *, offline: bool, anew: bool, draft: bool
 ) -> tuple[Report, tuple[str, ...]]:
     """The report's records as they were kept, else observed now and kept; and a sentence for each part that failed."""
     told = " ".join([data.fingerprint, str(data.root)]) if data else ""
 
     def key(ours: bool) -> str:
-        return results.key("report", 1, code(OBSERVED), digests.of_observed(config, told, scores=ours), offline)
+        return results.key("report", 1, code(OBSERVED), digests.of_observed(config, told, scores=ours), offline, draft)
 
     found = None if anew else results.found(key(True))
     if found is not None:
@@ -116,7 +126,7 @@ def _observed(
             terminal.say(line)
         return replace(report, environment=environment.versions()), ()
     before = key(False)
-    report, said, lost = _observe(config, data, cache, results, offline=offline)
+    report, said, lost = _observe(config, data, cache, results, offline=offline, draft=draft)
     # Scores may have been measured and written down just now. Where anything else is another, as after a training or
     # where somebody changed it meanwhile, the next build looks again; and so it does where a part has failed.
     if not lost and key(False) == before:
@@ -156,14 +166,17 @@ def _figures(results: Cache, report: Report) -> tuple[dict[str, Figure], tuple[s
         jobs += network_jobs(report, network)
     # Keys are made here, for they read the program's sources: ast.parse of Python 3.11 is for one thread alone.
     keyed = [(results.key("figures", 1, code_of(draw), *parts), draw) for parts, draw in jobs]
-    if not all(results.holds_figures(key) for key, _ in keyed):
+    missing = sum(not results.holds_figures(key) for key, _ in keyed)
+    if missing:
         import_matplotlib()
+    terminal.progress().expect(DRAWING, 0.5 + missing * A_GROUP)
+    terminal.progress().begin(DRAWING)
     figures: dict[str, Figure] = {}
     lost: list[str] = []
     # Encoding needs no other part of Python, so that the processor's cores share it.
     pool = ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1))
     try:
-        with terminal.bar("drawing", len(jobs), "groups of figures") as bar:
+        with terminal.bar(DRAWING, len(jobs), "groups of figures") as bar:
             for group in [pool.submit(results.figures, key, draw) for key, draw in keyed]:
                 try:
                     figures |= {figure.id: figure for figure in group.result()}

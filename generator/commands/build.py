@@ -18,6 +18,7 @@ from generator.commands.places import (
     published_at,
     settled,
     tell_own_code,
+    with_methods,
 )
 from generator.config.schema import Config, ModelConfig
 from generator.data.classes import without_data
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
 
 def build_command(options: argparse.Namespace) -> None:
     """`build`: see `build.build`."""
-    settings = published_at(own.settings(options), options.base_url)
+    settings = with_methods(published_at(own.settings(options), options.base_url), options.methods)
     cache, out = cache_folder(settings), out_folder(options, settings)
     begun = time.perf_counter()
     data = data_at_hand(options, settings)
-    digest = build_digest(settings, data)
+    digest = build_digest(settings, data) + "-draft" * options.draft
     if not options.force and writer.unchanged(out, digest):
         if options.strict:
             check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
@@ -48,7 +49,15 @@ def build_command(options: argparse.Namespace) -> None:
     from generator.build import pipeline
 
     index = pipeline.build(
-        settings, data, out, cache, digest, offline=options.offline, strict=options.strict, anew=options.force
+        settings,
+        data,
+        out,
+        cache,
+        digest,
+        offline=options.offline,
+        strict=options.strict,
+        anew=options.force,
+        draft=options.draft,
     )
     terminal.done(f"built {index} in {time.perf_counter() - begun:.1f} s")
 

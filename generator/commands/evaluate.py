@@ -43,7 +43,7 @@ def evaluate_command(options: argparse.Namespace) -> None:
         names = [part.name for part in data.parts]
         if options.split and options.split not in names:
             raise InputError(f"--split: expected one of {', '.join(names)} of {data.root}, got {options.split}")
-        found = evaluation.evaluate_model(loaded, data, options.split or "")
+        found = evaluation.evaluate_model(loaded, data, options.split or "", mirror=options.mirror)
         if not options.split and parallel.rank() == 0:
             prototypes.keep(loaded)
     if options.json:

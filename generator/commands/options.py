@@ -55,6 +55,14 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--strict", action="store_true", help="keep the previous site if `check` finds the new one broken"
     )
+    build.add_argument(
+        "--draft", action="store_true", help="leave out what takes long and is not known yet, and say what that is"
+    )
+    build.add_argument(
+        "--methods",
+        metavar="NAMES",
+        help="of explaining, with commas between, such as Grad-CAM,occlusion (default: [explain] methods)",
+    )
     build.add_argument("--base-url", metavar="URL", help="where the site will be (default: [report] base_url)")
     add_options(build)
 
@@ -99,6 +107,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", metavar="ID", help="of a network in report.toml: cnn, alexnet, or one of your own")
     _data_options(evaluate)
     evaluate.add_argument("--split", metavar="PART", help="only this part, such as test; nothing is written or counted")
+    evaluate.add_argument(
+        "--mirror", action="store_true", help="score each image together with its mirror image, too: twice the time"
+    )
     evaluate.add_argument("--json", action="store_true", help="print all scores as JSON")
 
     predict = _command(commands, "predict", predict_command, "name the class of each image in a folder, as CSV")

@@ -48,6 +48,21 @@ def published_at(settings: Config, address: str | None) -> Config:
     return replace(settings, report=replace(settings.report, base_url=base))
 
 
+def with_methods(settings: Config, methods: str | None) -> Config:
+    """The settings with other methods of explaining, by their names with commas between; None: as they are.
+
+    Raises:
+        InputError: where none is named, or one twice. What names there are, the networks' side knows.
+    """
+    if methods is None:
+        return settings
+    names = tuple(name.strip() for name in methods.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise InputError(f"--methods: expected different names with commas between, got {methods!r}")
+    networks = tuple(replace(network, methods=names) for network in settings.models.networks)
+    return replace(settings, models=replace(settings.models, networks=networks))
+
+
 def out_folder(options: argparse.Namespace, settings: Config) -> Path:
     """The site's folder."""
     out: Path = options.out or beside(settings) / "site"

@@ -33,18 +33,19 @@ from generator.training import parallel
 FITTED = 5000  # images of the part that it was fitted on, evenly of all, that a brief evaluation scores
 
 
-def evaluate_model(loaded: Loaded, data: DataSet, only: str = "", *, brief: bool = False) -> Evaluation:
+def evaluate_model(
+    loaded: Loaded, data: DataSet, only: str = "", *, brief: bool = False, mirror: bool = False
+) -> Evaluation:
     """The scores of a network on the parts of a data set, kept in `loaded.evaluated`, all of them at once.
 
     Images are read and answered a piece at a time, by all processes that torchrun started; where one is killed, what
     was answered is known the next time (`pieces`).
 
-    Mirror images are asked for where the network was trained with this program, which shows them in training.
-
     Args:
         data: looked through, see `decoded.whole`.
         only: the part that is scored; "": all of them. Of one alone nothing is kept.
         brief: not all images that it was fitted on are scored, and its maps are measured within `trust.BUDGET`.
+        mirror: each image is looked at together with its mirror image, too, which takes twice the time.
     Raises:
         InputError: for a class of the data set that the network has no output for.
     """
@@ -56,10 +57,9 @@ def evaluate_model(loaded: Loaded, data: DataSet, only: str = "", *, brief: bool
     known = before is not None and before.weights_digest == loaded.digest
     temperature = before.temperature if before and known else 1.0
     asked = {part.name: _asked(part, data, brief) for part in parts}
-    turned = loaded.folder is not None
     sizes = {part.name: len(asked[part.name]) for part in parts}
-    with pieces.kept(loaded, joint_digest(parts), chosen, turned, temperature, sizes) as folder:
-        task = pieces.Task(loaded, data, chosen, turned, folder)
+    with pieces.kept(loaded, joint_digest(parts), chosen, mirror, temperature, sizes) as folder:
+        task = pieces.Task(loaded, data, chosen, mirror, folder)
         scores, temperature = _scores(task, asked, temperature)
         loaded.network.cpu()
         evaluation = Evaluation(

@@ -195,6 +195,11 @@ def made_for_classes(loaded: Loaded, on_record: ClassSheet | None = None) -> dic
     }
 
 
+def makes(loaded: Loaded) -> bool:
+    """Whether a build makes images of a network's classes that are on no record: of few, and within the budget."""
+    return _can_be_made(loaded) and cost(loaded) <= BUDGET
+
+
 def _can_be_made(loaded: Loaded) -> bool:
     """Whether it has few classes, and an ascent, for which there is to be a gradient by the image."""
     few = len(loaded.class_names) <= ALL_CLASSES

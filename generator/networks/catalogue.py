@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from generator.networks.alexnet import ALEXNET
 from generator.networks.architecture import Architecture, initialise, largest_output, made
 from generator.networks.folder import (
     fill,
+    filled,
     has_model,
     load_model,
     read_bytes,
@@ -231,7 +233,8 @@ def from_folder(
     way = as_asked(way, wanted)
     _require_possible(architecture, len(said.class_names), stored, way, model.weights, file)
     weights = architecture.converted(model.weights, stored)
-    network = fill(made(architecture, len(said.class_names), shape, file), weights, file)
+    make = partial(made, architecture, len(said.class_names), shape, file)
+    network = filled(make, weights, file) if architecture.name in KNOWN else fill(make(), weights, file)
     names = ", ".join(said.class_names[:3])
     return Loaded(
         id=wanted.id,

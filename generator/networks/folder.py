@@ -9,7 +9,7 @@ import hashlib
 import json
 import lzma
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -136,8 +136,25 @@ def read_bytes(path: Path) -> bytes:
     return stored.content_of(path, foreign.WHAT, foreign.LARGEST)
 
 
+def filled(make: Callable[[], torch.nn.Module], weights: Mapping[str, Tensor], source: str) -> torch.nn.Module:
+    """A network with these weights in the place of its own, which are never made: half of the memory, and no time.
+
+    Args:
+        make: makes the network, of layers that hold parameters and buffers alone, so that it can be on the device meta.
+        weights: become the network's own where they are all that it has; else they are copied, as `fill` does.
+    Raises:
+        InputError: as `fill`.
+    """
+    with torch.device("meta"):
+        network = make()
+    wanted = network.state_dict()
+    if any(name not in weights for name in wanted):  # a counter that old files have not
+        return fill(make(), weights, source)
+    return fill(network, weights, source)
+
+
 def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -> torch.nn.Module:
-    """Put weights into a network.
+    """Put weights into a network; one on the device meta has them themselves from then on.
 
     Raises:
         InputError: naming the first tensor that is missing, superfluous, of another shape or kind, or not finite.
@@ -150,7 +167,10 @@ def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], source: str) -
                 f"{source}: expected finite numbers in {name}, found NaN or infinity: the training diverged or the "
                 "file is damaged; train it again or name another file"
             )
-    network.load_state_dict(dict(weights))
+    wanted = network.state_dict()
+    bare = any(tensor.is_meta for tensor in wanted.values())
+    given = {name: tensor.to(wanted[name].dtype).contiguous() for name, tensor in weights.items()} if bare else weights
+    network.load_state_dict(dict(given), assign=bare)
     return network
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 import pytest
@@ -96,3 +97,53 @@ def test_names_in_lines_and_bars_are_escaped(
         bar.advance(10, "\x1b[2Jnote")
     assert "\\x1b[2Jnetwork" in screen.getvalue()
     assert "\x1b[2J" not in screen.getvalue()
+
+
+def test_a_whole_tells_percent_stage_and_time_left_and_is_corrected_by_what_was_measured() -> None:
+    now = [0.0]
+    whole = terminal.Whole({"loading": 9.0, "explaining": 20.0, "drawing": 10.0}, clock=lambda: now[0])
+    assert whole.line == "0 %: loading, about 39 s left"
+    now[0] = 19.0  # twice what was thought, as all the rest is thought to take now
+    whole.begin("explaining")
+    assert whole.seconds_left == pytest.approx(2 * 30)
+    assert whole.line == "24 %: explaining, about 60 s left"
+    now[0] = 24.0
+    whole.reach(0.5)  # measured: 5 s more of this stage, and of the last one as much as was thought
+    assert whole.seconds_left == pytest.approx(5 + 2 * 10)
+    whole.begin("drawing")
+    assert whole.seconds_left == pytest.approx(10 * 25 / 30)
+    now[0] = 40.0
+    assert 0 < whole.seconds_left < 2  # longer than thought: it is not said to be over
+    whole.reach(1.0)
+    assert whole.line == "99 %: drawing"
+
+
+def test_stages_of_a_whole_are_divided_and_passed_over() -> None:
+    whole = terminal.Whole({"loading": 1.0, "looking": 10.0, "drawing": 1.0}, clock=lambda: 0.0)
+    whole.divide("looking", {"one": 30.0, "other": 6.0})
+    assert list(whole.expected) == ["loading", "one", "other", "drawing"]
+    whole.divide("loading", {"never": 1.0})  # it has begun
+    whole.begin("nobody's")
+    assert (whole.stage, list(whole.expected)) == ("loading", ["loading", "one", "other", "drawing"])
+    whole.begin("drawing")
+    assert set(whole.took) == {"loading", "one", "other"}
+
+
+def test_a_pipe_gets_one_line_of_a_whole_and_its_bars(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", -1.0)
+    with terminal.whole({"loading": 100.0, "drawing": 60.0}) as whole:
+        with terminal.bar("loading", 2, "files") as bar:
+            bar.advance()
+        with terminal.bar("another", 2, "files") as bar:  # no stage of it
+            bar.advance()
+        whole.begin("drawing")
+        terminal.progress().reach(0.25)
+    assert terminal.progress() is not whole
+    first, half, other, drawing, quarter = capsys.readouterr().err.splitlines()
+    assert first == "0 %: loading, about 3 min left"
+    assert re.fullmatch(r"\d+ %: loading, about .* left", half)
+    assert other == "another: 1 of 2 files"
+    assert re.fullmatch(r"\d+ %: drawing(, about .* left)?", drawing)
+    assert re.fullmatch(r"\d+ %: drawing(, about .* left)?", quarter)

@@ -28,6 +28,7 @@ from generator.networks.folder import (
     ClassSheet,
     Description,
     fill,
+    filled,
     has_model,
     load_benchmark,
     load_card,
@@ -503,3 +504,27 @@ def test_a_run_that_ended_clears_away_its_unfinished_files(tmp_path: Path) -> No
 
     assert not ours.exists()
     assert other.exists()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_filled_network_is_the_one_that_weights_were_copied_into(old: bool) -> None:
+    """Also where the weights lack the counters of batch norms, or are stored in half precision."""
+
+    def make() -> SmallCNN:
+        return SmallCNN(3, (4, 8))
+
+    weights = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in initialise(make(), 5).state_dict().items()
+    }
+    if old:
+        weights = {name: tensor for name, tensor in weights.items() if not name.endswith("num_batches_tracked")}
+    ours, theirs = filled(make, weights, "here"), fill(make(), weights, "here")
+    assert {name: tensor.dtype for name, tensor in ours.state_dict().items()} == {
+        name: tensor.dtype for name, tensor in theirs.state_dict().items()
+    }
+    images = torch.randn(2, 3, 16, 16)
+    assert torch.equal(ours.eval()(images), theirs.eval()(images))
+    assert all(parameter.requires_grad for parameter in ours.parameters())
+    with pytest.raises(InputError, match="here: expected finite numbers in"):
+        filled(make, {**weights, "head.linear.bias": torch.full((3,), torch.nan)}, "here")
