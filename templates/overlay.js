@@ -64,7 +64,7 @@
       scrollTo({ left: x, top: y, behavior: "instant" });
       // On a phone the photo may have gone out above the list: it comes back.
       const { top } = every.querySelector(".stack").getBoundingClientRect();
-      if (top < 0) scrollBy({ top, behavior: "instant" });
+      if (top < 0) scrollBy({ top: Math.floor(top) - 8, behavior: "instant" });
       back();
     }
 

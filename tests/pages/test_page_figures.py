@@ -13,6 +13,7 @@ import html5lib
 import numpy as np
 import pytest
 
+from generator.config.schema import Link
 from tests import sites
 
 
@@ -137,3 +138,17 @@ def test_the_overview_leads_through_the_network_in_its_order() -> None:
     said = [("bee", "85.3"), ("koala", "11.5"), ("lion", "1.6"), ("pizza", "1.6")]
     assert re.findall(r"<bdi>([^<]+)</bdi></a> <span>([\d.]+)\u00a0%</span>", tour) == said
     assert 'alt="The photo Bee."' in tour
+
+
+def test_the_overview_begins_with_who_made_it() -> None:
+    def opening(**said: Any) -> str:
+        html = sites.files(**said)["index.html"].decode()
+        return html[html.index("<h1") : html.index('<div class="choosing">')]
+
+    links = (Link("The code", "https://example.org/code"),)
+    link = '<a href="https://example.org/code"><bdi>The code</bdi></a>'
+    assert f"<bdi>A. Painter</bdi> · <bdi>Vision &lt;1&gt;</bdi> · {link}</p>" in opening(
+        author="A. Painter", course="Vision <1>", links=links
+    )
+    assert f'<p class="caption">{link}</p>' in opening(links=links)
+    assert '<p class="caption">' not in opening()

@@ -105,6 +105,10 @@ class TestChoices:
         way = Input((5, 5), mean=(0, 0, 0), std=(0.5, 0.5, 0.5))
         first = synthetic.convolution("conv", 1, kernels, 3)
         assert cells.fits(seen, kernels, way, first).tolist() == [6, 0, 12]
+        # The same further down, where it is another part of the image's rows that is tried.
+        tall = np.zeros((40, 5, 3), np.uint8)
+        tall[37, 2] = 255
+        assert cells.fits(tall, kernels, way, first).tolist() == [6, 0, 12]
         # Blue, green, red: the first channel is what the image has last.
         red = np.zeros((1, 3, 3, 3), np.float32)
         red[:, 2] = 1

@@ -20,6 +20,7 @@ from generator.report.plates.wording import counted, percent
 
 LARGE = 128  # a photo of fewer pixels a side is shown pixel by pixel
 ACROSS = {"filters": 6, "maps": 4}  # tiles side by side in one cell
+ROWS = 16  # of places that filters are tried at once: each takes the memory of all that its windows hold
 COLUMNS = ("photo", "filters", "maps", "cam")
 
 
@@ -186,8 +187,10 @@ def fits(seen: Pixels, kernels: Floats, way: Input, first: Layer) -> NDArray[np.
     edge = (first.padding, first.padding)
     given = np.pad(given, (edge, edge, (0, 0)))
     windows = sliding_window_view(given, kernels.shape[2:], axis=(0, 1))[:: first.stride, :: first.stride]
-    answers = np.einsum("hwixy,oixy->ohw", windows, kernels.astype(np.float64), optimize=True)
-    strongest: NDArray[np.float64] = answers.max(axis=(1, 2))
+    strongest = np.full(len(kernels), -np.inf)
+    for top in range(0, len(windows), ROWS):
+        answers = np.einsum("hwixy,oixy->ohw", windows[top : top + ROWS], kernels.astype(np.float64), optimize=True)
+        strongest = np.maximum(strongest, answers.max(axis=(1, 2)))
     return strongest
 
 
