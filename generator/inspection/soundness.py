@@ -12,6 +12,7 @@ from generator.records.trust import Check, Estimate, Faithfulness
 # Whose maps a page may show first: coarse ones, of one class as of many, of few passes; in the list's order.
 FIRST = (GRAD_CAM, "Grad-CAM++", "LayerCAM", "attention rollout")
 SAME = 0.999  # rank correlation of maps with those of another class, from which on they are the same
+SILENT = 4  # photos: on fewer nothing may have spoken for the answer, which is no fault of the method
 FEWEST = 8  # photos: an interval of fewer says nothing
 ENOUGH = 20  # photos on which a mean is told from another as evaluate tells it on its 32 images
 UNMOVED = 0.9  # rank correlation of maps with those of random weights, from which on they are those of the images
@@ -33,7 +34,7 @@ def _fault(found: Check) -> str:
     On few photos a mean may be above another by chance: the whole interval has to be.
     """
     photos = f"photo{'s' if found.count > 1 else ''}"
-    if found.constant == found.count:
+    if found.constant == found.count >= SILENT:
         return f"its maps are the same in all places, on all of {found.count} {photos}"
     if found.classes is not None and found.classes > SAME:
         return (

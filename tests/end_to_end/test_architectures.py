@@ -144,7 +144,7 @@ def test_a_transformer_is_explained_at_the_last_tokens_that_have_a_gradient(tmp_
     assert {look["cam_layer"] for look in looks.values()} == {"encoder.layers.encoder_layer_1.ln_1"}
     ways = [way["name"] for way in looks["own-0"]["ways"]]
     assert {"Grad-CAM", "LayerCAM", "occlusion", "integrated gradients"} <= set(ways)
-    heat = (tmp_path / "site" / "grad-cam-own-0.html").read_text("utf-8")
+    heat = (tmp_path / "site" / "grad-cam-own-0.html").read_text("utf-8").replace("\u00a0", " ")
     assert "<title>0 – Grad-CAM –" in heat
     assert 'id="transformer-cam-own-0-predicted"' in heat
     assert "4 × 4 cells" in heat  # of patches, without the class token

@@ -169,7 +169,8 @@ def checked(method: str, gap: Estimate, count: int = 8, constant: int = 0, **lik
         (checked("A", Estimate(-0.05, -0.1, 0), classes=0.95, weights=0.9), ""),
         (checked("A", Estimate(-0.05, -0.1, 0), classes=0.9995), "of 1.000 with those of the least probable one, on 2"),
         (checked("A", Estimate(-0.05, -0.1, 0), weights=0.91), "all weights are random: a rank correlation of 0.91 on"),
-        (checked("A", Estimate(-0.05, -0.1, 0), count=1, constant=1), "the same in all places, on all of 1 photo"),
+        (checked("A", Estimate(-0.05, -0.1, 0), count=4, constant=4), "the same in all places, on all of 4 photos"),
+        (checked("A", Estimate(-0.05, -0.1, 0), count=3, constant=3), ""),
     ],
 )
 def test_what_the_build_finds_itself_is_told_with_its_number(check: Check, reason: str) -> None:
