@@ -14,7 +14,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,22 @@ class Cache:
         self._used.add(f"{key}-arrays")
         self._make_folder()
         self._write(self._path(f"{key}-arrays"), written_arrays(arrays))
+
+    def each(
+        self, keys: Sequence[str], compute: Callable[[Sequence[int]], Sequence[Arrays]], together: int
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """As `arrays`, of several results in their order, of which those that are missing are computed together.
+
+        Args:
+            compute: makes the results of the keys of these numbers, in their order; asked for at most `together`.
+        """
+        missing = [number for number, key in enumerate(keys) if not self._path(f"{key}-arrays").exists()]
+        for number, key in enumerate(keys):
+            if missing and number == missing[0]:
+                group, missing = missing[:together], missing[together:]
+                for one, arrays in zip(group, compute(group), strict=True):
+                    self.keep(keys[one], arrays)
+            yield self.arrays(key, partial(_one_of, compute, number))  # computed alone where it was there and is broken
 
     def json(self, key: str, compute: Callable[[], Json]) -> Json:
         """Anything that JSON can hold, as JSON gives it back: tuples as lists, keys as strings."""
@@ -131,6 +148,10 @@ class Cache:
 def _of_figures(key: str) -> str:
     shape = digest([field.name for field in dataclasses.fields(Figure)])[:8]  # a record that grew is another result
     return f"{key}-figures-{shape}"
+
+
+def _one_of(compute: Callable[[Sequence[int]], Sequence[Arrays]], number: int) -> Arrays:
+    return compute([number])[0]
 
 
 def _packed(members: Mapping[str, bytes]) -> bytes:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,27 @@ def test_arrays_come_back_exactly(tmp_path: Path) -> None:
             assert found[name].tobytes("A") == array.tobytes("A")
             assert found[name].flags.f_contiguous == array.flags.f_contiguous
     assert compute.calls == 1
+
+
+def test_what_is_missing_of_several_results_is_made_together(tmp_path: Path) -> None:
+    cache, asked = Cache(tmp_path), list[list[int]]()
+
+    def compute(numbers: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        asked.append([*numbers])
+        return [{"number": np.array(number)} for number in numbers]
+
+    keys = [cache.key("stage", 1, number) for number in range(7)]
+    cache.arrays(keys[2], lambda: {"number": np.array(2)})
+    found = cache.each(keys, compute, 3)
+    assert int(next(found)["number"]) == 0
+    assert asked == [[0, 1, 3]]  # the rest is not made before it is asked for
+    assert int(Cache(tmp_path).arrays(keys[3], dict)["number"]) == 3  # and what is made is kept at once
+    assert [int(each["number"]) for each in found] == [1, 2, 3, 4, 5, 6]
+    assert asked == [[0, 1, 3], [4, 5, 6]]
+    broken = next(tmp_path.glob(f"{keys[4]}*"))
+    broken.write_bytes(broken.read_bytes()[:-1])
+    assert [int(each["number"]) for each in cache.each(keys, compute, 3)] == [*range(7)]
+    assert asked[2:] == [[4]]
 
 
 def test_objects_are_refused_instead_of_pickled(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from generator.inspection import layers, prototypes, selection, soundness
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.inspection.network import network_record, predictions_record
 from generator.inspection.patches import layer_patches, strongest_patches
-from generator.inspection.photo import compared_photos, explanation, photo_arrays
+from generator.inspection.photo import Posed, compared_photos, explanation, photo_arrays, photos_arrays
 from generator.live import export
 from generator.networks import catalogue
 from generator.networks.folder import require_records
@@ -48,6 +48,7 @@ Load = Callable[[ModelConfig, DataSet], Loaded]  # a network that is in memory, 
 
 
 Made = TypeVar("Made")
+TOGETHER = 6  # photos that are explained together: a pass of one takes a large network nearly as long as one of six
 DRAWERS = 4  # groups of figures at most that are drawn at once: each holds its pictures in memory
 # What the stages of a build cost, about, before anything is measured: multiply-accumulates a second of two cores, and
 # passes by which all methods explain a photo.
@@ -346,19 +347,29 @@ def _observe(
 
     explanations: dict[str, Explanation] = {}
     stage = EXPLAINING.format(loaded.title)
+    labels = {one.id: None if one.label is None else _output(loaded, site.classes, one.label) for one in photos}
+    ways: dict[bool, list[tuple[Photo, str]]] = {True: [], False: []}  # by whether they are compared, with their keys
+    for photo in photos:
+        compared, label = photo.id in asked_all, labels[photo.id]
+        key = keyed(photo, label, compared)
+        if compared and site.leaves(f"the comparison of methods and layers on {loaded.title}", site.results.holds(key)):
+            key, compared = keyed(photo, label, False), False
+        ways[compared].append((photo, key))
     terminal.progress().begin(stage)
     with terminal.bar(stage, len(photos), "photos") as bar:
-        for photo in photos:
-            label = None if photo.label is None else _output(loaded, site.classes, photo.label)
-            compared = photo.id in asked_all
-            key = keyed(photo, label, compared)
-            if compared and site.leaves(
-                f"the comparison of methods and layers on {loaded.title}", site.results.holds(key)
-            ):
-                key, compared = keyed(photo, label, False), False
-            look = partial(photo_arrays, loaded, photo, label, others, compared, first)
-            explanations[photo.id] = explanation(photo.id, label, others, site.results.arrays(key, look))
-            bar.advance()
+        for compared, group in ways.items():
+
+            def look(
+                numbers: Sequence[int], group: list[tuple[Photo, str]] = group, compared: bool = compared
+            ) -> list[Arrays]:
+                posed = [Posed(group[number][0], labels[group[number][0].id]) for number in numbers]
+                return [*photos_arrays(loaded, posed, others, compared, first)]
+
+            known = site.results.each([key for _, key in group], look, TOGETHER)
+            for (photo, _), arrays in zip(group, known, strict=True):
+                explanations[photo.id] = explanation(photo.id, labels[photo.id], others, arrays)
+                bar.advance()
+    explanations = {photo.id: explanations[photo.id] for photo in photos}
     asked, patches, made = _sought(site, loaded, photos, examined)
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
     return network_record(

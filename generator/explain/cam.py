@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ from generator.explain.checks import (
     check_positive,
 )
 from generator.explain.choice import Layer, located
-from generator.explain.obstacles import Obstacles, blockers
+from generator.explain.obstacles import Obstacles
 from generator.explain.passes import (
     IDENTITIES,
     POOLINGS,
@@ -32,7 +33,7 @@ from generator.explain.passes import (
     parts,
 )
 from generator.explain.targets import Targets, check_targets, classes_of, values_of, weights_of
-from generator.explain.watching import Run, watching
+from generator.explain.watching import Run, gradients, watching
 
 # Gradients of so many activations are held at once: 128 MiB in float32.
 _GRADIENTS_AT_ONCE = 2**25
@@ -62,7 +63,7 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: L
             reach the logits; or if these are nan or inf.
     """
     with _run(model, images, targets, layer) as (run, classes):
-        return _cam(run, _grad_cam_weights(run, classes))[:, 0]
+        return cams_of(run, classes if classes.dim() == 1 else classes[:, None])[:, 0]
 
 
 def grad_cam_all(model: nn.Module, images: Tensor, layer: Layer = None) -> Tensor:
@@ -74,7 +75,7 @@ def grad_cam_all(model: nn.Module, images: Tensor, layer: Layer = None) -> Tenso
         (N, K, h, w) float32, unnormalised and >= 0.
     """
     with _run(model, images, None, layer) as (run, _):
-        return _cam(run, _grad_cam_weights(run, None))
+        return cams_of(run, None)
 
 
 def grad_cam_plus_plus(model: nn.Module, images: Tensor, targets: Targets = None, layer: Layer = None) -> Tensor:
@@ -90,12 +91,7 @@ def grad_cam_plus_plus(model: nn.Module, images: Tensor, targets: Targets = None
     Returns:
         (N, h, w) float32, unnormalised and >= 0.
     """
-    with _run(model, images, targets, layer, each_cell=True) as (run, classes):
-        activations, gradients = _activations_and_gradients(run, classes)
-    # alpha g with g^2 cancelled: small gradients do not underflow, and a gradient of zero gives no 0 / 0.
-    denominator = 2 + gradients * activations.sum((2, 3), keepdim=True)
-    shares = torch.where(denominator != 0, gradients.relu() / denominator, 0)  # (N, C, h, w)
-    return _cam(run, shares.sum((2, 3))[:, None])[:, 0]
+    return layer_gradients(model, images, targets, layer).grad_cam_plus_plus()
 
 
 def layer_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: Layer = None) -> Tensor:
@@ -109,9 +105,7 @@ def layer_cam(model: nn.Module, images: Tensor, targets: Targets = None, layer: 
     Returns:
         (N, h, w) float32, unnormalised and >= 0.
     """
-    with _run(model, images, targets, layer, each_cell=True) as (run, classes):
-        activations, gradients = _activations_and_gradients(run, classes)
-    return check_finite((gradients.relu() * activations).sum(1).relu().float(), run.layer)
+    return layer_gradients(model, images, targets, layer).layer_cam()
 
 
 def channel_contributions(model: nn.Module, images: Tensor, targets: Targets = None, layer: Layer = None) -> Tensor:
@@ -125,9 +119,67 @@ def channel_contributions(model: nn.Module, images: Tensor, targets: Targets = N
     Returns:
         (N, C) float32 in units of the logit; negative where the channel spoke against the class.
     """
+    return layer_gradients(model, images, targets, layer).contributions()
+
+
+@dataclass(frozen=True, eq=False)
+class LayerGradients:
+    """A layer's maps and the gradient of one target's logit by them: all that these methods ask of a network."""
+
+    layer: str
+    activations: Tensor  # (N, C, h, w) float32 or wider
+    gradients: Tensor  # the same
+
+    def grad_cam(self) -> Tensor:
+        """(N, h, w), see `grad_cam`."""
+        return self._cam(self.gradients.mean((2, 3)))
+
+    def grad_cam_plus_plus(self) -> Tensor:
+        """(N, h, w), see `grad_cam_plus_plus`."""
+        # alpha g with g^2 cancelled: small gradients do not underflow, and a gradient of zero gives no 0 / 0.
+        denominator = 2 + self.gradients * self.activations.sum((2, 3), keepdim=True)
+        shares = torch.where(denominator != 0, self.gradients.relu() / denominator, 0)  # (N, C, h, w)
+        return self._cam(shares.sum((2, 3)))
+
+    def layer_cam(self) -> Tensor:
+        """(N, h, w), see `layer_cam`."""
+        return check_finite((self.gradients.relu() * self.activations).sum(1).relu().float(), self.layer)
+
+    def contributions(self) -> Tensor:
+        """(N, C), see `channel_contributions`."""
+        return check_finite((self.gradients * self.activations).sum((2, 3)).float(), self.layer)
+
+    def _cam(self, weights: Tensor) -> Tensor:
+        return check_finite(_weighted(self.activations, weights[:, None])[:, 0], self.layer)
+
+
+def layer_gradients(model: nn.Module, images: Tensor, targets: Targets = None, layer: Layer = None) -> LayerGradients:
+    """What several methods ask for, from one pass there and back.
+
+    Args and errors as of `grad_cam`.
+    """
     with _run(model, images, targets, layer, each_cell=True) as (run, classes):
-        activations, gradients = _activations_and_gradients(run, classes)
-    return check_finite((gradients * activations).sum((2, 3)).float(), run.layer)
+        return gradients_of([run], classes)[run.layer]
+
+
+def gradients_of(runs: Sequence[Run], classes: Tensor) -> dict[str, LayerGradients]:
+    """Of one pass, by layer, without those that the target's logit has no gradient by.
+
+    Args:
+        classes: of `classes_of`.
+    Raises:
+        InputError: where there is one layer, and no gradient by it.
+    """
+    if not runs:
+        return {}
+    seed = weights_of(classes, runs[0].logits)
+    every = [_gradient(runs[0], seed)] if len(runs) == 1 else gradients(runs, seed)
+    found = {}
+    for run, gradient in zip(runs, every, strict=True):
+        if gradient is not None:
+            precision = torch.promote_types(gradient.dtype, torch.float32)
+            found[run.layer] = LayerGradients(run.layer, run.activations.to(precision), gradient.to(precision))
+    return found
 
 
 @contextmanager
@@ -142,11 +194,6 @@ def _run(
         yield run, classes_of(wanted, run.logits)
 
 
-def _cam(run: Run, weights: Tensor) -> Tensor:
-    """ReLU(sum over channels of weight times map), with (N, K, C) weights: (N, K, h, w)."""
-    return check_finite(_weighted(run.activations, weights), run.layer)
-
-
 def _weighted(activations: Tensor, weights: Tensor) -> Tensor:
     """(N, C, h, w) and (N, K, C) -> (N, K, h, w)."""
     precision = torch.promote_types(torch.promote_types(weights.dtype, activations.dtype), torch.float32)
@@ -154,23 +201,21 @@ def _weighted(activations: Tensor, weights: Tensor) -> Tensor:
     return cams.view(*weights.shape[:2], *activations.shape[2:])
 
 
-def _activations_and_gradients(run: Run, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """The layer's maps and the gradient of each image's logit of its class by them, both (N, C, h, w)."""
-    gradient = _gradient(run, weights_of(classes, run.logits))
-    precision = torch.promote_types(gradient.dtype, torch.float32)
-    return run.activations.to(precision), gradient.to(precision)
-
-
 # Grad-CAM's channel weights: the mean over a map's cells of the logit's gradient
 
 
-def _grad_cam_weights(run: Run, classes: Tensor | None) -> Tensor:
-    """(N, 1, C), or those of all classes (N, K, C)."""
-    weights = _closed_form(run, classes)
-    return _by_gradients(run, classes) if weights is None else weights
+def cams_of(run: Run, asked: Tensor | None) -> Tensor:
+    """Grad-CAM from a watched pass, (N, R, h, w) float32.
+
+    Args:
+        asked: (N,) classes, R = 1; (N, R, K) what each logit counts, of R targets of each image; None: all classes.
+    """
+    weights = _closed_form(run, asked)
+    weights = _by_gradients(run, asked) if weights is None else weights
+    return check_finite(_weighted(run.activations, weights), run.layer)
 
 
-def _closed_form(run: Run, classes: Tensor | None) -> Tensor | None:
+def _closed_form(run: Run, asked: Tensor | None) -> Tensor | None:
     """The channel weights from matrix products alone, or None where the tail is not pooling, flattening and an MLP.
 
     Pooling hands each gradient on whole: each output cell's weights on the input cells add up to 1 (a maximum gives all
@@ -184,10 +229,9 @@ def _closed_form(run: Run, classes: Tensor | None) -> Tensor | None:
     if not steps:
         return None
     *inner, last = steps
-    if classes is None:
-        rows = last[None]  # (1, K, i)
-    else:  # (N, 1, i)
-        rows = (last[classes] if classes.dim() == 1 else classes.to(last) @ last)[:, None]
+    rows = last[None]  # (1, K, i)
+    if asked is not None:  # (N, R, i)
+        rows = last[asked][:, None] if asked.dim() == 1 else asked.to(last) @ last
     for step in reversed(inner):
         rows = rows * step[:, None] if step.dtype == torch.bool else rows @ step
     return rows.expand(len(run.logits), -1, -1)
@@ -219,35 +263,35 @@ def _is_flatten(module: nn.Module) -> bool:
     return type(module) is nn.Flatten and module.start_dim == 1 and module.end_dim == -1
 
 
-def _by_gradients(run: Run, classes: Tensor | None) -> Tensor:
-    """The channel weights by automatic differentiation of the tail alone, (N, 1, C) or (N, K, C)."""
+def _by_gradients(run: Run, asked: Tensor | None) -> Tensor:
+    """The channel weights by automatic differentiation of the tail alone, (N, R, C)."""
     count, outputs = run.logits.shape
-    if classes is None:
+    if asked is None:
         seeds = torch.eye(outputs, dtype=run.logits.dtype, device=run.logits.device)[:, None].expand(-1, count, -1)
+    elif asked.dim() == 1:
+        seeds = weights_of(asked, run.logits)[None]
     else:
-        seeds = weights_of(classes, run.logits)[None]
+        seeds = asked.to(run.logits).transpose(0, 1)
     at_once = max(1, _GRADIENTS_AT_ONCE // max(1, run.activations.numel()))
-    sums = torch.cat([_gradients(run, part) for part in torch.split(seeds, at_once)])  # (K, N, C, 1, 1)
-    return sums.flatten(2).transpose(0, 1) / run.activations.shape[2:].numel()
+    sums = torch.cat([_summed(run, part) for part in torch.split(seeds, at_once)])  # (R, N, C)
+    return sums.transpose(0, 1) / run.activations.shape[2:].numel()
 
 
-def _gradients(run: Run, seeds: Tensor) -> Tensor:
-    """Gradients by the nudge of the logits weighted by each of `seeds` (K, N, K'): (K, N, C, 1, 1)."""
+def _summed(run: Run, seeds: Tensor) -> Tensor:
+    """Gradients by the layer of the logits weighted by each of `seeds` (R, N, K), summed over cells: (R, N, C)."""
     if len(seeds) > 1:
         try:
-            return _gradient(run, seeds, batched=True)
+            return _gradient(run, seeds, batched=True).sum((-2, -1))
         except RuntimeError:
             # Some operation has no batched gradient (or the memory no room for it); one by one they are the same.
             pass
-    return torch.stack([_gradient(run, seed) for seed in seeds])
+    return torch.stack([_gradient(run, seed).sum((-2, -1)) for seed in seeds])
 
 
 def _gradient(run: Run, seed: Tensor, batched: bool = False) -> Tensor:
-    (found,) = torch.autograd.grad(
-        run.logits, run.nudge, seed, retain_graph=True, is_grads_batched=batched, allow_unused=True
-    )
+    (found,) = gradients([run], seed, batched)
     if found is None:
-        raise run.unreached(Obstacles().cause(blockers(run.logits, run.nudge)))
+        raise run.unreached(Obstacles().cause(run.reached))
     return found
 
 

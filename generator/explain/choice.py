@@ -13,7 +13,7 @@ from generator.base.errors import InputError
 from generator.explain.checks import check_images, module_named
 from generator.explain.layouts import Layout
 from generator.explain.points import Point, Points, convolves, points
-from generator.explain.watching import watching
+from generator.explain.watching import gradients, watching
 
 _LEARNT = ("convolution", "product", "attention")
 
@@ -130,7 +130,8 @@ def _reached(model: nn.Module, image: Tensor, point: Point) -> int:
     """By how many cells of a point the logits have a gradient, whichever: along a direction drawn at random."""
     with watching(model, image, point.name, each_cell=True, layout=point.layout) as run:
         seed = torch.randn(run.logits.shape, generator=torch.Generator().manual_seed(0)).to(run.logits)
-        (gradient,) = torch.autograd.grad(run.logits, run.nudge, seed)
+        (gradient,) = gradients([run], seed)
+        assert gradient is not None
     return int((gradient != 0).any(1).sum())
 
 

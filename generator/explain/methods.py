@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError, in_short
+from generator.explain.cam import LayerGradients
 from generator.explain.gradients import STEPS
 from generator.explain.occlusion import positions
 from generator.explain.rise import MASKS
@@ -41,6 +42,8 @@ class Explainer:
     asks: frozenset[Asks]
     passes: Callable[[tuple[int, int], int], int]  # for one image of (H, W), at a layer of so many channels
     usual: bool = True  # whether it is asked where nobody says which
+    shared: Callable[[LayerGradients], Tensor] | None = None  # the same from what one pass gave for several methods
+    trial: Method | None = None  # which tells for less whether it can explain a model
 
     def __call__(self, model: nn.Module, images: Tensor, targets: Targets, layer: str | None) -> Tensor:
         """(N, h, w) raw maps >= 0."""
@@ -71,6 +74,10 @@ def _integrated_gradients(model: nn.Module, images: Tensor, targets: Targets, _l
     return explain.integrated_gradients(model, images, targets).abs().sum(1)
 
 
+def _one_gradient(model: nn.Module, images: Tensor, targets: Targets, _layer: str | None) -> Tensor:
+    return explain.integrated_gradients(model, images, targets, steps=1)
+
+
 def _asks(*what: Asks) -> frozenset[Asks]:
     return frozenset(what)
 
@@ -83,9 +90,25 @@ _LAYER = _asks("layer", "gradients")
 _ATTENTION = _asks("attention", "gradients")
 # The first is the one that the report explains with.
 _ALL = (
-    Explainer("Grad-CAM", "Selvaraju et al. 2017, arXiv:1610.02391", explain.grad_cam, _LAYER, _once),
-    Explainer("Grad-CAM++", "Chattopadhay et al. 2018, arXiv:1710.11063", explain.grad_cam_plus_plus, _LAYER, _once),
-    Explainer("LayerCAM", "Jiang et al. 2021, IEEE TIP 30", explain.layer_cam, _LAYER, _once),
+    Explainer(
+        "Grad-CAM",
+        "Selvaraju et al. 2017, arXiv:1610.02391",
+        explain.grad_cam,
+        _LAYER,
+        _once,
+        shared=LayerGradients.grad_cam,
+    ),
+    Explainer(
+        "Grad-CAM++",
+        "Chattopadhay et al. 2018, arXiv:1710.11063",
+        explain.grad_cam_plus_plus,
+        _LAYER,
+        _once,
+        shared=LayerGradients.grad_cam_plus_plus,
+    ),
+    Explainer(
+        "LayerCAM", "Jiang et al. 2021, IEEE TIP 30", explain.layer_cam, _LAYER, _once, shared=LayerGradients.layer_cam
+    ),
     Explainer(
         "Score-CAM", "Wang et al. 2020, arXiv:1910.01279", explain.score_cam, _asks("layer"), lambda _size, count: count
     ),
@@ -108,6 +131,7 @@ _ALL = (
         _integrated_gradients,
         _asks("gradients"),
         lambda _size, _count: _BACK * STEPS,
+        trial=_one_gradient,
     ),
 )
 METHODS: Mapping[str, Explainer] = MappingProxyType({method.name: method for method in _ALL})
@@ -158,7 +182,7 @@ def suited(
     for name, method in (usual() if methods is None else methods).items():
         reason = no_layer if "layer" in method.asks else ""
         if not reason and "gradients" in method.asks:
-            reason = failure(method, model, images, layer)
+            reason = failure(method.trial or method, model, images, layer)
         if not reason:
             able[name] = method
         elif methods is not None or "attention" not in method.asks:

@@ -162,10 +162,15 @@ def maps_and_output(model: nn.Module, images: Tensor, layers: Sequence[str]) -> 
         if not runs[layer]:
             raise idle(layer)
         found = check_maps(layer, outputs[layer], len(images), runs[layer])
-        layout = layout_of(model, images, layer, found, shapes)
-        found = found.dequantize() if found.is_quantized else found
-        maps[layer] = found if layout.form == "maps" else layout.maps(found).contiguous()
-    return {layer: found.float() for layer, found in maps.items()}, output
+        maps[layer] = as_maps(model, images, layer, found, shapes)
+    return maps, output
+
+
+def as_maps(model: nn.Module, images: Tensor, layer: str, given: Tensor, shapes: set[tuple[int, ...]]) -> Tensor:
+    """(N, C, h, w) float32, of what a layer gave; `shapes` as of `layout_of`."""
+    layout = layout_of(model, images, layer, given, shapes)
+    found = given.dequantize() if given.is_quantized else given
+    return (found if layout.form == "maps" else layout.maps(found).contiguous()).float()
 
 
 def layout_of(model: nn.Module, images: Tensor, layer: str, maps: Tensor, shapes: set[tuple[int, ...]]) -> Layout:

@@ -1,16 +1,16 @@
-"""One photo explained by every method and at several stages."""
+"""Photos explained by every method and at several stages."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from generator import explain
-from generator.explain import methods
+from generator.explain import LayerGradients, methods
 from generator.explain.occlusion import square_of
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays
@@ -20,31 +20,58 @@ OF_MANY_PASSES = ("Score-CAM", "RISE", "integrated gradients")
 STAGES = 5  # other layers that the answer is explained at
 
 
-def compared(loaded: Loaded, images: Tensor, target: int, layer: str, first: str) -> dict[str, NDArray[Any]]:
-    """One class of one photo by each method, and what a sliding grey square does: the arrays of `Comparison`."""
-    network, targets = loaded.network, torch.tensor([target])
+def earlier(loaded: Loaded, first: str, compared: bool = True) -> list[str]:
+    """The other stages that an answer is explained at, where it is compared and the method looks at layers."""
+    asked = compared and loaded.layer and "layer" in methods.METHODS[_shown(loaded, first)].asks
+    return [name for name in loaded.earlier if name != loaded.layer][-STAGES:] if asked else []
+
+
+def _shown(loaded: Loaded, first: str) -> str:
+    """The method that explains at other stages too."""
+    able, _ = loaded.methods
+    return first if first in able else next(iter(able))
+
+
+def compared(
+    loaded: Loaded,
+    images: Tensor,
+    logits: Tensor,
+    gradients: Mapping[str, LayerGradients],
+    first: str,
+) -> list[dict[str, NDArray[Any]]]:
+    """The predicted class of each photo by each method, and what a sliding grey square does: arrays of `Comparison`.
+
+    Args:
+        logits: (N, K) of the photos.
+        gradients: by the layer explained and the `earlier` ones, of the predicted classes.
+    """
+    network, layer, targets = loaded.network, loaded.layer, logits.argmax(1)
     able, _ = loaded.methods
     patch = square_of(images.shape[2:])
     many = images.clone(memory_format=loaded.layout)
-    # The forward passes are the dearest part, so the square slides over the photo once for all.
+    # The forward passes are the dearest part, so the square slides over the photos once for all.
     (covered,) = explain.occlude_each(network, many, [targets], patch=patch)
-    found = {
-        name: covered.drop
-        if name == methods.OCCLUSION
-        else method(network, many if name in OF_MANY_PASSES else images, targets, layer)
-        for name, method in able.items()
-    }
-    shown = methods.METHODS[first if first in able else next(iter(able))]
-    asked = layer and "layer" in shown.asks
-    earlier = [name for name in loaded.earlier if name != layer][-STAGES:] if asked else []
-    return {
-        **{f"method {name}": maps[0].numpy() for name, maps in found.items()},
-        **{f"layer {name}": shown(network, images, targets, name)[0].numpy() for name in earlier},
-        "occlusion patch": np.array(patch),
-        "occlusion probability": covered.probability[0].numpy(),
-        "occlusion answers": covered.predicted[0].numpy(),
-        "occlusion class": np.array(target),
-    }
+
+    def maps(name: str, at: str) -> Tensor:
+        method = methods.METHODS[name]
+        if method.shared is not None and at in gradients:
+            return method.shared(gradients[at])
+        return method(network, many if name in OF_MANY_PASSES else images, targets, at)
+
+    found = {name: covered.drop if name == methods.OCCLUSION else maps(name, layer) for name in able}
+    shown = _shown(loaded, first)
+    before = {name: maps(shown, name) for name in earlier(loaded, first)}
+    return [
+        {
+            **{f"method {name}": cams[place].numpy() for name, cams in found.items()},
+            **{f"layer {name}": cams[place].numpy() for name, cams in before.items()},
+            "occlusion patch": np.array(patch),
+            "occlusion probability": covered.probability[place].numpy(),
+            "occlusion answers": covered.predicted[place].numpy(),
+            "occlusion class": np.array(int(targets[place])),
+        }
+        for place in range(len(images))
+    ]
 
 
 def comparison_of(arrays: Arrays) -> Comparison | None:

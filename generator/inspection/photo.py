@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from torch import Tensor
 from generator import explain
 from generator.base.errors import InputError
 from generator.data.preprocessing import in_colour, seen
+from generator.explain.layouts import Layout
 from generator.explain.methods import METHODS
+from generator.explain.one_pass import OnePass
 from generator.explain.points import source
 from generator.explain.targets import Target
 from generator.inspection import comparison, layers
@@ -43,6 +46,14 @@ def compared_photos(loaded: Loaded, photos: Sequence[Photo]) -> frozenset[str]:
     return frozenset(photo.id for photo in photos[:count])
 
 
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """A photo for a network, and its class among the network's."""
+
+    photo: Photo
+    label: int | None
+
+
 def photo_arrays(
     loaded: Loaded,
     photo: Photo,
@@ -51,77 +62,113 @@ def photo_arrays(
     compared: bool = False,
     first: str = GRAD_CAM,
 ) -> dict[str, NDArray[Any]]:
-    """One photo through the network, as arrays that a cache can hold: see `explanation`.
+    """One photo through the network: see `photos_arrays`."""
+    return photos_arrays(loaded, [Posed(photo, label)], others, compared, first)[0]
+
+
+def photos_arrays(
+    loaded: Loaded,
+    posed: Sequence[Posed],
+    others: Sequence[Question],
+    compared: bool = False,
+    first: str = GRAD_CAM,
+) -> list[dict[str, NDArray[Any]]]:
+    """Photos through the network together, each as arrays that a cache can hold: see `explanation`.
 
     Args:
-        label: the photo's class among the network's.
         others: what else to explain; of single classes only those that are not explained already.
-        compared: whether the answer is explained in all the ways that `methods` knows.
+        compared: whether the answers are explained in all the ways that `methods` knows.
         first: the method that explains the classes, see `soundness.first`.
     """
-    given = seen(photo.pixels, loaded.input)
-    images = normalise(torch.tensor(given).permute(2, 0, 1)[None], loaded.input)
-    layer = loaded.layer
-    with torch.no_grad():
-        answers = loaded.network(images)
-    require_finite(answers, loaded.network)
-    logits = answers[0]
-    staged = layers.stages(loaded)
-    named = [*dict.fromkeys([*staged, *([layer] if layer else [])])]
-    maps = explain.feature_maps(loaded.network, images, named) if named else {}
-    arrays = {f"stage {loaded.stages.index(name) + 1} {name}": maps[name][0].numpy() for name in staged}
-    if loaded.attends:
-        heads = explain.attention_heads(loaded.network, images)
-        blocks = [*heads]
-        chosen = layers.evenly(list(enumerate(blocks, 1)), HEADS)
-        arrays |= {f"heads {number} {name}": heads[name][0].numpy() for number, name in chosen}
-    if compared:
-        arrays |= comparison.compared(loaded, images, int(logits.argmax()), layer, first)
-    arrays |= {"seen": in_colour(given), "logits": logits.numpy(), "layer": np.array(layer), "first": np.array(first)}
-    if layer:
-        arrays |= _explained(loaded, images, logits, _targets(logits, label, first), maps[layer][0], first)
-        arrays |= _asked(loaded, images, questions_of(logits.numpy(), label, others), first)
+    given = [seen(one.photo.pixels, loaded.input) for one in posed]
+    images = normalise(torch.tensor(np.stack(given)).permute(0, 3, 1, 2).contiguous(), loaded.input)
+    layer, staged = loaded.layer, layers.stages(loaded)
+    watched = [*comparison.earlier(loaded, first, compared), *([layer] if layer else [])]
+    try:
+        with explain.one_pass(loaded.network, images, layouts(loaded, watched), kept=staged) as one:
+            logits = one.logits.detach()
+            found = one.gradients(logits.argmax(1))
+            explained = _explained(loaded, images, one, posed, others, first) if layer else [{} for _ in posed]
+    except InputError:
+        with torch.no_grad():  # which may tell of it what no explanation knows
+            require_finite(loaded.network(images), loaded.network)
+        raise
+    heads = explain.attention_heads(loaded.network, images) if loaded.attends else {}
+    blocks = layers.evenly(list(enumerate(heads, 1)), HEADS)
+    every = comparison.compared(loaded, images, logits, found, first) if compared else []
+    results = []
+    for place, each in enumerate(posed):
+        arrays = {f"stage {loaded.stages.index(name) + 1} {name}": one.maps[name][place].numpy() for name in staged}
+        arrays |= {f"heads {number} {name}": heads[name][place].numpy() for number, name in blocks}
+        arrays |= every[place] if every else {}
+        arrays |= {"seen": in_colour(given[place]), "logits": logits[place].numpy()}
+        arrays |= {"layer": np.array(layer), "first": np.array(first)}
+        if layer:
+            arrays |= _made(loaded, one.maps[layer][place], found[layer].contributions()[place]) | explained[place]
+        _require_finite_maps(loaded, each.photo, arrays)
+        results.append(arrays)
+    return results
+
+
+def _require_finite_maps(loaded: Loaded, photo: Photo, arrays: Arrays) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(
                 f"{loaded.title}: {photo.title}: expected finite numbers, found NaN or infinity in {name!r}, though "
                 "the logits are finite: what lies before them grows beyond float32; train it again or name another file"
             )
-    return arrays
+
+
+def layouts(loaded: Loaded, names: Sequence[str]) -> dict[str, Layout | None]:
+    """How the cells of layers stand, as far as the points of the network tell."""
+    points = {name: loaded.points.named(name) for name in names}
+    return {name: point.layout if point is not None and point.form else None for name, point in points.items()}
 
 
 def _explained(
-    loaded: Loaded, images: Tensor, logits: Tensor, targets: Sequence[int], maps: Tensor, first: str
-) -> dict[str, NDArray[Any]]:
-    """The heat maps of the target classes, and the channels that the answer is made of, both at the layer explained.
+    loaded: Loaded, images: Tensor, one: OnePass, posed: Sequence[Posed], others: Sequence[Question], first: str
+) -> list[dict[str, NDArray[Any]]]:
+    """Of each photo the heat maps of the target classes and of each question, by its role."""
+    logits = one.logits.detach()
+    targets = [_targets(row, each.label, first) for row, each in zip(logits, posed, strict=True)]
+    questions = [questions_of(row.numpy(), each.label, others) for row, each in zip(logits, posed, strict=True)]
+    asked: list[list[int | Target]] = [
+        [*classes, *(Target(each.of, each.against) for each in of.values())]
+        for classes, of in zip(targets, questions, strict=True)
+    ]
+    if first == GRAD_CAM:
+        # Each image has as many targets as the one with most: some are asked twice then.
+        most = max(len(each) for each in asked)
+        filled = [[*each, *each[:1] * (most - len(each))] for each in asked]
+        cams = [*one.grad_cam(loaded.layer, [*zip(*filled, strict=True)])]
+    else:
+        cams = [
+            METHODS[first](loaded.network, image.expand(len(each), -1, -1, -1), each, loaded.layer)
+            for image, each in zip(images, asked, strict=True)
+        ]
+    return [
+        {
+            "targets": np.array(classes, np.int64),
+            "cams": maps[: len(classes)].numpy(),
+            **{f"asked {role}": cam.numpy() for role, cam in zip(of, maps[len(classes) :], strict=False)},
+        }
+        for classes, of, maps in zip(targets, questions, cams, strict=True)
+    ]
+
+
+def _made(loaded: Loaded, maps: Tensor, contributions: Tensor) -> dict[str, NDArray[Any]]:
+    """The channels that an answer is made of, at the layer explained.
 
     Args:
-        maps: (C, h, w) of that layer.
+        maps, contributions: (C, h, w) and (C,) of that layer.
     """
-    network, layer = loaded.network, loaded.layer
-    if len(targets) == len(logits) and first == GRAD_CAM:
-        cams = explain.grad_cam_all(network, images, layer)[0]
-    else:
-        cams = METHODS[first](network, images.expand(len(targets), -1, -1, -1), targets, layer)
-    contributions = explain.channel_contributions(network, images, [int(logits.argmax())], layer)[0]
     most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
     return {
-        "targets": np.array(targets, np.int64),
-        "cams": cams.numpy(),
         "contributions": contributions.numpy(),
         "contributors": most.numpy(),
         "contributor maps": maps[most].numpy(),
-        "contributor layer": np.array(source(loaded.points, layer) or layer),
+        "contributor layer": np.array(source(loaded.points, loaded.layer) or loaded.layer),
     }
-
-
-def _asked(loaded: Loaded, images: Tensor, questions: Mapping[str, Question], first: str) -> dict[str, NDArray[Any]]:
-    """The map of each question, by its role."""
-    if not questions:
-        return {}
-    targets = [Target(one.of, one.against) for one in questions.values()]
-    cams = METHODS[first](loaded.network, images.expand(len(targets), -1, -1, -1), targets, loaded.layer)
-    return {f"asked {role}": cam.numpy() for role, cam in zip(questions, cams, strict=True)}
 
 
 def explanation(photo: str, label: int | None, others: Sequence[Question], arrays: Arrays) -> Explanation:

@@ -22,7 +22,15 @@ from generator.inspection import prototypes, selection
 from generator.inspection.layers import NOT_ASKED, records, shown
 from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, network_record
 from generator.inspection.patches import layer_patches, strongest_patches
-from generator.inspection.photo import COMPARED, compared_photos, explanation, photo_arrays, questions_of
+from generator.inspection.photo import (
+    COMPARED,
+    Posed,
+    compared_photos,
+    explanation,
+    photo_arrays,
+    photos_arrays,
+    questions_of,
+)
 from generator.networks.architecture import initialise, require_finite
 from generator.networks.folder import ClassSheet, save_card, save_class_images, save_run
 from generator.networks.inputs import normalise
@@ -456,6 +464,27 @@ def test_without_gradients_by_the_image_there_are_no_class_images() -> None:
     made = overflowing()
     assert "nan or inf" in made.methods[1]["integrated gradients"]
     assert prototypes.class_images_of(prototypes.made_for_classes(made)) is None
+
+
+def test_photos_together_are_as_each_alone_and_share_their_passes() -> None:
+    one = loaded(classes=5)
+    other = replace(PHOTO, id="other", pixels=np.ascontiguousarray(PHOTO.pixels[::-1, 10:90]))
+    asked = (Question((2,), (0,)),)
+    posed = [Posed(PHOTO, None), Posed(other, 3)]
+    singles = [photo_arrays(one, each.photo, each.label, asked, compared=True) for each in posed]
+    sizes: list[int] = []
+    hook = one.network.register_forward_pre_hook(lambda _m, given: sizes.append(len(given[0])))
+    for found, want in zip(photos_arrays(one, posed, asked, compared=True), singles, strict=True):
+        assert list(found) == list(want)
+        for name, array in want.items():
+            if array.dtype.kind == "f":
+                np.testing.assert_allclose(found[name], array, rtol=1e-3, atol=1e-4 * np.abs(array).max())
+            else:
+                np.testing.assert_array_equal(found[name], array)
+    hook.remove()
+    # One for all class activation maps at all stages; occlusion, Score-CAM and integrated gradients look at the photos
+    # before they change them, guided backpropagation has its own.
+    assert sizes.count(2) == 5
 
 
 def test_test_images_are_compared_where_there_are_no_other_photos() -> None:
