@@ -37,6 +37,8 @@ from generator.explain.watching import Run, gradients, watching
 
 # Gradients of so many activations are held at once: 128 MiB in float32.
 _GRADIENTS_AT_ONCE = 2**25
+# Rows that a large matrix is multiplied with sooner than its own entries are added up: reading it is what takes long.
+_FEW_ROWS = 16
 
 
 # From gradients
@@ -220,31 +222,38 @@ def _closed_form(run: Run, asked: Tensor | None) -> Tensor | None:
 
     Pooling hands each gradient on whole: each output cell's weights on the input cells add up to 1 (a maximum gives all
     to one cell, whichever of equal ones it is). So the mean of the gradient over the layer's cells is the gradient's
-    sum over the pooled cells divided by the number of the layer's cells, and that sum can be taken in the first linear
-    layer's weights beforehand. ReLUs between the linear layers are masks known from the forward pass. Global average or
-    maximum pooling is the case of one linear layer, weights / cells; with the average, Grad-CAM is CAM (Zhou et al.
-    2016).
+    sum over the pooled cells divided by the number of the layer's cells; for many targets it is taken in the first
+    linear layer's weights beforehand. ReLUs between the linear layers are masks known from the forward pass. Global
+    average or maximum pooling is the case of one linear layer, weights / cells; with the average, Grad-CAM is CAM (Zhou
+    et al. 2016).
     """
     steps = _tail_steps(run)
     if not steps:
         return None
+    channels, height, width = run.activations.shape[1:]
+
+    def summed(rows: Tensor) -> Tensor:  # (..., i) -> (..., C)
+        return rows.reshape(*rows.shape[:-1], channels, -1).sum(-1)
+
     *inner, last = steps
     rows = last[None]  # (1, K, i)
     if asked is not None:  # (N, R, i)
         rows = last[asked][:, None] if asked.dim() == 1 else asked.to(last) @ last
-    for step in reversed(inner):
-        rows = rows * step[:, None] if step.dtype == torch.bool else rows @ step
-    return rows.expand(len(run.logits), -1, -1)
+    few = False
+    for place, step in reversed([*enumerate(inner)]):
+        few = rows.shape[:2].numel() <= _FEW_ROWS
+        masked = step.dtype == torch.bool
+        rows = rows * step[:, None] if masked else rows @ (step if place or few else summed(step))
+    rows = rows if inner and not few else summed(rows)
+    return (rows / (height * width)).expand(len(run.logits), -1, -1)
 
 
 def _tail_steps(run: Run) -> list[Tensor]:
-    """The tail as (out, in) matrices, the first (out, C) with the pooling in it, and (N, in) masks; else empty."""
-    channels, height, width = run.activations.shape[1:]
+    """The tail as (out, in) matrices, the first of pooled and flattened maps, and (N, in) masks; else empty."""
     steps: list[Tensor] = []
     for module, output, weight in run.tail or ():
         if weight is not None and output.dim() == 2:
-            weight = weight.detach()
-            steps.append(weight if steps else weight.reshape(len(weight), channels, -1).sum(2) / (height * width))
+            steps.append(weight.detach())
         elif type(module) is nn.ReLU and steps:
             steps.append(output.detach() > 0)
         elif not (_is_flatten(module) or type(module) in IDENTITIES or (not steps and _keeps_sums(module))):
