@@ -43,7 +43,6 @@ class Explainer:
     passes: Callable[[tuple[int, int], int], int]  # for one image of (H, W), at a layer of so many channels
     usual: bool = True  # whether it is asked where nobody says which
     shared: Callable[[LayerGradients], Tensor] | None = None  # the same from what one pass gave for several methods
-    trial: Method | None = None  # which tells for less whether it can explain a model
 
     def __call__(self, model: nn.Module, images: Tensor, targets: Targets, layer: str | None) -> Tensor:
         """(N, h, w) raw maps >= 0."""
@@ -72,10 +71,6 @@ def _guided_backprop(model: nn.Module, images: Tensor, targets: Targets, _layer:
 
 def _integrated_gradients(model: nn.Module, images: Tensor, targets: Targets, _layer: str | None) -> Tensor:
     return explain.integrated_gradients(model, images, targets).abs().sum(1)
-
-
-def _one_gradient(model: nn.Module, images: Tensor, targets: Targets, _layer: str | None) -> Tensor:
-    return explain.integrated_gradients(model, images, targets, steps=1)
 
 
 def _asks(*what: Asks) -> frozenset[Asks]:
@@ -131,7 +126,6 @@ _ALL = (
         _integrated_gradients,
         _asks("gradients"),
         lambda _size, _count: _BACK * STEPS,
-        trial=_one_gradient,
     ),
 )
 METHODS: Mapping[str, Explainer] = MappingProxyType({method.name: method for method in _ALL})
@@ -182,7 +176,7 @@ def suited(
     for name, method in (usual() if methods is None else methods).items():
         reason = no_layer if "layer" in method.asks else ""
         if not reason and "gradients" in method.asks:
-            reason = failure(method.trial or method, model, images, layer)
+            reason = failure(method, model, images, layer)
         if not reason:
             able[name] = method
         elif methods is not None or "attention" not in method.asks:
