@@ -1,5 +1,5 @@
 // Grad-CAM: the strength of the heat map over the photo, and the map of any class over it. Without this script the heat
-// maps lie over the photos at half strength, and the maps of all classes stand in one picture.
+// maps lie over the photos at three quarters of their strength, and the maps of all classes stand in one picture.
 "use strict";
 (() => {
   const slider = document.getElementById("strength");

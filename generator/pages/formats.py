@@ -54,6 +54,8 @@ def cell(value: str | float, digits: int = 0) -> str:
         value = f"{value:.{digits}f}"
     elif isinstance(value, str):
         return value
+    elif "e" in str(value):  # 8.5e-05
+        return significant(value, 6)
     return str(value).replace("-", "\N{MINUS SIGN}")
 
 

@@ -1,11 +1,15 @@
 """The numbers behind the figures: assets/data/<page>.json holds those of one page, each under its figure's id.
 
-A figure's link names its own by a JSON Pointer (RFC 6901): assets/data/trust.json#/cnn-trust-pointing.
+A figure's link names its own by a JSON Pointer (RFC 6901): assets/data/trust.json#/cnn-trust-pointing. Beside it leads
+one to the same numbers alone, as a table for spreadsheets: assets/data/cnn-trust-pointing.csv.
 """
 
 from __future__ import annotations
 
+import codecs
+import csv
 import dataclasses
+import io
 import json
 import math
 import re
@@ -19,6 +23,8 @@ from generator.records.figure import Figure, Table
 
 FOLDER = "assets/data"
 DIGITS = 6  # significant digits of a float: more than any page shows, fewer than float32 and float64 disagree in
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins so, a spreadsheet computes
+SHEET = re.compile(rf'href="({FOLDER}/([^"/]+)\.csv)"')
 LINK = re.compile(rf'href="({FOLDER}/[^"#]+)#/([^"]+)"')
 
 
@@ -34,13 +40,33 @@ def data_files(pages: Mapping[str, bytes], figures: Mapping[str, Figure]) -> dic
         pages: HTML by path; its links to numbers tell which figures it shows.
     """
     found: dict[str, dict[str, Any]] = {}
+    sheets: dict[str, bytes] = {}
     for html in pages.values():
         for path, figure_id in LINK.findall(html.decode()):
-            figure = figures[figure_id]
-            table = figure.data or figure.table or Table((), ())
+            figure, table = figures[figure_id], _table(figures[figure_id])
             shown = {"shows": figure.alt, "columns": table.head, "rows": table.rows}
             found.setdefault(path, {})[figure_id] = shown
-    return {path: written(content) for path, content in found.items()}
+        sheets |= {path: sheet(_table(figures[figure_id])) for path, figure_id in SHEET.findall(html.decode())}
+    return {path: written(content) for path, content in found.items()} | sheets
+
+
+def _table(figure: Figure) -> Table:
+    return figure.data or figure.table or Table((), ())
+
+
+def sheet(table: Table) -> bytes:
+    """CSV (RFC 4180) in UTF-8 with the mark by which spreadsheets know it; numbers as in `written`.
+
+    Text that a spreadsheet would compute is kept text by an apostrophe before it: a class may be named "=1+1".
+    """
+    out = io.StringIO()
+    csv.writer(out).writerows([_cell(value) for value in row] for row in (table.head, *table.rows))
+    return codecs.BOM_UTF8 + out.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    told = plain(value)
+    return f"'{told}" if isinstance(told, str) and told.startswith(FORMULA) else told
 
 
 def written(content: Any) -> bytes:

@@ -14,13 +14,13 @@ from generator.records.network import Network
 # What templates, scripts and the words of the pages call something of their own; a test finds what is missing.
 # fmt: off
 TAKEN = frozenset((
-    "address", "again", "answers", "arithmetic", "augmentation", "camera", "channel", "channels", "classes",
-    "clear", "colour", "column", "content", "counts", "data", "deciding", "done", "drawing", "environment",
-    "evaluation", "examples", "favicon", "feature-maps", "file", "filters", "first-layers", "grad-cam", "growth",
-    "hero", "how", "inside", "licences", "limits", "live", "look", "made", "map", "mark", "method", "networks",
-    "notes", "numbers", "photo", "photos", "progress", "question", "reading", "rooms", "row", "sample", "scale",
-    "seen", "shown", "size", "social", "speed", "stage", "stages", "start", "status", "strength", "teaser", "theme",
-    "title", "trust", "try", "unit", "units", "undo", "weights", "which",
+    "address", "again", "answers", "arithmetic", "augmentation", "by-strength", "camera", "channel", "channels",
+    "classes", "clear", "colour", "column", "content", "counts", "data", "deciding", "done", "drawing",
+    "environment", "evaluation", "examples", "favicon", "feature-maps", "file", "filters", "first-layers",
+    "grad-cam", "growth", "hero", "how", "inside", "licences", "limits", "live", "look", "made", "map", "mark",
+    "method", "networks", "notes", "numbers", "photo", "photos", "progress", "question", "reading", "rooms", "row",
+    "sample", "scale", "seen", "shown", "size", "social", "speed", "stage", "stages", "start", "status", "strength",
+    "teaser", "theme", "title", "trust", "try", "undo", "unit", "units", "weights", "which",
 ))
 # fmt: on
 # Words that begin the ids of figures and parts that are no network's: "photo-bee", "data-examples-bee".

@@ -139,15 +139,44 @@ def test_the_theme_is_chosen_and_remembered(chrome: devtools.Browser, site: Path
 def test_the_strength_of_the_heat_map_follows_the_keys(chrome: devtools.Browser, site: Path) -> None:
     page = devtools.open_page(chrome, (site / "grad-cam-slice.html").as_uri())
     opacity = "getComputedStyle(document.querySelector('.stack .heat')).opacity"
-    assert page.evaluate(opacity) == "0.5"
+    assert page.evaluate(opacity) == "0.75"
     page.evaluate("document.getElementById('strength').focus()")
     page.press("ArrowRight")
-    assert page.evaluate(opacity) == "0.55"
+    assert page.evaluate(opacity) == "0.8"
     page.press("Home")
     assert page.evaluate(opacity) == "0"
     page.press("End")
     assert page.evaluate(opacity) == "1"
     assert page.evaluate("document.getElementById('strength').getAttribute('aria-valuetext')") == "100 percent"
+    page.close()
+
+
+def test_where_a_heat_map_is_zero_the_photo_is_untouched(chrome: devtools.Browser, site: Path) -> None:
+    """The synthetic map of the true class is zero everywhere, that of the answer is not."""
+    page = devtools.open_page(chrome, (site / "grad-cam-slice.html").as_uri())
+
+    def seen(role: str, heat: bool) -> str:
+        """What is painted of a photo with its map, or without."""
+        x, y, width, height = page.evaluate(
+            f"""(async function () {{
+                const stack = document.querySelector("#cnn-cam-slice-{role} .stack");
+                stack.querySelector(".heat").style.display = "{"block" if heat else "none"}";
+                await Promise.all([...stack.querySelectorAll("img")].map((image) => {{
+                    image.loading = "eager";
+                    return image.decode();
+                }}));
+                stack.scrollIntoView();
+                await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+                const box = stack.getBoundingClientRect();
+                return [box.x + scrollX, box.y + scrollY, box.width, box.height];
+            }})()"""
+        )
+        clip = {"x": x, "y": y, "width": width, "height": height, "scale": 1}
+        shot = chrome.call("Page.captureScreenshot", page.session, clip=clip, captureBeyondViewport=True)
+        return str(shot["data"])
+
+    assert seen("true", heat=True) == seen("true", heat=False)
+    assert seen("predicted", heat=True) != seen("predicted", heat=False)
     page.close()
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 import itertools
 import json
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
@@ -14,6 +18,8 @@ import numpy as np
 import pytest
 
 from generator.config.schema import Link
+from generator.pages.sources import sheet
+from generator.records.figure import Table
 from tests import sites
 
 
@@ -52,7 +58,11 @@ def pointed(files: Mapping[str, bytes], href: str) -> Any:
 def test_every_figure_leads_to_its_numbers(files: dict[str, bytes], trees: dict[str, ET.Element]) -> None:
     seen = 0
     for place, figure in figures(trees):
-        links = [link.get("href", "") for link in figure.iter("a") if has_class(link, "source")]
+        links = [
+            link.get("href", "")
+            for link in figure.iter("a")
+            if has_class(link, "source") and not has_class(link, "sheet")
+        ]
         assert len(links) == 1, place
         found = pointed(files, links[0])
         if links[0].startswith("assets/data/"):
@@ -63,6 +73,34 @@ def test_every_figure_leads_to_its_numbers(files: dict[str, bytes], trees: dict[
             assert found, place
         seen += 1
     assert seen > 100
+
+
+def test_every_figure_s_numbers_are_a_table_for_spreadsheets_too(
+    files: dict[str, bytes], trees: dict[str, ET.Element]
+) -> None:
+    seen = 0
+    for place, figure in figures(trees):
+        sheets = [link.get("href", "") for link in figure.iter("a") if has_class(link, "sheet")]
+        links = [
+            link.get("href", "")
+            for link in figure.iter("a")
+            if has_class(link, "source") and not has_class(link, "sheet")
+        ]
+        assert len(sheets) == links[0].startswith("assets/data/"), place
+        for href in sheets:
+            found = pointed(files, links[0])
+            rows = [*csv.reader(io.StringIO(files[href].decode("utf-8-sig"), newline=""))]
+            said = [["" if cell is None else str(cell) for cell in row] for row in (found["columns"], *found["rows"])]
+            assert rows == said, place
+            seen += 1
+    assert seen > 100
+    assert files["assets/data/cnn-per-class.csv"].startswith(codecs.BOM_UTF8)
+
+
+def test_no_cell_is_a_formula() -> None:
+    table = Table(("=cmd", "n"), (("@SUM(A1)", -0.5), ("+1", 2), ("a,b", math.nan), ("\t=1", 1)))
+    lines = sheet(table).decode("utf-8-sig").split("\r\n")
+    assert lines == ["'=cmd,n", "'@SUM(A1),-0.5", "'+1,2", '"a,b",', "'\t=1,1", ""]
 
 
 def test_the_numbers_that_a_figure_leads_to_are_those_of_its_table(

@@ -67,6 +67,10 @@ SENTENCES: Mapping[str, str] = {
         Deletion takes away the pixels that a map calls important, the brightest first,
         Each value with its 95 % interval; beside it what a baseline reaches on the same images and, in brackets, how far the method is ahead of it, image by image, in points. A difference whose interval holds 0 may be chance.
         dotted: how often the centre point hits on the very images of that bar. What to notice: a bar that ends left of its dotted line is worse than not looking at the photo at all.
+        Circles: on all boxes
+        At the right, how often map and centre hit on the very images of that row.
+        lines: 95 % bootstrap intervals.
+        What to notice: left of the line at 0, not looking at the photo at all does better.
         What to notice: a map of what the network learnt falls towards zero; one that stays up would be drawn by an untrained network too.
         Every map is that of the true class, also where the network is wrong.
         The middle is the one or four central pixels.
@@ -86,6 +90,7 @@ SENTENCES: Mapping[str, str] = {
         at most the whole image.
         shows the network each image a little differently every time, so that it learns the object instead of the picture.
         Channels and their strongest patches
+        In a transformer each token takes a share of all others, block by block, and each
         the share of the images in which the channel fires at all.
         the channel’s strongest answer,
         the filter’s norm, its strongest answer before any normalisation,
@@ -146,6 +151,7 @@ SENTENCES: Mapping[str, str] = {
         python -m generator train alexnet --preset best
         jinja2
         How often
+        points ahead of the centre
         Pairs of classes that
         confuses most
         their most confident mistakes.

@@ -494,6 +494,25 @@ def _first_epochs(piece: Piece, said: Said) -> None:
     same(said["n"], main_run(net(piece, said))["settings"]["started_after"])
 
 
+@rule(
+    "Its fifty epochs take «t:course»⟦ («epochs» epoch⟦s⟧ measured)⟧ and reach «p%» of the validation images; “quick” takes «t:quick», decoding the files included, and reaches «q%». That is «times» times as fast. In training the loop goes through «rate» images a second; «w:rates» («w:processor», «cores» cores)."
+)
+def _speed(piece: Piece, said: Said) -> None:
+    found = benchmark(piece)
+    lasting(said["course"], found["course_seconds"])
+    lasting(said["quick"], found["quick_seconds"])
+    assert found["course_epochs"] == int(said["epochs"] or 50)
+    same(said["p"], found["course_accuracy"] * 100)
+    same(said["q"], found["quick_accuracy"] * 100)
+    same(said["times"], found["course_seconds"] / found["quick_seconds"])
+    same(said["rate"], round(found["course_rate"]))
+    assert (said["processor"], said["cores"]) == (found["environment"]["processor"], found["environment"]["cores"])
+    told = re.findall(rf"(\w+)(?: at full size goes)? through ({NUMBER})", said["rates"])
+    assert told
+    for title, rate in told:
+        assert int(value(rate)) == int(found["training_rates"][piece.site.titles[title]])
+
+
 # Filters
 
 
@@ -1439,6 +1458,16 @@ def _mistakes(piece: Piece, said: Said) -> None:
     same(said["count"], scores["count"])
     assert int(said["n"]) <= wrong
     assert (int(said["n"]) == wrong) == ("all that it got wrong" in said["whole"])
+
+
+@rule("«c:true» called «c:called» «n», «p%»", page="evaluation", alone=True, kind="li")
+def _pair_of_list(piece: Piece, said: Said) -> None:
+    names = piece.network["evaluation"]["class_names"]
+    found = next(
+        one for one in pairs_of(judged(piece, said)) if (names[one[3]], names[one[4]]) == (said["true"], said["called"])
+    )
+    same(said["n"], found[1])
+    share(said["p"], found[0], found[2])
 
 
 @rule("⟨Its|All⟩ «n» mistakes, image by image")

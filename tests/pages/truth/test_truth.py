@@ -188,6 +188,7 @@ def constant(source: str) -> list[str]:
     """The sentences of a file that hold no value, cut at its tags; a condition cuts a sentence, too."""
     text = re.sub(r"\{#.*?#\}", " ", source, flags=re.DOTALL)
     text = re.sub(r"\{\{.*?\}\}", "▯", text, flags=re.DOTALL)
-    text = re.sub(r"\{%.*?%\}|^#+ |^\w+: |<[^>]*>|^---$", "\n", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"\{%.*?%\}", "\n", text, flags=re.DOTALL)
+    text = re.sub(r"^#+ |^\w+: |<[^>]*>|^---$", "\n", text, flags=re.MULTILINE | re.DOTALL)
     sentences = (plain(one) for one in re.split(r"(?<=[.?!]) (?=[A-Z▯])|\n", text.replace("*", "")))
     return [one for one in sentences if one and "▯" not in one]
