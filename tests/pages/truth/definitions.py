@@ -44,6 +44,7 @@ SENTENCES: Mapping[str, str] = {
         Every filter of the layer, to one scale: mid-grey is a weight of zero.
         Every filter of the layer, to one scale: white is a weight of zero.
         filters, largest norm first
+        those that fit some place of the photo best first.
         the 9 input channels that weigh most
         those that weigh most first
         with their slices for the input channels that weigh most.

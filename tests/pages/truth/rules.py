@@ -249,7 +249,7 @@ def _hero(piece: Piece, said: Said) -> None:
     )
 
 
-@rule("«n» first-layer filters of «net».", "«n» feature maps after «w:stage».")
+@rule("«n» first-layer filters of «net»⟨.|,⟩", "«n» feature maps after «w:stage».")
 def _tile(piece: Piece, said: Said) -> None:
     if said.get("stage"):
         assert int(said["n"]) <= max(stage["shape"][0] for stage in piece.look["stages"])
@@ -626,7 +626,7 @@ def searched(piece: Piece) -> int:
     return int(value(piece.network["patches_from"].split(" ")[0]))
 
 
-@rule("«n» «w:shows»", page="filters-.", alone=True)
+@rule("«n» «w:shows»", page="filters-.", alone=True, kind="p")
 def _unit_shows(piece: Piece, said: Said) -> None:
     units, channel = units_of(piece)
     mark = units["marks"].get(said["n"], "")
@@ -984,7 +984,7 @@ def _confident(piece: Piece, said: Said) -> None:
 
 @rule("«c:name», «p%»; ⟨right|shows none of the network's classes|wrong: «c:truth» is its choice number «rank»⟩")
 def _verdict(piece: Piece, said: Said) -> None:
-    look = piece.look
+    look = opened(piece)
     assert look["predicted"] == said["name"]
     same(said["p"], look["top"][0]["probability"] * 100)
     kind = "right" if look["rank_of_true"] == 1 else "shows none" if look["true"] is None else "wrong"
@@ -1031,6 +1031,15 @@ def _rival(piece: Piece, said: Said) -> None:
         where(piece, said, titles[said["photo"]])
     else:
         assert told["maximum"] == 0
+
+
+def opened(piece: Piece) -> Any:
+    """What is said of the photo whose title the text begins with, else of the one that the place names."""
+    for photo in piece.site.results["photos"]:
+        for title, name in piece.site.titles.items():
+            if piece.text.startswith(f"{plain(photo['title'])} {title}:"):
+                return piece.site.networks[name]["photos"][photo["id"]]
+    return piece.look
 
 
 def role(piece: Piece) -> Any:
@@ -1502,3 +1511,31 @@ def values(told: Any) -> list[Any]:
 def _shows(piece: Piece, said: Said) -> None:
     """What the strongest patches of a contributing channel show."""
     assert piece.text in {plain(str(row[3])) for row in piece.site.figures[piece.figure]["rows"]}, piece.text
+
+
+@rule(
+    "«w:kind»: «n» maps of «high» × «wide»; «w:rest»",
+    "«n» maps of «high» × «wide»; «weights» weights; a unit sees «sees» × «across» px",
+    "Linear layer⟨: | ⟩«n» numbers; «weights» weights",
+    "«sees» × «across» px",
+    "«n» classes",
+    page="filters|index",
+)
+def _part(piece: Piece, said: Said) -> None:
+    """A block of the picture of a network: what it sees is what some layer sees, its classes are the network's."""
+    networks = piece.site.networks.values()
+    if said.get("sees"):
+        assert int(said["sees"]) in {layer["receptive_field"] for one in networks for layer in one["layers"]}
+    elif "classes" in said["whole"]:
+        assert int(said["n"]) in {len(one["class_names"]) for one in networks}
+
+
+@rule("«n» weights belong to no part alone.")
+def _no_part(piece: Piece, said: Said) -> None:
+    assert value(said["n"]) < max(one["parameters"] for one in piece.site.networks.values())
+
+
+@rule("On its training images: «p%».")
+def _on_training(piece: Piece, said: Said) -> None:
+    scores = headed(piece)["evaluation"]["splits"]["train"]
+    share(said["p"], scores["top1"], scores["count"])
