@@ -148,5 +148,9 @@ def _compact(html: str) -> str:
 UNBROKEN = re.compile(r"(?<=\d) (?=(?:%|px|pixels?|°|×)(?!\w))|(?<=\d[ \u00a0]×) (?=\d)")
 
 
+TAGS = re.compile(r"(<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>)", re.DOTALL)  # Jinja escapes ">" in attributes
+
+
 def _held(html: str) -> str:
-    return UNBROKEN.sub("\u00a0", html)
+    """In words alone: the classes "k0 pixels" of an element are two."""
+    return "".join(part if part.startswith("<") else UNBROKEN.sub("\u00a0", part) for part in TAGS.split(html))
