@@ -161,6 +161,13 @@ class TestDrawing:
             ("Linear layer", "4 numbers; 100 weights"),
         ]
 
+    def test_weights_beside_pooling_are_those_of_what_follows(self) -> None:
+        pooled = block("pool", (4, 32, 32), steps=0, weights=8, inside=("pool", "bn"))
+        summary = (("pool", "maximum pooling 2×2", ""), ("bn", "batch normalisation", ""))
+        (part,) = drawn((pooled,), summary=summary).parts
+        assert part.told == "4 maps of 32 × 32; 8 weights of batch normalisation"
+        assert drawn((pooled,), summary=()).parts[0].weights == "8 weights of what follows it"
+
     def test_each_part_leads_to_its_page(self) -> None:
         assert [part.href for part in drawn(PLAIN).parts] == [
             "filters-cnn-conv1.html", "", "filters-cnn-conv2.html", "",

@@ -190,7 +190,7 @@ def _parts(network: Network, pages: Collection[str], seen: Explanation | None) -
         part = Part(
             title=title,
             gives=_gives(last),
-            weights=counted(weights, "weight") if weights else "",
+            weights=_weights(blocks, said) if weights else "",
             sees=f"a unit sees {field}" if field and weighs else "",
             paths=_paths(last) if len({block.paths for block in blocks}) == 1 else "",
             href=href,
@@ -214,6 +214,15 @@ def _title(stack: Sequence[Block], numbers: Mapping[str, int], said: Mapping[str
         return counted(counts[kind], kind)
     steps = sum(block.convolutions for block in stack)
     return counted(steps, "convolution") if steps else counted(len(stack), "block")
+
+
+def _weights(stack: Sequence[Block], said: Mapping[str, str]) -> str:
+    """How many there are; pooling has none, so that there it is said whose they are."""
+    told = counted(sum(block.weights for block in stack), "weight")
+    if any(block.steps for block in stack):
+        return told
+    norms = [said[name] for block in stack for name in block.inside if "normalisation" in said.get(name, "")]
+    return f"{told} of {listed(list(dict.fromkeys(norms))) if norms else 'what follows it'}"
 
 
 def _paths(block: Block) -> str:
