@@ -36,8 +36,9 @@ EXAMPLE = 96  # their longer side at most, and that of the mistaken images, in p
 AUGMENTED = 64  # side at most of the square that is augmented
 SEARCHED = 3000  # images at most among which the strongest patches are sought, evenly of all
 LIMIT = 20 << 20  # bytes that a site has at most, see `publishing.check`
-# Measured on reports of networks of 32 to 224 pixels: bytes of a photo; of its two pages for one network, and of these
-# for each pixel of the network's side; of a channel with its strongest patches; and of everything else.
+# Estimated from file sizes of the shipped report (64 pixels) and of own ones up to 224: bytes of a photo; of its two
+# pages for one network, and of these for each pixel of the network's side; of a channel with its strongest patches;
+# and of everything else.
 PHOTO, PAIR, SIDE, CHANNEL, REST = 30_000, 30_000, 1_160, 2_300, 4_000_000
 SLACK = 1.15  # by which the estimate may be too low, and says nothing yet
 
