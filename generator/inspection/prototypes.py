@@ -203,7 +203,8 @@ def makes(loaded: Loaded) -> bool:
 def _can_be_made(loaded: Loaded) -> bool:
     """Whether it has few classes, and an ascent, for which there is to be a gradient by the image."""
     few = len(loaded.class_names) <= ALL_CLASSES
-    return few and loaded.input.takes_photos and loaded.differentiable
+    usable = loaded.differentiable and "integrated gradients" not in loaded.methods[1]  # whose gradients are finite
+    return few and loaded.input.takes_photos and usable
 
 
 def cost(loaded: Loaded) -> int:
