@@ -30,8 +30,8 @@ def share(rate: float | None, count: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """13500 -> "13,500"."""
-    return ABSENT if _absent(value) else f"{int(value or 0):,}"
+    """13500 -> "13,500", 1080.61 -> "1,081"."""
+    return ABSENT if _absent(value) else f"{round(value or 0):,}"
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
@@ -60,7 +60,10 @@ def cell(value: str | float, digits: int = 0) -> str:
 
 
 def decimals(table: Table) -> tuple[int, ...]:
-    """How many decimals the fractions of each column need: they are all written with as many, below one another."""
+    """How many decimals the fractions of each column need: they are all written with as many, below one another.
+
+    Whoever makes a table rounds the fractions of a column alike: zeros behind one that has fewer would be false.
+    """
     columns = zip(*table.rows, strict=True)
     return tuple(max((_decimals(value) for value in column), default=0) for column in columns)
 

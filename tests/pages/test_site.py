@@ -1037,6 +1037,7 @@ def test_formats() -> None:
     assert formats.percent(0.5, 0) == "50\u00a0%"
     assert formats.percent(math.nan) == formats.percent(None) == "–"
     assert formats.number(13500) == "13,500"
+    assert formats.number(1080.61) == "1,081"
     assert formats.decimal(-1.234) == "−1.23"
     assert formats.significant(0.00123456) == "0.00123"
     assert formats.significant(-1.08e-05) == "−1.08\u00a0×\u00a010⁻⁵"

@@ -94,6 +94,13 @@ def test_time_and_size_of_images_are_told_where_they_are_known() -> None:
     assert found.table.rows == ((1, 0.1, "–"), (2, "–", 3.0))
 
 
+def test_a_learning_rate_has_all_digits_that_a_page_has_room_for() -> None:
+    """Six of them were evened out with a zero that was false: 0.01234560."""
+    table = figures(run(replace(NOTHING, learning_rate=0.012345678)))["rate"].table
+    assert table is not None
+    assert table.rows == ((1, 0.012345678),)
+
+
 def test_runs_without_accuracy_are_not_in_the_chart_of_all() -> None:
     lost = replace(run(replace(NOTHING, train_loss=2.0)), name="lost")
     network = replace(synthetic.network("net", "Net", []), snapshots={})

@@ -138,17 +138,21 @@ def test_the_table_holds_every_measure_with_every_baseline() -> None:
     ]
     assert found.table.head[5:] == ("centre point", "uniform map", "wrong class", "random order", "centre out")
     assert rows["pointing game, small boxes", "Grad-CAM"] == (
-        "pointing game, small boxes", "Grad-CAM", 160, 50.0, "48.0 to 52.0",
+        "pointing game, small boxes", "Grad-CAM", 160, 50.0, "48.00 to 52.00",
         "42.0 (+8.0, +6.0 to +10.0)", "12.0 (+38.0, +36.0 to +40.0)", "30.0 (+20.0, +18.0 to +22.0)", "–", "–",
     )  # fmt: skip
     assert rows["pointing game, small boxes", "Score-CAM"][5] == "42.0 (−12.0, −14.0 to −10.0)"
-    assert rows["energy in the box, all boxes", "LayerCAM"][3:6] == (62.0, "60.0 to 64.0", "–")
+    assert rows["energy in the box, all boxes", "LayerCAM"][3:6] == (62.0, "60.00 to 64.00", "–")
     assert rows["deletion (low is good)", "Grad-CAM"][8] == "30.0 (−10.0, −12.0 to −8.0)"
     kept = rows["Spearman after all layers randomised, from −1 to 1", "guided backprop"]
     assert kept[2:5] == (30, 0.8, "0.78 to 0.82")
     assert rows["SSIM after the last layer randomised, from −1 to 1", "Grad-CAM"][3] == 0.5
     assert len(rows) == len(found.table.rows) == 6 * 2 + 2 + 2 * 4
     assert {len(row) for row in found.table.rows} == {len(found.table.head)}
+    # All values of the column with two decimals: zeros behind one that was rounded to fewer would be false.
+    third = verdict(with_measurements(alone(0.848667)))
+    assert third is not None
+    assert third.table.rows[0][3] == 84.87
     assert found.sweep is not None
     assert found.sweep.rows[1] == ("conv2", "8 × 8", 80.0, "78.0 to 82.0", 50.0, "48.0 to 52.0", 60.0)
 
@@ -214,8 +218,8 @@ def test_a_map_that_is_the_same_for_a_wrong_class_is_said_to_be() -> None:
     assert all_the_same is not None
     assert plain(some.wrong_class) == (
         "Asked for a wrong class instead, the share of small boxes that are hit falls for Grad-CAM from 50.0 % to "
-        "30.0 % and for LayerCAM from 55.0 % to 30.0 %: what is bright depends on the class. For Score-CAM (30.0 % and "
-        "30.0 %) the difference may be chance: that the map depends on the class is not shown."
+        "30.0 % and for LayerCAM from 55.0 % to 30.0 %: what is bright depends on the class. For Score-CAM (30 % and "
+        "30 %) the difference may be chance: that the map depends on the class is not shown."
     )
     assert plain(all_the_same.wrong_class).startswith(
         "For Grad-CAM (50.0 % and 49.0 %) the difference, asked for a wrong class instead, may be chance"

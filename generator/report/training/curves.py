@@ -178,7 +178,8 @@ def _rate(network: Network, run: Run, address: str) -> Figure:
 def _rate_cell(value: float | None, name: str) -> float | str:
     if name == "seconds" or value is None:
         return cell(value, 1)
-    return value if isinstance(value, int) else float(f"{value:.6g}")
+    # As many digits as a page has room for: the zeros that even a column out are true then.
+    return value if isinstance(value, int) else float(f"{value:.9g}")
 
 
 def _together(network: Network, runs: list[Run]) -> Figure:

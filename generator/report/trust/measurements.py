@@ -57,9 +57,9 @@ def difference(gap: Estimate) -> str:
     return f"{mean}, {low} to {high}"
 
 
-def interval(value: Estimate) -> str:
-    """A 95 % interval in words."""
-    return f"{number_of(value.low)} to {number_of(value.high)}"
+def interval(value: Estimate, digits: int = 1) -> str:
+    """A 95 % interval in words, in percent."""
+    return f"{number_of(value.low, digits=digits)} to {number_of(value.high, digits=digits)}"
 
 
 def triple(value: Estimate) -> Iterable[float | str]:
@@ -67,9 +67,9 @@ def triple(value: Estimate) -> Iterable[float | str]:
     return (percent_cell(each) for each in (value.mean, value.low, value.high))
 
 
-def number_of(share: float, sign: str = "-") -> str:
+def number_of(share: float, sign: str = "-", digits: int = 1) -> str:
     """A share in percent without its sign."""
-    return f"{share * 100:{sign}.1f}".replace("-", "−")
+    return f"{share * 100:{sign}.{digits}f}".replace("-", "−")
 
 
 def signed(value: float) -> str:

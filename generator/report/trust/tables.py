@@ -15,6 +15,8 @@ from generator.report.trust.measurements import (
     signed,
 )
 
+DIGITS = 2  # of all values of a column: percentages as the correlations and similarities below them
+
 # Tables
 
 
@@ -33,7 +35,9 @@ def all_measurements(found: Faithfulness) -> Table:
                 end = values[index]
                 measure = f"{what} after {after} randomised, from −1 to 1"
                 span = f"{signed(end.low)} to {signed(end.high)}"
-                rows.append((measure, check.method, check.count, cell(end.mean, 2), span, *("–" for _ in BASELINES)))
+                rows.append(
+                    (measure, check.method, check.count, cell(end.mean, DIGITS), span, *("–" for _ in BASELINES))
+                )
     head = (
         "measure, in % where nothing else is said",
         "method",
@@ -52,8 +56,8 @@ def _row(measure: str, method: str, count: int, values: Compared) -> tuple[str |
         else "–"
         for name in BASELINES
     ]
-    span = f"{number_of(values.value.low)} to {number_of(values.value.high)}"
-    return (measure, method, count, percent_cell(values.value.mean), span, *beside)
+    value = percent_cell(values.value.mean, DIGITS)
+    return (measure, method, count, value, interval(values.value, DIGITS), *beside)
 
 
 def layer_sweep(found: Faithfulness) -> Table | None:

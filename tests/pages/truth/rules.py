@@ -418,6 +418,42 @@ def _rate(piece: Piece, said: Said) -> None:
     same(said["end"], epochs[-1]["epoch"])
 
 
+CHANGES = {
+    "area": (r"crops keep at least ({0} %) of an image instead of ({0} %)", 100),
+    "cutmix": (r"CutMix pastes a part of another image into those of ({0} %) of the batches instead of ({0} %)", 100),
+    "rotation": (r"images are turned by up to ({0})° instead of ({0})°", 1),
+}
+
+
+def stretches(settings: Any) -> list[tuple[int, Any]]:
+    """(first epoch, augmentation) of each part of a training, those of the one that it began with before."""
+    found = stretches(settings["started_settings"]) if settings.get("started_settings") else []
+    before, epochs, tail = settings.get("started_after", 0), settings["epochs"], settings["tail"]
+    found.append((before + 1, settings["augmentation"]))
+    if tail:
+        # Whole epochs, the last share of which is milder; rounded, for 0.2 of 110 are 22.
+        found.append((before + 1 + math.ceil(round(epochs * (1 - tail), 9)), settings["mild"]))
+    return found
+
+
+@rule("From epoch «n» on «w:changes»: training accuracy goes from «before%» to «after%».")
+def _turn(piece: Piece, said: Said) -> None:
+    run = run_of(piece, said)
+    known = stretches(run["settings"])
+    at = [start for start, _ in known].index(int(said["n"]))
+    before, after = known[at - 1][1], known[at][1]
+    told = {}
+    for name, (words, unit) in CHANGES.items():
+        if found := re.search(words.format(NUMBER), said["changes"]):
+            told[name] = found[0]
+            same(found[1], after[name] * unit)
+            same(found[2], before[name] * unit)
+    assert [*told] == [name for name in CHANGES if before[name] != after[name]]
+    assert listed(said["changes"]) == [*told.values()]
+    same(said["before"], epoch(run, int(said["n"]) - 1)["train_accuracy"] * 100)
+    same(said["after"], epoch(run, int(said["n"]))["train_accuracy"] * 100)
+
+
 @rule("⟨The images grow on the way|The images change their size on the way⟩: «w:sizes».")
 def _sizes(piece: Piece, said: Said) -> None:
     found: list[tuple[int, int]] = []
@@ -505,12 +541,12 @@ def _speed(piece: Piece, said: Said) -> None:
     same(said["p"], found["course_accuracy"] * 100)
     same(said["q"], found["quick_accuracy"] * 100)
     same(said["times"], found["course_seconds"] / found["quick_seconds"])
-    same(said["rate"], round(found["course_rate"]))
+    same(said["rate"], found["course_rate"])
     assert (said["processor"], said["cores"]) == (found["environment"]["processor"], found["environment"]["cores"])
     told = re.findall(rf"(\w+)(?: at full size goes)? through ({NUMBER})", said["rates"])
     assert told
     for title, rate in told:
-        assert int(value(rate)) == int(found["training_rates"][piece.site.titles[title]])
+        same(rate, found["training_rates"][piece.site.titles[title]])
 
 
 # Filters
@@ -1513,21 +1549,82 @@ def _shows(piece: Piece, said: Said) -> None:
     assert piece.text in {plain(str(row[3])) for row in piece.site.figures[piece.figure]["rows"]}, piece.text
 
 
+# The picture of a network
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a network, as its picture says it."""
+
+    title: str
+    shape: tuple[int, ...]
+    weights: int
+    whose: str  # "" where they are its own
+    sees: tuple[int, int] | None  # None: all of the photo, or of one that computes nothing
+
+
+def blocks(network: Any) -> list[Block]:
+    """From the blocks of the results, and from what the summary says of the layers in each."""
+    numbers = {layer["name"]: layer["title"] for layer in network["layers"]}
+    names = [name for name, _, _ in network["summary"]]
+    what = {name: told for name, told, _ in network["summary"]}
+    starts = [block["name"] for block in network["blocks"]]
+    side = network["input_size"]
+    full = side if isinstance(side, list) else [side, side]
+    found = []
+    for block in network["blocks"]:
+        name = block["name"]
+        pools = name not in numbers and "pooling" in what.get(name, "pooling")
+        assert pools or name in numbers or "linear" in what[name].lower(), (
+            f"{name}: a kind of block without a title here"
+        )
+        title = what.get(name, "pooling") if pools else numbers.get(name, "linear layer")
+        inside = names[names.index(name) :] if name in names else []
+        end = next((place for place, each in enumerate(inside[1:], 1) if each in starts), len(inside))
+        norms = [what[each] for each in inside[:end] if "normalisation" in what[each]]
+        sees = block["sees"]
+        whole = sees is None or all(one >= most for one, most in zip(sees, full, strict=True))
+        found.append(
+            Block(
+                title[0].upper() + title[1:],
+                tuple(block["shape"]),
+                block["weights"],
+                norms[0] if pools and norms else "",
+                None if pools or whole else tuple(sees),
+            )
+        )
+    return found
+
+
 @rule(
-    "«w:kind»: «n» maps of «high» × «wide»; «w:rest»",
-    "«n» maps of «high» × «wide»; «weights» weights; a unit sees «sees» × «across» px",
-    "Linear layer⟨: | ⟩«n» numbers; «weights» weights",
-    "«sees» × «across» px",
-    "«n» classes",
+    "«w:title»⟨: | ⟩⟨«n» map⟦s⟧ of «high» × «wide»|«numbers» number⟦s⟧⟩⟦; «weights» weight⟦s⟧⟦ of «w:whose»⟧⟧"
+    "⟦; a unit sees ⟨«sees» × «across» px|all of it⟩⟧",
     page="filters|index",
+    alone=True,
 )
 def _part(piece: Piece, said: Said) -> None:
-    """A block of the picture of a network: what it sees is what some layer sees, its classes are the network's."""
-    networks = piece.site.networks.values()
-    if said.get("sees"):
-        assert int(said["sees"]) in {layer["receptive_field"] for one in networks for layer in one["layers"]}
-    elif "classes" in said["whole"]:
-        assert int(said["n"]) in {len(one["class_names"]) for one in networks}
+    """A block of the picture, in it or in the list below it: one of the network's, in all that is said of it."""
+    names = ("n", "high", "wide") if said["n"] else ("numbers",)
+    shape = tuple(int(value(said[name])) for name in names)
+    weights = int(value(said["weights"])) if said["weights"] else 0
+    sees = (int(said["sees"]), int(said["across"])) if said["sees"] else None
+    told = Block(said["title"], shape, weights, said["whose"], sees)
+    assert told in blocks(piece.network), told
+    if "all of it" in said["whole"]:
+        assert "ooling" not in told.title
+        assert any(tuple(one["shape"]) == shape and one["sees"] for one in piece.network["blocks"])
+
+
+@rule("«sees» × «across» px", "all of it", page="filters|index", alone=True, kind="label")
+def _field(piece: Piece, said: Said) -> None:
+    """What a unit of a block sees, on the picture."""
+    sees = (int(said["sees"]), int(said["across"])) if said.get("sees") else None
+    assert any("ooling" not in one.title and one.sees == sees for one in blocks(piece.network))
+
+
+@rule("«n» classes", page="filters|index", alone=True, kind="label")
+def _of_classes(piece: Piece, said: Said) -> None:
+    same(said["n"], len(piece.network["class_names"]))
 
 
 @rule("«n» weights belong to no part alone.")

@@ -20,7 +20,7 @@ from generator.records.network import Network
 from tests import sites
 from tests.pages.truth import trust_rules  # noqa: F401 - its rules are beside those of `rules`
 from tests.pages.truth.definitions import DEFINITIONS
-from tests.pages.truth.rules import RULES, ece
+from tests.pages.truth.rules import RULES, ece, main_run
 from tests.pages.truth.tables import TABLES, texts
 from tests.pages.truth.text import Grid, Piece, Site, patterns, pieces, plain, site
 
@@ -148,6 +148,10 @@ FALSE = (
     ("training.html", "at most 0.004 in epoch 1", "at most 0.004 in epoch 2"),
     ("trust.html", "of all methods LayerCAM does best there", "of all methods Score-CAM does best there"),
     ("trust.html", "cannot be told apart from it", "beats it"),
+    ("index.html", "8 maps of 4\u00a0×\u00a04", "8 maps of 8\u00a0×\u00a08"),
+    ("index.html", "; 288 weights", "; 289 weights"),
+    ("filters.html", "a unit sees 8\u00a0×\u00a08", "a unit sees 3\u00a0×\u00a03"),
+    ("trust.html", ">80.00<", ">80.01<"),
     ("try.html", "every answer is the same", "the best answers are the same"),
     ("data.html", "1,800 of its images", "1,900 of its images"),
 )
@@ -169,6 +173,27 @@ def test_a_measurement_that_changes_makes_its_sentences_false() -> None:
     pages = {path: data for path, data in files.items() if not path.endswith(".html") or path == "evaluation.html"}
     found = [*faults(site(pages | {"results.json": json.dumps(told).encode()}))]
     assert any("most frequent confusion" in one for one in found)
+
+
+TURNS = (
+    "From epoch 3 on crops keep at least 55 % of an image instead of 35 % and images are turned by up to 0° instead of 5°: "
+    "training accuracy goes from 30.0 % to 50.0 %."
+)
+
+
+@pytest.mark.parametrize(
+    ("so", "false"), [("", ""), ("3 on", "2 on"), ("55 %", "54 %"), ("5°", "6°"), ("50.0", "50.1"), ("crops", "images")]
+)
+def test_where_images_become_milder_follows_from_the_settings(so: str, false: str) -> None:
+    told = json.loads(small()["results.json"])
+    run = main_run(told["networks"]["cnn"])
+    how = {"area": 0.35, "cutmix": 0.5, "rotation": 5}
+    run["settings"] = {"epochs": 4, "tail": 0.5, "augmentation": how, "mild": {**how, "area": 0.55, "rotation": 0.0}}
+    accuracies = enumerate((0.1, 0.3, 0.5, 0.6), 1)
+    run["epochs"] = [{"epoch": number, "train_accuracy": accuracy} for number, accuracy in accuracies]
+    page = f'<section id="cnn"><p>{TURNS.replace(so, false, 1)}</p></section>'
+    found = [*faults(site({"results.json": json.dumps(told).encode(), "training.html": page.encode()}))]
+    assert bool(found) == bool(so), found
 
 
 def test_words_that_stand_for_every_report_claim_nothing_that_is_measured() -> None:
