@@ -1,7 +1,7 @@
 // Confusion matrices that tell their cells: how many images of a class were called what, beside the pointer or the cell
-// that the arrow keys lead to. A mistake leads to its images, as the same cell of the table below the matrix does, and
-// shows the first of them where the report has them. Those of several parts of the data take turns in one place; without
-// this script they stand one after another.
+// that the arrow keys lead to. A mistake leads to its images, as the same cell of the table below the matrix does,
+// and shows the first of them where the report has them. Those of several parts of the data take turns in one place;
+// without this script they stand one after another.
 "use strict";
 (() => {
   const KEYS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };

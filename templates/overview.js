@@ -1,5 +1,5 @@
-// The overview: another photo is chosen in place, and whoever points at an answer sees its heat map. Without this script
-// the photos and the answers are links to the pages that show them.
+// The overview: another photo is chosen in place, and whoever points at an answer sees its heat map. Without this
+// script the photos and the answers are links to the pages that show them.
 "use strict";
 (() => {
   const tour = document.querySelector(".tour");
