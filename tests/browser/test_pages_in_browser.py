@@ -379,8 +379,8 @@ def test_a_click_in_the_light_box_opens_one_map_of_a_mosaic(chrome: devtools.Bro
 
 def test_a_table_is_sorted_by_its_heads(chrome: devtools.Browser, site: Path) -> None:
     page = devtools.open_page(chrome, (site / "evaluation.html").as_uri())
-    first = "document.querySelector('.heading:has(#cnn-pairs) ~ section table tbody tr').innerText.split('\\t')[0]"
-    table = "document.querySelector('.heading:has(#cnn-pairs) ~ section table')"
+    first = "document.querySelector('.heading:has(#alexnet-pairs) ~ section table tbody tr').innerText.split('\\t')[0]"
+    table = "document.querySelector('.heading:has(#alexnet-pairs) ~ section table')"
     assert page.evaluate(first) == "lion"  # three images
     page.evaluate(f"{table}.querySelectorAll('th button')[0].click()")
     assert page.evaluate(first) == "bee"

@@ -186,7 +186,7 @@ def test_maps_with_negative_activations_have_a_scale_with_a_middle(page: Opened)
 
 def test_the_words_say_how_a_photo_is_taken(page: Opened) -> None:
     high, wide = page.way.size
-    told = page.tab.evaluate("document.getElementById('how').closest('section').innerText")
+    told = page.tab.evaluate("document.getElementById('how').closest('section').innerText").replace("\xa0", " ")
     whole = "all of it, brought to" if page.way.crop == "none" else "the middle of it,"
     assert f"The network sees {whole} " in told
     assert ("without its colours" in told) == (page.way.channels == 1)

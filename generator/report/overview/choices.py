@@ -88,7 +88,8 @@ def rows(report: Report) -> list[Row]:
     named = _distinct(found, right=True)[:RIGHT]
     chosen = [*named, *_distinct(found, right=False)[: MOST - len(named)]]
     chosen += [place for place in range(len(found)) if place not in chosen][: MOST - len(chosen)]
-    return [found[place] for place in sorted(chosen, key=lambda place: (place != chosen[0], place))]
+    first = sorted(chosen, key=lambda place: (place != chosen[0], place))
+    return [found[place] for place in first[: MOST if network.present else 1]]  # of answers alone no page is to choose
 
 
 def choice_figures(report: Report) -> tuple[Figure, ...]:
