@@ -17,7 +17,7 @@ from generator.data.dataset import DataSet, Item
 from generator.data.decoded import pixels
 from generator.data.folder import SUFFIXES
 from generator.data.image_files import read_photo
-from generator.data.preprocessing import seen
+from generator.data.preprocessing import require_photographic, seen
 from generator.explain.passes import in_eval_mode
 from generator.networks.architecture import require_finite
 from generator.networks.inputs import fitted, memory_explained, normalise
@@ -32,10 +32,11 @@ def folder(loaded: Loaded, path: Path) -> list[tuple[str, int]]:
     """(file name, class index) of each image directly in a folder, by name; broken ones are named and left out.
 
     Raises:
-        InputError: for no folder, or one without an image that can be read.
+        InputError: for no folder, one without an image that can be read, or a network that no image can be shown to.
     """
     if not path.is_dir():
         raise InputError(f"{path}: expected a folder of images, found none")
+    require_photographic(loaded.input)
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not is_clutter(file.name))
     rows: list[tuple[str, int]] = []
     with terminal.bar(f"{loaded.title}: predicting", len(files), "images") as bar:

@@ -233,7 +233,8 @@ def _closed_form(run: Run, asked: Tensor | None) -> Tensor | None:
     channels, height, width = run.activations.shape[1:]
 
     def summed(rows: Tensor) -> Tensor:  # (..., i) -> (..., C)
-        return rows.reshape(*rows.shape[:-1], channels, -1).sum(-1)
+        cells = rows.shape[-1] // channels  # not -1, which is ambiguous where there are no images
+        return rows.reshape(*rows.shape[:-1], channels, cells).sum(-1)
 
     *inner, last = steps
     rows = last[None]  # (1, K, i)

@@ -14,6 +14,8 @@ from typing import Literal, TypeAlias
 RGB: TypeAlias = tuple[int, int, int]
 RGBA: TypeAlias = tuple[int, int, int, int]
 Palette = Literal["inferno", "viridis"]  # of matplotlib's, perceptual: lightness rises with the value
+INFERNO: Palette = "inferno"
+VIRIDIS: Palette = "viridis"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ SERIES = ("#0072b2", "#d55e00", "#779966", "#bb7799")
 DRAWN = "#000000"  # what matplotlib draws ink in: a page has the ink of its text there
 BRUSH = "#d02020"  # with which a visitor begins to draw on a photo
 
-HEAT: Palette = "inferno"  # heat maps, where the network looks
-MAPS: Palette = "viridis"  # feature maps, and other values that begin at 0
+HEAT = INFERNO  # heat maps, where the network looks
+MAPS = VIRIDIS  # feature maps, and other values that begin at 0
 # From dark blue over white to dark red (ColorBrewer's RdBu, Harrower and Brewer 2003): weights, zero in the middle.
 SIGNED = "RdBu_r"
 

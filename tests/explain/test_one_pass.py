@@ -20,9 +20,14 @@ from tests.explain.nets import assert_same, images, narrowed, seeded
 
 
 def layers_of(network: nn.Module, batch: Tensor, last: str) -> dict[str, Layout | None]:
-    """The ends of the stages, and the one to explain last; every second without its layout, which is then found."""
+    """The ends of the stages, and the one to explain last; every second without its layout, which is then found.
+
+    None behind the one to explain: where a class token is read, the cells behind it get no gradient.
+    """
     found = explain.points(network, batch)
-    named = [name for name in stage_ends(found) if name != last][-3:]
+    upto = found.found.index(found.named(last))
+    named = [name for name in stage_ends(found) if name != last and found.found.index(found.named(name)) <= upto][-3:]
+    assert named
     known = {name: found.named(name) for name in (*named, last)}
     layouts = {name: point.layout if point and point.form else None for name, point in known.items()}
     return {name: None if place % 2 else layout for place, (name, layout) in enumerate(layouts.items())}
