@@ -66,7 +66,7 @@ def draw(label: str, stacks: Sequence[Stack], ends: Ends) -> Chart:
     middle, below = above + 14, above + 14
     words = middle + below + LINE + 6
     height = round(words + (max((len(stack.lines) for stack in stacks), default=1) - 1) * LINE + 8)
-    root = ET.Element("svg", {"class": "anatomy", "role": "list"})
+    root = ET.Element("svg", {"class": "anatomy", "role": "group"})
     root.set("aria-label", label)
     strands = svg.add(root, "g", **{"class": "strands"})
     pen = _Pen(scale, middle, words, root, strands)
@@ -156,7 +156,7 @@ class _Pen:
 
     def _part(self, href: str, told: str, kind: str) -> ET.Element:
         """A group, or a link, whose words are told when it is pointed at."""
-        group = svg.add(self.root, "g", role="listitem")
+        group = svg.add(self.root, "g", role="group")
         if kind:
             group.set("class", kind)
         part = svg.add(group, "a", href=href) if href else group

@@ -154,6 +154,6 @@ def test_the_drawing_is_read_as_a_list_of_links(chrome: devtools.Browser, site: 
     roles = [
         (node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node.get("ignored")
     ]
-    assert ("list", "The parts of SmallCNN, from the photo to its answers") in roles
+    assert ("group", "The parts of SmallCNN, from the photo to its answers") in roles
     assert [name for role, name in roles if role == "link" and name.startswith("Convolution 1")]
     page.close()

@@ -205,8 +205,8 @@ class TestDrawing:
 
     def test_every_part_is_an_item_with_its_words(self) -> None:
         found = ET.fromstring(drawn(PLAIN).svg)
-        assert found.get("role") == "list"
-        items = [one for one in found.iter("g") if one.get("role") == "listitem"]
+        assert found.get("role") == "group"
+        items = [one for one in found.iter("g") if one.get("role") == "group"]
         assert len(items) == 1 + len(PLAIN) + 1
         assert items[1].findtext("a/title") == ("Convolution 1: 4 maps of 64 × 64; 100 weights; a unit sees 3 × 3 px")
 
