@@ -49,7 +49,6 @@ Load = Callable[[ModelConfig, DataSet], Loaded]  # a network that is in memory, 
 
 Made = TypeVar("Made")
 TOGETHER = 6  # photos that are explained together: a pass of one takes a large network nearly as long as one of six
-DRAWERS = 4  # groups of figures at most that are drawn at once: each holds its pictures in memory
 # What the stages of a build cost, about, before anything is measured: multiply-accumulates a second of two cores, and
 # passes by which all methods explain a photo.
 RATE, PASSES = 1e11, 400

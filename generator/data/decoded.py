@@ -69,6 +69,9 @@ class Pictures(Sequence[Pixels]):
     def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
         if isinstance(index, slice):
             return Pictures(self.data, self.items[index])
+        return self._one(index)
+
+    def _one(self, index: int) -> Pixels:
         return pixels(self.data, self.items[index])
 
 
@@ -79,18 +82,10 @@ class Remembered(Pictures):
         super().__init__(data, items)
         self.room, self.known = HELD, dict[int, Pixels]()
 
-    @overload
-    def __getitem__(self, index: int) -> Pixels: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pixels]: ...
-
-    def __getitem__(self, index: int | slice) -> Pixels | Sequence[Pixels]:
-        if isinstance(index, slice):
-            return super().__getitem__(index)
+    def _one(self, index: int) -> Pixels:
         if (known := self.known.get(index)) is not None:
             return known
-        found = pixels(self.data, self.items[index])
+        found = super()._one(index)
         if found.nbytes <= self.room:
             self.room -= found.nbytes
             self.known[index] = found

@@ -110,6 +110,14 @@ def named(text: str) -> list[tuple[str, str]]:
     return re.findall(rf"({NUMBER} %) (?:to|and) ({NUMBER} %)", text)
 
 
+def _beside_a_wrong_class(told: list[tuple[str, str, str]], truth: dict[str, Any]) -> None:
+    """Of each method the share of hits, and that of the map for a wrong class."""
+    for method, hits, wrong in told:
+        pointing = truth[method]["pointing"]
+        share(hits, pointing["value"]["mean"], truth[method]["count"])
+        share(wrong, pointing["baselines"]["wrong class"]["mean"], truth[method]["count"])
+
+
 @rule(
     "Asked for a wrong class instead, the share of ⟨small boxes|boxes⟩ that are hit falls «w:depend»: what is bright depends "
     "on the class."
@@ -119,10 +127,7 @@ def _depends(piece: Piece, said: Said) -> None:
     told = re.findall(rf"for (.+?) from ({NUMBER} %) to ({NUMBER} %)", said["depend"])
     truth = {row["method"]: row for row in found if row["pointing"]["ahead"]["wrong class"]["low"] > 0}
     assert [one[0] for one in told] == [*truth]
-    for method, hits, wrong in told:
-        pointing = truth[method]["pointing"]
-        share(hits, pointing["value"]["mean"], truth[method]["count"])
-        share(wrong, pointing["baselines"]["wrong class"]["mean"], truth[method]["count"])
+    _beside_a_wrong_class(told, truth)
 
 
 @rule(
@@ -133,10 +138,7 @@ def _alike(piece: Piece, said: Said) -> None:
     told = re.findall(rf"[fF]or (.+?) \(({NUMBER} %) and ({NUMBER} %)\)", said["same"])
     truth = {row["method"]: row for row in found if row["pointing"]["ahead"]["wrong class"]["low"] <= 0}
     assert [one[0] for one in told] == [*truth]
-    for method, hits, wrong in told:
-        pointing = truth[method]["pointing"]
-        share(hits, pointing["value"]["mean"], truth[method]["count"])
-        share(wrong, pointing["baselines"]["wrong class"]["mean"], truth[method]["count"])
+    _beside_a_wrong_class(told, truth)
 
 
 @rule(
