@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # Two or three of them and some words are one file's name, which may have 255 bytes (143 on an encrypted folder).
 LONGEST = 60
@@ -38,3 +38,12 @@ def slugs(names: Sequence[str], otherwise: str = "unnamed") -> tuple[str, ...]:
         found[proposed] = None
         last[base] = again
     return tuple(found)
+
+
+def addresses(names: Sequence[str], own: Mapping[str, str]) -> tuple[str, ...]:
+    """Slugs of classes, the same whatever they are shown as.
+
+    Args:
+        own: what a class that is shown by another name is called in its data, by the name that is shown.
+    """
+    return slugs([own.get(name, name) for name in names])

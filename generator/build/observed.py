@@ -16,7 +16,7 @@ from generator.cache import Cache
 from generator.config import places
 from generator.config.schema import Config, ModelConfig
 from generator.data import decoded, download, layouts, predictions, samples
-from generator.data.classes import Classes, of_tiny_imagenet, without_data
+from generator.data.classes import Classes, display_names, of_tiny_imagenet, shown_names, without_data
 from generator.data.dataset import DataSet
 from generator.data.naming import some
 from generator.data.predictions import Predictions
@@ -32,6 +32,7 @@ from generator.live import export
 from generator.networks import catalogue
 from generator.networks.folder import require_records
 from generator.networks.loaded import Loaded
+from generator.records.displayed import displayed
 from generator.records.images import Arrays, Photo
 from generator.records.live import Live
 from generator.records.network import ClassImages, Examined, Explanation, LayerPatches, Network
@@ -138,7 +139,10 @@ def observe(
     site = Site(config, data, classes, results, cache / "data", offline, in_memory or {}, draft=draft)
     answered = {one.id: _answered(site, one) for one in config.models.networks if one.predictions}
     obtained = [_obtain(site, wanted) for wanted in config.models.networks if not wanted.predictions]
-    loaded, read = [one for one, _ in obtained], {one.id: tried for one, tried in obtained}
+    outputs = [one.class_names for one, _ in obtained]
+    names = display_names(classes, config.data.names, outputs)
+    loaded = [replace(one, shown=names) for one, _ in obtained]
+    read = {one.id: tried for one, tried in obtained}
     for one in loaded:  # a layer that a network does not have is told before minutes are spent
         layers.shown(one)
         one.others  # noqa: B018 - nor a class
@@ -146,7 +150,7 @@ def observe(
     logged |= {name: _logged(site, one.wanted, one.title, None) for name, (one, _) in answered.items()}
     scored = {one.id: _evaluation(site, one) for one in loaded}
     evaluations = {name: answered[name][1] if name in answered else scored[name] for name in config.models.ids}
-    photos, failures = selection.photos(config, content, data, classes, evaluations)
+    photos, failures = selection.photos(config, content, data, classes, evaluations, names)
     if large := selection.too_large(loaded, photos, config):  # while nothing is lost by asking for less
         terminal.say(large)
     examined = selection.examined(data, photos)
@@ -180,7 +184,7 @@ def observe(
         live=_live(site, loaded, photos),
         notes=(DRAFT.format("; ".join(site.left)),) if site.left else (),
     )
-    return Observed(report, tuple(site.told), tuple(site.lost))
+    return Observed(displayed(report, names), tuple(site.told), tuple(site.lost))
 
 
 def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
@@ -201,7 +205,8 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
         data = site.data or _downloaded(site, folder)
         terminal.say(f"{wanted.title or architecture.title}: {folder} holds no weights, so they are trained now")
         run.train_model(wanted, architecture, "default", data, folder, site.decoded, resume=True)
-        found = run.trained(wanted, folder, site.classes, site.config.folder)
+        names = shown_names(site.classes, site.config.data.names)
+        found = replace(run.trained(wanted, folder, site.classes, site.config.folder), shown=names)
         evaluate_model(found, data)
         prototypes.keep(found)
     else:

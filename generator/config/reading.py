@@ -212,6 +212,7 @@ def _data(table: Table) -> DataConfig:
         order=table.one_of("order", Order) or DataConfig.order,
         label=table.text("label"),
         name=table.text("name"),
+        names=table.names("names"),
         licence=table.text("licence"),
     )
 

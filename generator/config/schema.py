@@ -58,6 +58,7 @@ class DataConfig:
     order: Order = "strings"  # in which classes stand that are told by names
     label: str = ""  # which of several labels: a list's column, "coarse" of CIFAR-100; "": the usual one
     name: str = ""  # "": as the data set's folder says
+    names: Mapping[str, str] = field(default_factory=dict)  # what readers see in place of a class's own name
     licence: str = ""
 
 

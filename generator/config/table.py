@@ -186,6 +186,20 @@ class Table:
                 self._refuse(key, expected, value, f"as {name}")
         return {str(name): value for name, value in values.items()}
 
+    def names(self, key: str) -> Mapping[str, str]:
+        """A table of strings that are not empty, no two alike; {} where there is none."""
+        values = self._take(key, {})
+        if not isinstance(values, dict):
+            self._refuse(key, 'a table such as {icecream = "ice cream"}', values)
+        for name, value in values.items():
+            if not isinstance(value, str) or not value.strip() or UNPRINTABLE.search(value):
+                self._refuse(key, "strings that are not empty", value, f"as {name}")
+            if len(value) > LONGEST:
+                self._refuse(key, f"strings of at most {LONGEST:,} letters", value, f"of {len(value):,}")
+        if again := next((name for name, count in Counter(values.values()).items() if count > 1), ""):
+            self._refuse(key, "different names", again, "more than once")
+        return {str(name): value.strip() for name, value in values.items()}
+
     def whole(self, key: str, least: int, most: int) -> int | None:
         """A whole number within limits; None where none is given."""
         value = self._take(key, None)

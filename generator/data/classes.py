@@ -50,6 +50,9 @@ TINY_IMAGENET_30: Mapping[str, str] = {
     "umbrella": "n04507155",
 }
 
+# As readers know them, where the course's names are none of a dictionary.
+SHOWN: Mapping[str, str] = {"icecream": "ice cream", "ipod": "iPod", "redpanda": "red panda"}
+
 # The same thirty among ImageNet's 1000, as torchvision's IMAGENET1K weights number them (wnids in sorted order).
 IMAGENET_INDEX: Mapping[str, int] = {
     "n02486410": 372,
@@ -114,6 +117,36 @@ def without_data(spec: str | Sequence[str] | None) -> Classes:
 def of_tiny_imagenet(classes: Classes) -> bool:
     """Whether the keys are WordNet's numbers, as Tiny ImageNet's are."""
     return all(WNID.fullmatch(key) for key in classes.keys)
+
+
+def display_names(classes: Classes, told: Mapping[str, str], others: Iterable[Sequence[str]] = ()) -> Mapping[str, str]:
+    """Own name -> what readers see in its place, of the classes that have another: Tiny ImageNet's, and as told.
+
+    Args:
+        told: [data] names of report.toml.
+        others: the names of each network's outputs, which may be of more classes.
+    Raises:
+        InputError: where `told` names no class, or two classes of the data or of a network would be shown by one name.
+    """
+    lists = [classes.names, *others]
+    known = {name for names in lists for name in names}
+    if strange := next((name for name in told if name not in known), ""):
+        near = difflib.get_close_matches(strange, sorted(known), n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"expected some of {_listed(classes.names)}"
+        raise InputError(f'[data] names: there is no class "{strange}"; {hint}')
+    found = shown_names(classes, told)
+    for names in lists:
+        shown = [found.get(name, name) for name in names]
+        if len(set(names)) == len(names) and (again := repeated(shown)):
+            first, second = [name for name in names if found.get(name, name) == again][:2]
+            raise InputError(f'[data] names: "{first}" and "{second}" would both be shown as "{again}"')
+    return found
+
+
+def shown_names(classes: Classes, told: Mapping[str, str]) -> Mapping[str, str]:
+    """As `display_names`, of names that nobody has looked at yet."""
+    found = {**(SHOWN if of_tiny_imagenet(classes) else {}), **told}
+    return {name: shown for name, shown in found.items() if shown != name}
 
 
 def repeated(entries: Sequence[str]) -> str:
@@ -185,11 +218,12 @@ def _entries(spec: str | Sequence[str] | None, held: set[str] | None) -> tuple[s
 
 def _all_known(entries: Iterable[str]) -> bool:
     wnids = set(TINY_IMAGENET_30.values())
-    return all(entry in TINY_IMAGENET_30 or entry in wnids for entry in entries)
+    return all(_is_known(entry) and (entry in wnids or not WNID.fullmatch(entry)) for entry in entries)
 
 
 def _is_known(entry: str) -> bool:
-    return entry.casefold() in TINY_IMAGENET_30 or WNID.fullmatch(entry) is not None
+    known = {*TINY_IMAGENET_30, *(name.casefold() for name in SHOWN.values())}
+    return entry.casefold() in known or WNID.fullmatch(entry) is not None
 
 
 def _folders(root: Path) -> set[str]:
@@ -202,7 +236,7 @@ def _folders(root: Path) -> set[str]:
 def _resolve(entry: str, held: set[str] | None, words: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
     """(name, wnid) of one entry."""
     for name, wnid in TINY_IMAGENET_30.items():
-        if entry == wnid or entry.casefold() == name:
+        if entry == wnid or entry.casefold() in (name, SHOWN.get(name, name).casefold()):
             return name, wnid
     if WNID.fullmatch(entry):
         return words.get(entry, (entry,))[0], entry

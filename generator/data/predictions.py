@@ -26,7 +26,7 @@ from generator.data.naming import some
 from generator.data.orders import CERTAIN, other_order
 from generator.data.prediction_files import Answered
 from generator.records.images import Floats
-from generator.records.network import Fact
+from generator.records.network import CLASSES, Fact, first_classes
 
 Place = tuple[str, int]  # the name of a part, and which of its images
 ORDER = "The order of its outputs was not declared: they are taken to be the report's classes in its order."
@@ -204,7 +204,7 @@ def _outputs(rows: Answered, wanted: ModelConfig, classes: Classes) -> tuple[tup
 
 
 def _named(names: Sequence[str], origin: Literal["declared", "read", "assumed"], source: str) -> Fact:
-    return Fact("classes", f"{len(names)}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}", origin, source)
+    return Fact(CLASSES, first_classes(names), origin, source)
 
 
 def _columns(

@@ -11,6 +11,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,20 @@ def licence_texts(folder: Path) -> Mapping[str, str]:
     return {name: _read_text(folder / file) for name, file in _credits(folder)["licences"].items()}
 
 
-def own(entries: Iterable[SamplePhoto], class_names: Sequence[str]) -> tuple[Photo, ...]:
+def own(
+    entries: Iterable[SamplePhoto], class_names: Sequence[str], shown: Mapping[str, str] | None = None
+) -> tuple[Photo, ...]:
     """The user's photos, as report.toml lists them; large ones are made smaller.
 
+    Args:
+        shown: what readers see in place of a class's own name, which does as a label, too.
     Raises:
         InputError: naming the file that is missing, broken, too large or no image, or the label that is none
             of the classes.
     """
     photos = []
-    entries = tuple(entries)
+    names = {name: own for own, name in (shown or {}).items() if own in class_names}
+    entries = tuple(replace(entry, label=names.get(entry.label, entry.label)) for entry in entries)
     ids = slugs([entry.title or entry.file.stem for entry in entries], "photo")
     for entry, address in zip(entries, ids, strict=True):
         pixels = shrink(read_photo(entry.file), SHORTER_SIDE)

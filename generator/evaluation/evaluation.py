@@ -216,8 +216,9 @@ def _faithfulness(
 
 
 def card_of(loaded: Loaded, evaluation: Evaluation, words: DataWords) -> str:
-    """The model card of a network that was trained into its folder."""
+    """The model card of a network that was trained into its folder; readers see its classes as they do on the pages."""
     assert loaded.folder is not None
+    evaluation = replace(evaluation, class_names=tuple(loaded.shown.get(name, name) for name in evaluation.class_names))
     parameters = sum(parameter.numel() for parameter in loaded.network.parameters())
     convolutions = sum(isinstance(module, nn.Conv2d) for module in loaded.network.modules())
     runs = load_runs(loaded.folder)

@@ -49,6 +49,7 @@ def photos(
     data: DataSet | None,
     classes: Classes,
     evaluations: Mapping[str, Evaluation | None],
+    shown: Mapping[str, str] | None = None,
 ) -> tuple[tuple[Photo, ...], dict[str, tuple[str, ...]]]:
     """All photos of the report: one's own, the bundled ones, test images, and the networks' most confident mistakes.
 
@@ -56,10 +57,11 @@ def photos(
         data: None where there is none; then there are no test images and no mistakes.
         classes: the report's.
         evaluations: by network.
+        shown: what readers see in place of a class's own name.
     Returns:
         the photos, and by network the ids of those that show its mistakes.
     """
-    found = list(samples.own(config.samples.photos, classes.names))
+    found = list(samples.own(config.samples.photos, classes.names, shown))
     known = _bundled(config, content, classes)
     found += known
     failures: dict[str, tuple[str, ...]] = dict.fromkeys(evaluations, ())

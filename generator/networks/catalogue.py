@@ -17,7 +17,7 @@ from generator.base.digest import digest
 from generator.base.errors import PROGRAM, InputError
 from generator.config import places
 from generator.config.schema import Config, ModelConfig
-from generator.data.classes import Classes
+from generator.data.classes import Classes, shown_names
 from generator.explain.passes import in_eval_mode
 from generator.networks import foreign, named, recognise
 from generator.networks.agreement import require_arguments, require_classes
@@ -39,7 +39,7 @@ from generator.networks.small_cnn import SMALL_CNN
 from generator.networks.sources import onnx_files, programs
 from generator.networks.sources.timm_models import cut_from
 from generator.records.input import MEAN, Input, grey, square
-from generator.records.network import Fact
+from generator.records.network import CLASSES, Fact, first_classes
 
 KNOWN: Mapping[str, Architecture] = {known.name: known for known in (SMALL_CNN, ALEXNET)}
 LARGEST = 1 << 28  # numbers that a layer may give for one photo: 1 GiB; AlexNet's most are 2e5
@@ -120,7 +120,7 @@ def load(
         return None
     found = _tried(found)
     notes = () if found.input.takes_photos else (BLIND.format(found.input.channels),)
-    return replace(found, notes=(*found.notes, *notes))
+    return replace(found, notes=(*found.notes, *notes), shown=shown_names(classes, config.data.names))
 
 
 def _sought(
@@ -235,7 +235,6 @@ def from_folder(
     weights = architecture.converted(model.weights, stored)
     make = partial(made, architecture, len(said.class_names), shape, file)
     network = filled(make, weights, file) if architecture.name in KNOWN else fill(make(), weights, file)
-    names = ", ".join(said.class_names[:3])
     return Loaded(
         id=wanted.id,
         title=wanted.title or architecture.title,
@@ -247,7 +246,7 @@ def from_folder(
         input=way,
         # What report.toml says once more of them makes no other network.
         digest=_digest(model.digest, way, replace(wanted, classes=(), arguments={}), architecture),
-        source=f"Trained from scratch on {len(said.class_names)} classes ({names}, …) with this program.",
+        source=f"Trained from scratch on {len(said.class_names)} classes with this program.",
         folder=folder,
         evaluated=folder,
         wanted=wanted,
@@ -521,12 +520,12 @@ def _made_by(wanted: ModelConfig, architecture: Architecture, file: str) -> Fact
 
 
 def _named(wanted: ModelConfig, names: Sequence[str], architecture: Architecture | None = None) -> Fact:
-    value = f"{len(names)}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+    value = first_classes(names)
     if wanted.classes:
-        return Fact("classes", value, "declared", wanted.said_in)
+        return Fact(CLASSES, value, "declared", wanted.said_in)
     if architecture and architecture.class_names:
-        return Fact("classes", value, "read", architecture.classes_in)
-    return Fact("classes", value, "assumed", "the data set's classes in its order")
+        return Fact(CLASSES, value, "read", architecture.classes_in)
+    return Fact(CLASSES, value, "assumed", "the data set's classes in its order")
 
 
 def _require_possible(

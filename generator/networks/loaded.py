@@ -45,6 +45,7 @@ class Loaded:
     evaluated: Path | None = None
     wanted: ModelConfig = field(default_factory=lambda: ModelConfig(""))  # what report.toml says of it
     facts: tuple[Fact, ...] = ()  # how it was read
+    shown: Mapping[str, str] = field(default_factory=dict)  # own name of a class -> what readers see in its place
     opaque: str = ""  # why nobody can look into it, as a clause; "": its points can be found
 
     @cached_property
@@ -82,6 +83,8 @@ class Loaded:
         return tuple(Question(*map(self._outputs, (asked.of, asked.against))) for asked in self.wanted.other_class)
 
     def _outputs(self, names: Sequence[str]) -> tuple[int, ...]:
+        own = {shown: name for name, shown in self.shown.items() if name in self.class_names}
+        names = [name if name in self.class_names else own.get(name, name) for name in names]
         for name in names:
             if name not in self.class_names:
                 near = difflib.get_close_matches(name, self.class_names, n=3, cutoff=0.6)

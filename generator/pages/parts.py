@@ -151,6 +151,19 @@ UNBROKEN = re.compile(r"(?<=\d) (?=(?:%|px|pixels?|°|×)(?!\w))|(?<=\d[ \u00a0]
 TAGS = re.compile(r"(<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>)", re.DOTALL)  # Jinja escapes ">" in attributes
 
 
+# An apostrophe between two letters, or at the end of a genitive: as an element's text begins, and of several.
+APOSTROPHE = re.compile(r"(?<=\w)(?:'|&#39;)(?=\w)|^(?:'|&#39;)(?=s\b)|(?<=s)(?:'|&#39;)(?= [a-z])")
+SPOKEN = re.compile(r'(?<= )(?:alt|aria-label|title|content|placeholder)="[^"]*"')  # attributes that are read out
+
+
 def _held(html: str) -> str:
-    """In words alone: the classes "k0 pixels" of an element are two."""
-    return "".join(part if part.startswith("<") else UNBROKEN.sub("\u00a0", part) for part in TAGS.split(html))
+    """In words alone: the classes "k0 pixels" of an element are two, and code is code."""
+    parts, code = TAGS.split(html), 0
+    for place, part in enumerate(parts):
+        if part.startswith(("<code", "</code")):
+            code += -1 if part.startswith("</") else 1
+        elif not part.startswith("<"):
+            parts[place] = UNBROKEN.sub("\u00a0", part if code else APOSTROPHE.sub("’", part))
+        elif "'" in part or "&#39;" in part:
+            parts[place] = SPOKEN.sub(lambda found: APOSTROPHE.sub("’", found[0]), part)
+    return "".join(parts)

@@ -46,6 +46,8 @@ def _data(report: Report) -> Mapping[str, Any]:
     data = report.data
     kept = ("name", "class_names", "wnids", "counts", "per_class", "present", "digest", "skipped")
     return {key: getattr(data, key) for key in kept} | {
+        # What a class that is shown by another name is called in the data, and so in addresses.
+        **({"own_names": data.own} if data.own else {}),
         "chance": 1 / len(data.class_names) if data.class_names else None,
         "source": data.words.source,
         "sizes": data.words.sizes,

@@ -22,16 +22,22 @@ from generator.records.training import Benchmark, Run
 from generator.records.trust import Check
 
 Origin = Literal["declared", "read", "inferred", "assumed", "measured"]
+CLASSES = "classes"  # the fact that tells what the outputs stand for
 
 
 @dataclass(frozen=True)
 class Fact:
     """One thing that the program holds true of a network, and from where it has it."""
 
-    what: str  # "classes"
+    what: str  # `CLASSES`
     value: str  # in words
     origin: Origin
     source: str  # "report.toml", "weights.safetensors", or what speaks for it
+
+
+def first_classes(names: Sequence[str]) -> str:
+    """How many classes there are, and the first of them: "30: baboon, banana, bee, …"."""
+    return f"{len(names)}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
 
 
 @dataclass(frozen=True)
@@ -281,6 +287,7 @@ class Network:
     asked: str = ""  # on what channels were asked for their part in the answers: "the 6 photos of this report"
     apart: str = ""  # see `anchor`; "": the id
     checks: tuple[Check, ...] = ()  # what the build found of the maps by methods that no evaluation measured
+    own: Mapping[str, str] = field(default_factory=dict)  # see `records.displayed`
 
     @property
     def present(self) -> bool:

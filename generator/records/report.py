@@ -70,6 +70,7 @@ class DataSummary:
     words: DataWords = DataWords()
     roles: Mapping[str, str] = field(default_factory=dict)  # part -> "fitted on", "chosen on", "judged on"
     boxes: bool = True  # whether the images that judge come with boxes around what they show
+    own: Mapping[str, str] = field(default_factory=dict)  # see `records.displayed`
 
     @property
     def wnids(self) -> tuple[str, ...]:

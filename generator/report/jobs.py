@@ -23,7 +23,7 @@ Job = tuple[tuple[object, ...], Callable[[], tuple[Figure, ...]]]
 
 def common_jobs(report: Report) -> Iterator[Job]:
     """The groups of figures that are of no one network."""
-    told = [(one.title, one.weights_digest, one.class_names, one.input) for one in report.networks]
+    told = [(one.title, one.weights_digest, one.class_names, one.own, one.input) for one in report.networks]
     yield ("photos", report.photos), partial(figures.photo_figures, report.photos)
     yield ("header", told, report.photos), partial(tile.header_tile, report)
     yield ("choices", told, report.photos), partial(choices.choice_figures, report)
@@ -33,7 +33,7 @@ def common_jobs(report: Report) -> Iterator[Job]:
 def network_jobs(report: Report, network: Network) -> Iterator[Job]:
     """The groups of figures of one network."""
     scale = weights.first_layer_scale([network])
-    said = (network.anchor, network.title, network.class_names, network.input)
+    said = (network.anchor, network.title, network.class_names, network.own, network.input)
     photos = {photo.id: photo for photo in report.photos}
     wrong = [(photos[photo], network.explanations[photo]) for photo in network.failures]
     yield ("training", *said, network.runs, network.snapshots), partial(curves.training_figures, network)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from generator.base.names import slugs
+from generator.base.names import addresses, slugs
 from generator.records.images import Photo
 from generator.records.input import in_pixels
 from generator.records.network import Network
@@ -157,7 +157,13 @@ class Portrait:
     def addresses(self) -> Mapping[str, str]:
         """Class that it was evaluated on -> its part of addresses, the same in whatever order classes stand."""
         names = () if self.record.evaluation is None else self.record.evaluation.class_names
-        return dict(zip(names, slugs(names), strict=True))
+        return dict(zip(names, addresses(names, self.record.own), strict=True))
+
+    @cached_property
+    def renamed(self) -> Mapping[str, str]:
+        """Output that is shown by another name than its own -> its part of addresses."""
+        names, own = self.record.class_names, self.record.own
+        return {name: part for name, part in zip(names, addresses(names, own), strict=True) if name in own}
 
     @cached_property
     def confusions(self) -> tuple[Mixed, ...]:

@@ -254,6 +254,12 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "[data]\nclasses = 30",
             '[data] classes: expected "TinyImageNet30", "all" or an array of class names or wnids, got 30',
         ),
+        (
+            "[data]\nnames = ['a']",
+            '[data] names: expected a table such as {icecream = "ice cream"}, got an array of one item, "a"',
+        ),
+        ("[data]\nnames = {a = ''}", '[data] names: expected strings that are not empty, got "" as a'),
+        ("[data]\nnames = {a = 'x', b = 'x'}", '[data] names: expected different names, got "x" more than once'),
         ("[data]\norder = 'abc'", '[data] order: expected "strings" or "natural", got "abc"'),
         ("[data]\nclasses = ['bee']", '[data] classes: expected at least 2 classes, got an array of one item, "bee"'),
         ("[data]\nclasses = ['bee', 'bee']", '[data] classes: expected different classes, got "bee" more than once'),
@@ -447,7 +453,7 @@ def test_the_bundled_report_names_every_key() -> None:
     text = bundled("report.toml").read_text(encoding="utf-8")
     keys = "title subtitle author course institution date language links languages libraries base_url root classes"
     keys += " folder weights layer other_class show channels bundled photos test_images file label origin licence url"
-    keys += " methods"
+    keys += " methods names"
     lines = [line.lstrip("# ") for line in text.splitlines()]
     assert [key for key in keys.split() if not any(line.startswith(f"{key} =") for line in lines)] == []
 

@@ -9,6 +9,7 @@ from generator.data.classes import (
     IMAGENET_INDEX,
     TINY_IMAGENET_30,
     Classes,
+    display_names,
     of_tiny_imagenet,
     read_words,
     resolve_classes,
@@ -163,3 +164,35 @@ def test_without_data_names_of_one_s_own_are_taken_and_misspelt_ones_are_not() -
         without_data(["kola", "lion"])
     with pytest.raises(InputError, match='"cups" stands there twice'):
         without_data(["cups", "spoons", "cups"])
+
+
+def test_the_thirty_are_shown_by_words_of_a_dictionary() -> None:
+    names = display_names(resolve_classes(None, None), {})
+    assert names == {"icecream": "ice cream", "ipod": "iPod", "redpanda": "red panda"}
+    assert resolve_classes(["ice cream", "Red Panda", "iPod"], None).names == ("icecream", "redpanda", "ipod")
+    assert display_names(Classes(("icecream", "cup"), ("icecream", "cup")), {}) == {}  # of folders of one's own
+
+
+def test_report_toml_says_what_readers_see() -> None:
+    own = Classes(("icecream", "schoolbus"), ("icecream", "schoolbus"))
+    told = {"icecream": "ice cream", "schoolbus": "schoolbus", "crane_1": "crane"}
+    assert display_names(own, told, [("crane_1", "fly")]) == {"icecream": "ice cream", "crane_1": "crane"}
+    tiny = resolve_classes(["icecream", "ipod"], None)
+    assert display_names(tiny, {"ipod": "an iPod"}) == {
+        "icecream": "ice cream",
+        "ipod": "an iPod",
+        "redpanda": "red panda",
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"icecraem": "ice cream"}, r'there is no class "icecraem"; did you mean "icecream"\?'),
+        ({"pear": "a pear"}, 'there is no class "pear"; expected some of icecream, cup'),
+        ({"icecream": "cup"}, '"icecream" and "cup" would both be shown as "cup"'),
+    ],
+)
+def test_names_that_readers_could_not_tell_apart_are_refused(told: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=rf"\[data\] names: {words}"):
+        display_names(Classes(("icecream", "cup"), ("icecream", "cup")), told)

@@ -269,3 +269,10 @@ def test_samples_need_no_torch() -> None:
     loaded = "any(name in sys.modules for name in ('torch', 'cv2', 'matplotlib'))"
     check = f"import generator.data.samples, sys; sys.exit({loaded})"
     assert subprocess.run([sys.executable, "-c", check], cwd=FOLDER.parents[1], check=False).returncode == 0
+
+
+def test_a_label_may_be_what_readers_see(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / "cone.png")
+    entry = SamplePhoto(tmp_path / "cone.png", label="ice cream")
+    (photo,) = own([entry], ("cup", "icecream"), {"icecream": "ice cream"})
+    assert (photo.label, photo.shows) == (1, "icecream")

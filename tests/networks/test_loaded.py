@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from generator.base.errors import InputError
+from generator.config.schema import Asked
 from generator.networks.architecture import initialise
 from generator.networks.small_cnn import SmallCNN
 from generator.records.input import square
+from generator.records.network import Question
 from tests.loaded import loaded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -46,3 +50,12 @@ def test_they_lie_as_usual_where_somebody_s_forward_asks_for_it() -> None:
     by_memory = Own(lambda maps: maps.as_strided((len(maps), 144), (144, 1)))  # it would answer otherwise
     assert layout(by_memory, 8) == torch.contiguous_format
     assert layout(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), 8) == torch.contiguous_format  # it gains nothing
+
+
+def test_another_class_may_be_called_as_readers_see_it() -> None:
+    network = loaded(nn.Linear(2, 3), ("icecream", "fly", "cup"))
+    shown = {"icecream": "ice cream", "pear": "cup"}  # of a class that this network does not have
+    wanted = replace(network.wanted, other_class=(Asked(("ice cream",), ("icecream", "cup")),))
+    assert replace(network, shown=shown, wanted=wanted).others == (Question((0,), (0, 2)),)
+    with pytest.raises(InputError, match=r"other_class: expected classes among the network's 3, got 'ice cream'"):
+        assert replace(network, wanted=wanted).others

@@ -478,7 +478,7 @@ class TestAnyLog:
         assert (
             "whose log tells of 2 epochs in 1 min. The weights of epoch 1 were kept: they name 80.0 % of the" in found
         )
-        assert "Its log's validation accuracy of epoch 1, whose weights these are, is 80.0 %; measured here" in found
+        assert "Its log’s validation accuracy of epoch 1, whose weights these are, is 80.0 %; measured here" in found
         assert "is not known" not in found
         assert "time to train 1 min 2 epochs." in index
 

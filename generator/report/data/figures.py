@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from generator.base.names import slugs
+from generator.base.names import addresses
 from generator.figures import raster
 from generator.records.figure import Figure, Table
 from generator.records.images import Photo, Pixels
@@ -22,7 +22,7 @@ def data_figures(report: Report) -> tuple[Figure, ...]:
     data = report.data
     figures: list[Figure] = []
     if data.present:
-        for index, address in enumerate(slugs(data.class_names)[: material(data).shown]):
+        for index, address in enumerate(addresses(data.class_names, data.own)[: material(data).shown]):
             if data.examples.get(index):
                 figures.append(_examples(data, index, address))
     if data.augmented:

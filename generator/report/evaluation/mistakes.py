@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from generator.base.names import slugs
+from generator.base.names import addresses, slugs
 from generator.records.figure import Figure
 from generator.records.network import Network
 from generator.records.scores import JUDGING, Mistake
@@ -58,7 +58,7 @@ def confusions(network: Network) -> tuple[Mixed, ...]:
     evaluation = network.evaluation
     if evaluation is None:
         return ()
-    names, addresses = evaluation.class_names, slugs(evaluation.class_names)
+    names, parts = evaluation.class_names, addresses(evaluation.class_names, network.own)
     groups: dict[tuple[int, int], list[Taken]] = defaultdict(list)
     shown = 0
     for one in _ordered(network):
@@ -67,9 +67,7 @@ def confusions(network: Network) -> tuple[Mixed, ...]:
         groups[one.true, one.predicted].append(Taken(one.image, one.confidence, sheet, cell))
         shown += pictured
     # "sea", "lion-fish" and "sea-lion", "fish" are joined to the same words.
-    joined = dict(
-        zip(sorted(groups), slugs([f"{addresses[a]}-{addresses[b]}" for a, b in sorted(groups)]), strict=True)
-    )
+    joined = dict(zip(sorted(groups), slugs([f"{parts[a]}-{parts[b]}" for a, b in sorted(groups)]), strict=True))
     return tuple(
         Mixed(joined[true, predicted], names[true], names[predicted], tuple(found))
         for (true, predicted), found in groups.items()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.base.names import slugs
+from generator.base.names import addresses
 from generator.records.network import Explanation, Layer, LayerPatches, Network
 from generator.report.plates.numbers import (
     dead,
@@ -185,10 +185,10 @@ def made(network: Network) -> tuple[Made, ...]:
         return ()
     shares = probabilities(network.class_images.logits)
     answers = network.class_images.logits.argmax(axis=1)
-    addresses = slugs(network.class_names)
+    slugs = addresses(network.class_names, network.own)
     return tuple(
         Made(
-            id=f"{network.anchor}-class-{addresses[index]}",
+            id=f"{network.anchor}-class-{slugs[index]}",
             name=name,
             answer=network.class_names[answers[index]],
             probability=float(shares[index, answers[index]]),

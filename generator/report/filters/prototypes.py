@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generator.base.names import slugs
+from generator.base.names import addresses
 from generator.records.figure import Figure
 from generator.records.network import ClassImages, Network
 from generator.report.plates.frames import SMALL, framed
@@ -18,8 +18,8 @@ def class_image_figures(network: Network) -> tuple[Figure, ...]:
     made = network.class_images
     if made is None:
         return ()
-    addresses = slugs(network.class_names)
-    return tuple(_class(network, made, index, address) for index, address in enumerate(addresses))
+    slugs = addresses(network.class_names, network.own)
+    return tuple(_class(network, made, index, address) for index, address in enumerate(slugs))
 
 
 def _class(network: Network, made: ClassImages, index: int, address: str) -> Figure:

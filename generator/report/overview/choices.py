@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.base.names import slugs
+from generator.base.names import addresses
 from generator.figures import raster
 from generator.records.figure import Figure
 from generator.records.images import Photo, Pixels
@@ -59,9 +59,9 @@ def choices(report: Report) -> tuple[Choice, ...]:
 def _choice(row: Row, begin: str) -> Choice:
     look = look_at(row.network, row.photo)
     places = {index: place for place, index in enumerate(targets(row.explanation))}
-    addresses = slugs(row.network.class_names)
+    slugs = addresses(row.network.class_names, row.network.own)
     answers = tuple(
-        Pointed(answer, places.get(index), f"{row.network.anchor}-for-{addresses[index]}")
+        Pointed(answer, places.get(index), f"{row.network.anchor}-for-{slugs[index]}")
         for answer, index in zip(look.top, map(int, row.explanation.ranking), strict=False)
     )
     return Choice(begin, row.network, look, answers)

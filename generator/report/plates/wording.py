@@ -82,8 +82,8 @@ def listed(parts: Sequence[str], last: str = "and") -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital at its beginning."""
-    return text[:1].upper() + text[1:]
+    """With a capital at its beginning; a name such as iPod keeps its own."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 def colour_of_nothing(network: Network) -> str:

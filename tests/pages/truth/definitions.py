@@ -145,7 +145,7 @@ SENTENCES: Mapping[str, str] = {
         Confusion matrices, precision and recall of each class, top-1 and top-5 accuracy, and calibration of the networks.
         Confusion matrices, precision and recall of each class, top-1 accuracy, and calibration of the networks.
         More about them is in its model card.
-        Trained from scratch on 30 classes (baboon, banana, bee, …) with this program.
+        Trained from scratch on 30 classes with this program.
         none of the classes.
         This report was built without the data set, so the images stand here by their file names only.
         python -m generator train cnn --preset best
