@@ -23,8 +23,6 @@ from generator.explain.checks import (
 from generator.explain.choice import Layer, located
 from generator.explain.obstacles import Obstacles
 from generator.explain.passes import (
-    IDENTITIES,
-    POOLINGS,
     at_once,
     evaluating,
     format_of,
@@ -39,6 +37,8 @@ from generator.explain.watching import Run, gradients, watching
 _GRADIENTS_AT_ONCE = 2**25
 # Rows that a large matrix is multiplied with sooner than its own entries are added up: reading it is what takes long.
 _FEW_ROWS = 16
+# Up to so many entries for each row of a matrix, adding those rows up is faster than multiplying with all of them.
+_SPARSE = 0.75
 
 
 # From gradients
@@ -244,33 +244,41 @@ def _closed_form(run: Run, asked: Tensor | None) -> Tensor | None:
     for place, step in reversed([*enumerate(inner)]):
         few = rows.shape[:2].numel() <= _FEW_ROWS
         masked = step.dtype == torch.bool
-        rows = rows * step[:, None] if masked else rows @ (step if place or few else summed(step))
+        rows = rows * step[:, None] if masked else _times(rows, step if place or few else summed(step))
     rows = rows if inner and not few else summed(rows)
     return (rows / (height * width)).expand(len(run.logits), -1, -1)
+
+
+def _times(rows: Tensor, matrix: Tensor) -> Tensor:
+    """(N, R, o) by (o, i), rows that are mostly 0, as behind a ReLU, without reading what they do not count.
+
+    Of few rows reading the matrix is what takes long: AlexNet's first is 151 MB.
+    """
+    entries = rows.flatten(0, 1)
+    if entries.dtype != torch.float32 or matrix.dtype != torch.float32 or entries.device.type != "cpu":
+        return rows @ matrix
+    used = entries != 0
+    counts = used.sum(1)
+    if int(counts.sum()) > _SPARSE * len(matrix):
+        return rows @ matrix
+    columns = used.nonzero()[:, 1]
+    sums = F.embedding_bag(
+        columns, matrix, counts.cumsum(0) - counts, mode="sum", per_sample_weights=entries[used].contiguous()
+    )
+    return sums.view(*rows.shape[:2], matrix.shape[1])
 
 
 def _tail_steps(run: Run) -> list[Tensor]:
     """The tail as (out, in) matrices, the first of pooled and flattened maps, and (N, in) masks; else empty."""
     steps: list[Tensor] = []
-    for module, output, weight in run.tail or ():
-        if weight is not None and output.dim() == 2:
-            steps.append(weight.detach())
-        elif type(module) is nn.ReLU and steps:
-            steps.append(output.detach() > 0)
-        elif not (_is_flatten(module) or type(module) in IDENTITIES or (not steps and _keeps_sums(module))):
+    for step in run.tail or ():
+        if step.weight is not None:
+            steps.append(step.weight.detach())
+        elif step.kind == "relu" and steps:
+            steps.append(step.output.detach() > 0)
+        elif step.kind == "relu" or (step.kind == "pooling" and steps):
             return []
     return steps if steps and steps[-1].dtype != torch.bool else []
-
-
-def _keeps_sums(module: nn.Module) -> bool:
-    """Whether each output cell's weights on the input cells of its channel add up to 1."""
-    if type(module) is nn.AvgPool2d:
-        return module.padding in (0, (0, 0)) and module.divisor_override is None
-    return type(module) in POOLINGS
-
-
-def _is_flatten(module: nn.Module) -> bool:
-    return type(module) is nn.Flatten and module.start_dim == 1 and module.end_dim == -1
 
 
 def _by_gradients(run: Run, asked: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from generator.base.errors import InputError
 from generator.explain.calls import told
@@ -65,13 +65,14 @@ def differentiating(model: nn.Module) -> Iterator[None]:
     """`evaluating`, where gradients may be asked for: what the model keeps of a pass, it keeps without its graph."""
     modules = list(model.modules())
     with evaluating(model), explained(model):
-        before = {id(value) for _, _, value in _kept(modules)}
+        with torch.enable_grad():  # each operation of a thread has a number above those before it
+            begun = torch.zeros((), requires_grad=True).clone().grad_fn._sequence_nr()  # type: ignore[union-attr]
         try:
             yield
         finally:
             for holder, name, value in _kept(modules):
-                if id(value) not in before:
-                    holder[name] = tree_map(lambda leaf: leaf.detach() if _has_graph(leaf) else leaf, value)
+                if any(_made_since(begun, leaf) for leaf in tree_leaves(value)):
+                    holder[name] = tree_map(lambda leaf: leaf.detach() if _made_since(begun, leaf) else leaf, value)
 
 
 def _kept(modules: Sequence[nn.Module]) -> list[tuple[dict[str, Any], str, Any]]:
@@ -84,6 +85,11 @@ def _kept(modules: Sequence[nn.Module]) -> list[tuple[dict[str, Any], str, Any]]
                 if type(value) not in _PLAIN and name not in _SET_UP and _has_graph(value):
                     found.append((holder, name, value))
     return found
+
+
+def _made_since(begun: int, leaf: Any) -> bool:
+    """Whether it is a tensor with a graph behind it that was made after an operation of that number."""
+    return isinstance(leaf, Tensor) and leaf.grad_fn is not None and leaf.grad_fn._sequence_nr() > begun
 
 
 def _has_graph(value: Any) -> bool:
@@ -244,9 +250,11 @@ def in_eval_mode(network: nn.Module) -> Iterator[None]:
     # TorchScript that was frozen has no modes.
     modes = [(module, module.training) for module in network.modules() if hasattr(module, "training")]
     try:
-        for module, _ in modes:
-            module.training = False
+        for module, mode in modes:
+            if mode:  # setting an attribute of a module takes long beside reading it
+                module.training = False
         yield
     finally:
         for module, mode in modes:
-            module.training = mode
+            if module.training != mode:
+                module.training = mode

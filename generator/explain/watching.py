@@ -14,25 +14,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
-from torch.nn.modules.module import _has_any_global_hook
+from torch.overrides import _get_current_function_mode_stack
 
 from generator.base.errors import InputError
-from generator.explain.calls import told
+from generator.explain.calls import End, is_function, told
 from generator.explain.checks import check_logits, check_maps, idle
 from generator.explain.layouts import Layout
 from generator.explain.obstacles import Blockers, Obstacles, blockers
-from generator.explain.outputs import answered
-from generator.explain.passes import GRIDS, IDENTITIES, POOLINGS, as_maps, differentiating, is_leaf, layout_of, runnable
-
-_VIEWS = ("ViewBackward", "UnsafeViewBackward", "ReshapeAliasBackward", "SqueezeBackward", "SelectBackward")
-
-
-class Step(NamedTuple):
-    """A module that did just what its class does; `weight` is what a linear layer used."""
-
-    module: nn.Module
-    output: Tensor
-    weight: Tensor | None
+from generator.explain.outputs import answer
+from generator.explain.passes import as_maps, differentiating, layout_of, runnable
+from generator.explain.tails import Step, Tail
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,7 @@ class Run:
     The handle are zeros that were added to the maps, so that the logits' gradient by them is the gradient by the maps:
     of the shape of the maps, or (N, C, 1, 1), which gives the gradient summed over the cells. Of a layer that comes
     after another one that is watched it is the place in the graph where the layer's output was made. `tail` lists the
-    modules between; None where anything else happens between.
+    functions between; None where anything else happens between.
     """
 
     layer: str
@@ -168,36 +159,20 @@ class _Watch:
         self.layouts = {layer: layout or Layout() for layer, layout in layers.items()}
         self.unknown = [layer for layer, layout in layers.items() if layout is None]
         self.single = len(layers) == 1
+        self.early = not self.single or bool(self.kept) or is_function(traced)  # whether functions are followed at once
 
     def run(self, images: Tensor, obstacles: Obstacles | None = None) -> dict[str, Run]:
         """One pass; without the layers that give what maps of their layout are not, or that cannot be told of."""
-        self.count = len(images)
-        self.chain = _Chain()
-        self.runs: Counter[str] = Counter()
-        self.given: dict[str, Any] = {}  # by the last run of each
-        self.versions: dict[str, list[tuple[Tensor, int]]] = {}  # of what the last run of each took
-        self.copies: dict[str, Tensor] = {}  # of those that cannot be told of, or are only kept
-        self.seen: dict[str, tuple[Tensor, Tensor | GradientEdge]] = {}  # that run's maps, and their handle
-        given = images.detach().clone()
-        told_of = dict.fromkeys(self.kept, self._keep) | dict.fromkeys(self.layouts, self._end)
-        with ExitStack() as hooks:
-            for leaf in filter(is_leaf, self.modules):
-                if as_written(leaf):
-                    self.chain.own.add(leaf)
-                hooks.enter_context(leaf.register_forward_pre_hook(self.chain.enter))
-                # Before other hooks, which may replace the output: the chain then breaks.
-                hooks.enter_context(leaf.register_forward_hook(self.chain.leave, prepend=True))
-            self.obstacles = obstacles
-            hooks.enter_context(told(self.model, given, self.modules, told_of, self._begin))
-            if obstacles is not None:
-                hooks.enter_context(obstacles)
-            output = answered(self.model, given).logits
+        told_of, output = self._answered(images, obstacles)
         for layer in told_of:
             if not self.runs[layer]:
                 raise idle(layer)
             check_maps(layer, self.given[layer], self.count, self.runs[layer])
-        self.logits = check_logits(output, images)
-        tail = self.chain.tail(self.logits)
+        if not self.tail.active:
+            self.early = True  # a mode of the model's own does not let them be from the layer on
+            return self.run(images, obstacles)
+        self.logits = check_logits(answer(output, self.tail).logits, images)
+        tail = self.tail.steps(self.logits)
         return {
             layer: Run(
                 layer, *self.seen[layer], self.layouts[layer], self.logits, tail if layer == self.traced else None
@@ -206,18 +181,46 @@ class _Watch:
             if layer in self.seen and self._fits(layer, self.given[layer])
         }
 
+    def _answered(self, images: Tensor, obstacles: Obstacles | None) -> tuple[Mapping[str, End], Any]:
+        """What the pass was to tell of, and what the model gave."""
+        self.count = len(images)
+        self.tail = Tail(self.modules)
+        self.runs: Counter[str] = Counter()
+        self.given: dict[str, Any] = {}  # by the last run of each
+        self.versions: dict[str, list[tuple[Tensor, int]]] = {}  # of what the last run of each took
+        self.copies: dict[str, Tensor] = {}  # of those that cannot be told of, or are only kept
+        self.seen: dict[str, tuple[Tensor, Tensor | GradientEdge]] = {}  # that run's maps, and their handle
+        given = images.detach().clone()
+        told_of = dict.fromkeys(self.kept, self._keep) | dict.fromkeys(self.layouts, self._end)
+        with ExitStack() as self.block:
+            hooks, self.obstacles = self.block, obstacles
+            hooks.enter_context(told(self.model, given, self.modules, told_of, self._begin))
+            if obstacles is not None:
+                hooks.enter_context(obstacles)
+            self.modes = _modes()
+            if self.early or self.unknown:
+                self._follow()
+            return told_of, self.model(given)
+
+    def _follow(self) -> None:
+        """From here on functions are followed; each of those before the layer takes its time for nothing."""
+        # A mode of the model's own that began before would end this one in the place of itself.
+        if not self.tail.active and _modes() == self.modes:
+            self.block.enter_context(self.tail)
+            self.tail.active = True
+
     def placed(self, images: Tensor) -> bool:
         """Finds how the cells stand where that is not known; whether in a way that asks for another pass."""
         again = False
         for layer in self.unknown:
-            self.layouts[layer] = layout_of(self.model, images, layer, self.given[layer], self.chain.shapes)
+            self.layouts[layer] = layout_of(self.model, images, layer, self.given[layer], self.tail.shapes)
             again |= self.layouts[layer].form != "maps"
         self.unknown = []
         return again
 
     def kept_maps(self, images: Tensor, layer: str) -> Tensor:
         """(N, C, h, w) float32 of a layer of which the last pass kept a copy."""
-        return as_maps(self.model, images, layer, self.copies[layer], self.chain.shapes)
+        return as_maps(self.model, images, layer, self.copies[layer], self.tail.shapes)
 
     def _fits(self, layer: str, output: Any) -> bool:
         axes = 3 if self.layouts[layer].form == "tokens" else 4
@@ -234,6 +237,7 @@ class _Watch:
             self.copies[layer] = output.detach().clone()
 
     def _end(self, layer: str, _module: nn.Module | None, output: Any) -> Tensor | None:
+        self._follow()
         self.runs[layer] += 1
         self.given[layer] = output
         self.seen.pop(layer, None)
@@ -256,7 +260,7 @@ class _Watch:
         maps = self.layouts[layer].maps(output.detach()).clone()
         self.seen[layer] = maps, torch.autograd.graph.get_gradient_edge(output)
         if layer == self.traced:
-            self.chain.start(output, followed=self.layouts[layer].form == "maps")
+            self.tail.start(output, followed=self.layouts[layer].form == "maps")
 
     def _nudged(self, layer: str, output: Any) -> Tensor | None:
         if not self._fits(layer, output):
@@ -282,7 +286,7 @@ class _Watch:
         nudged = maps.add_(added) if self._worked_in_place(layer, maps) else maps + added
         self.seen[layer] = activations, nudge
         if layer == self.traced:
-            self.chain.start(nudged, followed=layout.form == "maps")
+            self.tail.start(nudged, followed=layout.form == "maps")
         return nudged
 
     def _worked_in_place(self, layer: str, maps: Tensor) -> bool:
@@ -297,83 +301,6 @@ class _Watch:
         return all(tensor is None or tensor.untyped_storage().data_ptr() != memory for tensor in kept)
 
 
-# The classes of which it is known what they do, and how.
-_FORWARDS = {kind: kind.forward for kind in (nn.Linear, nn.ReLU, nn.Flatten, *POOLINGS, *IDENTITIES)}
-
-
-def as_written(module: nn.Module) -> bool:
-    """Whether a module does what its class is known to do: with nobody's hooks, nor with a forward of its own."""
-    kind = type(module)
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return (
-        kind in _FORWARDS
-        and kind.forward is _FORWARDS[kind]
-        and "forward" not in module.__dict__
-        and not any(hooks)
-        and not _has_any_global_hook()  # type: ignore[no-untyped-call]
-    )
-
-
-class _Chain:
-    """Follows one tensor through modules without children, for as long as nothing else reads or writes it.
-
-    The identity of the tensor and its version (which every in-place operation raises) prove that a module got just what
-    the one before it gave. So the names of a model's attributes need not be trusted.
-    """
-
-    def __init__(self) -> None:
-        self.own: set[nn.Module] = set()  # the modules that are `as_written`
-        self.shapes: set[tuple[int, ...]] = set()  # of what is (N, C, h, w) by contract
-        self.calls: list[tuple[Step, int]] | None = None  # each with its weight's version
-        self.tensor: Tensor | None = None
-        self.version = -1
-
-    def start(self, tensor: Tensor, followed: bool) -> None:
-        self.calls = [] if followed else None
-        self._hold(tensor)
-
-    def enter(self, _module: nn.Module, args: tuple[Any, ...]) -> None:
-        if self.calls is not None and not (len(args) == 1 and self.ends_in(args[0])):
-            self.calls = None
-
-    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        if isinstance(module, GRIDS):
-            self.shapes.update(tuple(each.shape) for each in (*args, output) if isinstance(each, Tensor))
-        if self.calls is None:
-            return
-        weight = module.weight if type(module) is nn.Linear else None
-        plain = weight is None or type(weight) in (nn.Parameter, Tensor)
-        if module in self.own and not module.training and plain and isinstance(output, Tensor):
-            self.calls.append((Step(module, output, weight), -1 if weight is None else weight._version))
-            self._hold(output)
-        else:
-            self.calls = None
-
-    def tail(self, logits: Tensor) -> tuple[Step, ...] | None:
-        """The modules from the start to the logits, if there is nothing else."""
-        if self.calls is None or not self.ends_in(logits):
-            return None
-        if any(step.weight is not None and step.weight._version != version for step, version in self.calls):
-            return None
-        return tuple(step for step, _ in self.calls)
-
-    def ends_in(self, value: Any) -> bool:
-        """Whether `value` is the tensor followed, as it was or flattened from the second axis on, unchanged since."""
-        held = self.tensor
-        if held is None or not isinstance(value, Tensor) or value._version != self.version or not value.requires_grad:
-            return False  # without a gradient it was detached, although it is the same memory
-        if value._backward_hooks or held._backward_hooks:
-            return False  # which may change the gradient
-        flattened = value.shape == (len(held), held.shape[1:].numel()) and value.data_ptr() == held.data_ptr()
-        return value is held or (flattened and _is_view_of(value, held))
-
-    def _hold(self, tensor: Tensor) -> None:
-        self.tensor, self.version = tensor, tensor._version
-
-
-def _is_view_of(value: Tensor, held: Tensor) -> bool:
-    """Whether nothing but views lie between: a function with a gradient of its own may return the same memory."""
-    node, end = value.grad_fn, held.grad_fn
-    while node is not None and node is not end and node.name().startswith(_VIEWS):
-        node = node.next_functions[0][0]
-    return node is end and value.is_contiguous() and held.is_contiguous()
+def _modes() -> int:
+    """How many modes are active that are told of functions."""
+    return len(_get_current_function_mode_stack())  # type: ignore[no-untyped-call]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import _get_current_function_mode_stack
 
 from generator import explain
 from generator.base.errors import InputError
@@ -177,7 +178,8 @@ def traces(network: nn.Module) -> list[Any]:
         )
         for tensor in network.state_dict(keep_vars=True).values()
     ]
-    return [hooks, [module.training for module in network.modules()], tensors, torch.is_grad_enabled()]
+    modes = len(_get_current_function_mode_stack())  # type: ignore[no-untyped-call]
+    return [hooks, [module.training for module in network.modules()], tensors, torch.is_grad_enabled(), modes]
 
 
 def at_bn(method: Method) -> Callable[[nn.Module, Tensor], Tensor]:

@@ -22,6 +22,7 @@ from torchvision import models
 from generator import explain
 from generator.base.errors import InputError
 from generator.evaluation import perturbation
+from generator.explain import cam
 from tests.explain.nets import assert_same, images, plain, seeded
 from tests.explain.test_laws import METHODS, traces
 
@@ -127,6 +128,12 @@ def backward_hook(network: Any) -> None:
     network[4].register_full_backward_hook(lambda _module, given, _out: (given[0] * torch.arange(24.0),))
 
 
+def old_backward_hook(network: Any) -> None:
+    """Of the kind that leaves no trace in what the module gives."""
+    scale = torch.arange(6.0).view(1, 6, 1, 1)
+    network[2].register_backward_hook(lambda _module, given, _out: (given[0] * scale,))
+
+
 WAYS = {
     function.__name__: function
     for function in (
@@ -141,6 +148,7 @@ WAYS = {
         reversed_gradient,
         hooked_gradient,
         backward_hook,
+        old_backward_hook,
     )
 }
 
@@ -172,6 +180,103 @@ def test_what_a_forward_does_counts_and_not_what_its_type_promises(way: str) -> 
     want = by_autograd(network, BATCH, "1")
     assert (want - closed).abs().max() > 1e-3, "the test would pass with the closed form"
     assert_same(explain.grad_cam_all(network, BATCH, "1").flatten(1), want.flatten(1))
+
+
+class Functional(nn.Module):
+    """A head without modules but for its weights."""
+
+    def __init__(self, pool: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, padding=1)
+        self.pool = pool
+        cells = pool(torch.zeros(1, 1, 12, 10)).numel()
+        self.fc1, self.fc2 = nn.Linear(6 * cells, 16), nn.Linear(16, 5)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        pooled = self.pool(F.relu(self.conv(batch)))
+        hidden = F.dropout(F.relu(self.fc1(torch.flatten(pooled, 1)), inplace=True), training=self.training)
+        logits: Tensor = self.fc2(hidden)
+        return logits
+
+
+POOLS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda maps: maps.mean((2, 3)),
+    "mean, axes from the end": lambda maps: torch.mean(maps, dim=[-1, -2], keepdim=True),
+    "maximum": lambda maps: maps.amax((2, 3)),
+    "windows": lambda maps: F.max_pool2d(maps, 3, 2, 1),
+    "averages": lambda maps: F.adaptive_avg_pool2d(maps, (4, 3)),
+    "averages of windows": lambda maps: F.avg_pool2d(maps, 2),
+}
+
+
+@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+@pytest.mark.parametrize("layer", ["conv+relu", "conv"])
+def test_a_head_of_functions_needs_no_way_back(
+    pool: Callable[[Tensor], Tensor], layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network: Any = seeded(lambda: Functional(pool))
+    network.conv.bias.data += 1  # not zero everywhere
+    if layer == "conv+relu":
+        want = plain_functions(network)
+        monkeypatch.setattr(cam, "gradients", None)  # would be called
+        for form in (torch.contiguous_format, torch.channels_last):
+            batch = BATCH.to(memory_format=form)
+            assert_same(explain.grad_cam_all(network, batch, layer).flatten(1), want.flatten(1))
+            assert_same(explain.grad_cam(network, batch, [3, 1], layer)[0], want[0, 3])
+    else:  # a rectifier before the pooling lets no sums through
+        assert_same(explain.grad_cam_all(network, BATCH, layer), plain(network, BATCH, layer))
+
+
+NO_SUMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "padding that counts": lambda maps: F.avg_pool2d(maps, 3, 2, 1),
+    "another divisor": lambda maps: F.avg_pool2d(maps, 2, divisor_override=3),
+    "rows": lambda maps: maps.mean(3, keepdim=True),
+    "a threshold": lambda maps: F.relu(maps - 0.5).mean((2, 3)),
+}
+
+
+@pytest.mark.parametrize("pool", NO_SUMS.values(), ids=NO_SUMS)
+def test_windows_that_do_not_hand_gradients_on_whole_go_the_way_back(pool: Callable[[Tensor], Tensor]) -> None:
+    network: Any = seeded(lambda: Functional(pool))
+    assert_same(explain.grad_cam_all(network, BATCH, "conv+relu"), plain_functions(network))
+
+
+def plain_functions(network: Any) -> Tensor:
+    """Grad-CAM of a `Functional` at its first rectifier, by what follows it."""
+
+    def logits(maps: Tensor) -> Tensor:
+        hidden: Tensor = network.fc1(network.pool(maps).flatten(1))
+        return network.fc2(hidden.relu()).sum(0)  # type: ignore[no-any-return]
+
+    maps = network.conv(BATCH).relu().detach()
+    rows: Any = torch.autograd.functional.jacobian(logits, maps)  # (K, N, C, h, w)
+    return torch.einsum("knc,nchw->nkhw", rows.mean((3, 4)), maps).relu()
+
+
+class OwnMode(nn.Module):
+    """Runs a part of it within a mode of its own, which begins before a layer and ends after it."""
+
+    def __init__(self, ending: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.body: Any = small()
+        self.ending = ending
+
+    def forward(self, batch: Tensor) -> Tensor:
+        with torch.device("cpu"):
+            maps = self.body[1](self.body[0](batch))
+        return self.ending(self.body[2:](maps))
+
+
+@pytest.mark.parametrize("ending", [nn.Identity(), nn.LogSoftmax(1)])
+def test_a_mode_of_the_models_own_ends_where_it_would(ending: nn.Module) -> None:
+    network: Any = seeded(lambda: OwnMode(ending))
+    choice = explain.layer_choice(network, BATCH)
+    assert choice.layer == "body.1"
+    before = traces(network)
+    want = plain(network.body, BATCH, "1")
+    assert_same(explain.grad_cam_all(network, BATCH, choice), want)
+    assert_same(explain.grad_cam_all(network, BATCH, "body.1"), want)
+    assert traces(network) == before
 
 
 # Modules that run twice
@@ -560,6 +665,18 @@ def test_a_tensor_that_the_model_keeps_is_not_changed(kind: str) -> None:
     assert not network.met[0].requires_grad
     network.layer.forward = nn.Identity().forward
     copy.deepcopy(network)
+
+
+def test_what_the_model_has_kept_before_keeps_its_graph() -> None:
+    network: Any = seeded(lambda: Stored("attribute"))
+    graph = (images(1, 2).requires_grad_() * 2).sum()
+    network.earlier = [graph]
+    held = network.earlier
+    explain.grad_cam(network, BATCH[:1], [1], "conv")
+    assert network.earlier is held
+    assert held[0] is graph
+    assert graph.grad_fn is not None
+    assert not network.last.requires_grad
 
 
 def test_the_input_handed_on_is_not_changed() -> None:
