@@ -11,18 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from generator.explain.cells import Axis, Seen
+from generator.explain.dispatching import Dispatching
 from generator.explain.rules import CONSTANTS, Call, after, sides
 
 
-class Following(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Following(Dispatching):
     """While active, knows what each tensor that comes from `images` (N, C, H, W) sees of them."""
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         unit = Axis(size=1, jump=1, offset=0)
         # The tensors are kept with what they see so that no id is used twice.
         self._kept: dict[int, tuple[Tensor, Seen]] = {}

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from generator.explain.dispatching import Dispatching
 from generator.explain.rules import CONSTANTS
 
 Kind = Literal[
@@ -87,11 +87,11 @@ class Node(NamedTuple):
     maps: bool  # whether it gives (N, C, h, w) by contract, or cell by cell from such
 
 
-class Flow(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Flow(Dispatching):
     """While active, numbers the operations that come from `images`, whose own number is 0."""
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.nodes = [Node("images", "other", (), False, True)]
         # The tensors are kept with their numbers so that no id is used twice.
         self._kept: dict[int, tuple[Tensor, int]] = {id(images): (images, 0)}

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from generator.base.errors import InputError
 from generator.explain.checks import (
@@ -19,6 +18,7 @@ from generator.explain.checks import (
     check_positive,
     check_unscripted,
 )
+from generator.explain.dispatching import Dispatching
 from generator.explain.obstacles import Obstacles, blockers
 from generator.explain.passes import at_once, differentiating, format_of, logits_of, parts
 from generator.explain.targets import Targets, check_targets, classes_of, weights_of
@@ -125,11 +125,11 @@ def _unreached(model: nn.Module, logits: Tensor, points: Tensor) -> InputError:
     return InputError(f"model: its logits do not depend on the images by any differentiable way{cause}")
 
 
-class _HiddenReLUs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _HiddenReLUs(Dispatching):
     """While active, counts the ReLUs that run without leaving their place in the graph, as functions of Python do."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.count = 0
 
     def __torch_dispatch__(

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from generator.explain.calls import function_of
 from generator.explain.checks import check_unscripted
 from generator.explain.choice import layer_choice
-from generator.explain.flops import FLOPS, Counted
+from generator.explain.flops import Counted
 from generator.explain.passes import blank, evaluating
 from generator.explain.points import Points, points
 
@@ -70,10 +69,10 @@ def macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     """
     check_unscripted(model)
     images = blank(model, input_shape)
-    counter = FlopCounterMode(display=False, custom_mapping=dict(FLOPS))
-    with evaluating(model), counter, Counted():
+    counted = Counted()
+    with evaluating(model), counted:
         model(images)
-    return int(counter.get_total_flops()) // 2  # it counts a multiplication and an addition
+    return counted.total // 2  # it counts a multiplication and an addition
 
 
 # A function by the name of its last part; others are called by their own.

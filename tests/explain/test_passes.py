@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -82,3 +84,20 @@ def test_images_must_be_normalised_floats() -> None:
         explain.grad_cam(pooled_toy(), POOLED.to(torch.uint8), [0], "0")
     with pytest.raises(ValueError, match=r"got \(2, 2, 3\)"):
         explain.grad_cam_all(pooled_toy(), POOLED[0], "0")
+
+
+def test_torchs_compiler_is_not_loaded() -> None:
+    """It takes more than a second and 150 MB; in a process of its own, for other tests load it."""
+    code = """
+import sys, torch
+from torch import nn
+from generator import explain
+net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+images = torch.rand(1, 3, 8, 8)
+for method in (explain.grad_cam, explain.guided_backprop, explain.integrated_gradients, explain.occlude):
+    method(net, images)
+explain.macs(net, (3, 8, 8)), explain.summary(net, (3, 8, 8)), explain.points(net, images)
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert done.stdout == "False\n"
