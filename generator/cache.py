@@ -190,15 +190,17 @@ def _written_json(value: Json) -> bytes:
 
 
 def _plain(value: object) -> object:
-    """A numpy number among the numbers of a record, as Python's."""
+    """A numpy number among the numbers of a record, as Python's; a table as its parts."""
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Table):
+        return vars(value)
     raise TypeError(f"{type(value).__qualname__} is not JSON")
 
 
 def _written_figures(figures: Sequence[Figure]) -> dict[str, bytes]:
     """One member a file, named by its figure's number, and figures.json with all the rest."""
-    words = [dataclasses.asdict(dataclasses.replace(figure, files={})) for figure in figures]
+    words = [{**vars(figure), "files": {}} for figure in figures]
     members = {
         f"{number}/{path}": content for number, figure in enumerate(figures) for path, content in figure.files.items()
     }

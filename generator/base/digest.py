@@ -7,6 +7,7 @@ import hashlib
 import io
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
+
+SHORT = 64  # letters of a text whose digest is remembered
 
 
 def digest(*parts: object) -> str:
@@ -32,12 +35,23 @@ def digest(*parts: object) -> str:
 
 def hashed(value: object) -> bytes:
     """The sha256 of one value, its kind among what is hashed."""
+    if type(value) is str and len(value) <= SHORT:
+        return _of_name(value)
+    return _hashed(value)
+
+
+def _hashed(value: object) -> bytes:
     kind, content = canonical(value)
     return hashlib.sha256(kind.encode() + b":" + content).digest()
 
 
+_of_name = lru_cache(4096)(_hashed)  # the names of fields and of classes come a hundred times each
+
+
 def canonical(value: object) -> tuple[str, bytes]:
     """A type's name and bytes that only equal values of that type share."""
+    if type(value) is tuple:  # the most frequent kinds first, which `isinstance` would come to last
+        return "sequence", b"".join(map(hashed, value))
     if value is None or isinstance(value, (bool, np.bool_)):
         return "constant", str(value).encode()
     if isinstance(value, (int, np.integer)):
@@ -56,7 +70,7 @@ def canonical(value: object) -> tuple[str, bytes]:
     if isinstance(value, Mapping):
         return "mapping", b"".join(sorted(hashed(key) + hashed(item) for key, item in value.items()))
     if isinstance(value, Sequence):
-        return "sequence", b"".join(hashed(item) for item in value)
+        return "sequence", b"".join(map(hashed, value))
     raise TypeError(f"{type(value).__qualname__} has no canonical form to make a key from")
 
 

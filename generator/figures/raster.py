@@ -206,6 +206,18 @@ def stretch(photo: Pixels, height: int, width: int) -> Pixels:
     return np.asarray(Image.fromarray(np.ascontiguousarray(photo)).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def stretch_all(photos: Pixels, height: int, width: int) -> Pixels:
+    """(N, H, W, 3) photos, each to the very pixels that `stretch` makes, which goes along rows, then along columns."""
+    count, high, wide = photos.shape[:3]
+    rows = np.ascontiguousarray(photos).reshape(count * high, wide, 3)
+    narrow = np.asarray(Image.fromarray(rows).resize((width, count * high), Image.Resampling.LANCZOS))
+    # (N * H, width, 3) -> (H, N * width, 3): so side by side that no column has two photos' pixels
+    columns = narrow.reshape(count, high, width, 3).transpose(1, 0, 2, 3).reshape(high, count * width, 3)
+    low = np.asarray(Image.fromarray(columns).resize((count * width, height), Image.Resampling.LANCZOS))
+    small: Pixels = low.reshape(height, count, width, 3).transpose(1, 0, 2, 3)
+    return small
+
+
 def shrink(photo: Pixels, width: int) -> Pixels:
     """The photo at most `width` wide, its proportions kept; never enlarged."""
     source = Image.fromarray(photo)
@@ -239,9 +251,11 @@ def compose(
 
 def webp(pixels: Pixels, quality: int | None = None) -> bytes:
     """WebP: lossless for flat figures (`quality` None), else at that quality of 0 to 100, for photos."""
-    # Method 4 costs a photo twice the time of method 2 and saves 3 to 7 % of its bytes; 6 costs ten times that.
-    options: dict[str, Any] = {"lossless": True} if quality is None else {"quality": quality}
-    return _encoded(pixels, "WEBP", method=4, **options)
+    # Of a report's 1,082 pictures: method 4, which is usual, takes a photo twice the time of method 2 and saves 5 % of
+    # its bytes; a flat figure 1.6 times that of method 1 at effort 50, and 1 %. 6 takes ten times that.
+    if quality is None:
+        return _encoded(pixels, "WEBP", lossless=True, method=1, quality=50)
+    return _encoded(pixels, "WEBP", quality=quality, method=2)
 
 
 def png(pixels: Pixels) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from generator.base.digest import digest
 from generator.records.figure import Figure
 from generator.records.network import Network
 from generator.records.report import Report
@@ -24,34 +25,36 @@ Job = tuple[tuple[object, ...], Callable[[], tuple[Figure, ...]]]
 def common_jobs(report: Report) -> Iterator[Job]:
     """The groups of figures that are of no one network."""
     told = [(one.title, one.weights_digest, one.class_names, one.own, one.input) for one in report.networks]
-    yield ("photos", report.photos), partial(figures.photo_figures, report.photos)
-    yield ("header", told, report.photos), partial(tile.header_tile, report)
-    yield ("choices", told, report.photos), partial(choices.choice_figures, report)
+    photos = digest(report.photos)  # once, as below: what is large and many groups depend on
+    yield ("photos", photos), partial(figures.photo_figures, report.photos)
+    yield ("header", told, photos), partial(tile.header_tile, report)
+    yield ("choices", told, photos), partial(choices.choice_figures, report)
     yield ("data", report.data), partial(figures.data_figures, report)
 
 
 def network_jobs(report: Report, network: Network) -> Iterator[Job]:
     """The groups of figures of one network."""
     scale = weights.first_layer_scale([network])
-    said = (network.anchor, network.title, network.class_names, network.own, network.input)
+    said = digest(network.anchor, network.title, network.class_names, network.own, network.input)
+    scores, layers = digest(network.evaluation), [digest(layer) for layer in network.layers]
     photos = {photo.id: photo for photo in report.photos}
     wrong = [(photos[photo], network.explanations[photo]) for photo in network.failures]
-    yield ("training", *said, network.runs, network.snapshots), partial(curves.training_figures, network)
-    yield ("evaluation", *said, network.evaluation), partial(evaluation_figures, network)
-    yield ("trust", *said, network.layers, network.evaluation), partial(trust_figures, network)
+    yield ("training", said, network.runs, network.snapshots), partial(curves.training_figures, network)
+    yield ("evaluation", said, scores), partial(evaluation_figures, network)
+    yield ("trust", said, layers, scores), partial(trust_figures, network)
     drawn = weights.pictured(network)
-    yield ("filters", *said, drawn, scale), partial(weights.filter_figures, network, scale)
+    yield ("filters", said, drawn, scale), partial(weights.filter_figures, network, scale)
     if network.pageless:
-        yield ("convolutions", *said, network.weights_digest), partial(convolutions.convolution_table, network)
-    yield ("mistakes", *said, network.evaluation, dict(network.mistaken)), partial(mistakes.mistake_figures, network)
-    yield ("failures", *said, wrong), partial(failure_figures, network, report.photos)
-    yield ("class images", *said, network.class_images), partial(prototypes.class_image_figures, network)
+        yield ("convolutions", said, network.weights_digest), partial(convolutions.convolution_table, network)
+    yield ("mistakes", said, scores, dict(network.mistaken)), partial(mistakes.mistake_figures, network)
+    yield ("failures", said, wrong), partial(failure_figures, network, report.photos)
+    yield ("class images", said, network.class_images), partial(prototypes.class_image_figures, network)
     searched = network.examined.digest if network.examined else ""
     patches = {one.layer: one for one in network.patches}
-    for layer in network.layers:
+    for layer, looks in zip(network.layers, layers, strict=True):
         found = patches.get(layer.name)
-        yield ("units", *said, layer, found, searched, scale), partial(units.unit_figures, network, layer, scale)
+        yield ("units", said, looks, found, searched, scale), partial(units.unit_figures, network, layer, scale)
     for photo in (one for one in report.photos if network.present and one.id in network.explanations):
-        asked = (*said, photo, network.explanations[photo.id])
-        yield ("maps", *asked), partial(feature_map_figures, network, photo)
-        yield ("cam", *asked, network.weights_digest, searched), partial(grad_cam_figures, network, photo)
+        asked = digest(said, photo, network.explanations[photo.id])
+        yield ("maps", asked), partial(feature_map_figures, network, photo)
+        yield ("cam", asked, network.weights_digest, searched), partial(grad_cam_figures, network, photo)

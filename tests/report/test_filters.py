@@ -115,19 +115,29 @@ class TestCrop:
 class TestShrunk:
     def test_small_patches_are_left_alone(self) -> None:
         patch = crop(numbered(), (0, 0, 3, 3))
-        assert shrunk(patch, 4) is patch
+        assert shrunk([patch], 4)[0] is patch
 
     def test_the_image_keeps_sharp_edges_in_its_place(self) -> None:
         patch = np.full((24, 24, 4), PADDING, np.uint8)
         patch[4:12, 8:16] = [200, 200, 200, 255]
-        small = shrunk(patch, 6)
+        small = shrunk([patch], 6)[0]
         assert small.shape == (6, 6, 4)
         assert (small[1:3, 2:4] == [200, 200, 200, 255]).all()
         small[1:3, 2:4] = PADDING
         assert (small == PADDING).all()
 
+    def test_several_are_made_smaller_as_each_alone(self) -> None:
+        random = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
+        boxes = [(-9, 3, 14, 26), (2, 3, 25, 26), (30, 20, 53, 43), (20, 16, 43, 39), (40, 30, 63, 53), (5, 6, 9, 10)]
+        patches = [crop(random, box) for box in boxes]
+        small = shrunk(patches, 7)
+        assert [one.shape[:2] for one in small] == [(7, 7)] * 5 + [(5, 5)]
+        for patch, one in zip(patches, small, strict=True):
+            np.testing.assert_array_equal(one, shrunk([patch], 7)[0])
+        np.testing.assert_array_equal(small[1][..., :3], raster.stretch(random[3:27, 2:26], 7, 7))
+
     def test_nothing_but_padding(self) -> None:
-        assert (shrunk(crop(flat(0), (-30, 0, -11, 19)), 5) == PADDING).all()
+        assert (shrunk([crop(flat(0), (-30, 0, -11, 19))], 5)[0] == PADDING).all()
 
 
 class TestSheets:

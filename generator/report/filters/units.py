@@ -16,8 +16,18 @@ from generator.records.network import Layer, LayerPatches, Network
 from generator.report.plates.frames import framed
 from generator.report.plates.numbers import dead, in_colour, listed_channels, norms, slice_scale
 from generator.report.plates.painting import boxed, painted_kernels
-from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, patch_size, shrunk, unit_prefix
-from generator.report.plates.sheets import sheets
+from generator.report.plates.patches import (
+    PART,
+    PART_QUALITY,
+    Seen,
+    best_patch,
+    crop,
+    patch_size,
+    ranked,
+    shrunk,
+    unit_prefix,
+)
+from generator.report.plates.sheets import CELLS, sheets
 from generator.report.plates.wording import counted, listed
 
 TILE = 32  # stored pixels of a patch, at most: larger ones are made smaller
@@ -46,7 +56,7 @@ def unit_figures(network: Network, layer: Layer, scale: float) -> tuple[Figure, 
         return tuple(found)
     seen = Seen(network)
     size = patch_size(network, layer)
-    blocks = [_block(seen, patches, channel, size) for channel in numbers]
+    blocks = _blocks(seen, patches, numbers, size)
     alt = f"Strongest patches of {network.title}, {layer.title}, channels"
     sharp = max(size) <= TILE
     found += sheets(f"{prefix}-patches", blocks, alt, quality=_quality(size), pixelated=sharp, numbers=numbers)
@@ -83,17 +93,24 @@ def _square(picture: Pixels) -> Pixels:
     return boxed(picture, (side, side))
 
 
-def _block(seen: Seen, patches: LayerPatches, channel: int, size: tuple[int, int]) -> Pixels:
-    """The patches of one channel, strongest first, in rows that make about a square; missing ones stay empty."""
+def _blocks(seen: Seen, patches: LayerPatches, numbers: Sequence[int], size: tuple[int, int]) -> list[Pixels]:
+    """The patches of each channel, strongest first, in rows that make about a square; missing ones stay empty."""
     high, wide = size
-    kept = patches.pictures.shape[1]
-    count = max(kept, ACROSS**2)
+    count = max(patches.pictures.shape[1], ACROSS**2)
     across = _across(size, count)
     least = max(across * wide, -(-count // across) * high)  # the square's side, without gaps
     longest = min(max(size), max(1, max(size) * ACROSS * TILE // least))
-    found = [best_patch(seen, patches, channel, rank) if rank < kept else None for rank in range(count)]
-    tiles = [None if patch is None else shrunk(patch, longest) for patch in found]
-    return _square(_laid(tiles, _fitted(size, longest), across, GAP if longest < max(size) else 1))
+    gap = GAP if longest < max(size) else 1
+    small: dict[tuple[int, tuple[int, int, int, int]], Pixels] = {}  # two thirds are another channel's, too
+    blocks: list[Pixels] = []
+    for start in range(0, len(numbers), CELLS):  # no more at once, for each is a picture
+        found = [list(ranked(patches, channel)) for channel in numbers[start : start + CELLS]]
+        fresh = list(dict.fromkeys(one for several in found for one in several if one not in small))
+        small |= zip(fresh, shrunk([crop(seen[place], box) for place, box in fresh], longest), strict=True)
+        for several in found:
+            tiles = [small[one] for one in several]
+            blocks.append(_square(_laid(tiles, count, _fitted(size, longest), across, gap)))
+    return blocks
 
 
 def _across(size: tuple[int, int], count: int) -> int:
@@ -119,8 +136,8 @@ def _preview(
     chosen = _varied(patches, numbers, PREVIEW // 2 if broad else PREVIEW)
     found = [best_patch(seen, patches, channel) for channel in chosen]
     side, gap = min(max(size), 2 * PART if broad else PART), GAP if max(size) > TILE else 1
-    tiles = [shrunk(patch, side) for patch in found if patch is not None]
-    pixels = _laid(tiles, _fitted(size, side), max(1, len(tiles)), gap)
+    tiles = shrunk([patch for patch in found if patch is not None], side)
+    pixels = _laid(tiles, len(tiles), _fitted(size, side), max(1, len(tiles)), gap)
     alt = (
         f"The strongest patch of {counted(len(tiles), 'channel')} of {network.title}, {layer.title}, {high} by {wide} "
         f"pixels each, from {network.examined.said}: channels {listed([str(channel) for channel in chosen])}."
@@ -149,8 +166,8 @@ def _varied(patches: LayerPatches, numbers: Sequence[int], most: int) -> list[in
     return chosen
 
 
-def _laid(tiles: Sequence[Pixels | None], size: tuple[int, int], across: int, gap: int) -> Pixels:
-    """Tiles in cells of one size in rows, gaps between them; nothing where there is none."""
+def _laid(tiles: Sequence[Pixels], count: int, size: tuple[int, int], across: int, gap: int) -> Pixels:
+    """Tiles in the first of `count` cells of one size in rows, gaps between them; nothing where there is none."""
     down, over = size[0] + gap, size[1] + gap
     panels = [
         (
@@ -159,9 +176,8 @@ def _laid(tiles: Sequence[Pixels | None], size: tuple[int, int], across: int, ga
             place % across * over + (size[1] - tile.shape[1]) // 2,
         )
         for place, tile in enumerate(tiles)
-        if tile is not None
     ]
-    return raster.compose(max(1, -(-len(tiles) // across)) * down - gap, across * over - gap, panels)
+    return raster.compose(max(1, -(-count // across)) * down - gap, across * over - gap, panels)
 
 
 def _quality(size: tuple[int, int], quality: int = QUALITY) -> int | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from generator.data.preprocessing import in_colour, seen
 from generator.figures import raster
@@ -44,28 +45,38 @@ def crop(seen: Pixels, box: tuple[int, int, int, int]) -> Pixels:
     return patch
 
 
-def shrunk(patch: Pixels, side: int) -> Pixels:
-    """A patch with its image made smaller so that its longer side is `side`; as it is where it is no longer.
+def shrunk(patches: Sequence[Pixels], side: int) -> list[Pixels]:
+    """Patches with their images made smaller so that the longer side is `side`; as they are where it is no longer.
 
-    The image's edges stay sharp on whole pixels: soft ones would be half of the bytes.
+    The images' edges stay sharp on whole pixels: soft ones would be half of the bytes.
     """
-    height, width = patch.shape[:2]
-    longest = max(height, width)
-    if longest <= side:
-        return patch
-    inside = patch[..., 3] == 255
-    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
-    small = np.empty((max(1, round(height * side / longest)), max(1, round(width * side / longest)), 4), np.uint8)
-    small[:] = PADDING
-    if len(rows):
-        top, below, left, right = (
-            round(edge * side / longest) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
-        )
+    small: list[Pixels] = []
+    alike: dict[tuple[tuple[int, ...], ...], list[tuple[Pixels, Pixels]]] = defaultdict(list)  # by what is made of what
+    for patch in patches:
+        longest = max(patch.shape[:2])
+        if longest <= side:
+            small.append(patch)
+            continue
+        height, width = (max(1, round(length * side / longest)) for length in patch.shape[:2])
+        small.append(np.empty((height, width, 4), np.uint8))
+        small[-1][:] = PADDING
+        inside = patch[..., 3] == 255
+        rows, columns = (_extent(inside.any(axis=axis)) for axis in (1, 0))
+        (top, below), (left, right) = ([round(edge * side / longest) for edge in extent] for extent in (rows, columns))
         if top < below and left < right:
-            image = patch[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
-            part = small[top:below, left:right]
-            part[..., :3], part[..., 3] = raster.stretch(image, below - top, right - left), 255
+            image, part = patch[slice(*rows), slice(*columns), :3], small[-1][top:below, left:right]
+            alike[image.shape, part.shape].append((image, part))
+    for (_, (high, wide, _)), pairs in alike.items():  # together, for a call takes longer than a patch's pixels
+        resized = raster.stretch_all(np.stack([image for image, _ in pairs]), high, wide)
+        for (_, part), image in zip(pairs, resized, strict=True):
+            part[..., :3], part[..., 3] = image, 255
     return small
+
+
+def _extent(there: NDArray[np.bool_]) -> tuple[int, int]:
+    """From the first place that is true to behind the last; nothing where there is none."""
+    places = np.flatnonzero(there)
+    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
 
 
 def shows(
@@ -127,10 +138,15 @@ def best_patch(
         rank: 0 for the strongest.
         without: whether an image, by its place, is left out.
     """
-    ranked = zip(patches.pictures[channel].tolist(), patches.boxes[channel].tolist(), strict=True)
-    left = ((place, box) for place, box in ranked if place >= 0 and not (without and without(place)))
+    left = ((place, box) for place, box in ranked(patches, channel) if not (without and without(place)))
     found = next(islice(left, rank, None), None)
-    if found is None:
-        return None
-    place, (x0, y0, x1, y1) = found
-    return crop(seen[place], (x0, y0, x1, y1))
+    return None if found is None else crop(seen[found[0]], found[1])
+
+
+def ranked(patches: LayerPatches, channel: int) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
+    """The patches of a channel, strongest first: the image's place, and the box in it."""
+    for place, (x0, y0, x1, y1) in zip(
+        patches.pictures[channel].tolist(), patches.boxes[channel].tolist(), strict=True
+    ):
+        if place >= 0:
+            yield place, (x0, y0, x1, y1)
