@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from generator.base import environment, terminal
 from generator.base.code import code_of
 from generator.base.errors import PROGRAM, InputError, failure
-from generator.build import LOOKING
+from generator.build import DEVICE, LOOKING
 from generator.cache import Cache
 from generator.config import places
 from generator.config.schema import Config, ModelConfig
@@ -29,7 +29,7 @@ from generator.inspection.network import network_record, predictions_record
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import Posed, compared_photos, explanation, photo_arrays, photos_arrays
 from generator.live import export
-from generator.networks import catalogue
+from generator.networks import catalogue, devices
 from generator.networks.folder import require_records
 from generator.networks.loaded import Loaded
 from generator.records.displayed import displayed
@@ -83,11 +83,12 @@ class Site:
     told: list[str] = field(default_factory=list)  # what was said and is true of every build of the same inputs
     lost: list[str] = field(default_factory=list)  # a sentence for each part that failed
     draft: bool = False  # what takes long and is not known yet is left out
+    device: devices.Device = devices.CPU  # where networks run
     left: dict[str, None] = field(default_factory=dict)  # what a draft has left out, in order
 
     def key(self, stage: str, maker: Callable[..., object], *parts: object) -> str:
-        """The address of what a function makes: of its inputs, and of the code that it depends on."""
-        return self.results.key(stage, 1, code_of(maker), *parts)
+        """The address of what a function makes: of its inputs, of the code that it depends on, and of the device."""
+        return self.results.key(stage, 1, code_of(maker), devices.named(self.device), *parts)
 
     def tell(self, line: str) -> None:
         """Say a line, and say it again where the same is built anew."""
@@ -120,6 +121,7 @@ def observe(
     *,
     offline: bool = False,
     draft: bool = False,
+    device: str = devices.AUTO,
     in_memory: Mapping[str, Load] | None = None,
 ) -> Observed:
     """Look at each network of the report, all that takes long from the cache where it is known.
@@ -128,6 +130,7 @@ def observe(
         data: the data set, None where there is none.
         cache: folder for decoded images, those of `data` below it.
         draft: leave out what takes long and is not known yet.
+        device: where networks run, see `devices.chosen`.
         in_memory: the networks that no file holds, by id; with them there is a data set.
     Raises:
         InputError: for anything that the user can mend.
@@ -136,7 +139,25 @@ def observe(
     if data is not None:
         data = decoded.whole(data, cache / "data")
     classes = data.classes if data else without_data(config.data.classes)
-    site = Site(config, data, classes, results, cache / "data", offline, in_memory or {}, draft=draft)
+    site = Site(
+        config,
+        data,
+        classes,
+        results,
+        cache / "data",
+        offline,
+        in_memory or {},
+        draft=draft,
+        device=devices.chosen(device),
+    )
+    terminal.say(devices.told(site.device))
+    with devices.precise(site.device):
+        return _report(site, content)
+
+
+def _report(site: Site, content: Path) -> Observed:
+    """The records of all networks, and of what they were shown."""
+    config, data, classes = site.config, site.data, site.classes
     answered = {one.id: _answered(site, one) for one in config.models.networks if one.predictions}
     obtained = [_obtain(site, wanted) for wanted in config.models.networks if not wanted.predictions]
     outputs = [one.class_names for one, _ in obtained]
@@ -177,7 +198,7 @@ def observe(
             photos,
             selection.augmentation_of(loaded),
         ),
-        environment=environment.versions(),
+        environment={**environment.versions(), DEVICE: devices.named(site.device)},
         licences=samples.licence_texts(content / "samples")
         if any(photo.origin == "bundled" for photo in photos)
         else {},
@@ -194,8 +215,9 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
 
     def load(wanted: ModelConfig, say: Callable[[str], None] = lambda line: None) -> Loaded | None:
         if in_memory and site.data:
-            return in_memory(wanted, site.data)
-        return catalogue.load(wanted, site.config, site.classes, size=size, offline=site.offline, say=say)
+            return in_memory(wanted, site.data).on(site.device)
+        loaded = catalogue.load(wanted, site.config, site.classes, size=size, offline=site.offline, say=say)
+        return loaded.on(site.device) if loaded else None
 
     found = load(wanted, terminal.say)
     read: Reading | None = None
@@ -204,9 +226,10 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
         architecture = catalogue.architecture_of(wanted, site.config.folder)
         data = site.data or _downloaded(site, folder)
         terminal.say(f"{wanted.title or architecture.title}: {folder} holds no weights, so they are trained now")
-        run.train_model(wanted, architecture, "default", data, folder, site.decoded, resume=True)
+        run.train_model(wanted, architecture, "default", data, folder, site.decoded, resume=True, device=site.device)
         names = shown_names(site.classes, site.config.data.names)
-        found = replace(run.trained(wanted, folder, site.classes, site.config.folder), shown=names)
+        found = run.trained(wanted, folder, site.classes, site.config.folder).on(site.device)
+        found = replace(found, shown=names)
         evaluate_model(found, data)
         prototypes.keep(found)
     else:
@@ -458,8 +481,9 @@ def _asked(site: Site, loaded: Loaded, photos: Sequence[Photo], examined: Examin
 def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Live | None:
     """The first network that a page can run; where none can, that is said and the report does without the page."""
     for loaded in networks:
-        key = site.key("live", export.tried, loaded.digest, [photo.digest for photo in photos], loaded.wanted.layer)
-        tried = partial(site.results.arrays, key, partial(export.tried, loaded, photos))
+        key = site.key("live", _tried, loaded.digest, [photo.digest for photo in photos], loaded.wanted.layer)
+        look = partial(_tried, loaded, photos)
+        tried = partial(site.results.arrays, key, look)
         arrays = site.spared(f"{loaded.title}: the page to try it on", tried, None)
         if arrays is None:
             continue
@@ -468,6 +492,11 @@ def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Li
             return found
         site.tell(f"{loaded.title}: visitors cannot try it on the page, for the network {found}")
     return None
+
+
+def _tried(loaded: Loaded, photos: Sequence[Photo]) -> Arrays:
+    """`export.tried`, on the processor, as every visitor's script calculates."""
+    return export.tried(loaded.on(devices.CPU), photos)
 
 
 def _output(loaded: Loaded, classes: Classes, label: int) -> int | None:

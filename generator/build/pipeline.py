@@ -20,7 +20,7 @@ from generator.base import environment, terminal
 from generator.base.code import code, code_of
 from generator.base.errors import InputError, failure
 from generator.base.installation import check_pair, import_matplotlib
-from generator.build import LOOKING
+from generator.build import DEVICE, LOOKING
 from generator.cache import Cache
 from generator.config import digests, places
 from generator.config.schema import Config
@@ -53,6 +53,7 @@ def build(
     strict: bool = False,
     anew: bool = False,
     draft: bool = False,
+    device: str = "auto",
     in_memory: Mapping[str, Load] | None = None,
 ) -> Path:
     """Make the whole report and place it at `out`.
@@ -64,6 +65,7 @@ def build(
         strict: refuse a site that `check` finds broken.
         anew: load the networks and look at all inputs again, even where nothing but words has changed.
         draft: leave out what takes long and is not known yet; terminal and pages say what that is.
+        device: where networks run, see `networks.devices.chosen`.
         in_memory: the networks that no file holds, by id; with them there is a data set.
     Returns:
         the path of index.html.
@@ -77,9 +79,13 @@ def build(
     count = len(config.models.networks)
     with terminal.whole({LOADING: 2 + 3.0 * count, LOOKING: 20.0 * count, DRAWING: 10.0, WRITING: 3.0}) as progress:
         if in_memory:  # no digest knows what such a network is made of
-            report, _, lost = _observe(config, data, cache, results, offline=offline, draft=draft, in_memory=in_memory)
+            report, _, lost = _observe(
+                config, data, cache, results, offline=offline, draft=draft, device=device, in_memory=in_memory
+            )
         else:
-            report, lost = _observed(config, data, cache, results, offline=offline, anew=anew, draft=draft)
+            report, lost = _observed(
+                config, data, cache, results, offline=offline, anew=anew, draft=draft, device=device
+            )
         report = replace(report, notes=(*_notes(config), *report.notes))
         for note in report.notes:
             terminal.say(note)
@@ -102,36 +108,54 @@ def _observe(
     *,
     offline: bool,
     draft: bool,
+    device: str,
     in_memory: Mapping[str, Load] | None = None,
 ) -> Observed:
     check_pair()
     from generator.build import observed
 
-    return observed.observe(config, data, cache, results, offline=offline, draft=draft, in_memory=in_memory)
+    return observed.observe(
+        config, data, cache, results, offline=offline, draft=draft, device=device, in_memory=in_memory
+    )
 
 
 def _observed(
-    config: Config, data: DataSet | None, cache: Path, results: Cache, *, offline: bool, anew: bool, draft: bool
+    config: Config,
+    data: DataSet | None,
+    cache: Path,
+    results: Cache,
+    *,
+    offline: bool,
+    anew: bool,
+    draft: bool,
+    device: str,
 ) -> tuple[Report, tuple[str, ...]]:
     """The report's records as they were kept, else observed now and kept; and a sentence for each part that failed."""
     told = " ".join([data.fingerprint, str(data.root)]) if data else ""
 
     def key(ours: bool) -> str:
-        return results.key("report", 1, code(OBSERVED), digests.of_observed(config, told, scores=ours), offline, draft)
+        return results.key(
+            "report", 1, code(OBSERVED), digests.of_observed(config, told, scores=ours), offline, draft, device
+        )
 
     found = None if anew else results.found(key(True))
     if found is not None:
         report, said = kept.read(found)
         for line in said:
             terminal.say(line)
-        return replace(report, environment=environment.versions()), ()
+        return replace(report, environment={**environment.versions(), **_where(report)}), ()
     before = key(False)
-    report, said, lost = _observe(config, data, cache, results, offline=offline, draft=draft)
+    report, said, lost = _observe(config, data, cache, results, offline=offline, draft=draft, device=device)
     # Scores may have been measured and written down just now. Where anything else is another, as after a training or
     # where somebody changed it meanwhile, the next build looks again; and so it does where a part has failed.
     if not lost and key(False) == before:
         results.keep(key(True), kept.written((_lighter(report), said)))
     return report, lost
+
+
+def _where(report: Report) -> dict[str, str]:
+    """Where the networks ran of a report that was kept."""
+    return {name: value for name, value in report.environment.items() if name == DEVICE}
 
 
 def _lighter(report: Report) -> Report:

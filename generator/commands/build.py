@@ -39,7 +39,7 @@ def build_command(options: argparse.Namespace) -> None:
     cache, out = cache_folder(settings), out_folder(options, settings)
     begun = time.perf_counter()
     data = data_at_hand(options, settings)
-    digest = build_digest(settings, data) + "-draft" * options.draft
+    digest = build_digest(settings, data) + "-draft" * options.draft + f"-{options.device}" * (options.device != "auto")
     if not options.force and writer.unchanged(out, digest):
         if options.strict:
             check.require(published.read(out).files, "it was built before and is still in place", terminal.say)
@@ -58,6 +58,7 @@ def build_command(options: argparse.Namespace) -> None:
         strict=options.strict,
         anew=options.force,
         draft=options.draft,
+        device=options.device,
     )
     terminal.done(f"built {index} in {time.perf_counter() - begun:.1f} s")
 

@@ -18,6 +18,7 @@ from generator.commands.places import (
     cache_folder,
     data_at_hand,
     loaded_network,
+    moved,
     print_json,
     read_as_it_answers,
     wanted_network,
@@ -33,13 +34,16 @@ def evaluate_command(options: argparse.Namespace) -> None:
     check_pair()
     from generator.evaluation import evaluation
     from generator.inspection import prototypes
-    from generator.networks import folder
+    from generator.networks import devices, folder
     from generator.training import parallel
 
-    with parallel.group():
+    device = devices.chosen(options.device)
+    with parallel.group(device), devices.precise(device):
+        if parallel.rank() == 0:
+            terminal.say(devices.told(device))
         settings, data = with_data(options)
         with parallel.one_first():
-            loaded = read_as_it_answers(options, settings, data)
+            loaded = read_as_it_answers(options, settings, data, device)
         names = [part.name for part in data.parts]
         if options.split and options.split not in names:
             raise InputError(f"--split: expected one of {', '.join(names)} of {data.root}, got {options.split}")
@@ -73,12 +77,16 @@ def predict_command(options: argparse.Namespace) -> None:
     check_pair()
     from generator.data import decoded
     from generator.evaluation import answers
+    from generator.networks import devices
 
     unknown = ":" in wanted.architecture and wanted.input.size is None  # its size may be that of the images
     size = decoded.whole(data, cache_folder(settings) / "data").words.alike if data and unknown else None
-    loaded = loaded_network(options, settings, classes, size)
+    device = devices.chosen(options.device)
+    loaded = moved(loaded_network(options, settings, classes, size), device)
+    terminal.say(devices.told(device))
     _write_csv(options.csv, None)  # lest an hour's answers find no place
-    rows = answers.folder(loaded, options.folder)
+    with devices.precise(device):
+        rows = answers.folder(loaded, options.folder)
     _write_csv(options.csv, rows)
     terminal.done(f"{options.csv}: {len(rows)} images")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="of explaining, with commas between, such as Grad-CAM,occlusion (default: [explain] methods)",
     )
+    _device_option(build)
     build.add_argument("--base-url", metavar="URL", help="where the site will be (default: [report] base_url)")
     add_options(build)
 
@@ -97,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
         "--patience", type=_positive, metavar="N", help="stop after N epochs without a better validation accuracy"
     )
     train.add_argument("--seed", type=_seed, metavar="N", help="of the weights, the order and the augmentation")
+    _device_option(train)
     train.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="arithmetic (default: measured)")
 
     compress = _command(commands, "compress", compress_command, "make a model's weights small: 4-bit and 8-bit codes")
@@ -110,17 +113,20 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--mirror", action="store_true", help="score each image together with its mirror image, too: twice the time"
     )
+    _device_option(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print all scores as JSON")
 
     predict = _command(commands, "predict", predict_command, "name the class of each image in a folder, as CSV")
     predict.add_argument("folder", type=Path, metavar="DIR")
     predict.add_argument("--model", metavar="ID", help="of a network in report.toml (default: the first)")
+    _device_option(predict)
     predict.add_argument("--csv", type=Path, metavar="FILE", required=True, help="header Id,Category")
     _data_options(predict)
 
     serve = _command(commands, "serve", serve_command, "show the site in a browser, on this machine only")
     _data_options(serve)
     _out_option(serve)
+    _device_option(serve)
     serve.add_argument("--port", type=_positive, metavar="N", help="default: the first free one from 8000 on")
 
     checking = _command(commands, "check", check_command, "look for what is broken in the site, before its visitors do")
@@ -188,6 +194,22 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="download nothing")
 
 
+def _device_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device",
+        type=_device,
+        default="auto",
+        metavar="NAME",
+        help="where networks run: auto, cpu, cuda, cuda:N or mps (default: auto, a GPU where PyTorch finds one)",
+    )
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?|mps", text):
+        raise ValueError(text)
+    return text
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -211,3 +233,4 @@ def _seed(text: str) -> int:
 
 # argparse's errors speak of these
 _positive.__name__, _rate.__name__, _seed.__name__ = "whole number above 0", "number above 0", "seed below 2^32"
+_device.__name__ = "device (auto, cpu, cuda, cuda:N or mps)"

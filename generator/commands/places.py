@@ -19,6 +19,7 @@ from generator.data.dataset import DataSet
 from generator.records.reading import Reading
 
 if TYPE_CHECKING:  # it loads torch, which an unchanged build does without
+    from generator.networks.devices import Device
     from generator.networks.loaded import Loaded
 
 
@@ -112,15 +113,27 @@ def loaded_network(
     return loaded
 
 
-def read_as_it_answers(options: argparse.Namespace, settings: Config, data: DataSet) -> Loaded:
-    """The network that the command is about, read as it answers best where nobody declared how: see `reading`."""
+def read_as_it_answers(options: argparse.Namespace, settings: Config, data: DataSet, device: Device) -> Loaded:
+    """The network that the command is about, read as it answers best where nobody declared how: see `reading`.
+
+    Args:
+        device: that it is moved to.
+    """
     from generator.report.overview.reading import doubts
 
-    loaded = loaded_network(options, settings, data.classes, data.words.alike)
+    loaded = moved(loaded_network(options, settings, data.classes, data.words.alike), device)
     loaded, found = settled(loaded, settings, data, options.offline)
     for line in doubts(loaded.title, found):
         terminal.say(line)
     return loaded
+
+
+def moved(loaded: Loaded, device: Device) -> Loaded:
+    """The network on a device; what hinders it from running there is told."""
+    found = loaded.on(device)
+    for note in found.notes[len(loaded.notes) :]:
+        terminal.say(f"{found.title}: {note}")
+    return found
 
 
 def settled(loaded: Loaded, settings: Config, data: DataSet | None, offline: bool) -> tuple[Loaded, Reading | None]:
@@ -133,7 +146,7 @@ def settled(loaded: Loaded, settings: Config, data: DataSet | None, offline: boo
         size = data.words.alike
         found = catalogue.load(wanted, settings, data.classes, size=size, offline=offline, say=terminal.say)
         assert found is not None
-        return found
+        return found.on(loaded.device)
 
     return reading.settled(loaded, data, again, lambda _, trial: trial())
 

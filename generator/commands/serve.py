@@ -35,6 +35,7 @@ def serve_command(options: argparse.Namespace) -> None:
     build += ["--data", str(options.data)] if options.data else []
     build += ["--offline"] if options.offline else []
     build += ["--debug"] if options.debug else []
+    build += ["--device", options.device]
     ended = threading.Event()
 
     def rebuild() -> None:

@@ -13,7 +13,7 @@ from generator.config import reading
 def train_command(options: argparse.Namespace) -> None:
     """`train`: a network trained by a preset."""
     check_pair()
-    from generator.networks import catalogue
+    from generator.networks import catalogue, devices
     from generator.training import parallel
     from generator.training.run import recipe_for, train_model
 
@@ -27,7 +27,10 @@ def train_command(options: argparse.Namespace) -> None:
         for name in ("epochs", "batch", "learning_rate", "patience", "seed", "precision")
         if getattr(options, name) is not None
     }
-    with parallel.group():
+    device = devices.chosen(options.device)
+    with parallel.group(device):
+        if parallel.rank() == 0:
+            terminal.say(devices.told(device))
         settings, data = with_data(options)
         folder = options.folder or settings.models.folder / options.model
         run = train_model(
@@ -42,6 +45,7 @@ def train_command(options: argparse.Namespace) -> None:
             teachers=options.teachers,
             changes=changes,
             report=settings,
+            device=device,
         )
     kept = run.told_epoch
     accuracy = "" if kept.validation_accuracy is None else f", validation accuracy {kept.validation_accuracy:.1%}"

@@ -20,6 +20,7 @@ from generator.data.image_files import read_photo
 from generator.data.preprocessing import require_photographic, seen
 from generator.explain.passes import in_eval_mode
 from generator.networks.architecture import require_finite
+from generator.networks.devices import device_of
 from generator.networks.inputs import fitted, memory_explained, normalise
 from generator.networks.loaded import Loaded
 from generator.records.images import Floats, Pixels
@@ -78,7 +79,6 @@ def of_part(
     items: Sequence[Item],
     *,
     mirrored: bool,
-    device: torch.device | None = None,
     on_batch: Callable[[int], None] = lambda count: None,
 ) -> tuple[Floats, Floats | None]:
     """The network's answers to images of a data set and to their mirror images, (N, K) float32 each.
@@ -96,7 +96,7 @@ def of_part(
     for start in range(0, len(items), BATCH):
         batch = items[start : start + BATCH]
         for answers, images in zip((plain, turned), _shown(loaded, data, batch, mirrored), strict=False):
-            answers.append(logits_of(loaded.network, images, loaded.input, device=device))
+            answers.append(logits_of(loaded.network, images, loaded.input))
             on_batch(len(batch))
     return np.concatenate(plain), np.concatenate(turned) if mirrored else None
 
@@ -123,8 +123,8 @@ def _batch(images: Tensor) -> int:
     return min(BATCH, max(8, BATCH * 64 * 64 // math.prod(images.shape[-2:])))
 
 
-def logits_of(network: nn.Module, images: Tensor, way: Input, *, device: torch.device | None = None) -> Floats:
-    """The network's answer to many images, in float32, in batches of BATCH at most.
+def logits_of(network: nn.Module, images: Tensor, way: Input) -> Floats:
+    """The network's answer to many images, in float32, in batches of BATCH at most, on the network's own device.
 
     Args:
         images: (N, C, H, W) uint8, as the network is given them.
@@ -133,10 +133,9 @@ def logits_of(network: nn.Module, images: Tensor, way: Input, *, device: torch.d
     Raises:
         InputError: where memory runs out, or a logit is not finite.
     """
-    device = device or torch.device("cpu")
+    device = device_of(network)
     answers = []
     with memory_explained(BATCH), in_eval_mode(network), torch.inference_mode():
-        network.to(device)
         for batch in torch.split(images, _batch(images)):
             answers.append(network(normalise(batch.to(device), way)).float().cpu())
             require_finite(answers[-1], network)

@@ -12,17 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
-from generator.data.preprocessing import seen
 from generator.evaluation.bootstrap import compared
 from generator.evaluation.perturbation import STEPS, curve_area, exchanged_probabilities, removal_order
 from generator.evaluation.pointing import upsampled
 from generator.evaluation.randomisation import cascade, randomise, recalibrate, spearman
 from generator.explain.methods import Method
 from generator.explain.passes import in_eval_mode, logits_of
-from generator.networks.inputs import normalise
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Floats, Photo
-from generator.records.input import Input
 from generator.records.trust import Check
 
 LEAST, MOST = 4, 24  # photos
@@ -66,7 +63,7 @@ def map_checks(
     costs = {name: loaded.costs[name] for name in names}
     count = photos_afforded(costs, loaded.once, len(photos))
     chosen = [photos[place] for place in np.linspace(0, len(photos) - 1, count).round().astype(int)]
-    images = torch.cat([_given(photo, loaded.input) for photo in chosen])
+    images = loaded.inputs([photo.pixels for photo in chosen])
     maps = {name: torch.tensor(np.stack([ways[photo.id][name] for photo in chosen])) for name in names}
     again = asked_again(costs, loaded.once, len(photos), count)
     return checked(loaded.network, images, maps, able, loaded.layer, again)
@@ -113,11 +110,6 @@ def checked(
     return found
 
 
-def _given(photo: Photo, way: Input) -> Tensor:
-    """(1, C, H, W) as the network is given it."""
-    return normalise(torch.tensor(seen(photo.pixels, way)).permute(2, 0, 1)[None], way)
-
-
 def _size(images: Tensor) -> tuple[int, int]:
     return images.shape[2], images.shape[3]
 
@@ -140,7 +132,7 @@ def _forgetful(network: nn.Module, images: Tensor) -> nn.Module | None:
 
 def _areas(network: nn.Module, images: Tensor, answers: Tensor, maps: Tensor, noise: Tensor) -> NDArray[Any]:
     """(N,) what is left of the answer's probability while the places go in a map's order, on average over the steps."""
-    places = removal_order(maps, noise)
+    places = removal_order(maps, noise).to(images.device)
     curves = exchanged_probabilities(network, images, torch.zeros_like(images), places, answers, STEPS)
     area: NDArray[Any] = curve_area(curves).numpy()
     return area

@@ -23,6 +23,7 @@ from generator.evaluation.randomisation import executed
 from generator.evaluation.scores import MISTAKES, TEST_MISTAKES, Answers, scores_of
 from generator.explain.methods import Method, left_out
 from generator.networks import card
+from generator.networks.devices import named
 from generator.networks.folder import SMALL, load_evaluation, load_runs, require_records, save_card, save_evaluation
 from generator.networks.loaded import Loaded
 from generator.records.report import DataWords
@@ -61,7 +62,6 @@ def evaluate_model(
     with pieces.kept(loaded, joint_digest(parts), chosen, mirror, temperature, sizes) as folder:
         task = pieces.Task(loaded, data, chosen, mirror, folder)
         scores, temperature = _scores(task, asked, temperature)
-        loaded.network.cpu()
         evaluation = Evaluation(
             model=loaded.id,
             class_names=data.classes.names,
@@ -69,7 +69,7 @@ def evaluate_model(
             temperature=temperature,
             weights_digest=loaded.digest,
             data_digest=joint_digest(parts),
-            environment=environment.record(Path(__file__).parents[1]),
+            environment={**environment.record(Path(__file__).parents[1]), "device": named(loaded.device)},
             test_looks=(before.test_looks if before else 0) + (not known),
         )
         if loaded.evaluated is not None and not only and parallel.rank() == 0:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from generator.evaluation.bootstrap import Values, compared
 from generator.evaluation.pointing import upsampled
-from generator.evaluation.task import BATCH, Task, device_of, gaussian
+from generator.evaluation.task import BATCH, Task, gaussian
 from generator.explain.outputs import probabilities
 from generator.explain.passes import logits_of
+from generator.networks.devices import device_of
 from generator.records.trust import Perturbation
 
 STEPS = 10  # in which all pixels are exchanged

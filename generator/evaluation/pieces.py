@@ -64,7 +64,7 @@ def kept(loaded: Loaded, *said: object) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="answers-") as passing:
             yield Path(passing)
         return
-    made_by = code(__name__), torch.__version__, np.__version__, str(parallel.device())
+    made_by = code(__name__), torch.__version__, np.__version__, loaded.device.type
     key = digest(loaded.digest, asdict(loaded.input), made_by, said)[:16]
     folder = loaded.evaluated / f"{START}{key}"
     try:
@@ -125,9 +125,7 @@ def answered(
 
 def _answers(task: Task, items: Sequence[Item], temperature: float | None, bar: terminal.Bar) -> Arrays:
     """The answers to a piece, as what is kept of it."""
-    found, mirrored = of_part(
-        task.loaded, task.data, items, mirrored=task.mirrored, device=parallel.device(), on_batch=bar.advance
-    )
+    found, mirrored = of_part(task.loaded, task.data, items, mirrored=task.mirrored, on_batch=bar.advance)
     targets = np.array([item.target for item in items], np.int64)
     columns = list(task.columns)
     logits, turned = found[:, columns], None if mirrored is None else mirrored[:, columns]

@@ -180,7 +180,12 @@ class _Trial:
         with torch.no_grad(), in_eval_mode(network):
             for module in norms:
                 module.training = True
-            logits = torch.cat([network(normalise(batch, self.loaded.input)) for batch in torch.split(images, 100)])
+            logits = torch.cat(
+                [
+                    network(normalise(batch.to(self.loaded.device), self.loaded.input)).cpu()
+                    for batch in torch.split(images, 100)
+                ]
+            )
         right = np.empty(len(self.targets), bool)
         right[shuffled] = logits.numpy()[:, self.columns].argmax(1) == self.targets[shuffled]
         yield self._candidate("batch norms", "batch norms with each batch’s own statistics", right, "")

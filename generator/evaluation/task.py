@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from generator.explain import passes
 from generator.explain.methods import Method
+from generator.networks.devices import device_of
 from generator.networks.inputs import normalise
 from generator.records.input import Input
 
@@ -83,11 +84,6 @@ def logits_of(network: nn.Module, pixels: Tensor, way: Input) -> Tensor:
     with torch.no_grad():
         inputs = (normalise(part.to(device), way) for part in torch.split(pixels, BATCH))
         return torch.cat([passes.logits_of(network, part).float().cpu() for part in inputs])
-
-
-def device_of(network: nn.Module) -> torch.device:
-    """Where the network's parameters are."""
-    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
 
 
 def gaussian(sigma: float, radius: int) -> Tensor:

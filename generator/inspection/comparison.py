@@ -12,6 +12,7 @@ from torch import Tensor
 from generator import explain
 from generator.explain import LayerGradients, methods
 from generator.explain.occlusion import square_of
+from generator.networks.devices import array_of
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays
 from generator.records.network import Comparison
@@ -63,11 +64,11 @@ def compared(
     before = {name: maps(shown, name) for name in earlier(loaded, first)}
     return [
         {
-            **{f"method {name}": cams[place].numpy() for name, cams in found.items()},
-            **{f"layer {name}": cams[place].numpy() for name, cams in before.items()},
+            **{f"method {name}": array_of(cams[place]) for name, cams in found.items()},
+            **{f"layer {name}": array_of(cams[place]) for name, cams in before.items()},
             "occlusion patch": np.array(patch),
-            "occlusion probability": covered.probability[place].numpy(),
-            "occlusion answers": covered.predicted[place].numpy(),
+            "occlusion probability": array_of(covered.probability[place]),
+            "occlusion answers": array_of(covered.predicted[place]),
             "occlusion class": np.array(int(targets[place])),
         }
         for place in range(len(images))

@@ -22,6 +22,7 @@ from generator.explain.points import Point, source
 from generator.explain.receptive_fields import ReceptiveField
 from generator.explain.sections import Section, sections
 from generator.inspection.patches import batches
+from generator.networks.devices import array_of
 from generator.networks.loaded import Loaded
 from generator.records.images import Floats, Photo, Pixels
 from generator.records.network import Block, Chosen, Examined, Layer
@@ -174,7 +175,7 @@ def contributions(loaded: Loaded, pictures: Sequence[Pixels]) -> dict[str, NDArr
             if name in loaded.wanted.show:
                 raise InputError(f"[models.{loaded.id}] show: {str(error).split(';')[0]}") from error
             continue
-        found[name] = np.concatenate([part.numpy() for part in given]).mean(0)
+        found[name] = np.concatenate([array_of(part) for part in given]).mean(0)
     return found
 
 
@@ -215,7 +216,7 @@ def _record(loaded: Loaded, name: str, number: int, place: int, chosen: Chosen |
         name=name,
         kind="convolution" if module else "stage" if stage else "point",
         number=number or stage or place,
-        weights=module.weight.detach().float().numpy() if module else None,
+        weights=array_of(module.weight.detach().float()) if module else None,
         channels=module.out_channels if module else point.channels,
         size=(size[0], size[1]) if len(size) == 2 else (1, 1),
         stride=module.stride[0] if module else 1,

@@ -18,14 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
-from generator.data.preprocessing import seen
 from generator.explain.calls import told
 from generator.explain.checks import check_maps, idle
 from generator.explain.layouts import Layout
 from generator.explain.passes import evaluating, runnable
 from generator.explain.points import Point, Points, points, rectifier, source
 from generator.explain.receptive_fields import ReceptiveField
-from generator.networks.inputs import normalise
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Counts, Pixels
 from generator.records.network import LayerPatches
@@ -137,12 +135,12 @@ class _Best:
         if (maps := self._maps(output)) is not None:
             self.held, self.width = None, maps.shape[3]
             answers, cells = maps.flatten(2).float().max(dim=2)  # of equal ones the first
-            self.strongest = answers, cells
+            self.strongest = answers.cpu(), cells.cpu()
 
     def fire(self, output: Any) -> None:
         """What the rectifier of its channels gave: those that fire are above zero."""
         if (maps := self._maps(output)) is not None:
-            self.firing = (maps.flatten(2).amax(2) > 0).float().sum(0)
+            self.firing = (maps.flatten(2).amax(2) > 0).float().sum(0).cpu()
 
     def _maps(self, output: Any) -> Tensor | None:
         """(B, C, h, w), None where it is no such thing."""
@@ -252,5 +250,4 @@ def layer_patches(arrays: Arrays) -> tuple[LayerPatches, ...]:
 def batches(loaded: Loaded, pictures: Sequence[Pixels], count: int = PATCH_BATCH) -> Iterator[Tensor]:
     """The pictures as the network is given them, so many at a time."""
     for start in range(0, len(pictures), count):
-        given = [seen(picture, loaded.input) for picture in pictures[start : start + count]]
-        yield normalise(torch.tensor(np.stack(given)).permute(0, 3, 1, 2), loaded.input)
+        yield loaded.inputs(pictures[start : start + count])

@@ -22,7 +22,7 @@ from generator.explain.targets import Target
 from generator.inspection import comparison, layers
 from generator.inspection.comparison import comparison_of
 from generator.networks.architecture import require_finite
-from generator.networks.inputs import normalise
+from generator.networks.devices import array_of
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Floats, Photo
 from generator.records.network import GRAD_CAM, Explanation, Question, Replied, StageMaps
@@ -80,8 +80,7 @@ def photos_arrays(
         compared: whether the answers are explained in all the ways that `methods` knows.
         first: the method that explains the classes, see `soundness.first`.
     """
-    given = [seen(one.photo.pixels, loaded.input) for one in posed]
-    images = normalise(torch.tensor(np.stack(given)).permute(0, 3, 1, 2).contiguous(), loaded.input)
+    images = loaded.inputs([one.photo.pixels for one in posed])
     layer, staged = loaded.layer, layers.stages(loaded)
     watched = [*comparison.earlier(loaded, first, compared), *([layer] if layer else [])]
     try:
@@ -98,10 +97,10 @@ def photos_arrays(
     every = comparison.compared(loaded, images, logits, found, first) if compared else []
     results = []
     for place, each in enumerate(posed):
-        arrays = {f"stage {loaded.stages.index(name) + 1} {name}": one.maps[name][place].numpy() for name in staged}
-        arrays |= {f"heads {number} {name}": heads[name][place].numpy() for number, name in blocks}
+        arrays = {f"stage {loaded.stages.index(name) + 1} {name}": array_of(one.maps[name][place]) for name in staged}
+        arrays |= {f"heads {number} {name}": array_of(heads[name][place]) for number, name in blocks}
         arrays |= every[place] if every else {}
-        arrays |= {"seen": in_colour(given[place]), "logits": logits[place].numpy()}
+        arrays |= {"seen": in_colour(seen(each.photo.pixels, loaded.input)), "logits": array_of(logits[place])}
         arrays |= {"layer": np.array(layer), "first": np.array(first)}
         if layer:
             arrays |= _made(loaded, one.maps[layer][place], found[layer].contributions()[place]) | explained[place]
@@ -131,7 +130,7 @@ def _explained(
     """Of each photo the heat maps of the target classes and of each question, by its role."""
     logits = one.logits.detach()
     targets = [_targets(row, each.label, first) for row, each in zip(logits, posed, strict=True)]
-    questions = [questions_of(row.numpy(), each.label, others) for row, each in zip(logits, posed, strict=True)]
+    questions = [questions_of(array_of(row), each.label, others) for row, each in zip(logits, posed, strict=True)]
     asked: list[list[int | Target]] = [
         [*classes, *(Target(each.of, each.against) for each in of.values())]
         for classes, of in zip(targets, questions, strict=True)
@@ -149,8 +148,8 @@ def _explained(
     return [
         {
             "targets": np.array(classes, np.int64),
-            "cams": maps[: len(classes)].numpy(),
-            **{f"asked {role}": cam.numpy() for role, cam in zip(of, maps[len(classes) :], strict=False)},
+            "cams": array_of(maps[: len(classes)]),
+            **{f"asked {role}": array_of(cam) for role, cam in zip(of, maps[len(classes) :], strict=False)},
         }
         for classes, of, maps in zip(targets, questions, cams, strict=True)
     ]
@@ -164,9 +163,9 @@ def _made(loaded: Loaded, maps: Tensor, contributions: Tensor) -> dict[str, NDAr
     """
     most = contributions.sort(descending=True, stable=True).indices[:CONTRIBUTORS]
     return {
-        "contributions": contributions.numpy(),
-        "contributors": most.numpy(),
-        "contributor maps": maps[most].numpy(),
+        "contributions": array_of(contributions),
+        "contributors": array_of(most),
+        "contributor maps": array_of(maps[most]),
         "contributor layer": np.array(source(loaded.points, loaded.layer) or loaded.layer),
     }
 

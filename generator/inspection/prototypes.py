@@ -24,6 +24,7 @@ from generator.base.errors import InputError
 from generator.explain.passes import evaluating
 from generator.inspection.photo import ALL_CLASSES
 from generator.networks.architecture import require_finite
+from generator.networks.devices import array_of, device_of
 from generator.networks.folder import ClassSheet, load_class_images, save_class_images
 from generator.networks.inputs import as_channels, normalise
 from generator.networks.loaded import Loaded
@@ -68,17 +69,17 @@ def maximise(model: nn.Module, targets: Sequence[int], way: Input, *, seed: int 
     Raises:
         InputError: where a gradient is not finite.
     """
-    generator = Generator().manual_seed(seed)
+    generator, device = Generator().manual_seed(seed), device_of(model)
     with evaluating(model):
-        share = _photographic(way.size)
-        spectrum = torch.randn(len(targets), 3, *share.shape, 2, generator=generator)
-        colour = torch.zeros(len(targets), 3, 1, 1)
+        share = _photographic(way.size).to(device)
+        spectrum = torch.randn(len(targets), 3, *share.shape, 2, generator=generator).to(device)
+        colour = torch.zeros(len(targets), 3, 1, 1, device=device)
         with torch.enable_grad():
             _climb(model, targets, spectrum, colour, share, generator, steps, way)
         pictures = _pictures(spectrum, colour, share, way.size)
         if way.channels == 1:  # which sees no colours, so that none were sought
             pictures = as_channels(pictures, way).expand(-1, 3, -1, -1)
-        return (pictures * 255).round().to(torch.uint8)
+        return (pictures * 255).round().to(torch.uint8).cpu()
 
 
 def _climb(
@@ -92,7 +93,7 @@ def _climb(
     way: Input,
 ) -> None:
     """Change the spectrum and the mean colour, in place, so that the logits of the targets rise."""
-    chosen = torch.arange(len(targets)), torch.as_tensor(targets)
+    chosen = torch.arange(len(targets), device=share.device), torch.as_tensor(targets, device=share.device)
     parts = [spectrum.requires_grad_(), colour.requires_grad_()]
     ascent = torch.optim.Adam(
         [{"params": [part], "lr": rate} for part, rate in zip(parts, RATES, strict=True)], maximize=True
@@ -100,7 +101,7 @@ def _climb(
     for _ in range(steps):
         images = _pictures(spectrum, colour, share, way.size)
         moved = _moved(images, generator)
-        noise = NOISE * torch.randn(moved.shape, generator=generator)
+        noise = NOISE * torch.randn(moved.shape, generator=generator).to(moved.device)
         gain = model(_normalised(moved + noise, way))[chosen].sum() - SMOOTH * _variation(images)
         for part, gradient in zip(parts, torch.autograd.grad(gain, parts), strict=True):
             if not gradient.isfinite().all():
@@ -124,7 +125,7 @@ def _pictures(spectrum: Tensor, colour: Tensor, share: Tensor, size: tuple[int, 
     """(N, 3, h, w, 2) coefficients and (N, 3, 1, 1) mean colours -> (N, 3, *size) in [0, 1]."""
     planes = torch.fft.irfft2(torch.view_as_complex(spectrum) * share, s=size)
     planes = planes / planes.std((1, 2, 3), keepdim=True) + colour
-    mixed = torch.einsum("ij,njhw->nihw", torch.tensor(COLOURS), planes)
+    mixed = torch.einsum("ij,njhw->nihw", torch.tensor(COLOURS, device=planes.device), planes)
     return (mixed * CONTRAST / COLOURS[1][0]).sigmoid()
 
 
@@ -132,7 +133,7 @@ def _moved(images: Tensor, generator: Generator) -> Tensor:
     """Each image shifted, turned and scaled a little; its mirror image comes in at the edges."""
 
     def within(limit: float) -> Tensor:
-        return limit * (2 * torch.rand(len(images), generator=generator) - 1)
+        return limit * (2 * torch.rand(len(images), generator=generator).to(images.device) - 1)
 
     angle, zoom = within(TURN), 1 + within(ZOOM)
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
@@ -145,7 +146,8 @@ def _normalised(images: Tensor, way: Input) -> Tensor:
     """(N, 3, H, W) in [0, 1] as the network takes them."""
     scaled = as_channels(images, way) * way.range
     scaled = scaled.flip(1) if way.order == "bgr" else scaled
-    return (scaled - torch.tensor(way.mean).view(1, -1, 1, 1)) / torch.tensor(way.std).view(1, -1, 1, 1)
+    mean, std = (torch.tensor(values, device=images.device).view(1, -1, 1, 1) for values in (way.mean, way.std))
+    return (scaled - mean) / std
 
 
 def _variation(images: Tensor) -> Tensor:
@@ -184,12 +186,12 @@ def made_for_classes(loaded: Loaded, on_record: ClassSheet | None = None) -> dic
         return {}
     images, steps = (on_record.images, on_record.steps) if on_record else _made(loaded)
     with torch.no_grad():
-        shown = torch.tensor(images).permute(0, 3, 1, 2)
+        shown = torch.tensor(images).permute(0, 3, 1, 2).to(loaded.device)
         logits = loaded.network(normalise(as_channels(shown, loaded.input), loaded.input))
     require_finite(logits, loaded.network)
     return {
         "images": images,
-        "logits": logits.numpy(),
+        "logits": array_of(logits),
         "seed": np.array(on_record.seed if on_record else CLASS_SEED),
         "steps": np.array(steps),
     }

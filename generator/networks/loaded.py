@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from generator import explain
-from generator.base.errors import InputError
+from generator.base.errors import InputError, in_short
 from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
+from generator.data.preprocessing import seen
 from generator.explain.choice import Choice, layer_choice
 from generator.explain.methods import Explainer, blind, failure, named, passes, suited
 from generator.explain.passes import blank, evaluating, in_eval_mode, logits_of
 from generator.explain.points import Points, stage_ends
 from generator.networks.architecture import Architecture
+from generator.networks.devices import device_of
+from generator.networks.inputs import normalise
 from generator.networks.sources.onnx_files import OnnxNetwork
+from generator.records.images import Pixels
 from generator.records.input import Input
 from generator.records.network import Fact, Question
 
@@ -118,6 +123,34 @@ class Loaded:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in found[1].items())
             raise InputError(f"[explain] methods: none can explain {self.title}: {reasons}; name occlusion beside them")
         return found
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return device_of(self.network)
+
+    def on(self, device: torch.device) -> Loaded:
+        """The network, moved there; one that does not run there stays on the processor, and a note says why."""
+        if device == self.device:
+            return self
+        try:
+            self.network.to(device)
+            with evaluating(self.network):
+                logits_of(self.network, self._noise)
+        except Exception as error:  # noqa: BLE001 - a network of any make, and operations that a device may lack
+            self.network.cpu()
+            return self._staying(f"on {device.type} it does not run: {in_short(error)}")
+        if self.device != device:
+            return self._staying("PyTorch does not hold its weights")
+        return self
+
+    def _staying(self, reason: str) -> Loaded:
+        return replace(self, notes=(*self.notes, f"It runs on the processor, for {reason}."))
+
+    def inputs(self, pictures: Sequence[Pixels]) -> Tensor:
+        """Pictures, (H, W, 3) uint8 each, as the network takes them and where: (N, C, h, w) float32."""
+        given = torch.tensor(np.stack([seen(picture, self.input) for picture in pictures]))
+        return normalise(given.permute(0, 3, 1, 2).contiguous().to(self.device), self.input)
 
     @property
     def _blank(self) -> Tensor:

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from generator.base.errors import InputError
+from generator.networks.devices import CPU
 from generator.records.images import Floats
 
 Value = TypeVar("Value")
@@ -41,20 +42,16 @@ def started() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def device() -> torch.device:
-    """The GPU of this process, if torch finds one, else the processor."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
 @contextmanager
-def group() -> Iterator[None]:
-    """The processes that torchrun started find each other: over NCCL on GPUs, Gloo elsewhere."""
+def group(here: torch.device = CPU) -> Iterator[None]:
+    """The processes that torchrun started find each other: over NCCL on GPUs, Gloo elsewhere.
+
+    Args:
+        here: the device of this process.
+    """
     if not started():
         yield
         return
-    here = device()
     try:
         if here.type == "cuda":
             torch.cuda.set_device(here)

@@ -21,6 +21,7 @@ from generator.networks.agreement import require_classes, require_same
 from generator.networks.architecture import Architecture, initialise, made
 from generator.networks.card import ONE_A_BATCH
 from generator.networks.catalogue import answering, as_asked, from_any_folder, from_folder
+from generator.networks.devices import CPU
 from generator.networks.folder import (
     SMALL,
     WEIGHTS,
@@ -59,6 +60,7 @@ def train_model(
     teachers: Sequence[Path] = (),
     changes: Mapping[str, object] | None = None,
     report: Config | None = None,
+    device: torch.device = CPU,
 ) -> Run:
     """Train a network of the report by a preset and write its folder: weights, history, snapshots.
 
@@ -74,6 +76,7 @@ def train_model(
         teachers: folders of the trained models whose answers a recipe with `distillation` learns from.
         changes: fields of the recipe to be replaced.
         report: whose networks name the code that `start` and `teachers` may run.
+        device: that it is trained on.
     Raises:
         InputError: for an unusable data set, a folder that cannot be written, a run that does not converge, a model to
             start or learn from that is missing or of other classes; for teachers without distillation and vice versa.
@@ -135,7 +138,7 @@ def train_model(
             recipe,
             way=way,
             teachers=[Teacher(teacher.network, teacher.input) for teacher in learnt_from],
-            device=parallel.device(),
+            device=device,
             state=state,
             on_step=_shows_step(bar, recipe),
             on_epoch=_keeps_epoch(title, folder, recipe, key, side_run),
@@ -143,7 +146,7 @@ def train_model(
     record = {
         **environment.record(Path(__file__).parents[1]),
         "data": data.fitted.digest,
-        "device": str(parallel.device()),
+        "device": str(device),
         "processes": str(parallel.world()),
     }
     settings = {
