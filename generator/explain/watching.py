@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 from torch.overrides import _get_current_function_mode_stack
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from generator.base.errors import InputError
 from generator.explain.calls import End, is_function, told
@@ -66,13 +67,35 @@ def gradients(runs: Sequence[Run], seed: Tensor, batched: bool = False) -> list[
     if not runs:
         return []
     handles: list[Any] = [run.handle for run in runs]
-    found: Sequence[Tensor | None] = torch.autograd.grad(
-        runs[0].logits, handles, seed, retain_graph=True, is_grads_batched=batched, allow_unused=True
-    )
+    with ZeroRows() if batched else nullcontext():  # type: ignore[no-untyped-call]
+        found: Sequence[Tensor | None] = torch.autograd.grad(
+            runs[0].logits, handles, seed, retain_graph=True, is_grads_batched=batched, allow_unused=True
+        )
     return [
         each if each is None or isinstance(run.handle, Tensor) else _as_maps(each, run.layout, batched)
         for run, each in zip(runs, found, strict=True)
     ]
+
+
+class ZeroRows(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While active, products skip the rows that are 0.
+
+    As of all tokens but the one that a transformer's head reads: on their way back through its last block most of what
+    gradients are multiplied with is for nothing.
+    """
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is not torch.ops.aten.mm.default:
+            return func(*args, **(kwargs or {}))
+        rows, matrix = args
+        used = rows.any(1)
+        if 2 * int(used.sum()) > len(rows):
+            return func(rows, matrix)
+        product = rows.new_zeros(len(rows), matrix.shape[1])
+        product[used] = func(rows[used], matrix)
+        return product
 
 
 def _as_maps(gradient: Tensor, layout: Layout, batched: bool) -> Tensor:

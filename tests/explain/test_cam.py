@@ -10,9 +10,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from generator import explain
 from generator.explain import cam
+from generator.explain.watching import ZeroRows
 from generator.networks.alexnet import alexnet, widen
 from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import (
@@ -309,3 +311,13 @@ def test_without_targets_the_predicted_class_is_explained() -> None:
         assert torch.equal(method(network, batch), method(network, batch, predicted))
     found, want = (explain.occlude(network, batch, targets, patch=8) for targets in (None, predicted))
     assert torch.equal(found.probability, want.probability)
+
+
+@pytest.mark.parametrize(("used", "multiplied"), [([3], 1), ([0, 2], 2), ([0, 1, 2, 4], 6), ([], 0)])
+def test_products_skip_rows_of_zeros(used: list[int], multiplied: int) -> None:
+    rows, matrix = torch.zeros(6, 4), images(4, 5)
+    rows[used] = images(len(used), 4)
+    with FlopCounterMode(display=False) as counter, ZeroRows():  # type: ignore[no-untyped-call]
+        product = rows @ matrix
+    assert counter.get_total_flops() == 2 * multiplied * 4 * 5
+    torch.testing.assert_close(product, rows @ matrix)
