@@ -14,6 +14,7 @@
   function choose(every) {
     const strip = every.querySelector(".strip");
     const over = every.querySelector(".heat");
+    const overs = () => every.querySelectorAll(".heat"); // and that on its own range, once it was asked for
     const rows = [...every.querySelectorAll("tbody tr")];
     const across = Number(every.dataset.columns);
     const down = Math.ceil(rows.length / across);
@@ -29,7 +30,7 @@
     function show(index) {
       const column = index % across;
       const row = Math.floor(index / across);
-      over.style.backgroundPosition = `${share(column, across)} ${share(row, down)}`;
+      for (const each of overs()) each.style.backgroundPosition = `${share(column, across)} ${share(row, down)}`;
       frame.style.left = `${(100 * column) / across}%`;
       frame.style.top = `${(100 * row) / down}%`;
       for (const old of every.querySelectorAll("[aria-current]")) old.removeAttribute("aria-current");

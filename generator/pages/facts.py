@@ -8,6 +8,7 @@ from typing import TypedDict
 from markupsafe import Markup
 
 from generator.config.schema import Config, ReportConfig, SamplesConfig
+from generator.figures import raster, theme
 from generator.pages.network_script import Shipped, shipped
 from generator.pages.static import licence_path
 from generator.records.figure import Figure
@@ -24,6 +25,8 @@ from generator.report.portrait import Portrait
 from generator.report.story import left_out, story
 from generator.report.training.facts import Reference, benchmark, course
 
+STOPS = 33  # colours of heat maps, between which scripts mix
+
 
 class Settled(TypedDict):
     """What report.toml and the program itself say: known before anything is computed."""
@@ -33,6 +36,7 @@ class Settled(TypedDict):
     samples: SamplesConfig
     dead: float
     duplicate: float
+    heat_colours: str  # of heat maps, for scripts
 
 
 class Facts(Settled):
@@ -78,6 +82,7 @@ def settled(config: Config) -> Settled:
         "samples": config.samples,
         "dead": DEAD,
         "duplicate": DUPLICATE,
+        "heat_colours": raster.ramp(raster.palette(theme.HEAT, STOPS)),
     }
 
 

@@ -100,7 +100,7 @@ STORY = (
         "grad-cam",
         _some(lambda network: network.mapped or network.compared),
         Parts("photo"),
-        scripts=("overlay.js", "lightbox.js", "picker.js"),
+        scripts=("overlay.js", "ranges.js", "lightbox.js", "picker.js"),
         styles=OPENING,
         without="There is no page of heat maps: none were made of any photo.",
         inside=True,
@@ -108,7 +108,7 @@ STORY = (
     Kind(
         "failures",
         _some(lambda network: network.looks or network.scores),
-        scripts=("tables.js", "lightbox.js"),
+        scripts=("tables.js", "ranges.js", "lightbox.js"),
         styles=OPENING,
         without="There is no page of failures: no photo was shown to a network, and none was evaluated.",
     ),

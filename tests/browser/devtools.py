@@ -117,7 +117,7 @@ class Tab:
     def press(self, key: str) -> None:
         """One key, as from a keyboard."""
         codes = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
-        codes |= {"Home": 36, "End": 35, "Escape": 27, "Tab": 9, "Enter": 13}
+        codes |= {" ": 32, "Home": 36, "End": 35, "Escape": 27, "Tab": 9, "Enter": 13}
         for kind in ("keyDown", "keyUp"):
             self.browser.call(
                 "Input.dispatchKeyEvent", self.session, type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key]

@@ -619,3 +619,67 @@ def test_a_unit_shows_its_own_cell_of_the_sheet(chrome: devtools.Browser, site: 
     assert page.evaluate(f"getComputedStyle({image}).objectPosition") == "0px 33.3333%"  # 5 of 15 steps
     assert page.evaluate(f"getComputedStyle({image}).objectFit") == "cover"
     page.close()
+
+
+# The mean colour of what is shown of a figure's maps, each painted anew; the last of a class is the map alone.
+BRIGHTNESS = """(async (figures) => {
+    const canvas = document.createElement("canvas");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const mean = async (image) => {
+        image.loading = "eager"; // what is far below is not fetched else
+        await image.decode();
+        [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+        context.drawImage(image, 0, 0);
+        const found = context.getImageData(0, 0, canvas.width, canvas.height).data;
+        return found.reduce((sum, value) => sum + value, 0) / found.length;
+    };
+    const shown = (figure) => [...figure.querySelectorAll("img")].filter((image) => image.checkVisibility()).at(-1);
+    return Promise.all([...document.querySelectorAll(figures)].map((figure) => mean(shown(figure))));
+})(%r)"""
+MAPS = ".views figure[data-own]:not([data-own$='AAAAAAAAAAA=='])"
+
+
+def test_maps_are_shown_on_their_own_range_by_a_key(chrome: devtools.Browser, address: str) -> None:
+    """The maps of the answer are large, those of class 0 a third of the scale at most: they become as bright."""
+    page = devtools.open_page(chrome, f"{address}/grad-cam-bee.html")
+    words = "document.querySelector('#ranged').innerText"
+    before, height = page.evaluate(BRIGHTNESS % MAPS), page.evaluate("document.querySelector('.every').offsetHeight")
+    assert "share one scale" in page.evaluate(words)
+    page.evaluate("document.getElementById('ranges').focus()")
+    page.press(" ")
+    after = page.evaluate(BRIGHTNESS % MAPS)
+    assert "compare the raw maxima" in page.evaluate(words)
+    assert "own range" in page.evaluate("document.querySelector('.every .role').innerText")
+    assert max(after) - min(after) < max(before) - min(before)
+    assert min(after) > min(before) + 20  # of 255
+    assert page.evaluate("document.querySelector('.every').offsetHeight") == height
+    # The map of a class that is passed over is laid on the photo on its own range, too.
+    over = "getComputedStyle([...document.querySelectorAll('.every .heat')].find((one) => one.checkVisibility()))"
+    assert page.evaluate(f"{over}.backgroundImage.slice(5, 15)") == "data:image"
+    page.evaluate("document.querySelectorAll('.every tbody a')[2].focus()")
+    assert page.evaluate(f"{over}.backgroundPosition") == "40% 0%"  # the third of six a row
+    assert not page.problems
+    page.close()
+    page = devtools.open_page(chrome, f"{address}/grad-cam-bee.html", media="print")
+    page.evaluate("document.getElementById('ranges').click()")
+    assert page.evaluate(BRIGHTNESS % MAPS) == before  # on paper nothing says how to change it
+    assert page.evaluate("[...document.querySelectorAll('.own')].some((one) => one.checkVisibility())") is False
+    page.close()
+
+
+def test_a_failure_shows_its_maps_on_their_own_range(chrome: devtools.Browser, site: Path) -> None:
+    page = devtools.open_page(chrome, (site / "failures.html").as_uri())
+    figures = "[...document.querySelectorAll('figure[data-own]')]"
+    sides = (
+        f"{figures}.map((one) => Math.round([...one.querySelectorAll('img')].find((i) => i.checkVisibility()).width))"
+    )
+    before = page.evaluate(sides)
+    assert before
+    page.evaluate("document.getElementById('ranges').click()")
+    shown = f"{figures}.map((one) => [...one.querySelectorAll('img')].filter((i) => i.checkVisibility()).length)"
+    assert page.evaluate(shown) == [2] * len(before)  # the photo, and the map over it
+    assert page.evaluate(sides) == before
+    page.evaluate("document.getElementById('ranges').click()")
+    assert page.evaluate(shown) == [1] * len(before)
+    assert not page.problems
+    page.close()

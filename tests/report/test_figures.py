@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import io
 import math
@@ -30,6 +31,7 @@ from generator.report.evaluation.mistakes import confusions
 from generator.report.feature_maps.facts import stage_of
 from generator.report.feature_maps.figures import feature_map_figures
 from generator.report.filters.weights import filter_figures, first_layer_scale
+from generator.report.grad_cam.facts import stretched
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures, roles_of
 from generator.report.grad_cam.methods import ways
 from generator.report.overview import tile
@@ -894,3 +896,13 @@ def test_of_one_image_the_words_are_of_one() -> None:
     record = synthetic.split_scores("validation", 2)
     assert Scores(record, ("cats", "dogs")).images == "validation images"
     assert Scores(replace(record, count=1), ("cats", "dogs")).images == "validation image"
+
+
+def test_maps_travel_on_their_own_range() -> None:
+    cams = np.array([[[0, 1], [2, 4]], [[0, 0], [0, 0]], [[0.001, 0], [0, 0.0005]]], np.float32)
+    rows, columns, told = stretched(cams).split()
+    assert (rows, columns) == ("2", "2")
+    assert [*base64.b64decode(told)] == [0, 64, 128, 255, 0, 0, 0, 0, 255, 0, 0, 128]
+    many = np.ones((60, 56, 56), np.float32)
+    assert stretched(many)[:6] == "16 16 "  # 60 maps of 56 x 56 would be a page's weight
+    assert len(stretched(many)) < 22_000

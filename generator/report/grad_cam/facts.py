@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from generator.records.images import Photo, Pixels
+import numpy as np
+
+from generator.figures import raster
+from generator.records.images import Floats, Photo, Pixels
 from generator.records.network import Explanation, Network
 from generator.report.feature_maps.facts import Stage, stage_of
 from generator.report.grad_cam.contributors import Contributor, contributors
@@ -15,6 +19,8 @@ from generator.report.plates.sheets import kind_of
 from generator.report.plates.wording import SHOWN
 
 COLUMNS = 6
+# Cells of a map for a script: along a side at most and at least, and of all classes' maps together.
+SIDE, LEAST, CELLS = 64, 7, 2**14
 
 
 @dataclass(frozen=True)
@@ -72,11 +78,42 @@ class Look:
         """Whether the prediction is the true class; None where the photo shows no class of the network."""
         return None if self.rank is None else self.rank == 1
 
+    def range(self, role: str) -> str:
+        """The map of a role on its own range, see `stretched`."""
+        explanation, answer = self.explanation, self.answers[role]
+        cam = explanation.cam(answer.index) if answer.index is not None else explanation.replies[role].cam
+        return stretched(cam[None])
+
+    @property
+    def ranges(self) -> str:
+        """The maps of all classes in their order, each on its own range; for networks with a map of each."""
+        explanation = self.explanation
+        order = [explanation.targets.index(index) for index in range(len(explanation.logits))]
+        return stretched(explanation.cams[order])
+
     @property
     def answers(self) -> Mapping[str, Answer]:
         """By the role's name, as in the figures' ids."""
         roles = {"predicted": self.predicted, "true": self.truth, "runner-up": self.runner_up, **self.replies}
         return {role: answer for role, answer in roles.items() if answer is not None}
+
+
+def stretched(cams: Floats) -> str:
+    """Maps on their own range, for a script: rows, columns, and each cell's share of its map's largest as a byte.
+
+    Args:
+        cams: (N, h, w), at least 0.
+    Returns:
+        "8 8 AAECAw==", base64 in the order of the cells; a map of zeros stays one. Very large maps come smaller.
+    """
+    most = max(LEAST, min(SIDE, math.isqrt(CELLS // len(cams))))
+    rows, columns = (min(side, most) for side in cams.shape[1:])
+    if (rows, columns) != cams.shape[1:]:
+        cams = raster.resize(cams, rows, columns).astype(np.float32)
+    peaks = cams.max(axis=(1, 2), keepdims=True)
+    shares = np.divide(cams, peaks, out=np.zeros_like(cams), where=peaks > 0)
+    told = base64.b64encode(np.rint(shares * 255).astype(np.uint8).tobytes()).decode()
+    return f"{rows} {columns} {told}"
 
 
 def strip_columns(seen: Pixels) -> int:

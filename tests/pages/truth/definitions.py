@@ -57,6 +57,11 @@ SENTENCES: Mapping[str, str] = {
         the channels that gave most to
         in maps of single pixels the brightest 0.5 % look alike
         hiding this hurts most
+        The maps of a photo share one scale: a dark map found little. On its own range it shows where that lies.
+        Each map on its own range
+        each on its own range
+        Each map goes from 0 to its own maximum: compare the raw maxima, not the colours. Enlarged pictures keep the shared scale.
+        none strongest of a photo’s maps strongest of each map
         Brighter is stronger. These maps share one scale, from 0 to the largest of them, so a weak one stays dark; the raw maximum below each says how weak. So do the maps of all classes.
         Dots: the channel’s strongest patch
         left the channel’s strongest patch, right where it fired here
@@ -144,7 +149,7 @@ SENTENCES: Mapping[str, str] = {
         Every test image that
         Confusion matrices, precision and recall of each class, top-1 and top-5 accuracy, and calibration of the networks.
         Confusion matrices, precision and recall of each class, top-1 accuracy, and calibration of the networks.
-        More about them is in its model card.
+        Its model card tells more.
         Trained from scratch on 30 classes with this program.
         none of the classes.
         This report was built without the data set, so the images stand here by their file names only.
