@@ -110,6 +110,31 @@ def test_integrated_gradients_equal_captums_and_add_up(make: Callable[[], nn.Mod
     torch.testing.assert_close(fine.sum((1, 2, 3)), rise, rtol=0.02, atol=0)
 
 
+class Late(nn.Module):
+    """One logit: how far the only pixel is above 0.96."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def forward(self, batch: Tensor) -> Tensor:
+        self.asked += len(batch)
+        return F.relu(batch.flatten(1) - 0.96)
+
+
+def test_an_image_that_does_not_add_up_is_asked_at_more_points() -> None:
+    # From 0 to 1 one of 32 midpoints is above 0.96: 1/32 is 22 % less than 0.04. Of 96 they are 4, 4/96 is 4 % more.
+    # From 0 to 9.6 the kink is at a tenth of the way: 29 of 32 are above, 9.6 * 29/32 is 0.7 % more than 8.64.
+    network, batch = Late(), torch.tensor([1, 9.6]).view(2, 1, 1, 1)
+    found = explain.integrated_gradients(network, batch, [0, 0])
+    torch.testing.assert_close(found.flatten(), torch.tensor([4 / 96, 9.6 * 29 / 32]))
+    assert network.asked == 2 * (2 + 32) + 64
+    alone = torch.cat([explain.integrated_gradients(network, one[None], [0]) for one in batch])
+    torch.testing.assert_close(alone, found, rtol=0, atol=0)
+    exact = explain.integrated_gradients(network, batch[:1], [0], steps=96)
+    torch.testing.assert_close(found[:1], exact)
+
+
 def test_points_in_one_pass_are_bounded() -> None:
     network, sizes = seeded(Functional), list[int]()
     network.register_forward_pre_hook(lambda _m, given: sizes.append(len(given[0])))
