@@ -403,6 +403,8 @@ def test_curves_tell_the_values_under_the_pointer(chrome: devtools.Browser, site
     figure = "document.querySelector('svg[data-plot]').closest('figure')"
     tip = f"{figure}.querySelector('.tip').innerText"
     height = page.evaluate("document.documentElement.scrollHeight")
+    caption = f"{figure}.querySelector('figcaption').getBoundingClientRect().top"
+    below = page.evaluate(caption)
     row = f"[...[...{figure}.querySelectorAll('tbody tr')].%s.cells].map((cell) => cell.textContent.trim())"
     for share, place in ((0, "at(0)"), (1, "at(-1)")):
         page.evaluate(f"point({share}, 'pointermove')")
@@ -411,6 +413,7 @@ def test_curves_tell_the_values_under_the_pointer(chrome: devtools.Browser, site
         assert [number for number in page.evaluate(row % place) if number not in told] == []
         assert page.evaluate(f"{figure}.querySelector('.tip').getBoundingClientRect().right <= innerWidth")
     assert page.evaluate("document.documentElement.scrollHeight") == height  # nothing moved
+    assert page.evaluate(caption) == below
     assert re.fullmatch(r"epoch 4: training accuracy [\d.]+\u00a0%, validation accuracy [\d.]+\u00a0%", told)
     lifted = "new PointerEvent('pointerleave', { pointerType: 'touch' })"
     page.evaluate(f"document.querySelector('svg[data-plot]').dispatchEvent({lifted})")

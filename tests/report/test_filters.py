@@ -14,7 +14,7 @@ from PIL import Image
 from generator.figures import raster
 from generator.figures.theme import PADDING
 from generator.records.figure import Figure
-from generator.records.images import Pixels
+from generator.records.images import Photo, Pixels
 from generator.records.input import Input
 from generator.records.input import square as square_input
 from generator.records.network import Examined, LayerPatches, Network
@@ -24,7 +24,7 @@ from generator.report.filters.units import TILE
 from generator.report.grad_cam import contributions, figures
 from generator.report.grad_cam.contributors import contributors
 from generator.report.plates.numbers import probabilities
-from generator.report.plates.patches import crop, shows, shrunk, unit_prefix
+from generator.report.plates.patches import Seen, best_patch, crop, is_own, shows, shrunk, unit_prefix
 from generator.report.plates.sheets import CELLS, place, sheet, sheet_id, sheets
 from tests import synthetic
 
@@ -411,3 +411,26 @@ class TestClassImages:
     def test_probabilities_do_not_overflow(self) -> None:
         found = probabilities(np.array([[1000.0, 1000, 0]], np.float32))
         assert found.tolist() == [[0.5, 0.5, pytest.approx(0)]]
+
+
+def test_a_photo_is_no_evidence_for_itself() -> None:
+    """Where patches were sought among the report's own photos, the one that is explained is left out of its own."""
+    small = synthetic.report()
+    network = synthetic.complete(small.networks[0])
+    bee, koala, _ = small.photos  # the searched pictures are these, in this order
+    network = replace(
+        network, examined=replace(synthetic.examined(False), pictures=tuple(p.pixels for p in small.photos))
+    )
+    told = {photo.id: contributors(network, photo, network.explanations[photo.id])[0].shows for photo in small.photos}
+    assert told == {"bee": "lion, bee", "koala": "bee 2", "slice": "bee, lion"}
+    patches = next(one for one in network.patches if one.layer == network.explanations["bee"].contributor_layer)
+    seen = Seen(network)
+
+    def patch(rank: int, photo: Photo | None = None) -> Pixels:
+        found = best_patch(seen, patches, 0, rank, None if photo is None else is_own(network, photo))
+        assert found is not None
+        return found
+
+    assert np.array_equal(patch(0, koala), patch(0))
+    assert np.array_equal(patch(0, bee), patch(1))
+    assert not np.array_equal(patch(0), patch(1))

@@ -10,7 +10,7 @@ from generator.records.figure import Figure, Table
 from generator.records.network import Network
 from generator.records.trust import Estimate, Faithfulness, Localisation
 from generator.report.plates.frames import charted
-from generator.report.plates.wording import cell, counted, layer_title, listed, percent_cell
+from generator.report.plates.wording import cell, counted, digits_of, layer_title, listed
 from generator.report.trust.measurements import (
     BASELINES,
     counted_images,
@@ -18,6 +18,8 @@ from generator.report.trust.measurements import (
     kind_of_boxes,
     localisations,
     measured,
+    number_of,
+    share_cell,
     signed,
     triple,
 )
@@ -55,7 +57,7 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
         f"image’s centre, in points with 95 % intervals: {'; '.join(findings)}."
     )
     layer = f" (CAM methods: at {layer_title(network, found.layer)})" if found.layer else ""
-    fewer = [f"{row.method} {row.count:,}" for row in every if row.count < found.count]
+    fewer = [f"{row.method} ({row.count:,})" for row in every if row.count < found.count]
     small = f"; squares: on the {counted(found.small, 'box', 'boxes')} under a quarter of the image" if few else ""
     caption = (
         f"{network.title} on {images}, {found.correct:,} of which it names correctly: how much more often the "
@@ -83,9 +85,9 @@ def _pointing(network: Network, found: Faithfulness) -> Figure:
             kind_of_boxes(row.small),
             row.method,
             row.count,
-            *triple(row.pointing.value),
-            *(percent_cell(row.pointing.baselines[name].mean) for name in _POINTING),
-            *triple(row.pointing.ahead["centre"]),
+            *triple(row.pointing.value, row.count),
+            *(share_cell(row.pointing.baselines[name].mean, row.count) for name in _POINTING),
+            *triple(row.pointing.ahead["centre"], row.count),
             row.silent,
             row.silent_wrong,
         )
@@ -102,8 +104,9 @@ _POINTING = ("centre", "uniform", "wrong class")
 def _ahead(row: Localisation, style: int) -> Mark:
     """A method's lead over the centre on the same images, in points, and both as they are."""
     gap = row.pointing.ahead["centre"]
-    hits, centre = (value.mean * 100 for value in (row.pointing.value, row.pointing.baselines["centre"]))
-    return Mark(gap.mean * 100, gap.low * 100, gap.high * 100, f"{hits:.1f} · {centre:.1f}", style)
+    both = (row.pointing.value, row.pointing.baselines["centre"])
+    hits, centre = (number_of(value.mean, digits=digits_of(row.count)) for value in both)
+    return Mark(gap.mean * 100, gap.low * 100, gap.high * 100, f"{hits} · {centre}", style)
 
 
 def _randomisation(network: Network, found: Faithfulness) -> Figure:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from generator.records.network import Network
 from generator.records.trust import Estimate, Faithfulness, Localisation
-from generator.report.plates.wording import SPLITS, percent_cell
+from generator.report.plates.wording import SPLITS, digits_of, percent_cell
 
 BASELINES = {  # how the records and the page call what a method is compared with
     "centre": "centre point",
@@ -51,9 +51,9 @@ def span_of(gap: Estimate) -> str:
     return f"{abs(gap.mean) * 100:.1f} points ({low * 100:.1f} to {high * 100:.1f})"
 
 
-def difference(gap: Estimate) -> str:
+def difference(gap: Estimate, digits: int = 1) -> str:
     """With its sign and interval: "+2.0, −0.4 to +4.4"."""
-    mean, low, high = (number_of(value, "+") for value in (gap.mean, gap.low, gap.high))
+    mean, low, high = (number_of(value, "+", digits) for value in (gap.mean, gap.low, gap.high))
     return f"{mean}, {low} to {high}"
 
 
@@ -62,14 +62,23 @@ def interval(value: Estimate, digits: int = 1) -> str:
     return f"{number_of(value.low, digits=digits)} to {number_of(value.high, digits=digits)}"
 
 
-def triple(value: Estimate) -> Iterable[float | str]:
-    """Mean and interval as cells of a table, in percent."""
-    return (percent_cell(each) for each in (value.mean, value.low, value.high))
+def triple(value: Estimate, count: int) -> Iterable[float | str]:
+    """Mean and interval of so many images as cells of a table, in percent."""
+    return (share_cell(each, count) for each in (value.mean, value.low, value.high))
+
+
+def share_cell(share: float, count: int, digits: int = 1) -> float | str:
+    """A share of so many images for a table in percent: without decimals, as a text, where they cannot carry any.
+
+    A column's numbers are written with equally many decimals, which a whole number is not to get.
+    """
+    return percent_cell(share, digits) if digits_of(count) else number_of(share, digits=0)
 
 
 def number_of(share: float, sign: str = "-", digits: int = 1) -> str:
     """A share in percent without its sign."""
-    return f"{share * 100:{sign}.{digits}f}".replace("-", "−")
+    shown = f"{round(share * 100, digits) + 0.0:{sign}.{digits}f}"  # -0.0 is 0
+    return shown.replace("-", "−")
 
 
 def signed(value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from generator.records.figure import Table
 from generator.records.trust import Compared, Faithfulness
-from generator.report.plates.wording import cell, percent_cell
+from generator.report.plates.wording import cell, digits_of, percent_cell
 from generator.report.trust.measurements import (
     BASELINES,
     difference,
@@ -12,6 +12,7 @@ from generator.report.trust.measurements import (
     kind_of_boxes,
     localisations,
     number_of,
+    share_cell,
     signed,
 )
 
@@ -50,14 +51,15 @@ def all_measurements(found: Faithfulness) -> Table:
 
 
 def _row(measure: str, method: str, count: int, values: Compared) -> tuple[str | int | float, ...]:
+    few = digits_of(count)
     beside = [
-        f"{number_of(values.baselines[name].mean)} ({difference(values.ahead[name])})"
+        f"{number_of(values.baselines[name].mean, digits=few)} ({difference(values.ahead[name], few)})"
         if name in values.baselines
         else "–"
         for name in BASELINES
     ]
-    value = percent_cell(values.value.mean, DIGITS)
-    return (measure, method, count, value, interval(values.value, DIGITS), *beside)
+    value = share_cell(values.value.mean, count, DIGITS)
+    return (measure, method, count, value, interval(values.value, DIGITS if few else 0), *beside)
 
 
 def layer_sweep(found: Faithfulness) -> Table | None:

@@ -29,7 +29,7 @@ SENTENCES: Mapping[str, str] = {
         the temperature
         The smaller a map is, the more of the photo one unit of it can see:
         The test images choose nothing; they measure the result.
-        What it does better on images that it has seen, it has memorised.
+        The gap between the two is what it does better on images that it was trained with.
         One batch alone checks the code: a network that cannot memorise a single batch has a bug.
         it looks at nothing, and a map ought to do better.
     """,
