@@ -7,7 +7,7 @@ a change to these loads neither torch nor a network.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ DRAWERS = 4  # groups of figures at most that are drawn at once: each holds its 
 # The stages of a build, and what a group of figures takes about in seconds, on a processor's core.
 LOADING, DRAWING, WRITING = "loading the networks", "drawing", "writing the pages"
 A_GROUP = 0.15
-OBSERVED = "generator.build.observed"
+OBSERVED, PROOFREAD = "generator.build.observed", "generator.pages.proofreading"
 
 
 def build(
@@ -74,8 +74,8 @@ def build(
     """
     writer.prepare(out)
     templates, content = places.folders(config)
-    pages.proofread(config, templates, content)
     results = Cache(cache / "results")
+    _proofread(results, config, templates, content)
     count = len(config.models.networks)
     with terminal.whole({LOADING: 2 + 3.0 * count, LOOKING: 20.0 * count, DRAWING: 10.0, WRITING: 3.0}) as progress:
         if in_memory:  # no digest knows what such a network is made of
@@ -98,6 +98,16 @@ def build(
         writer.place(files, out, {"inputs": digest, "report": digests.of_report(config)})
         results.prune()
     return out / "index.html"
+
+
+def _proofread(results: Cache, config: Config, templates: Sequence[Path], content: Path) -> None:
+    """Refuse words that cannot be right, as `pages.proofread`; of those that were found right before it is known."""
+    key = results.key("proofread", 1, code(PROOFREAD), environment.versions(), digests.of_words(templates, content))
+    found = results.found(key)
+    if found is None:
+        results.keep(key, {"told": np.array(pages.proofread(config, templates, content), str)})
+    else:
+        pages.proofread_again(config, content, found["told"].tolist())
 
 
 def _observe(

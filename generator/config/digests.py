@@ -36,8 +36,12 @@ def of_build(config: Config, data: str, templates: Sequence[Path], content: Path
         data: fingerprint of the data set, "" without one.
         templates, content: the folders that the pages are made from.
     """
-    words = [part for folder in (*templates, content) for part in _contents(folder)]
-    return digest(code(), config.report, words, of_observed(config, data))
+    return digest(code(), config.report, of_words(templates, content), of_observed(config, data))
+
+
+def of_words(templates: Sequence[Path], content: Path) -> str:
+    """Digest of the folders that the pages are made from, as `of_build`."""
+    return digest([part for folder in (*templates, content) for part in _contents(folder)])
 
 
 def of_observed(config: Config, data: str, *, scores: bool = True) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generator.pages.proofreading import proofread
+from generator.pages.proofreading import proofread, proofread_again
 from generator.pages.site import render
 
-__all__ = ["proofread", "render"]
+__all__ = ["proofread", "proofread_again", "render"]

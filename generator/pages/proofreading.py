@@ -6,7 +6,7 @@ asked for, sections that a template places, pictures. What names only what repor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -34,22 +34,44 @@ WAYS_IN = (nodes.Extends, nodes.Import, nodes.FromImport, nodes.Include)
 HIDDEN = (nodes.If, nodes.CondExpr, nodes.For, nodes.Macro, nodes.CallBlock)  # what stands there may never be shown
 
 
-def proofread(config: Config, templates: Sequence[Path], content: Path) -> None:
+def proofread(config: Config, templates: Sequence[Path], content: Path) -> list[str]:
     """Refuse words, templates and styles that cannot be right whatever the report is about.
 
     Args:
         templates: folders of which the first that has a template wins.
         content: the folder of the Markdown files, one a page.
+    Returns:
+        what report.toml takes part in, "page key" a passage: `proofread_again` looks at these when it has changed, and
+        no others.
     Raises:
         InputError: for the first mistake, with file and line.
     """
     static_files(templates, ())
     pages, texts = words.environments(templates, settled(config))
     found = _read_templates(pages)
+    told: list[str] = []
     for kind in STORY:
         path = content / f"{kind.name}.md"
         if kind.always or path.exists():  # of another page the words may be missing, if it is not shown
-            _read_words(words.read(path, texts, words.placed(pages, kind)), kind, found)
+            spoken = words.read(path, texts, words.placed(pages, kind))
+            told += [f"{kind.name} {key}" for key in _read_words(spoken, kind, found)]
+    return told
+
+
+def proofread_again(config: Config, content: Path, told: Iterable[str]) -> None:
+    """Show what report.toml takes part in of words that are otherwise known to be right.
+
+    Args:
+        told: what `proofread` gave of the very same words.
+    Raises:
+        InputError: as `proofread`.
+    """
+    _, texts = words.environments((), settled(config))
+    read: dict[str, words.Words] = {}
+    for page, _, key in (one.partition(" ") for one in told):
+        if page not in read:
+            read[page] = words.read(content / f"{page}.md", texts, "")
+        _show(read[page], key)
 
 
 @dataclass(frozen=True)
@@ -111,8 +133,12 @@ def _read_templates(pages: Environment) -> dict[str, _Read]:
     return found
 
 
-def _read_words(spoken: words.Words, kind: Kind, found: Mapping[str, _Read]) -> None:
-    """The passages of one page, each with the names that its place in the templates gives it."""
+def _read_words(spoken: words.Words, kind: Kind, found: Mapping[str, _Read]) -> Iterator[str]:
+    """The passages of one page, each with the names that its place in the templates gives it.
+
+    Returns:
+        the keys of those that show what report.toml says, and nothing else that is not known.
+    """
     templates = [found[name] for name in words.templates_of(kind)]
     if kind.always:
         for key in _shown(templates[0].tree):
@@ -124,14 +150,18 @@ def _read_words(spoken: words.Words, kind: Kind, found: Mapping[str, _Read]) -> 
         calls = [call for where, call in placed if where in (key, None)]
         if calls or rest or key in (*words.FRONT_MATTER, "lead"):
             local = {one.key: types.get(one.key, Any) for call in calls for one in call.kwargs}
-            _read_passage(spoken, key, {**dict.fromkeys(now, Any), **later, **local})
+            if _read_passage(spoken, key, {**dict.fromkeys(now, Any), **later, **local}):
+                yield key
         else:  # a template of somebody's own does not show it
             list(spoken.parsed(key))
 
 
-def _read_passage(spoken: words.Words, key: str, known: Mapping[str, Any]) -> None:
+def _read_passage(spoken: words.Words, key: str, known: Mapping[str, Any]) -> bool:
+    """Whether it has words of Jinja and was shown, which what report.toml says may then have taken part in."""
     asked: set[str] = set()
+    some = False
     for tree in spoken.parsed(key):
+        some = True
         one = _read(tree, spoken.path)
         _filters(one, spoken.environment)
         asked |= _names(one, spoken.passages[key].line, known)
@@ -140,7 +170,13 @@ def _read_passage(spoken: words.Words, key: str, known: Mapping[str, Any]) -> No
                 raise UndefinedError(mistake.message)
     if not asked <= spoken.environment.globals.keys():
         spoken.look(key)
-    elif key in words.FRONT_MATTER:
+        return False
+    _show(spoken, key)
+    return some
+
+
+def _show(spoken: words.Words, key: str) -> None:
+    if key in words.FRONT_MATTER:
         spoken.text(key)
     else:
         spoken(key)

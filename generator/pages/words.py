@@ -121,13 +121,13 @@ class Words:
             raise InputError(f"{self.path}: expected a section '## ... {{#{key}}}', which the page's template places")
 
     def parsed(self, key: str) -> Iterator[nodes.Template]:
-        """The title and the text of a passage as Jinja understands them, whatever their names stand for.
+        """The title and the text of a passage as Jinja understands them, where they have any of it.
 
         Raises:
             InputError: for what is no Jinja, or more of it than words may use.
         """
         passage = self.passages[key]
-        for source in filter(None, (passage.title, passage.text)):
+        for source in filter(_has_tags, (passage.title, passage.text)):
             with located(begin=(self.path, passage.line)):
                 self._compile(source, passage.line)
                 yield self.environment.parse(_padded(source, passage.line), str(self.path))
@@ -159,6 +159,9 @@ class Words:
 
     def _expand(self, source: str, line: int, variables: Mapping[str, Any]) -> str:
         self.environment.begin()
+        if not _has_tags(source):
+            self._require_short(source, line)
+            return source.strip("\n").replace(BRACE, "{")
         with located(self.environment.globals, (self.path, line)):
             if (line, source) not in self.compiled:
                 self.compiled[line, source] = self._compile(source, line)
@@ -166,14 +169,17 @@ class Words:
         return expanded.strip("\n").replace(BRACE, "{")
 
     def _compile(self, source: str, line: int) -> Template:
-        if len(source) > LONGEST:
-            raise InputError(f"{self.path}:{line}: expected at most {LONGEST:,} letters up to the next heading")
+        self._require_short(source, line)
         padded, file = _padded(source, line), str(self.path)
         try:
             code = self.environment.compile(self.environment.checked(padded, file), file, file)
         except TOO_DEEP:
             raise InputError(f"{file}:{line}: this is too deeply nested; say it in parts") from None
         return Template.from_code(self.environment, code, self.environment.globals)
+
+    def _require_short(self, source: str, line: int) -> None:
+        if len(source) > LONGEST:
+            raise InputError(f"{self.path}:{line}: expected at most {LONGEST:,} letters up to the next heading")
 
     @contextmanager
     def _refusing(self, passage: Passage) -> Iterator[None]:
@@ -189,6 +195,11 @@ class Words:
         if source not in self.pictures:
             self.pictures[source] = picture(self.path.parent, source)
         return self.pictures[source]
+
+
+def _has_tags(source: str) -> bool:
+    """Whether a text holds anything that Jinja does not take for text: half of the passages do not."""
+    return any(tag in source for tag in ("{{", "{%", "{#"))
 
 
 def _padded(source: str, line: int) -> str:

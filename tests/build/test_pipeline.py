@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,10 @@ import pytest
 from PIL import Image
 
 from generator.__main__ import main
+from generator.base.errors import InputError
+from generator.build import pipeline
+from generator.cache import Cache
+from generator.config import places, reading
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -68,6 +74,29 @@ def test_a_draft_says_what_it_leaves_out_and_leaves_out_nothing_that_is_known(re
     assert "This is a draft" not in index.read_text("utf-8")
     assert set(draft) < set(whole)
     assert build(report, "--draft", "--force") == whole
+
+
+def test_words_that_were_found_right_are_not_proofread_again(tmp_path: Path) -> None:
+    config = reading.load(REPOSITORY / "report.toml")
+    templates, content = places.folders(config)
+    results = Cache(tmp_path)
+
+    def entries() -> list[Path]:
+        return sorted(tmp_path.glob("*.entry"))
+
+    pipeline._proofread(results, config, templates, content)
+    (entry,) = entries()
+    pipeline._proofread(results, replace(config, report=replace(config.report, title="Another")), templates, content)
+    assert entries() == [entry]
+    results.keep(entry.name.removesuffix("-arrays.entry"), {"told": np.array(["about nowhere"])})
+    with pytest.raises(InputError, match=r"about\.md: expected a section '## ... {#nowhere}'"):
+        pipeline._proofread(results, config, templates, content)
+    mine = tmp_path / "content"
+    shutil.copytree(content, mine, ignore=shutil.ignore_patterns("samples"))
+    (mine / "trust.md").write_text((mine / "trust.md").read_text("utf-8") + "\n{{ netwrks }}\n", "utf-8")
+    with pytest.raises(InputError, match=r"trust\.md:\d+: 'netwrks' is undefined"):
+        pipeline._proofread(results, config, templates, mine)
+    assert entries() == [entry]
 
 
 def test_methods_of_the_command_line_are_those_of_the_report(report: Path, capsys: pytest.CaptureFixture[str]) -> None:

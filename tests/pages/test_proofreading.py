@@ -12,7 +12,8 @@ from PIL import Image
 
 from generator.base.errors import InputError
 from generator.config import reading
-from generator.pages import proofread
+from generator.config.schema import Link
+from generator.pages import proofread, proofread_again, words
 from generator.report.story import STORY
 
 ROOT = Path(__file__).parents[2]
@@ -190,3 +191,29 @@ def test_words_that_name_only_report_toml_are_read_as_they_will_be_shown(content
     long = replace(CONFIG, report=replace(CONFIG.report, title="a" * 60))
     with pytest.raises(InputError, match=r"about\.md:\d+: expected paragraphs of at most 10,000 letters"):
         proofread(long, (BUNDLED,), content)
+
+
+def test_of_words_that_were_right_before_what_report_toml_takes_part_in_is_looked_at_again(content: Path) -> None:
+    page = content / "about.md"
+    page.write_text(f"{page.read_text()}\n## Home {{#home}}\n\n{{{{ site.links[0].url }}}}\n", "utf-8")
+    linked = replace(CONFIG, report=replace(CONFIG.report, links=(Link("The code", "https://example.org"),)))
+    told = proofread(linked, (BUNDLED,), content)
+    assert "about home" in told
+    assert len(told) < 20  # of a hundred and more
+    proofread_again(linked, content, told)
+    with pytest.raises(InputError, match=r"about\.md:\d+: .*") as refused:
+        proofread_again(CONFIG, content, told)
+    assert str(refused.value).replace(f"{content.parent}/", "") == refusal(content) != ""
+
+
+def test_texts_without_any_of_jinja_are_shown_as_jinja_shows_them(tmp_path: Path) -> None:
+    front = "---\ntitle: A { b }} c %}\nquestion: d\ndescription: e #} f\n---\n"
+    file = tmp_path / "index.md"
+    file.write_text(f"{front}\nOne {{ 2 }} }}}} three\n\n```\n{{{{ code }}}}\n```\n", "utf-8")
+    _, environment = words.environments((), {"empty": ""})
+    plain = words.read(file, environment, "")
+    file.write_text(file.read_text().replace("three", "three{{ empty }}").replace("c %}", "c %}{{ empty }}"), "utf-8")
+    by_jinja = words.read(file, environment, "")
+    assert plain.text("title") == by_jinja.text("title") == "A { b }} c %}"
+    assert plain("lead") == by_jinja("lead")
+    assert "<code>{{ code }}" in plain("lead").body
