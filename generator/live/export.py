@@ -48,6 +48,8 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         raise UnsuitedError(
             f"takes images of {loaded.input.channels} channels, and a visitor's photo has three, or one in grey"
         )
+    if loaded.opaque:
+        raise UnsuitedError(loaded.opaque.removeprefix("the network "))
     with in_eval_mode(loaded.network), torch.no_grad():
         plain = steps_of(loaded.network)
         images = _images(photos, loaded.input)

@@ -72,6 +72,11 @@ class Portrait:
         return self.record.present
 
     @property
+    def sealed(self) -> bool:
+        """Whether it is here, but as a file that is run without a look inside: it has no layers to show."""
+        return self.present and not self.record.summary
+
+    @property
     def blind(self) -> bool:
         """Whether no image here can be shown to it, for it takes other channels or is not here itself."""
         return not self.record.input.takes_photos
@@ -307,6 +312,12 @@ class Portrait:
     def compared(self) -> bool:
         """Whether some answer was explained in several ways."""
         return any(look.ways for look in self.looks)
+
+    @property
+    def compared_by(self) -> tuple[str, ...]:
+        """By which methods."""
+        compared = (look.explanation.comparison for look in self.looks)
+        return tuple(dict.fromkeys(name for found in compared if found is not None for name in found.maps))
 
     @property
     def signed(self) -> bool:

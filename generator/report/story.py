@@ -14,6 +14,10 @@ ANSWERS_ALONE = (
     "Of {} only the answers are known. So there are no pages of what only a network itself could show: its filters, "
     "feature maps and heat maps, and a page to try it on."
 )
+SEALED = (
+    "There are no pages of filters and feature maps: {} cannot be looked into. A file holds the whole network and is "
+    "run as it is."
+)
 BROKEN = "The page called {} is left out, for making it failed: {}."
 Shown = Callable[[Report, Sequence[Portrait]], bool]
 
@@ -163,8 +167,13 @@ def left_out(report: Report, networks: Sequence[Portrait]) -> tuple[str, ...]:
         return broken
     inside = any(network.present for network in networks)
     lacking = [kind for kind in STORY if kind.without and not kind.shown(report, networks)]
+    here = [network for network in networks if network.present]
+    sealed = bool(here) and all(network.sealed for network in here)
+    if sealed:
+        lacking = [kind for kind in lacking if kind.name not in ("filters", "feature-maps")]
     alone = () if inside else (ANSWERS_ALONE.format(wording.listed([network.title for network in networks])),)
-    return (*(kind.without for kind in lacking if inside or not kind.inside), *alone, *broken)
+    whole = (SEALED.format(wording.listed([network.title for network in here])),) if sealed else ()
+    return (*(kind.without for kind in lacking if inside or not kind.inside), *whole, *alone, *broken)
 
 
 def unused(shown: Sequence[Kind]) -> frozenset[str]:

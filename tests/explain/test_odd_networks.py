@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from generator import explain
 from generator.base.errors import InputError
 from generator.explain.methods import METHODS
+from generator.networks import devices
 from tests.explain.nets import assert_same, images, seeded
 
 TARGETS = [0, 2]
@@ -228,6 +229,7 @@ def test_on_a_graphics_processor_maps_are_those_of_the_processor(name: str) -> N
     network, batch = seeded(Plain), images(2, 3, 12, 10)
     layer = explain.choose_layer(network, batch)
     want = METHODS[name](network, batch, torch.tensor([0, 1]), layer)
-    found = METHODS[name](network.cuda(), batch.cuda(), torch.tensor([0, 1]).cuda(), layer)
+    with devices.precise(torch.device("cuda")):
+        found = METHODS[name](network.cuda(), batch.cuda(), torch.tensor([0, 1]).cuda(), layer)
     assert found.device.type == "cuda"
     assert_same(found.cpu(), want, 1e-3)
