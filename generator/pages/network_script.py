@@ -105,7 +105,7 @@ def pack(integers: NDArray[np.int64], bits: int) -> str:
     lifted = (integers.reshape(-1, 1) + 2 ** (bits - 1)).astype("<u2").view(np.uint8)
     single = np.unpackbits(lifted, axis=1, bitorder="little")[:, :bits].ravel()  # (n, 16) -> (n bits,)
     filled = np.pad(single, (0, -len(single) % 15)).reshape(-1, 15)
-    letters = filled @ (1 << np.arange(15)) + FIRST_LETTER
+    letters: NDArray[np.uint16] = np.packbits(filled, axis=1, bitorder="little").view("<u2") + np.uint16(FIRST_LETTER)
     return letters.astype("<u2").tobytes().decode("utf-16-le")
 
 

@@ -162,8 +162,10 @@ def _held(html: str) -> str:
     for place, part in enumerate(parts):
         if part.startswith(("<code", "</code")):
             code += -1 if part.startswith("</") else 1
-        elif not part.startswith("<"):
-            parts[place] = UNBROKEN.sub("\u00a0", part if code else APOSTROPHE.sub("’", part))
-        elif "'" in part or "&#39;" in part:
+        quoted = "'" in part or "&#39;" in part
+        if not part.startswith("<"):
+            text = APOSTROPHE.sub("’", part) if quoted and not code else part
+            parts[place] = UNBROKEN.sub("\u00a0", text) if " " in text else text
+        elif quoted and not part.startswith(("<code", "</code")):
             parts[place] = SPOKEN.sub(lambda found: APOSTROPHE.sub("’", found[0]), part)
     return "".join(parts)

@@ -113,14 +113,12 @@ class WordsEnvironment(ImmutableSandboxedEnvironment):
         """
         self._shallow(source, name)
         tree = self.parse(source, name, name)
-        waiting: list[tuple[nodes.Node, int, int]] = [(tree, 0, 1)]
+        waiting: list[tuple[nodes.Node, ...]] = [(tree,)]  # each with those that it is in, which are before it
         while waiting:
-            node, depth, line = waiting.pop()
-            # Some nodes have no line.
-            line = node.lineno or next((part.lineno for part in node.find_all(nodes.Node) if part.lineno), line)
-            if wrong := self._wrong(node, depth):
-                raise TemplateSyntaxError(wrong, line, name, name)
-            waiting += [(child, depth + 1, line) for child in node.iter_child_nodes()]
+            path = waiting.pop()
+            if wrong := self._wrong(path[-1], len(path) - 1):
+                raise TemplateSyntaxError(wrong, next(filter(None, map(_line, reversed(path))), 1), name, name)
+            waiting += [(*path, child) for child in path[-1].iter_child_nodes()]
         _Counting().visit(tree)
         return tree
 
@@ -272,6 +270,11 @@ class WordsEnvironment(ImmutableSandboxedEnvironment):
                     raise TemplateSyntaxError("the brackets are too deeply nested", line, name, name)
             elif kind in ("integer", "float") and len(text) > 400:
                 raise TemplateSyntaxError("expected a shorter number", line, name, name)
+
+
+def _line(node: nodes.Node) -> int:
+    """A part's line, or that of the first part of it that has one, as some have none; 0 where none has."""
+    return node.lineno or next((part.lineno for part in node.find_all(nodes.Node) if part.lineno), 0)
 
 
 _WEIGHED, _ROUNDS = "-weighed", "-rounds"  # no filter's name can be written like this

@@ -80,6 +80,13 @@ def written(content: Any) -> bytes:
 
 def plain(value: Any) -> Any:
     """The value in JSON's types."""
+    kind = type(value)  # the most frequent kinds first, which `isinstance` would come to last
+    if kind is float:
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    if kind is str or kind is int or value is None:
+        return value
+    if kind is list or kind is tuple:
+        return [plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -166,8 +166,9 @@ def _files(folder: Path) -> Iterator[str]:
     """Relative POSIX paths of a site's files, and of all else that is there but folders; links are not followed."""
     for root, folders, names in os.walk(folder, onerror=_raise):
         links = [name for name in folders if (Path(root) / name).is_symlink()]
+        inner = Path(root).relative_to(folder).as_posix()
         for name in (*names, *links):
-            path = (Path(root) / name).relative_to(folder).as_posix()
+            path = name if inner == "." else f"{inner}/{name}"
             if path not in {MANIFEST, KEPT} and name not in CLUTTER:
                 yield path
 
@@ -194,14 +195,14 @@ def _staging(out: Path) -> Iterator[Path]:
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:
     """Write and only then flush: the disk gets one long queue instead of a thousand short ones."""
-    for path, content in files.items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
+    placed = {folder / path: content for path, content in files.items()}
+    folders = sorted({file.parent for file in placed})
+    for inner in folders:
+        inner.mkdir(parents=True, exist_ok=True)
+    for file, content in placed.items():
         file.write_bytes(content)
-    for path in files:
-        _flush(folder / path)
-    for inner in sorted({(folder / path).parent for path in files}):
-        _flush(inner)
+    for written in (*placed, *folders):
+        _flush(written)
 
 
 def _flush(path: Path) -> None:

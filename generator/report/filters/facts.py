@@ -202,7 +202,7 @@ def _layer(network: Network, index: int, layer: Layer, patches: LayerPatches | N
     prefix = unit_prefix(network, layer)
     sizes = None if layer.weights is None else norms(layer.weights)
     lost = set() if sizes is None else set(dead(sizes).tolist())
-    repeated = {} if layer.weights is None else duplicates(layer.weights)
+    repeated = {} if layer.weights is None else duplicates(layer.weights, sizes)
     shown = {channel: cell for cell, channel in enumerate(listed_channels(network, layer))}
     drawn = shown if sizes is not None else {}
     units = []

@@ -34,6 +34,8 @@ def norms(weights: Floats) -> NDArray[np.float64]:
 
 def largest(weights: Floats, most: int = LISTED) -> list[int]:
     """The channels of the largest norms, in their order: all of most layers."""
+    if len(weights) <= most:
+        return list(range(len(weights)))
     order = np.argsort(-norms(weights), kind="stable")[:most]
     return sorted(order.tolist())
 
@@ -72,16 +74,17 @@ def dead(sizes: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.flatnonzero(sizes <= DEAD * sizes.max())
 
 
-def nearest(weights: Floats) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def nearest(weights: Floats, sizes: NDArray[np.float64] | None = None) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """For each filter the other one that is most like it, and their cosine similarity; dead filters are like none.
 
     Args:
         weights: (O, I, kh, kw).
+        sizes: their norms where these are known.
     Returns:
         (O,) indices and (O,) cosines in [-1, 1]; -1 where there is no other.
     """
     flat = weights.astype(np.float64).reshape(len(weights), -1)
-    sizes = norms(weights)
+    sizes = norms(weights) if sizes is None else sizes
     lost = dead(sizes)
     unit = flat / np.where(sizes > 0, sizes, 1)[:, None]
     closest, likest = np.empty(len(weights), np.intp), np.empty(len(weights))
@@ -96,15 +99,18 @@ def nearest(weights: Floats) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     return closest, likest
 
 
-def duplicates(weights: Floats) -> dict[int, int]:
+def duplicates(weights: Floats, sizes: NDArray[np.float64] | None = None) -> dict[int, int]:
     """Filter -> the one that it repeats: the filter most like it is as like as `DUPLICATE` and of a larger norm.
 
     Of two equally large ones the later repeats the earlier.
+
+    Args:
+        sizes: as of `nearest`.
     """
-    sizes = norms(weights)
+    sizes = norms(weights) if sizes is None else sizes
     return {
         index: int(other)
-        for index, (other, cosine) in enumerate(zip(*nearest(weights), strict=True))
+        for index, (other, cosine) in enumerate(zip(*nearest(weights, sizes), strict=True))
         if cosine >= DUPLICATE and (-sizes[other], other) < (-sizes[index], index)
     }
 
