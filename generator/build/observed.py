@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -112,6 +113,14 @@ class Site:
             terminal.say(self.lost[-1])
             return without
 
+    @contextmanager
+    def running(self, loaded: Loaded) -> Iterator[Loaded]:
+        """The network where networks run; then it makes room for the next one, for a GPU may not hold all of them."""
+        try:
+            yield loaded.on(self.device)
+        finally:
+            loaded.on(devices.CPU)
+
 
 def observe(
     config: Config,
@@ -176,10 +185,12 @@ def _report(site: Site, content: Path) -> Observed:
         terminal.say(large)
     examined = selection.examined(data, photos)
     terminal.progress().divide(LOOKING, {title: seconds for one in loaded for title, seconds in _stages(one, photos)})
-    observed = {
-        one.id: _observe(site, one, photos, failures[one.id], evaluations[one.id], examined, logged[one.id])
-        for one in loaded
-    }
+    observed: dict[str, Network] = {}
+    for one in loaded:
+        with site.running(one) as there:
+            observed[one.id] = _observe(
+                site, there, photos, failures[one.id], evaluations[one.id], examined, logged[one.id]
+            )
     for name, (found, evaluation) in answered.items():
         assert data is not None
         observed[name] = predictions_record(found, data, photos, failures[name], evaluation, logged[name])
@@ -242,7 +253,7 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
         site.tell(f"{found.title}: {line}")
     for line in doubts(found.title, read):
         site.tell(line)
-    return found, read
+    return found.on(devices.CPU), read
 
 
 def _answered(site: Site, wanted: ModelConfig) -> tuple[Predictions, Evaluation]:
@@ -324,7 +335,8 @@ def _evaluation(site: Site, loaded: Loaded) -> Evaluation | None:
     found = measured(loaded)
     to_score = (found is None or found.weights_digest != loaded.digest) and _to_score(loaded, site.data)
     if to_score and not site.leaves(f"the scores of {loaded.title}", known=False):
-        found = _scored(loaded, site.data)
+        with site.running(loaded) as there:
+            found = _scored(there, site.data)
     if loaded.folder is not None:  # what its pages tell later is looked at before minutes are spent
         require_records(loaded.folder)
     if found is None:

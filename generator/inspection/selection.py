@@ -30,6 +30,7 @@ from generator.records.scores import Evaluation, SplitScores
 from generator.training import augment
 
 FAILURES = 4  # of each network on the failures page
+FAILED = 16  # of all together: every network explains every photo, so of many networks each has fewer
 BESIDE_BUNDLED = 4  # test images of a report that says nothing of them, where it shows bundled photos
 EXAMPLES = 4  # of each class on the data page
 EXAMPLE = 96  # their longer side at most, and that of the mistaken images, in pixels
@@ -65,16 +66,23 @@ def photos(
     known = _bundled(config, content, classes)
     found += known
     failures: dict[str, tuple[str, ...]] = dict.fromkeys(evaluations, ())
+    counts = dict(zip(evaluations, _shares(len(evaluations)), strict=True))
     if data is not None and data.judged is not None:
         count = config.samples.test_images
         if count is None:
             count = BESIDE_BUNDLED if known else TEST_IMAGES
         found += samples.from_data(data, data.judged, _spread(data.judged, count))
         for name, evaluation in evaluations.items():
-            wrong = samples.from_data(data, data.judged, _mistaken(evaluation, data.judged))
+            wrong = samples.from_data(data, data.judged, _mistaken(evaluation, data.judged)[: counts[name]])
             failures[name] = tuple(photo.id for photo in wrong)
             found += wrong
     return tuple({photo.id: photo for photo in found}.values()), failures
+
+
+def _shares(networks: int) -> list[int]:
+    """How many mistakes of each network the report explains; of more networks than FAILED the first have one each."""
+    each = min(FAILURES, max(1, FAILED // max(1, networks)))
+    return [each if number * each < FAILED else 0 for number in range(networks)]
 
 
 def _bundled(config: Config, content: Path, classes: Classes) -> tuple[Photo, ...]:
@@ -234,7 +242,7 @@ def _mistaken(evaluation: Evaluation | None, part: Part) -> list[str]:
     for mistake in scores.mistakes:
         if mistake.image in here:
             firsts.setdefault(mistake.true, mistake.image)
-    return list(firsts.values())[:FAILURES]
+    return list(firsts.values())
 
 
 def _judged(evaluation: Evaluation | None) -> SplitScores | None:

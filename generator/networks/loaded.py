@@ -145,7 +145,8 @@ class Loaded:
         return self
 
     def _staying(self, reason: str) -> Loaded:
-        return replace(self, notes=(*self.notes, f"It runs on the processor, for {reason}."))
+        note = f"It runs on the processor, for {reason}."
+        return self if note in self.notes else replace(self, notes=(*self.notes, note))
 
     def inputs(self, pictures: Sequence[Pixels]) -> Tensor:
         """Pictures, (H, W, 3) uint8 each, as the network takes them and where: (N, C, h, w) float32."""

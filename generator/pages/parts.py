@@ -42,13 +42,43 @@ def page_files(
         "next": story[place + 1] if place + 1 < len(story) else None,
     }
     parts = page.kind.parts
-    if parts is None:
-        return {page.href: filled(pages, page.href, page.href, **about, **around, sample=None)}
-    if parts.each == "photo":
+    if parts is not None and parts.each == "photo":
         return _photo_pages(pages, page, {**about, **around}, photos)
-    files = {page.href: filled(pages, page.href, page.href, **about, **around, sample=None)}
-    below = _layer_pages if parts.each == "layer" else _mistake_pages
-    return files | below(pages, parts.template, {**about, **around, "scripts": parts.scripts}, networks)
+    files = _whole_or_apart(pages, page, {**about, **around, "sample": None}, networks)
+    if parts is None:
+        return files
+    if parts.each == "network":
+        return files | _mistake_pages(pages, page, {**about, **around, "scripts": parts.scripts}, networks, files)
+    return files | _layer_pages(pages, parts.template, {**about, **around, "scripts": parts.scripts}, networks)
+
+
+FEW = 2  # networks that always share a page
+LONGEST = 240 << 10  # bytes of a page that several share; styles and scripts come to them, see `check.FIRST_LOAD`
+
+
+def _whole_or_apart(
+    pages: Environment, page: Page, about: Variables, networks: tuple[Portrait, ...]
+) -> dict[str, bytes]:
+    """The page; where many networks make it too long, that of one network and a page for each of the others."""
+    whole = filled(pages, page.href, page.href, **about)
+    if page.kind.begins is None or len(networks) <= FEW or len(whole) <= LONGEST:
+        return {page.href: whole}
+    first = next(filter(page.kind.begins, networks), networks[0])
+    others = [one for one in networks if one is not first]
+    links = [
+        {"href": _apart(page, one), "title": one.title, "question": page.question, "anchor": one.anchor}
+        for one in others
+    ]
+    files = {page.href: filled(pages, page.href, page.href, **about, networks=(first,), apart=links)}
+    start = {"href": page.href, "title": page.title, "question": page.question}
+    for one, before, after in zip(others, [start, *links], [*links[1:], about["next"]], strict=False):
+        alone: Variables = {"networks": (one,), "own": one, "benchmark": None, "previous": before, "next": after}
+        files[_apart(page, one)] = filled(pages, page.href, _apart(page, one), **{**about, **alone})
+    return files
+
+
+def _apart(page: Page, network: Portrait) -> str:
+    return f"{page.name}-{network.anchor}.html"
 
 
 def _photo_pages(pages: Environment, page: Page, about: Variables, photos: tuple[Photo, ...]) -> dict[str, bytes]:
@@ -79,14 +109,26 @@ def _layer_pages(
 
 
 def _mistake_pages(
-    pages: Environment, template: str, about: Variables, networks: tuple[Portrait, ...]
+    pages: Environment, page: Page, about: Variables, networks: tuple[Portrait, ...], above: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """A page for each network that got test images wrong; between them and the story's next page it goes on."""
+    """A page for each network that got test images wrong; between them and the story's next page it goes on.
+
+    Args:
+        above: the pages of `_whole_or_apart`, to which they lead back.
+    """
+    assert page.kind.parts is not None
     shown = [one for one in networks if one.confusions]
     neighbours = zip(shown, [None, *shown], [*shown[1:], None], strict=False)
     return {
         one.confusions_href: filled(
-            pages, template, one.confusions_href, **about, network=one, before=before, after=after
+            pages,
+            page.kind.parts.template,
+            one.confusions_href,
+            **about,
+            network=one,
+            before=before,
+            after=after,
+            back=_apart(page, one) if _apart(page, one) in above else f"{page.href}#{one.anchor}",
         )
         for one, before, after in neighbours
     }
@@ -94,7 +136,7 @@ def _mistake_pages(
 
 def filled(pages: Environment, name: str, path: str, **variables: Any) -> bytes:
     """The page at `path` from the template `name`."""
-    usual = {"root": "", "scripts": (), "styles": (), "address": path, "canonical": path}
+    usual = {"root": "", "scripts": (), "styles": (), "address": path, "canonical": path, "own": None, "apart": ()}
     variables = {**usual, "source_path": source_path(path), **variables}
     with located([*pages.globals, *variables]):
         html = _compact(pages.get_template(name).render(**variables))

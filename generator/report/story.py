@@ -50,6 +50,9 @@ class Kind:
     loads: tuple[str, ...] = ()  # scripts that its scripts ask for
     without: str = ""  # says why a report about networks does without it
     inside: bool = False  # whether it looks into a network, and not at its answers alone
+    # Of a page with a part for each network: what that has with which the page begins. Where these make it too long,
+    # the others have pages of their own, <name>-<network>.html.
+    begins: Callable[[Portrait], object] | None = None
 
     @property
     def always(self) -> bool:
@@ -72,6 +75,7 @@ STORY = (
         scripts=("tables.js", "curves.js", "lightbox.js"),
         styles=OPENING,
         without="No training was recorded, so that there are no curves to show.",
+        begins=lambda network: network.main_run,
     ),
     Kind(
         "evaluation",
@@ -80,6 +84,7 @@ STORY = (
         scripts=("tables.js", "matrix.js"),
         styles=OPENING,
         without="There is no page of evaluation: no image that is read here can be shown to a network.",
+        begins=lambda network: network.scores,
     ),
     Kind(
         "filters",
@@ -115,6 +120,7 @@ STORY = (
         scripts=("tables.js", "ranges.js", "lightbox.js"),
         styles=OPENING,
         without="There is no page of failures: no photo was shown to a network, and none was evaluated.",
+        begins=lambda network: network.failures,
     ),
     Kind(
         "trust",
@@ -123,6 +129,7 @@ STORY = (
         ),
         scripts=("tables.js",),
         styles=OPENING,
+        begins=lambda network: network.trust and not network.blind,
     ),
     Kind(
         "try",

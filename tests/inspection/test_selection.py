@@ -302,3 +302,13 @@ def test_a_site_that_will_be_too_large_is_told_with_the_key_that_makes_it_smalle
     assert "[models.cnn] channels = " in told(1)
     few = replace(one, wanted=ModelConfig("SmallCNN", channels=16))
     assert selection.too_large([few], [synthetic.photo("p", None, origin="test")], config) == ""
+
+
+@pytest.mark.parametrize(
+    ("networks", "each"),
+    [(1, [4]), (2, [4, 4]), (4, [4] * 4), (5, [3] * 5), (8, [2] * 8), (16, [1] * 16), (20, [1] * 16 + [0] * 4)],
+)
+def test_many_networks_share_the_photos_of_mistakes(networks: int, each: list[int]) -> None:
+    """Each photo is explained by every network, so that four of each would cost the square of their number."""
+    assert selection._shares(networks) == each
+    assert sum(each) <= max(selection.FAILED, selection.FAILURES)
