@@ -1,6 +1,7 @@
-"""Floating-point operations that torch's counter does not know: of attention, recurrent layers and products by vectors.
+"""Floating-point operations of convolutions, products, attention and recurrent layers.
 
-Each takes the shapes of an operation's tensors, and its other arguments, and gives twice the multiply-accumulates.
+Not by torch.utils.flop_counter, which imports Triton, 80 MB, and knows fewer operations. Each takes the shapes of an
+operation's tensors, its other arguments and, as `out`, its output's shape, and gives twice the multiply-accumulates.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from generator.base.errors import InputError
 from generator.explain.dispatching import Dispatching
@@ -70,41 +73,57 @@ def _added(_to: _Shape, *matrices: Any, **_options: Any) -> int:
     return _product(*matrices[:2])
 
 
+def _convolution(
+    maps: _Shape, weight: _Shape, _bias: _Shape | None, _stride: Any, _padding: Any, _dilation: Any, *rest: Any,
+    out: _Shape = (), **_options: Any,
+) -> int:  # fmt: skip
+    """(N, C, ...) by (C', C / groups, ...) for each cell of the output; transposed ones for each cell of the input."""
+    cells = maps if rest and rest[0] is True else out
+    return 2 * cells[0] * math.prod(cells[2:]) * math.prod(weight)
+
+
 FLOPS: Mapping[Any, Callable[..., int]] = MappingProxyType(
     {
         _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
         _aten._scaled_dot_product_fused_attention_overrideable: _attention,
+        _aten._scaled_dot_product_flash_attention: _attention,
+        _aten._scaled_dot_product_efficient_attention: _attention,
+        _aten._scaled_dot_product_cudnn_attention: _attention,
         _aten._native_multi_head_attention: _multi_head,
         _aten._transformer_encoder_layer_fwd: _encoder_layer,
         _aten.mkldnn_rnn_layer: _recurrent,
         _aten._cudnn_rnn: _recurrent_layers,
         _aten._trilinear: _trilinear,
-        **dict.fromkeys((_aten.mv, _aten.dot, _aten.vdot, _aten._int_mm), _product),
-        **dict.fromkeys((_aten.addmv, _aten.addbmm, _aten._addmm_activation), _added),
+        **dict.fromkeys(
+            (_aten.mm, _aten.bmm, _aten.mv, _aten.dot, _aten.vdot, _aten._int_mm, _aten._scaled_mm), _product
+        ),
+        **dict.fromkeys((_aten.addmm, _aten.baddbmm, _aten.addmv, _aten.addbmm, _aten._addmm_activation), _added),
+        **dict.fromkeys((_aten.convolution, _aten._convolution, _aten.cudnn_convolution), _convolution),
+        **dict.fromkeys((_aten.convolution_overrideable, _aten._slow_conv2d_forward), _convolution),
     }
 )
 _KNOWN = ("aten", "prim", "prims", "profiler")
+_UNCOUNTED = (_aten._flash_attention_forward, _aten._efficient_attention_forward)  # of sequences packed into one
+
+
+def _shape(value: Any) -> Any:
+    return value.shape if isinstance(value, Tensor) else value
 
 
 class Counted(Dispatching):
-    """While active, counts floating-point operations by torch's own formulas and those above, as its counter does.
+    """While active, counts floating-point operations.
 
     Refuses what nobody can count: operations from outside of torch's own, as quantised ones are.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # Imported when it is needed, for it imports Triton: 0.1 s and 80 MB.
-        from torch.utils.flop_counter import flop_registry, shape_wrapper
-
         self.total = 0
-        ours = {packet: shape_wrapper(formula) for packet, formula in FLOPS.items()}  # type: ignore[no-untyped-call]
-        self._formulas = {**flop_registry, **ours}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func.namespace not in _KNOWN:
+        if func.namespace not in _KNOWN or func.overloadpacket in _UNCOUNTED:
             raise InputError(
                 f"model: nobody has counted the multiplications of {func}; leave it out to count the others"
             )
@@ -112,6 +131,7 @@ class Counted(Dispatching):
             output = func.decompose(*args, **(kwargs or {}))
         if output is NotImplemented:
             output = func(*args, **(kwargs or {}))
-            if (formula := self._formulas.get(func.overloadpacket)) is not None:
-                self.total += formula(*args, **(kwargs or {}), out_val=output)
+            if (formula := FLOPS.get(func.overloadpacket)) is not None:
+                shapes, options = tree_map(_shape, (args, kwargs or {}))
+                self.total += formula(*shapes, **options, out=_shape(output))
         return output

@@ -130,7 +130,8 @@ def _on_the_way(
 
 def _gradient(model: nn.Module, logits: Tensor, classes: Tensor, points: Tensor) -> Tensor:
     """The gradient of each image's logit of its class by the image, in the images' shape."""
-    (found,) = torch.autograd.grad(logits, points, weights_of(classes, logits), allow_unused=True)
+    # Of one number: for weights beside it torch imports sympy, which takes 0.4 s and 35 MB.
+    (found,) = torch.autograd.grad((logits * weights_of(classes, logits)).sum(), points, allow_unused=True)
     if found is None:
         raise _unreached(model, logits, points)
     return check_finite(found)

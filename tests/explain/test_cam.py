@@ -317,7 +317,7 @@ def test_without_targets_the_predicted_class_is_explained() -> None:
 def test_products_skip_rows_of_zeros(used: list[int], multiplied: int) -> None:
     rows, matrix = torch.zeros(6, 4), images(4, 5)
     rows[used] = images(len(used), 4)
-    with FlopCounterMode(display=False) as counter, ZeroRows():  # type: ignore[no-untyped-call]
+    with FlopCounterMode(display=False) as counter, ZeroRows():
         product = rows @ matrix
     assert counter.get_total_flops() == 2 * multiplied * 4 * 5
     torch.testing.assert_close(product, rows @ matrix)

@@ -94,7 +94,7 @@ from torch import nn
 from generator import explain
 net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
 images = torch.rand(1, 3, 8, 8)
-for method in (explain.grad_cam, explain.guided_backprop, explain.integrated_gradients, explain.occlude):
+for method in (explain.grad_cam, explain.grad_cam_all, explain.integrated_gradients, explain.occlude):
     method(net, images)
 explain.macs(net, (3, 8, 8)), explain.summary(net, (3, 8, 8)), explain.points(net, images)
 print("torch._dynamo" in sys.modules)
