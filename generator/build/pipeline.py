@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # it loads torch, which a build after a change of words does 
 DRAWERS = 4  # groups of figures at most that are drawn at once: each holds its pictures in memory
 # The stages of a build, and what a group of figures takes about in seconds, on a processor's core.
 LOADING, DRAWING, WRITING = "loading the networks", "drawing", "writing the pages"
-A_GROUP = 0.15
+A_GROUP = 0.07
 OBSERVED, PROOFREAD = "generator.build.observed", "generator.pages.proofreading"
 
 
@@ -77,7 +77,7 @@ def build(
     results = Cache(cache / "results")
     _proofread(results, config, templates, content)
     count = len(config.models.networks)
-    with terminal.whole({LOADING: 2 + 3.0 * count, LOOKING: 20.0 * count, DRAWING: 10.0, WRITING: 3.0}) as progress:
+    with terminal.whole({LOADING: 2 + 3.0 * count, LOOKING: 20.0 * count, DRAWING: 5.0, WRITING: 3.0}) as progress:
         if in_memory:  # no digest knows what such a network is made of
             report, _, lost = _observe(
                 config, data, cache, results, offline=offline, draft=draft, device=device, in_memory=in_memory
