@@ -119,7 +119,8 @@ SENTENCES: Mapping[str, str] = {
         The head flattens its maps and passes them through fully connected layers. There Grad-CAM averages gradients over positions that the head treats differently, and nothing guarantees that a highlighted place raised the class’s logit (Draelos and Carin 2020, arXiv:2011.08891).
         They show what raises the class’s score, which may be less than the object: a colour, a texture, or what usually surrounds it.
         Augmented images are harder than real ones, so training accuracy may lie below validation accuracy.
-        An accuracy means little without what guessing would reach, so that stands beside each.
+        An accuracy means little without what guessing would reach: above, both stand together.
+        An accuracy means little without what guessing would reach
     """,
     "what a page or a link leads to": """
         so how often a map points at it could not be measured.

@@ -932,7 +932,7 @@ def _first_maps(piece: Piece, said: Said) -> None:
     assert [int(said["high"]), int(said["wide"])] == stage["shape"][1:]
     rows = piece.site.figures[piece.figure]["rows"]
     same(said["mean"], max(row[1] for row in rows))
-    assert value(said["most"]) <= stage["maximum"] * 1.001
+    assert value(said["most"]) <= stage["maximum"] * 1.005
     assert said["silent"].replace("no", "0") in (
         str(sum(row[1] == 0 for row in rows)),
         str(sum(row[2] == 0 for row in rows)),
@@ -962,7 +962,7 @@ def _first_maps_alt(piece: Piece, said: Said) -> None:
     stage = stage_of(piece, said["layer"])
     assert [int(said["high"]), int(said["wide"])] == stage["shape"][1:]
     assert said["n"] == said["m"]
-    assert value(said["most"]) <= stage["maximum"] * 1.001
+    assert value(said["most"]) <= stage["maximum"] * 1.005
 
 
 # Grad-CAM and failures
