@@ -160,7 +160,8 @@ def scores_of(
 
 def confusion_matrix(targets: Counts, predicted: NDArray[np.integer], classes: int) -> Counts:
     """(K, K) counts, rows true, columns predicted."""
-    return np.bincount(targets * classes + predicted, minlength=classes**2).reshape(classes, classes).astype(np.int64)
+    counts = np.bincount(targets * classes + predicted, minlength=classes**2)
+    return counts.reshape(classes, classes).astype(np.int64, copy=False)
 
 
 def rates(confusion: Counts) -> tuple[Floats, Floats, Floats]:

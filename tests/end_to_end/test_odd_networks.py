@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from generator.__main__ import main
+from generator.build import observed
+from generator.evaluation import evaluation
 from generator.inspection import prototypes
 from generator.live import export
 from generator.pages import parts
@@ -115,6 +117,28 @@ def test_an_odd_network_has_a_report(folder: Path, monkeypatch: pytest.MonkeyPat
     found = built(folder, name, monkeypatch)
     assert any(note in said for said in found["notes"]) or not note
     assert found["evaluation"]["splits"]["test"]["count"] == 12
+
+
+def test_more_classes_than_scores_are_made_of(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A matrix of 21,843 classes by as many took 12 GB: the rest of the report is built, and scoring is refused."""
+    for module in (evaluation, observed):
+        monkeypatch.setattr(module, "MOST_CLASSES", 2)
+    found = built(folder, "Plain", monkeypatch)
+    assert found["evaluation"] is None
+    assert found["photos"]
+    assert "It is not scored: the data set has 3 classes, and scores are made of at most 2." in found["notes"]
+    (tmp_path / "report.toml").write_text(
+        f'[data]\nroot = "{folder / "things"}"\n[models.plain]\narchitecture = "nets.py:Plain"\n'
+        'weights = "weights.pth"\n'
+        "input = {size = 24, mean = 0.5, std = 0.25}\n"
+    )
+    for name in ("nets.py", "weights.pth"):
+        shutil.copy(folder / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "plain"]) != 0
+    assert "error: [data] classes: expected at most 2 to score a network on, found 3" in capsys.readouterr().err
 
 
 def broken(*_args: object, **_kwargs: object) -> object:
