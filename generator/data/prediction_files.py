@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -209,7 +209,7 @@ def _of_arrays(file: Path) -> Answered:
         )
     count = len(scores)
     said = found["scores"].casefold()
-    logits, kind, zeros = _as_logits(file, scores.astype(np.float64), said if said != "scores" else "", None)
+    logits, kind, zeros = _as_logits(file, scores, said if said != "scores" else "", None)
     listed = {role: _words(file, name, arrays[name]) for role, name in found.items() if role != "scores"}
     for role, words in listed.items():
         wanted, of = (scores.shape[1], "columns") if role == "classes" else (count, "rows")
@@ -245,7 +245,10 @@ def _arrays(file: Path) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             if (total := sum(entry.file_size for entry in entries)) > MOST_ARRAYS:
-                raise InputError(f"{expected}, of at most {MOST_ARRAYS >> 20:,} MiB unpacked, got {total >> 20:,} MiB")
+                raise InputError(
+                    f"{expected}, of at most {MOST_ARRAYS >> 20:,} MiB unpacked, got {total >> 20:,} MiB; save "
+                    "the scores as float16, of the images alone that judge, or of fewer of them"
+                )
             for entry in entries:
                 name = entry.filename.removesuffix(".npy")
                 with archive.open(entry) as opened:
@@ -292,28 +295,29 @@ def _words(file: Path, name: str, array: NDArray[Any]) -> tuple[str, ...]:
 # Scores
 
 
-def _as_logits(
-    file: Path, values: NDArray[np.float64], said: str, lines: Sequence[int] | None
-) -> tuple[Floats, Kind, int]:
+def _as_logits(file: Path, values: NDArray[Any], said: str, lines: Sequence[int] | None) -> tuple[Floats, Kind, int]:
     """Logits, what the scores were, and how many zeros were among their probabilities.
 
     Where every row sums to 1 they are probabilities, and anything else are logits, unless it looks like neither.
 
     Args:
+        values: (N, K) of any kind of number; float64 are made of a few rows at a time.
         said: "probabilities" or "logits", by the array's name; "": found.
     """
 
     def refuse(rows: NDArray[np.bool_], expected: str) -> InputError:
         row = int(np.flatnonzero(rows)[0])
-        low, high, total = values[row].min(), values[row].max(), values[row].sum()
+        low, high, total = least[row], most[row], sums[row]
         return InputError(
             f"{_place(file, lines, row)}: expected {expected}; got {low:g} to {high:g}, the sum {total:g}"
         )
 
-    if (wild := ~(np.abs(values) <= LARGEST)).any():  # NaN too
-        row, at = np.argwhere(wild)[0].tolist()
-        raise InputError(f"{_place(file, lines, row)}: expected finite scores, got {values[row, at]:g}")
-    sums, least, most = values.sum(1), values.min(1), values.max(1)
+    sums, least, most = (np.empty(len(values)) for _ in range(3))
+    for rows, block in _blocks(values):
+        if (wild := ~(np.abs(block) <= LARGEST)).any():  # NaN too
+            row, at = np.argwhere(wild)[0].tolist()
+            raise InputError(f"{_place(file, lines, rows.start + row)}: expected finite scores, got {block[row, at]:g}")
+        sums[rows], least[rows], most[rows] = block.sum(1), block.min(1), block.max(1)
     outside, uneven = (least < -SLIGHT) | (most > 1 + SLIGHT), np.abs(sums - 1) > TOLERANCE
     if not uneven.any():
         if outside.any():
@@ -323,7 +327,8 @@ def _as_logits(
                 f"{file}: expected logits, as the array is called, got probabilities: every row sums to 1; call it "
                 "probabilities"
             )
-        return _logarithms(values), "probabilities", int((values <= 0).sum())
+        logits, zeros = _logarithms(values)
+        return logits, "probabilities", zeros
     if said == "probabilities":
         raise refuse(uneven | outside, "probabilities, as the array is called: from 0 to 1, the sum of a row 1")
     if not outside.any():
@@ -334,13 +339,30 @@ def _as_logits(
         )
     if (least >= 0).all() and (np.abs(sums - 100) <= 100 * TOLERANCE).all():
         raise refuse(uneven, "probabilities or logits, not percentages: divide them by 100")
-    return values.astype(np.float32), "logits", 0
+    return values.astype(np.float32, copy=False), "logits", 0
 
 
-def _logarithms(values: NDArray[np.float64]) -> Floats:
-    """Of probabilities; a zero is taken to be the least number above it there, at most float32's epsilon."""
-    least = min(float(np.finfo(np.float32).eps), float(values[values > 0].min()))
-    return np.log(np.maximum(values, least)).astype(np.float32)
+def _logarithms(values: NDArray[Any]) -> tuple[Floats, int]:
+    """Of probabilities, and how many are 0: taken to be the least number above it, at most float32's epsilon."""
+    least, zeros = float(np.finfo(np.float32).eps), 0
+    for _, block in _blocks(values):
+        least = float(block.min(where=block > 0, initial=least))
+        zeros += int((block <= 0).sum())
+    found = np.empty(values.shape, np.float32)
+    for rows, block in _blocks(values):
+        found[rows] = np.log(np.maximum(block, least))
+    return found, zeros
+
+
+BLOCK = 1 << 21  # numbers that are float64 at once: 16 MiB
+
+
+def _blocks(values: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Rows of an array, some at a time, and where they are; all as float64 would take four times half precision."""
+    step = max(1, BLOCK // values.shape[1])
+    for start in range(0, len(values), step):
+        rows = slice(start, start + step)
+        yield rows, values[rows].astype(np.float64, order="C")
 
 
 def _place(file: Path, lines: Sequence[int] | None, row: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 
 from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
-from generator.data import predictions
+from generator.data import prediction_files, predictions
 from generator.data.classes import Classes
 from generator.data.dataset import DataSet, Item, Part
 from generator.data.predictions import Predictions
@@ -472,6 +473,42 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     assert "of at most 0 MiB unpacked" in refused(saved(tmp_path, scores=LOGITS))
     (tmp_path / "answers.json").write_text("{}")
     assert "expected a file of answers called .csv, .tsv or .npz, got .json" in refused(tmp_path / "answers.json")
+
+
+@pytest.mark.parametrize("block", [1, 5, 7, 1 << 21])
+@pytest.mark.parametrize("kind", ["probabilities", "logits"])
+def test_scores_are_the_same_whatever_is_looked_at_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, kind: str
+) -> None:
+    exact = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True) if kind == "probabilities" else LOGITS
+    exact = np.where(exact == exact.min(), 0.0, exact) if kind == "probabilities" else exact
+    monkeypatch.setattr("generator.data.prediction_files.BLOCK", block)
+    found = prediction_files.read(saved(tmp_path, scores=exact), ())
+    least = min(exact[exact > 0].min(), np.finfo(np.float32).eps) if kind == "probabilities" else 0
+    wanted = np.log(np.maximum(exact, least)) if kind == "probabilities" else exact
+    assert (found.kind, found.zeros) == (kind, int(kind == "probabilities"))
+    np.testing.assert_array_equal(found.logits, wanted.astype(np.float32))
+    wrong = exact.copy()
+    wrong[4, 1] = np.nan
+    assert "row 5: expected finite scores, got nan" in refused(saved(tmp_path, scores=wrong))
+
+
+def test_many_answers_are_never_whole_in_float64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half precision of a million images of 1,000 classes is 2 GB, in float64 8, and each comparison as much again."""
+    monkeypatch.setattr(prediction_files, "BLOCK", 1 << 16)
+    count, classes = 60_000, 100
+    scores = np.random.default_rng(0).normal(size=(count, classes)).astype(np.float16)
+    file = saved(tmp_path, scores=scores)
+    del scores
+    tracemalloc.start()
+    try:
+        found = prediction_files.read(file, ())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.logits.dtype == np.float32
+    numbers = count * classes
+    assert peak < (2 + 2 + 4) * numbers + 64 * prediction_files.BLOCK  # the archive, the array, the logits
 
 
 def test_without_a_data_set_nothing_tells_the_images(tmp_path: Path) -> None:
