@@ -59,6 +59,10 @@ SENTENCES: Mapping[str, str] = {
         hiding this hurts most
         The maps of a photo share one scale: a dark map found little. On its own range it shows where that lies.
         Each map on its own range
+        What is left asks for none
+        , nor for gradients: these maps are made of answers alone
+        (Petsiuk et al. 2018) shows the network the photo behind many random masks, and averages them, each weighted by how probable the answer is behind it.
+        (Springenberg et al. 2015) goes back from the answer’s logit to the pixels and lets through at each rectifier only what raises it.
         each on its own range
         Each map goes from 0 to its own maximum: compare the raw maxima, not the colours. Enlarged pictures keep the shared scale.
         none strongest of a photo’s maps strongest of each map
