@@ -32,6 +32,9 @@ from generator.records.live import Live, LiveStep
 # Folding batch norm reorders sums; more than this is another function.
 ROUNDING = 1e-4
 
+# Bytes of the page, which may have 300 KiB, for its list of classes, and of an entry beside the name.
+NAMES, ENTRY = 160 * 2**10, 40
+
 PASSING = (nn.Identity, nn.Dropout, nn.Dropout2d)  # which are no steps
 ARRAYS = ("factors", "biases", "integers")  # of a step
 
@@ -48,6 +51,8 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         raise UnsuitedError(
             f"takes images of {loaded.input.channels} channels, and a visitor's photo has three, or one in grey"
         )
+    if sum(ENTRY + len(name.encode()) for name in loaded.class_names) > NAMES:
+        raise UnsuitedError(f"has {len(loaded.class_names):,} classes, more than the page has room to list")
     if loaded.opaque:
         raise UnsuitedError(loaded.opaque.removeprefix("the network "))
     with in_eval_mode(loaded.network), torch.no_grad():

@@ -286,3 +286,10 @@ def test_of_very_many_classes_the_maps_of_some_are_compared() -> None:
     assert running.compared(30) == list(range(30))
     found = running.compared(5000)
     assert (len(found), found[0], found[-1]) == (running.COMPARED, 0, 4960)
+
+
+def test_more_classes_than_the_page_has_room_for_are_refused() -> None:
+    net = live_nets.made(live_nets.gap)
+    many = replace(net, class_names=tuple(f"class {number:05d}" for number in range(21843)))
+    with pytest.raises(UnsuitedError, match="has 21,843 classes, more than the page has room to list"):
+        export.export(many, live_nets.photos(1))
