@@ -88,7 +88,7 @@ def integrated_gradients(
         InputError: if the model does not give logits (N, K), or they do not depend on the images.
     """
     check_images(images)
-    batch_size = at_once(images) if batch_size is None else batch_size
+    batch_size = at_once(images, gradients=True) if batch_size is None else batch_size
     check_positive(steps=STEPS if steps is None else steps, batch_size=batch_size)
     wanted = check_targets(targets, len(images))
     start = torch.zeros_like(images) if baseline is None else baseline.to(images).expand_as(images)
