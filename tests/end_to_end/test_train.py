@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from generator.networks.folder import load_runs
+from generator.records.training import command
 from tests.conftest import SmallDataSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -103,3 +106,28 @@ def test_ctrl_c_ends_it_in_one_line_and_the_run_can_go_on(small_data_set: SmallD
     said = again.communicate(timeout=300)[1]
     assert again.returncode == 0
     assert "going on after epoch" in said
+
+
+@pytest.mark.slow
+def test_the_commands_that_made_the_shipped_network_make_one(small_data_set: SmallDataSet, tmp_path: Path) -> None:
+    """Those of "How this was judged", each for one epoch on a few images; DIR is what the first of them makes."""
+    (augmented,) = [run for run in load_runs(REPOSITORY / "models" / "cnn") if run.name == "augmented"]
+    commands = [command("cnn", settings) for settings in augmented.chain]
+    assert len(commands) == 2
+    report = tmp_path / "report.toml"
+    report.write_text(REPORT.format(root=small_data_set.root.as_posix()))
+    made = [tmp_path / f"made-{number}" for number in range(len(commands))]
+    for said, folder in zip(commands, made, strict=True):
+        python, *words = said.replace("DIR", str(made[0])).split()
+        assert python == "python"
+        cut = ["--epochs", "1", "--batch", "16", "--config", str(report), "--folder", str(folder)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([sys.executable, *words, *cut], cwd=REPOSITORY, env=environment, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
+        (run,) = load_runs(folder)
+        assert (run.name, len(run.epochs) > 0) == ("augmented", True)
+        assert any(folder.glob("weights.safetensors*"))
+    taught = load_runs(made[1])[0].settings
+    digest = hashlib.sha256((made[0] / "weights.safetensors").read_bytes()).hexdigest()
+    assert taught["started_from"] == digest
+    assert taught["teachers"] == [digest, digest]
