@@ -17,6 +17,7 @@ from generator.report.plates.frames import charted, framed
 from generator.report.plates.numbers import (
     BULK,
     DEAD,
+    Alike,
     columns,
     dead,
     duplicates,
@@ -61,14 +62,15 @@ def filter_figures(network: Network, scale: float | None = None) -> tuple[Figure
     for layer in pictured(network):
         weights = layer.weights
         assert weights is not None
+        alike = nearest(weights)  # once for all that is told of it
         if in_colour(network, layer):
             own = first_layer_scale([network]) if scale is None else scale
-            found.append(_whole(network, layer, weights, own))
+            found.append(_whole(network, layer, weights, own, alike))
         elif weights.shape[1] == 1:
-            found.append(_whole(network, layer, weights, slice_scale(weights)))
+            found.append(_whole(network, layer, weights, slice_scale(weights), alike))
         else:
-            found.append(_slices(network, layer, weights))
-        found.append(_norm_strip(network, layer, weights))
+            found.append(_slices(network, layer, weights, alike))
+        found.append(_norm_strip(network, layer, weights, alike))
     return tuple(found)
 
 
@@ -92,15 +94,16 @@ def whole(weights: Floats, scale: float, way: Input, tile: int = TILE, gap: int 
     return sheet
 
 
-def _whole(network: Network, layer: Layer, every: Floats, scale: float) -> Figure:
+def _whole(network: Network, layer: Layer, every: Floats, scale: float, alike: Alike) -> Figure:
     """All filters of a layer whose filters are pictures: in colour, or signed where there is one channel to look at."""
     chosen = largest(every, mosaic_room(every))
     weights = every[chosen]
+    among = alike if len(chosen) == len(every) else nearest(weights)
     sizes = norms(weights)
     high, wide = weights.shape[2:]
     own = float(np.abs(weights).max())
     colour = in_colour(network, layer)
-    finding = f"{_are(len(dead(sizes)))} dead; {_repeating(weights)}"
+    finding = f"{_are(len(dead(sizes)))} dead; {_repeating(weights, among)}"
     finding = f"{_grey(weights)}; {finding}" if colour else finding
     of = f"all {len(sizes)}" if len(sizes) == len(every) else f"the {len(sizes)} largest of {len(every)}"
     zero = "zero is mid-grey" if colour else "blue is negative, white zero, red positive"
@@ -114,9 +117,9 @@ def _whole(network: Network, layer: Layer, every: Floats, scale: float) -> Figur
         f"−{number(scale)} to {number(scale)}, within which {percent(float((np.abs(weights) <= scale).mean()), 0)} of "
         f"the weights lie; {zero}, this network's largest weight is {number(own)}. What to notice: {finding}."
         + (" A dead filter is left empty and struck through." if len(dead(sizes)) else "")
-        + (" A filter that repeats another is framed." if duplicates(weights) else "")
+        + (" A filter that repeats another is framed." if duplicates(weights, alike=among) else "")
     )
-    table = _filters_table(every, chosen)
+    table = _filters_table(every, chosen, alike)
     return framed(
         f"{network.anchor}-filters-{slug(layer.name)}",
         whole(weights, scale, network.input),
@@ -127,7 +130,7 @@ def _whole(network: Network, layer: Layer, every: Floats, scale: float) -> Figur
     )
 
 
-def _slices(network: Network, layer: Layer, weights: Floats) -> Figure:
+def _slices(network: Network, layer: Layer, weights: Floats, alike: Alike) -> Figure:
     """Rows: filters over the whole range of norms, largest first; columns: input channels with the largest weights."""
     count, inputs, high, wide = weights.shape
     sizes = norms(weights)
@@ -156,15 +159,15 @@ def _slices(network: Network, layer: Layer, weights: Floats) -> Figure:
         f"{number(scale)}, within which {percent(BULK, 0)} of the layer's weights lie. The bar at the end of a row is "
         f"the filter's norm: {finding}."
         + (" The rows of dead filters are struck through." if any(lost) else "")
-        + f" What to notice: of the whole layer {_are(len(dead(sizes)))} dead; {_repeating(weights)}."
+        + f" What to notice: of the whole layer {_are(len(dead(sizes)))} dead; {_repeating(weights, alike)}."
     )
-    table = _filters_table(weights, chosen)
+    table = _filters_table(weights, chosen, alike)
     return framed(
         f"{network.anchor}-filters-{slug(layer.name)}", pixels, alt=alt, caption=caption, pixelated=True, table=table
     )
 
 
-def _norm_strip(network: Network, layer: Layer, weights: Floats) -> Figure:
+def _norm_strip(network: Network, layer: Layer, weights: Floats, alike: Alike) -> Figure:
     figure_id = f"{network.anchor}-norms-{slug(layer.name)}"
     sizes = norms(weights)
     ranked = np.sort(sizes)[::-1]
@@ -181,7 +184,7 @@ def _norm_strip(network: Network, layer: Layer, weights: Floats) -> Figure:
     )
     marks = (("largest", 0.0), ("upper quarter", 0.25), ("median", 0.5), ("lower quarter", 0.75), ("smallest", 1.0))
     rows = tuple((name, cell(float(np.quantile(sizes, 1 - share)), 4)) for name, share in marks)
-    repeated = len(duplicates(weights))
+    repeated = len(duplicates(weights, sizes, alike))
     counts = (("number of dead filters", lost), ("number of filters that repeat another", repeated))
     table = Table(("of the filters", "norm"), (*rows, *counts))
     chart = charts.strip(figure_id, alt, ranked, x_label="filters, largest norm first", y_label="norm of the weights")
@@ -222,10 +225,10 @@ def _grey(weights: Floats) -> str:
     return f"{_are(grey)} nearly without colour, {len(share) - grey} prefer a colour"
 
 
-def _repeating(weights: Floats) -> str:
+def _repeating(weights: Floats, alike: Alike) -> str:
     """How many filters repeat another, and which two are most alike."""
-    closest, cosines = nearest(weights)
-    count = len(duplicates(weights))
+    closest, cosines = alike
+    count = len(duplicates(weights, alike=alike))
     said = f"{_are(count)} a duplicate" if count < 2 else f"{_are(count)} duplicates"
     first = int(cosines.argmax())
     if cosines[first] <= -1:
@@ -235,16 +238,16 @@ def _repeating(weights: Floats) -> str:
     return f"{said}; the two most alike, {pair[0]} and {pair[1]}, have a cosine similarity of {cosine}"
 
 
-def _filters_table(weights: Floats, chosen: Iterable[int]) -> Table:
+def _filters_table(weights: Floats, chosen: Iterable[int], alike: Alike) -> Table:
     """Norm and nearest neighbour of the chosen filters, with what is the matter with them."""
     sizes = norms(weights)
-    lost, repeated = set(dead(sizes).tolist()), duplicates(weights)
-    closest, cosines = nearest(weights)
+    lost, repeated = set(dead(sizes).tolist()), duplicates(weights, sizes, alike)
+    closest, cosines = alike
     rows = []
     for index in map(int, chosen):
-        alike = "–" if cosines[index] <= -1 else int(closest[index])
+        other = "–" if cosines[index] <= -1 else int(closest[index])
         mark = "dead" if index in lost else f"repeats {repeated[index]}" if index in repeated else ""
-        rows.append((index, cell(float(sizes[index]), 4), alike, cell(float(cosines[index]), 3), mark))
+        rows.append((index, cell(float(sizes[index]), 4), other, cell(float(cosines[index]), 3), mark))
     return Table(("filter", "norm", "most like", "cosine", "mark"), tuple(rows))
 
 

@@ -74,7 +74,10 @@ def dead(sizes: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.flatnonzero(sizes <= DEAD * sizes.max())
 
 
-def nearest(weights: Floats, sizes: NDArray[np.float64] | None = None) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+Alike = tuple[NDArray[np.intp], NDArray[np.float64]]  # see `nearest`
+
+
+def nearest(weights: Floats, sizes: NDArray[np.float64] | None = None) -> Alike:
     """For each filter the other one that is most like it, and their cosine similarity; dead filters are like none.
 
     Args:
@@ -99,18 +102,19 @@ def nearest(weights: Floats, sizes: NDArray[np.float64] | None = None) -> tuple[
     return closest, likest
 
 
-def duplicates(weights: Floats, sizes: NDArray[np.float64] | None = None) -> dict[int, int]:
+def duplicates(weights: Floats, sizes: NDArray[np.float64] | None = None, alike: Alike | None = None) -> dict[int, int]:
     """Filter -> the one that it repeats: the filter most like it is as like as `DUPLICATE` and of a larger norm.
 
     Of two equally large ones the later repeats the earlier.
 
     Args:
         sizes: as of `nearest`.
+        alike: what that gives, where it is known.
     """
     sizes = norms(weights) if sizes is None else sizes
     return {
         index: int(other)
-        for index, (other, cosine) in enumerate(zip(*nearest(weights, sizes), strict=True))
+        for index, (other, cosine) in enumerate(zip(*(alike or nearest(weights, sizes)), strict=True))
         if cosine >= DUPLICATE and (-sizes[other], other) < (-sizes[index], index)
     }
 
