@@ -429,6 +429,7 @@ class TestAnyArchitecture:
         assert "This page shows the 4 of 10 channels that gave most" in page
         assert "Of the channels that are not shown, 2 never fired (2 and 9)." in page
         assert "gave 0.4, strongest 3 · fires in 100 %" in page
+        assert "strongest answer, and the share of the images in which the channel fires at all." in page
         assert "The weights" not in page
         assert "is a network of 2 convolutions and" in text(files["index.html"])
         results = json.loads(files["results.json"])["networks"]["net"]
@@ -436,6 +437,15 @@ class TestAnyArchitecture:
         assert results["layers"][1]["units"]["channel"] == [1, 4, 6, 8]
         assert results["layers"][1]["units"]["marks"] == {"2": "silent", "9": "silent"}
         assert len(json.loads(files["assets/data/filters.json"])["net-convolutions"]["rows"]) == 2
+
+    def test_of_a_layer_without_a_rectifier_nothing_is_said_of_firing(self) -> None:
+        shown = photos()
+        one = network("net", shown)
+        unknown = [replace(found, active=np.full_like(found.active, np.nan)) for found in one.patches]
+        files = flawless(report(replace(one, patches=tuple(unknown)), shown=shown))
+        page = text(files[f"filters-net-{one.layers[0].address}.html"])
+        assert "the filter’s norm, and its strongest answer before any normalisation." in page
+        assert "fires" not in page
 
     def test_the_first_convolution_stands_on_the_page_of_filters_without_one_of_its_own(self) -> None:
         shown = photos()

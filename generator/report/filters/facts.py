@@ -89,6 +89,11 @@ class LayerPage:
         return tuple(unit for unit in self.units if unit.listed)
 
     @property
+    def fires(self) -> bool:
+        """Whether it is known in what share of the images its channels are above zero: a rectifier follows."""
+        return any(unit.active is not None for unit in self.units)
+
+    @property
     def others(self) -> tuple[Others, ...]:
         """What is the matter with channels that its page does not show, by their numbers."""
         hidden = [unit for unit in self.units if unit.mark and not unit.listed]

@@ -102,8 +102,9 @@ SENTENCES: Mapping[str, str] = {
         Channels and their strongest patches
         In a transformer each token takes a share of all others, block by block, and each
         the share of the images in which the channel fires at all.
-        the channel’s strongest answer,
+        the channel’s strongest answer
         the filter’s norm, its strongest answer before any normalisation,
+        the filter’s norm, and its strongest answer before any normalisation.
         The layer’s largest filters
         The course’s own training loop, run again on the same machine right before this program’s preset “quick”: a LeNet-like network on grey images that reads every file again in every epoch.
         (Chattopadhay et al. 2018): of each feature map only the cells whose rise would raise the score give it its weight.
