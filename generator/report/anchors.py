@@ -18,9 +18,9 @@ TAKEN = frozenset((
     "classes", "clear", "colour", "column", "content", "counts", "data", "deciding", "done", "drawing",
     "environment", "evaluation", "examples", "favicon", "feature-maps", "file", "filters", "first-layers",
     "grad-cam", "growth", "hero", "how", "inside", "licences", "limits", "live", "look", "made", "map", "mark",
-    "method", "networks", "notes", "numbers", "photo", "photos", "progress", "question", "ranged", "ranges", "reading", "rooms", "row",
-    "sample", "scale", "seen", "shown", "size", "social", "speed", "stage", "stages", "start", "status", "strength",
-    "teaser", "theme", "title", "trust", "try", "undo", "unit", "units", "weights", "which",
+    "method", "networks", "notes", "numbers", "photo", "photos", "progress", "question", "ranged", "ranges",
+    "reading", "rooms", "row", "sample", "scale", "seen", "shown", "size", "social", "speed", "stage", "stages",
+    "start", "status", "strength", "teaser", "theme", "title", "trust", "try", "undo", "unit", "units", "weights", "which",
 ))
 # fmt: on
 # Words that begin the ids of figures and parts that are no network's: "photo-bee", "data-examples-bee".
