@@ -20,7 +20,8 @@ TAKEN = frozenset((
     "grad-cam", "growth", "hero", "how", "inside", "licences", "limits", "live", "look", "made", "map", "mark",
     "method", "networks", "notes", "numbers", "photo", "photos", "progress", "question", "ranged", "ranges",
     "reading", "rooms", "row", "sample", "scale", "seen", "shown", "size", "social", "speed", "stage", "stages",
-    "start", "status", "strength", "teaser", "theme", "title", "trust", "try", "undo", "unit", "units", "weights", "which",
+    "start", "status", "strength", "teaser", "theme", "title", "trust", "try", "undo", "unit", "units", "weights",
+    "which",
 ))
 # fmt: on
 # Words that begin the ids of figures and parts that are no network's: "photo-bee", "data-examples-bee".
