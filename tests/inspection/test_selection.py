@@ -297,6 +297,9 @@ def test_a_site_that_will_be_too_large_is_told_with_the_key_that_makes_it_smalle
     assert int(said[1]) > 40
     assert told(int(said[2])) == ""  # it would do
     assert told(int(said[2]) * 3 // 2) != ""  # and not far more
+    many = [synthetic.photo(f"p{at}", None, origin="test") for at in range(14)]
+    assert selection.too_large([one] * 3, many, config) == ""
+    assert selection.too_large([one] * 20, many, config).startswith("the site is going to have about 54 MiB")
     assert told(400, "own").endswith("[samples] photos lists 400, and fewer make it smaller")
     monkeypatch.setattr(selection, "LIMIT", 4_500_000)
     assert "[models.cnn] channels = " in told(1)
