@@ -69,7 +69,7 @@ def test_the_pictures_are_the_sites_with_their_text_alternatives(told: Summary, 
 def test_the_figures_are_a_curve_and_a_right_and_a_wrong_photo(told: Summary) -> None:
     curve, right, wrong = told.figures
     assert curve.svg.startswith("<svg")
-    assert curve.alt.startswith("Line chart of SmallCNN's accuracy over the epochs of the run augmented")
+    assert curve.alt.startswith("Line chart of SmallCNN’s accuracy over the epochs of the run augmented")
     # The bee is named rightly; the pizza is called a lion: logit 4, one of 2, two of 0, e⁴ / (e⁴ + e² + 2) = 0.853.
     assert "(right)" in right.caption
     assert (
