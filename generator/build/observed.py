@@ -498,9 +498,8 @@ def _asked(site: Site, loaded: Loaded, photos: Sequence[Photo], examined: Examin
 def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Live | None:
     """The first network that a page can run; where none can, that is said and the report does without the page."""
     for loaded in networks:
-        key = site.key("live", _tried, loaded.digest, [photo.digest for photo in photos], loaded.wanted.layer)
-        look = partial(_tried, loaded, photos)
-        tried = partial(site.results.arrays, key, look)
+        key = site.key("live", export.tried, loaded.digest, [photo.digest for photo in photos], loaded.wanted.layer)
+        tried = partial(site.results.arrays, key, partial(export.tried, loaded, photos))
         arrays = site.spared(f"{loaded.title}: the page to try it on", tried, None)
         if arrays is None:
             continue
@@ -509,11 +508,6 @@ def _live(site: Site, networks: Sequence[Loaded], photos: Sequence[Photo]) -> Li
             return found
         site.tell(f"{loaded.title}: visitors cannot try it on the page, for the network {found}")
     return None
-
-
-def _tried(loaded: Loaded, photos: Sequence[Photo]) -> Arrays:
-    """`export.tried`, on the processor, as every visitor's script calculates."""
-    return export.tried(loaded.on(devices.CPU), photos)
 
 
 def _output(loaded: Loaded, classes: Classes, label: int) -> int | None:

@@ -23,6 +23,7 @@ from generator.live.bits import LARGEST, fewest_bits, size_in_bytes
 from generator.live.fold import folded
 from generator.live.running import cam_and_logits, run_steps
 from generator.live.trace import Step, UnsuitedError, steps_of
+from generator.networks import devices
 from generator.networks.inputs import normalise
 from generator.networks.loaded import Loaded
 from generator.records.images import Photo
@@ -96,9 +97,9 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
 
 
 def tried(loaded: Loaded, photos: Sequence[Photo]) -> dict[str, NDArray[Any]]:
-    """`export` as arrays that a cache can hold: see `recorded`."""
+    """`export` as arrays that a cache can hold: see `recorded`. On the processor, as every visitor's script."""
     try:
-        found = export(loaded, photos)
+        found = export(loaded.on(devices.CPU), photos)
     except UnsuitedError as reason:
         return {"reason": np.array(str(reason))}
     arrays: dict[str, NDArray[Any]] = {}

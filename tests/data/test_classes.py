@@ -70,7 +70,7 @@ def test_real_words_agree_with_names_and_categories(tiny_imagenet: Path) -> None
         assert words[wnid][0] == categories[index] or categories[index] in words[wnid]
     assert resolve_classes("TinyImageNet30", tiny_imagenet).names == tuple(TINY_IMAGENET_30)
     assert resolve_classes(["hog", "red panda"], tiny_imagenet) == Classes(
-        ("hog", "red panda"), ("n02395406", "n02509815")
+        ("hog", "redpanda"), ("n02395406", "n02509815")
     )
 
 
