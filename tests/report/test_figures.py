@@ -167,7 +167,7 @@ def test_training_words_come_from_the_epochs() -> None:
     found = by_id(curves.training_figures(replace(synthetic.network("cnn", "Net", []), runs=(run,))))
     # Accuracy: 0.9 (1 - 1/2) = 0.45 at first, 0.9 (1 - 1/8) = 0.7875 in epoch 3, where training has 0.875.
     assert found["cnn-curves-augmented"].alt == (
-        "Line chart of Net's accuracy over the epochs of the run augmented: validation accuracy goes from 45.0\u00a0% "
+        "Line chart of Net’s accuracy over the epochs of the run augmented: validation accuracy goes from 45.0\u00a0% "
         "in epoch 1 to 78.8\u00a0% in the kept epoch 3 of 4, where training accuracy is 87.5\u00a0%."
     )
     # Loss: 2.5/2 and 2.5/8, training 2/8; four classes cost ln 4 = 1.386 by guessing.
@@ -249,7 +249,7 @@ def test_growth_says_when_the_filters_settle() -> None:
     snapshots = {1: turned, 4: final / 2, 9: final}
     found = by_id(curves.training_figures(replace(synthetic.network("cnn", "Net", [], runs=()), snapshots=snapshots)))
     figure = found["cnn-first-layer-epochs"]
-    assert "from epoch 4 on the layer's weights correlate" in figure.alt
+    assert "from epoch 4 on the layer’s weights correlate" in figure.alt
     assert "after the epochs 1, 4 and 9" in figure.alt
     pixels = decoded(figure)
     # One weight is 24 stored pixels; the filter that ends larger, the second, stands left. Of the last weights
@@ -369,7 +369,7 @@ def test_first_layer_mosaic_by_hand() -> None:
     assert figure.pixelated
     assert "all 2 filters" in figure.caption
     assert "−4 to 4" in figure.caption
-    assert "within which 100\u00a0% of the weights lie; zero is mid-grey, this network's largest weight is 2" in (
+    assert "within which 100\u00a0% of the weights lie; zero is mid-grey, this network’s largest weight is 2" in (
         figure.caption
     )
     assert "1 filter is nearly without colour, 1 prefer a colour; no filter is dead" in figure.alt

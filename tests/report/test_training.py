@@ -21,7 +21,7 @@ from generator.report.training.facts import agreement, turns
 from tests import synthetic
 
 NOTHING = Epoch(1, None, None, None, None, None, None, None)
-LOG = Log("runs/a/metrics.csv", "Lightning's log", {"validation accuracy": "val_acc"}, ("It was read so.",))
+LOG = Log("runs/a/metrics.csv", "Lightning’s log", {"validation accuracy": "val_acc"}, ("It was read so.",))
 
 
 def run(*epochs: Epoch, kept: int | None = None) -> Run:
@@ -58,7 +58,7 @@ def test_only_what_was_recorded_is_drawn() -> None:
 def test_one_line_is_said_to_be_of_which_images() -> None:
     found = figures(accuracies(0.25, 0.5, None))["curves"]
     assert found.alt == (
-        "Line chart of Net's accuracy over the epochs of the run runs/a/metrics.csv: validation accuracy goes from "
+        "Line chart of Net’s accuracy over the epochs of the run runs/a/metrics.csv: validation accuracy goes from "
         "25.0\u00a0% in epoch 1 to 50.0\u00a0% in epoch 2 of 3."
     )
     assert "over the epochs, of the validation images." in found.caption
@@ -115,11 +115,11 @@ def test_runs_without_accuracy_are_not_in_the_chart_of_all() -> None:
 @pytest.mark.parametrize(
     ("logged", "measured", "words"),
     [
-        (accuracies(0.5, 0.842), 0.841, "Its log's best validation accuracy is 84.2\u00a0%; measured here on the 40 v"),
+        (accuracies(0.5, 0.842), 0.841, "Its log’s best validation accuracy is 84.2\u00a0%; measured here on the 40 v"),
         (
             accuracies(0.5, 0.842, kept=1),
             0.5,
-            "Its log's validation accuracy of epoch 1, whose weights these are, is 50",
+            "Its log’s validation accuracy of epoch 1, whose weights these are, is 50",
         ),
     ],
 )
@@ -153,7 +153,7 @@ def test_what_a_log_calls_test_is_compared_with_the_test_images() -> None:
     assert logged.log is not None
     said = agreement(replace(logged, log=replace(logged.log, part="test")), evaluation(0.1))
     assert said.startswith(
-        "Its log's best test accuracy is 50.0\u00a0%; measured here on the 40 test images: 80.0\u00a0%"
+        "Its log’s best test accuracy is 50.0\u00a0%; measured here on the 40 test images: 80.0\u00a0%"
     )
 
 
@@ -170,7 +170,7 @@ def test_a_network_s_page_knows_what_its_runs_recorded() -> None:
     assert found.main_run is not None
     assert found.main_run.kept is None
     assert found.main_run.seconds is None
-    assert found.main_run.agreement.startswith("Its log's best validation accuracy")
+    assert found.main_run.agreement.startswith("Its log’s best validation accuracy")
 
 
 def changing(**settings: Any) -> Run:

@@ -150,14 +150,14 @@ def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figu
     images = _images(scores)
     never = [found.class_names[index] for index in np.flatnonzero(np.isnan(scores.precision))]
     alt = (
-        f"Dot plot of {network.title}'s recall and precision for {counted(len(names), 'class', 'classes')}"
+        f"Dot plot of {network.title}’s recall and precision for {counted(len(names), 'class', 'classes')}"
         f"{some and f' of {len(found.class_names)}'} on "
         f"{images}: {_extremes(found.class_names, scores.recall, 'recall')}; "
         f"{_extremes(found.class_names, scores.precision, 'precision')}."
     )
     caption = (
         f"{network.title} on {images}, classes by F1, best first{some}. Filled circle: recall, the share of a "
-        "class's images that are found; diamond: precision, the share of answers with that name that are right. A "
+        "class’s images that are found; diamond: precision, the share of answers with that name that are right. A "
         "circle left of its diamond: missed more often than named by mistake."
         + (f" Never answered, so without a precision: {listed(never[:MOST_ROWS])}." if never else "")
     )

@@ -108,14 +108,14 @@ def _whole(network: Network, layer: Layer, every: Floats, scale: float, alike: A
     of = f"all {len(sizes)}" if len(sizes) == len(every) else f"the {len(sizes)} largest of {len(every)}"
     zero = "zero is mid-grey" if colour else "blue is negative, white zero, red positive"
     alt = (
-        f"{'Colour mosaic' if colour else 'Mosaic'} of the {len(sizes)} filters of {network.title}'s {layer.title}, "
+        f"{'Colour mosaic' if colour else 'Mosaic'} of the {len(sizes)} filters of {network.title}’s {layer.title}, "
         f"{high} by {wide} pixels each: {finding}."
     )
     caption = (
         f"{network.title}, {layer.title} ({layer.name}): {of} filters in the order of their channels, "
         f"{high} × {wide} weights{' for red, green and blue' if colour else ''}, pixel for pixel. One scale for all: "
         f"−{number(scale)} to {number(scale)}, within which {percent(float((np.abs(weights) <= scale).mean()), 0)} of "
-        f"the weights lie; {zero}, this network's largest weight is {number(own)}. What to notice: {finding}."
+        f"the weights lie; {zero}, this network’s largest weight is {number(own)}. What to notice: {finding}."
         + (" A dead filter is left empty and struck through." if len(dead(sizes)) else "")
         + (" A filter that repeats another is framed." if duplicates(weights, alike=among) else "")
     )
@@ -146,7 +146,7 @@ def _slices(network: Network, layer: Layer, weights: Floats, alike: Alike) -> Fi
     pixels = _with_bars(sheet, sizes[chosen] / max(sizes.max(), 1e-12))
     finding = f"norms from {number(float(sizes[chosen].max()))} to {number(float(sizes[chosen].min()))}"
     alt = (
-        f"Mosaic of weights of {network.title}'s {layer.title}: {len(chosen)} of {count} filters by {len(channels)} of "
+        f"Mosaic of weights of {network.title}’s {layer.title}: {len(chosen)} of {count} filters by {len(channels)} of "
         f"{inputs} input channels, {high} by {wide} weights each: {finding}."
     )
     some = len(chosen) < count
@@ -156,8 +156,8 @@ def _slices(network: Network, layer: Layer, weights: Floats, alike: Alike) -> Fi
     caption = (
         f"{network.title}, {layer.title} ({layer.name}). Rows: {rows}, largest first; columns: {across}; {high} × "
         f"{wide} weights each, pixel for pixel. Blue: negative, white: zero, red: positive; scale −{number(scale)} to "
-        f"{number(scale)}, within which {percent(BULK, 0)} of the layer's weights lie. The bar at the end of a row is "
-        f"the filter's norm: {finding}."
+        f"{number(scale)}, within which {percent(BULK, 0)} of the layer’s weights lie. The bar at the end of a row is "
+        f"the filter’s norm: {finding}."
         + (" The rows of dead filters are struck through." if any(lost) else "")
         + f" What to notice: of the whole layer {_are(len(dead(sizes)))} dead; {_repeating(weights, alike)}."
     )
@@ -174,7 +174,7 @@ def _norm_strip(network: Network, layer: Layer, weights: Floats, alike: Alike) -
     lost = len(dead(sizes))
     middle = float(np.median(ranked))
     alt = (
-        f"Strip chart of the norms of the {len(sizes)} filters of {network.title}'s {layer.title}, largest first: from "
+        f"Strip chart of the norms of the {len(sizes)} filters of {network.title}’s {layer.title}, largest first: from "
         f"{number(float(ranked[0]))} over the median {number(middle)} to {number(float(ranked[-1]))}; "
         f"{counted(lost, 'dead filter')}."
     )

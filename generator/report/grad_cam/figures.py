@@ -208,9 +208,9 @@ def _words(network: Network, photo: Photo, explanation: Explanation, one: Shown,
         f"probability {probability}, {where}."
     )
     notice = (
-        f"Raw maximum {number(peak)}, {place(cam)}; the map's {cam.shape[0]} × {cam.shape[1]} cells are enlarged "
+        f"Raw maximum {number(peak)}, {place(cam)}; the map’s {cam.shape[0]} × {cam.shape[1]} cells are enlarged "
         f"bilinearly and painted from 0, black, to {number(_most(explanation))}, pale yellow, the largest of this "
-        "photo's maps here."
+        "photo’s maps here."
         if peak > 0
         else "Raw maximum 0: no positive evidence for it, so the map is drawn flat."
     )

@@ -47,7 +47,7 @@ def _accuracy(network: Network, run: Run, address: str) -> Figure:
     marked = f"kept: epoch {kept.epoch}" if kept else ""
     if kept and kept.validation_accuracy is not None:
         marked += f", {percent(kept.validation_accuracy)}"
-    alt = f"Line chart of {network.title}'s accuracy over the epochs of the run {run.name}: {finding}."
+    alt = f"Line chart of {network.title}’s accuracy over the epochs of the run {run.name}: {finding}."
     chart = charts.lines(
         figure_id,
         alt,
@@ -100,7 +100,7 @@ def _ahead(run: Run) -> str:
 def _loss(network: Network, run: Run, address: str) -> Figure:
     figure_id = f"{network.anchor}-loss-{address}"
     kept = run.kept_epoch
-    alt = f"Line chart of {network.title}'s loss over the epochs of the run {run.name}: {_loss_finding(run)}."
+    alt = f"Line chart of {network.title}’s loss over the epochs of the run {run.name}: {_loss_finding(run)}."
     chart = charts.lines(
         figure_id,
         alt,
@@ -154,7 +154,7 @@ def _rate(network: Network, run: Run, address: str) -> Figure:
     end, final = rates[-1]
     sizes = _sizes(run)
     alt = (
-        f"Line chart of {network.title}'s learning rate over the epochs of the run {run.name}: at most "
+        f"Line chart of {network.title}’s learning rate over the epochs of the run {run.name}: at most "
         f"{number(highest)} in epoch {peak}, {number(final)} in the last, {end}."
     )
     series = [Series("", [e.epoch for e in run.epochs], [_or_nan(e.learning_rate) for e in run.epochs])]
@@ -193,7 +193,7 @@ def _together(network: Network, runs: list[Run]) -> Figure:
         if not alone:
             series.append(Series("", epochs, trained, style, faint=True))
     ends = [f"{run.name} {_end(run)}" for run in runs]
-    alt = f"Line chart of the accuracy of {network.title}'s {len(runs)} runs over their epochs: {listed(ends)}."
+    alt = f"Line chart of the accuracy of {network.title}’s {len(runs)} runs over their epochs: {listed(ends)}."
     chart = charts.lines(figure_id, alt, series, x_label="epoch", y_label="accuracy, %", percent=True)
     unseen = [run.name for run in runs if not _has(run, "validation_accuracy")]
     caption = (

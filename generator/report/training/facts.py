@@ -144,7 +144,7 @@ def agreement(run: Run, evaluation: Evaluation | None, present: bool = True) -> 
     which = "" if told is run.kept_epoch else "best "
     of = f" of epoch {told.epoch}, whose weights these are," if told is run.kept_epoch else ""
     part = run.log.part
-    logged = f"Its log's {which}{part} accuracy{of} is {percent(told.validation_accuracy)}{_at(told.validation_loss)}"
+    logged = f"Its log’s {which}{part} accuracy{of} is {percent(told.validation_accuracy)}{_at(told.validation_loss)}"
     scores = evaluation.splits.get(part) if evaluation else None
     if scores is None:
         return f"{logged}; how many of the {part} images it names correctly was not measured here."

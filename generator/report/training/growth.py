@@ -32,7 +32,7 @@ def growth(network: Network) -> Figure:
     pixels = raster.mosaic(np.concatenate(rows), len(order), factor, GAP)
     likeness = [_likeness(network.snapshots[epoch], final) for epoch in epochs]
     settled = next((e for e, since in zip(epochs, _least_after(likeness), strict=True) if since >= 0.9), epochs[-1])
-    finding = f"from epoch {settled} on the layer's weights correlate with the last ones by 0.9 or more"
+    finding = f"from epoch {settled} on the layer’s weights correlate with the last ones by 0.9 or more"
     alt = (
         f"Strip of {len(order)} first-layer filters of {network.title} after the epochs "
         f"{listed([str(epoch) for epoch in epochs])}: {finding}."
