@@ -131,7 +131,9 @@ def _on_the_way(
 def _gradient(model: nn.Module, logits: Tensor, classes: Tensor, points: Tensor) -> Tensor:
     """The gradient of each image's logit of its class by the image, in the images' shape."""
     # Of one number: for weights beside it torch imports sympy, which takes 0.4 s and 35 MB.
-    (found,) = torch.autograd.grad((logits * weights_of(classes, logits)).sum(), points, allow_unused=True)
+    with torch.enable_grad():
+        asked = (logits * weights_of(classes, logits)).sum()
+    (found,) = torch.autograd.grad(asked, points, allow_unused=True)
     if found is None:
         raise _unreached(model, logits, points)
     return check_finite(found)

@@ -68,7 +68,8 @@ def gradients(runs: Sequence[Run], seed: Tensor, batched: bool = False) -> list[
         return []
     handles: list[Any] = [run.handle for run in runs]
     # Of one number where it can be: for weights beside the logits torch imports sympy, which takes 0.4 s and 35 MB.
-    outputs, weights = (runs[0].logits, seed) if batched else ((runs[0].logits * seed).sum(), None)
+    with torch.enable_grad():  # which a model's own forward may have turned off
+        outputs, weights = (runs[0].logits, seed) if batched else ((runs[0].logits * seed).sum(), None)
     with ZeroRows() if batched else nullcontext():
         found: Sequence[Tensor | None] = torch.autograd.grad(
             outputs, handles, weights, retain_graph=True, is_grads_batched=batched, allow_unused=True
