@@ -189,7 +189,7 @@ def _notes(config: Config) -> tuple[str, ...]:
     if language.split("-")[0].lower() == "en":
         return ()
     return (
-        f"Captions, text alternatives and controls are the program's, in English; the other words are in {language}.",
+        f"Captions, text alternatives and controls are the program’s, in English; the other words are in {language}.",
     )
 
 

@@ -151,6 +151,8 @@ methods = ["Grad-CAM", "occlusion"]
 """
 
 
+# PyTorch takes the stand-in for its own "meta", where a copy holds no numbers.
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
 @pytest.mark.slow
 def test_training_evaluation_and_build_elsewhere_are_those_of_the_processor(
     tmp_path: Path, small_data_set: SmallDataSet, monkeypatch: pytest.MonkeyPatch

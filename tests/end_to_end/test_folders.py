@@ -94,6 +94,7 @@ def test_a_folder_in_no_layout_is_one_line_for_every_command(
     (tmp_path / "things" / "cups").mkdir(parents=True)
     for command in (["build"], ["train", "net"], ["evaluate", "net"]):
         assert main([*command, "--offline", "--config", str(tmp_path / "report.toml")]) == 1
-        (line,) = capsys.readouterr().err.splitlines()
+        *told, line = capsys.readouterr().err.splitlines()
+        assert set(told) <= {"networks run on the processor (device cpu)"}
         assert "expected Tiny ImageNet's folder, a folder of images for each class, or" in line
         assert line.endswith("found 1 folder (cups)")

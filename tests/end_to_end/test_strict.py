@@ -32,7 +32,7 @@ bundled = false
 photos = [{file = "content/samples/elephant.webp", label = "elephant"},
     {file = "content/samples/koala.webp", label = "koala"}]
 """
-NOTE = "Captions, text alternatives and controls are the program's, in English; the other words are in de-CH."
+NOTE = "Captions, text alternatives and controls are the program’s, in English; the other words are in de-CH."
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -89,7 +89,7 @@ def test_a_broken_site_does_not_replace_a_sound_one(project: Path, capsys: pytes
     before = {path: path.read_bytes() for path in site.rglob("*") if path.is_file()}
     page = (site / "index.html").read_text("utf-8")
     assert '<html lang="de-CH">' in page
-    assert NOTE.replace("'", "&#39;") in page
+    assert NOTE in page
 
     index = project / "content" / "index.md"
     index.write_text(index.read_text("utf-8") + "\n[astray](nowhere/at/all.php)\n", encoding="utf-8")
