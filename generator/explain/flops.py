@@ -73,13 +73,17 @@ def _added(_to: _Shape, *matrices: Any, **_options: Any) -> int:
     return _product(*matrices[:2])
 
 
+def _convolved(_maps: _Shape, weight: _Shape, *_rest: Any, out: _Shape, **_options: Any) -> int:
+    """(N, C, ...) by (C', C / groups, ...) for each cell of the output."""
+    return 2 * out[0] * math.prod(out[2:]) * math.prod(weight)
+
+
 def _convolution(
-    maps: _Shape, weight: _Shape, _bias: _Shape | None, _stride: Any, _padding: Any, _dilation: Any, *rest: Any,
-    out: _Shape = (), **_options: Any,
+    maps: _Shape, weight: _Shape, _bias: Any, _stride: Any, _padding: Any, _dilation: Any, transposed: bool,
+    *_rest: Any, out: _Shape, **_options: Any,
 ) -> int:  # fmt: skip
-    """(N, C, ...) by (C', C / groups, ...) for each cell of the output; transposed ones for each cell of the input."""
-    cells = maps if rest and rest[0] is True else out
-    return 2 * cells[0] * math.prod(cells[2:]) * math.prod(weight)
+    """As `_convolved`; transposed ones for each cell of the input."""
+    return _convolved(maps, weight, out=maps if transposed else out)
 
 
 FLOPS: Mapping[Any, Callable[..., int]] = MappingProxyType(
@@ -98,8 +102,8 @@ FLOPS: Mapping[Any, Callable[..., int]] = MappingProxyType(
             (_aten.mm, _aten.bmm, _aten.mv, _aten.dot, _aten.vdot, _aten._int_mm, _aten._scaled_mm), _product
         ),
         **dict.fromkeys((_aten.addmm, _aten.baddbmm, _aten.addmv, _aten.addbmm, _aten._addmm_activation), _added),
-        **dict.fromkeys((_aten.convolution, _aten._convolution, _aten.cudnn_convolution), _convolution),
-        **dict.fromkeys((_aten.convolution_overrideable, _aten._slow_conv2d_forward), _convolution),
+        **dict.fromkeys((_aten.convolution, _aten._convolution, _aten.convolution_overrideable), _convolution),
+        **dict.fromkeys((_aten.cudnn_convolution, _aten._slow_conv2d_forward), _convolved),
     }
 )
 _KNOWN = ("aten", "prim", "prims", "profiler")

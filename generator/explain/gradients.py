@@ -89,16 +89,16 @@ def integrated_gradients(
     """
     check_images(images)
     batch_size = at_once(images, gradients=True) if batch_size is None else batch_size
-    check_positive(steps=STEPS if steps is None else steps, batch_size=batch_size)
+    count = STEPS if steps is None else steps
+    check_positive(steps=count, batch_size=batch_size)
     wanted = check_targets(targets, len(images))
     start = torch.zeros_like(images) if baseline is None else baseline.to(images).expand_as(images)
     with differentiating(model):
         logits = logits_of(model, images.detach().clone())
         classes = classes_of(wanted, logits)
         way = images.detach() - start
-        points = (torch.arange(steps or STEPS, device=images.device, dtype=images.dtype) + 0.5) / (steps or STEPS)
-        sums = _on_the_way(model, start, way, classes, points, batch_size)
-        found = way * sums / len(points)
+        sums = _on_the_way(model, start, way, classes, _middles(count, images), batch_size)
+        found = way * sums / count
         if steps is None:
             weights = weights_of(classes, logits)
             change = ((logits - logits_of(model, start.clone())) * weights).sum(1)
@@ -106,11 +106,15 @@ def integrated_gradients(
             coarse = ((found.flatten(1).sum(1) - change).abs() > TOLERANCE * change.abs()).nonzero()[:, 0]
             if len(coarse):
                 # Each third is the middle of three: the points between them are those that are not asked yet.
-                finer = (torch.arange(3 * STEPS, device=images.device, dtype=images.dtype) + 0.5) / (3 * STEPS)
-                between = finer[torch.arange(3 * STEPS, device=images.device) % 3 != 1]
+                between = _middles(3 * count, images).view(-1, 3)[:, [0, 2]].flatten()
                 more = _on_the_way(model, start[coarse], way[coarse], classes[coarse], between, batch_size)
-                found[coarse] = way[coarse] * (sums[coarse] + more) / len(finer)
+                found[coarse] = way[coarse] * (sums[coarse] + more) / (3 * count)
         return found.float()
+
+
+def _middles(count: int, like: Tensor) -> Tensor:
+    """(count,) the middles of so many equal parts of the way from 0 to 1."""
+    return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count
 
 
 def _on_the_way(

@@ -80,7 +80,8 @@ def photos_arrays(
         compared: whether the answers are explained in all the ways that `methods` knows.
         first: the method that explains the classes, see `soundness.first`.
     """
-    images = loaded.inputs([one.photo.pixels for one in posed])
+    given = [seen(one.photo.pixels, loaded.input) for one in posed]
+    images = loaded.normalised(given)
     layer, staged = loaded.layer, layers.stages(loaded)
     watched = [*comparison.earlier(loaded, first, compared), *([layer] if layer else [])]
     try:
@@ -100,7 +101,7 @@ def photos_arrays(
         arrays = {f"stage {loaded.stages.index(name) + 1} {name}": array_of(one.maps[name][place]) for name in staged}
         arrays |= {f"heads {number} {name}": array_of(heads[name][place]) for number, name in blocks}
         arrays |= every[place] if every else {}
-        arrays |= {"seen": in_colour(seen(each.photo.pixels, loaded.input)), "logits": array_of(logits[place])}
+        arrays |= {"seen": in_colour(given[place]), "logits": array_of(logits[place])}
         arrays |= {"layer": np.array(layer), "first": np.array(first)}
         if layer:
             arrays |= _made(loaded, one.maps[layer][place], found[layer].contributions()[place]) | explained[place]

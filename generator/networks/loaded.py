@@ -150,8 +150,12 @@ class Loaded:
 
     def inputs(self, pictures: Sequence[Pixels]) -> Tensor:
         """Pictures, (H, W, 3) uint8 each, as the network takes them and where: (N, C, h, w) float32."""
-        given = torch.tensor(np.stack([seen(picture, self.input) for picture in pictures]))
-        return normalise(given.permute(0, 3, 1, 2).contiguous().to(self.device), self.input)
+        return self.normalised([seen(picture, self.input) for picture in pictures])
+
+    def normalised(self, given: Sequence[Pixels]) -> Tensor:
+        """As `inputs`, of what `seen` gave."""
+        stacked = torch.tensor(np.stack(given)).permute(0, 3, 1, 2)
+        return normalise(stacked.contiguous().to(self.device), self.input)
 
     @property
     def _blank(self) -> Tensor:

@@ -13,6 +13,7 @@ from torchvision import models
 
 from generator import explain
 from generator.base.errors import InputError
+from generator.explain.flops import FLOPS
 from generator.networks.alexnet import alexnet
 from generator.networks.small_cnn import SmallCNN
 from tests.explain.nets import Functional, Residual, images, seeded, stacked
@@ -183,6 +184,13 @@ class Product(nn.Module):
 )
 def test_macs_of_products_by_hand(product: Callable[[Tensor], Tensor], count: int) -> None:
     assert explain.macs(Product(product), (4, 3, 4)) == count
+
+
+def test_a_convolution_of_cudnn_is_not_transposed_by_its_benchmark() -> None:
+    """Its arguments are padding, stride, dilation, groups, benchmark; 6 x 6 cells of 4 filters of 3 x 3 x 3."""
+    formula = FLOPS[torch.ops.aten.cudnn_convolution]
+    found = formula((1, 3, 8, 8), (4, 3, 3, 3), (0, 0), (1, 1), (1, 1), 1, True, True, False, out=(1, 4, 6, 6))
+    assert found == 2 * 6 * 6 * 4 * 27
 
 
 @pytest.mark.parametrize("name", ["vit_b_16", "swin_t", "resnet18", "mobilenet_v3_small"])
