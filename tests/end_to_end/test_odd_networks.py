@@ -125,18 +125,18 @@ def test_more_classes_than_scores_are_made_of(
     """A matrix of 21,843 classes by as many took 12 GB: the rest of the report is built, and scoring is refused."""
     for module in (evaluation, observed):
         monkeypatch.setattr(module, "MOST_CLASSES", 2)
-    found = built(folder, "Plain", monkeypatch)
+    shutil.copytree(folder / "things", tmp_path / "things")
+    for name in ("nets.py", "weights.pth"):  # and no record of scores that another test has made
+        shutil.copy(folder / name, tmp_path)
+    found = built(tmp_path, "Plain", monkeypatch)
     assert found["evaluation"] is None
     assert found["photos"]
     assert "It is not scored: the data set has 3 classes, and scores are made of at most 2." in found["notes"]
     (tmp_path / "report.toml").write_text(
-        f'[data]\nroot = "{folder / "things"}"\n[models.plain]\narchitecture = "nets.py:Plain"\n'
+        '[data]\nroot = "things"\n[models.plain]\narchitecture = "nets.py:Plain"\n'
         'weights = "weights.pth"\n'
         "input = {size = 24, mean = 0.5, std = 0.25}\n"
     )
-    for name in ("nets.py", "weights.pth"):
-        shutil.copy(folder / name, tmp_path)
-    monkeypatch.chdir(tmp_path)
     assert main(["evaluate", "plain"]) != 0
     assert "error: [data] classes: expected at most 2 to score a network on, found 3" in capsys.readouterr().err
 
