@@ -23,7 +23,7 @@ from generator.data.naming import some
 from generator.data.predictions import Predictions
 from generator.evaluation import reading
 from generator.evaluation.checks import checks_of, map_checks
-from generator.evaluation.evaluation import MOST_CLASSES, evaluate_model, evaluate_predictions, measured
+from generator.evaluation.evaluation import evaluate_model, evaluate_predictions, measured
 from generator.inspection import layers, prototypes, selection, soundness
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.inspection.network import network_record, predictions_record
@@ -247,8 +247,6 @@ def _obtain(site: Site, wanted: ModelConfig) -> tuple[Loaded, Reading | None]:
         found, read = reading.settled(found, site.data, partial(_again, load), partial(_known, site))
     if lacking := found.without_output(site.classes) if site.data else ():
         found = replace(found, notes=(*found.notes, _not_scored(wanted, lacking, len(site.classes))))
-    elif site.data and len(site.classes) > MOST_CLASSES:
-        found = replace(found, notes=(*found.notes, TOO_MANY.format(len(site.classes), MOST_CLASSES)))
     elif site.data and len(found.class_names) > len(site.classes):
         found = replace(found, notes=(*found.notes, OTHERS.format(len(found.class_names), len(site.classes))))
     for line in (*found.notes, found.source):
@@ -265,9 +263,6 @@ def _answered(site: Site, wanted: ModelConfig) -> tuple[Predictions, Evaluation]
         site.tell(f"{found.title}: {line}")
     assert site.data is not None
     return found, evaluate_predictions(found, site.data)
-
-
-TOO_MANY = "It is not scored: the data set has {:,} classes, and scores are made of at most {:,}."
 
 
 def _not_scored(wanted: ModelConfig, lacking: Sequence[str], classes: int) -> str:
@@ -309,7 +304,7 @@ def _to_score(loaded: Loaded, data: DataSet | None) -> bool:
     """Whether a network can be scored; of one that has learnt nothing, nothing is measured."""
     if data is None or data.judged is None or loaded.wanted.weights == "random" or not loaded.input.takes_photos:
         return False
-    return len(data.classes) <= MOST_CLASSES and not loaded.without_output(data.classes)  # else as is told of it
+    return not loaded.without_output(data.classes)  # else as is told of it
 
 
 def _scored(loaded: Loaded, data: DataSet | None) -> Evaluation:

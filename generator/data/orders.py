@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +53,12 @@ def other_order(answers: NDArray[Any], targets: NDArray[Any], count: int) -> Ord
     """
     if len(answers) < 2 * ENOUGH * count:
         return None
-    confusions = np.zeros((count, count), np.int64)
-    np.add.at(confusions, (answers[::2], targets[::2]), 1)
+    outputs, classes = _pairs(answers[::2], targets[::2], count)
     # Of a network that gives few names to everything no order is clear.
-    if len(set(confusions.argmax(1).tolist())) < CLEAR * count:
+    firsts = dict(zip(outputs[::-1].tolist(), classes[::-1].tolist(), strict=True))  # of each output the most frequent
+    if len(set(firsts.values()) | ({0} if len(firsts) < count else set())) < CLEAR * count:
         return None
-    meant = _bijection(confusions)
+    meant = _bijection(outputs, classes, count)
     if (meant == np.arange(count)).all():
         return None
     between, true = answers[1::2], targets[1::2]
@@ -65,13 +66,28 @@ def other_order(answers: NDArray[Any], targets: NDArray[Any], count: int) -> Ord
     return Order(tuple(meant.tolist()), right, lead(right, between == true).better)
 
 
-def _bijection(confusions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A class for each output, the most frequent pairs first; of pairs as frequent those of the same place."""
-    count = len(confusions)
+def _pairs(answers: NDArray[Any], targets: NDArray[Any], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Outputs and the classes of images that they were chosen for, the most frequent pairs first.
+
+    Of pairs as frequent those of the same place come first. Of K classes there are fewer such than images, not K x K.
+    """
+    places, often = np.unique(answers.astype(np.int64) * count + targets, return_counts=True)
+    outputs, classes = np.divmod(places, count)
+    order = np.lexsort((outputs != classes, -often))
+    return outputs[order], classes[order]
+
+
+def _bijection(outputs: NDArray[np.int64], classes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """A class for each output by pairs of both, the first first; for what is left the same place, else any."""
     meant = np.full(count, -1)
     free = np.ones(count, bool)
-    outputs, classes = np.divmod(np.lexsort((~np.eye(count, dtype=bool).ravel(), -confusions.ravel())), count)
-    for output, each in zip(outputs.tolist(), classes.tolist(), strict=True):
-        if meant[output] < 0 and free[each]:
-            meant[output], free[each] = each, False
+
+    def take(pairs: Iterable[tuple[int, int]]) -> None:
+        for output, each in pairs:
+            if meant[output] < 0 and free[each]:
+                meant[output], free[each] = each, False
+
+    take(zip(outputs.tolist(), classes.tolist(), strict=True))
+    take((output, output) for output in range(count))
+    meant[meant < 0] = np.flatnonzero(free)
     return meant

@@ -34,11 +34,6 @@ from generator.training import parallel
 FITTED = 5000  # images of the part that it was fitted on, evenly of all, that a brief evaluation scores
 
 
-# Scores count each class taken for each other, K x K numbers several times over: 25 MB at 1,000 classes, and at 21,843
-# more than 12 GB of memory were taken.
-MOST_CLASSES = 5_000
-
-
 def evaluate_model(
     loaded: Loaded, data: DataSet, only: str = "", *, brief: bool = False, mirror: bool = False
 ) -> Evaluation:
@@ -53,9 +48,8 @@ def evaluate_model(
         brief: not all images that it was fitted on are scored, and its maps are measured within `trust.BUDGET`.
         mirror: each image is looked at together with its mirror image, too, which takes twice the time.
     Raises:
-        InputError: for a class of the data set that the network has no output for, or more than `MOST_CLASSES`.
+        InputError: for a class of the data set that the network has no output for.
     """
-    _check_number(len(data.classes))
     before = measured(loaded)
     if loaded.folder is not None:
         require_records(loaded.folder)
@@ -127,21 +121,8 @@ def _trusted(loaded: Loaded, data: DataSet, columns: Sequence[int], brief: bool)
         return None
 
 
-def _check_number(classes: int) -> None:
-    if classes > MOST_CLASSES:
-        raise InputError(
-            f"[data] classes: expected at most {MOST_CLASSES:,} to score a network on, found {classes:,}: what is "
-            "taken for what are as many rows and columns; name some of them there"
-        )
-
-
 def evaluate_predictions(found: Predictions, data: DataSet) -> Evaluation:
-    """The scores of a network of which only the answers are known; nothing is kept, for they are found in no time.
-
-    Raises:
-        InputError: for more than `MOST_CLASSES`.
-    """
-    _check_number(len(data.classes))
+    """The scores of a network of which only the answers are known; nothing is kept, for they are found in no time."""
     parts = [part for part in data.parts if part.name in found.logits]
     answers: dict[str, Answers] = {
         part.name: (

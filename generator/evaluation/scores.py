@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.records.images import Counts, Floats
-from generator.records.scores import FEWEST_FOR_FIVE, Calibration, Confusion, Mistake, SplitScores
+from generator.records.scores import FEWEST_FOR_FIVE, MOST_IN_MATRIX, Calibration, Confusion, Mistake, SplitScores
 
 # Of the reliability diagram: ten, as in Naeini et al. 2015 (doi:10.1609/aaai.v29i1.9602). In the 15 of Guo et al. 2017
 # there are fewer images each, and chance alone makes the error larger: 0.037 instead of 0.031 for 750 images.
@@ -136,8 +136,8 @@ def scores_of(
     """
     right = found.predicted == targets
     in_five = found.ahead < 5 if classes >= FEWEST_FOR_FIVE else None
-    confusion = confusion_matrix(targets, found.predicted, classes)
-    precision, recall, f1 = rates(confusion)
+    counted = cells_of(targets, found.predicted, classes)
+    precision, recall, f1 = rates(counted, classes)
     return SplitScores(
         split=name,
         count=len(targets),
@@ -147,39 +147,49 @@ def scores_of(
         top1_interval=interval(right),
         top5_interval=None if in_five is None else interval(in_five),
         top1_flipped=None if found.flipped is None else float(found.flipped.mean()),
-        confusion=confusion,
+        confusion=counted if classes > MOST_IN_MATRIX else matrix_of(counted, classes),
         precision=precision,
         recall=recall,
         f1=f1,
-        pairs=most_confused(confusion),
+        pairs=most_confused(counted),
         calibration=calibration(found.confidence, right),
         calibration_scaled=calibration(found.scaled, right),
         mistakes=confident_mistakes(found.confidence, found.predicted, targets, files, most),
     )
 
 
-def confusion_matrix(targets: Counts, predicted: NDArray[np.integer], classes: int) -> Counts:
-    """(K, K) counts, rows true, columns predicted."""
-    counts = np.bincount(targets * classes + predicted, minlength=classes**2)
-    return counts.reshape(classes, classes).astype(np.int64, copy=False)
+def cells_of(targets: Counts, predicted: NDArray[np.integer], classes: int) -> Counts:
+    """(n, 3) true class, answer and how many images: the cells of the confusion matrix above 0, row by row."""
+    places, counts = np.unique(targets * classes + predicted, return_counts=True)
+    return np.column_stack([*np.divmod(places, classes), counts]).astype(np.int64, copy=False)
 
 
-def rates(confusion: Counts) -> tuple[Floats, Floats, Floats]:
+def matrix_of(counted: Counts, classes: int) -> Counts:
+    """(K, K) counts, rows true, columns predicted, of the cells that `cells_of` gives."""
+    found: Counts = np.zeros((classes, classes), np.int64)
+    found[counted[:, 0], counted[:, 1]] = counted[:, 2]
+    return found
+
+
+def rates(counted: Counts, classes: int) -> tuple[Floats, Floats, Floats]:
     """Precision, recall and F1 of each class, (K,) float32; nan where a class was never predicted or does not occur."""
-    hit = confusion.diagonal().astype(np.float64)
+    true, predicted, counts = counted.T
+    hit, columns, rows = (
+        np.bincount(of[which], counts[which], classes)
+        for of, which in ((true, true == predicted), (predicted, slice(None)), (true, slice(None)))
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        precision = hit / confusion.sum(0)
-        recall = hit / confusion.sum(1)
-        f1 = 2 * hit / (confusion.sum(0) + confusion.sum(1))
+        precision = hit / columns
+        recall = hit / rows
+        f1 = 2 * hit / (columns + rows)
     return precision.astype(np.float32), recall.astype(np.float32), f1.astype(np.float32)
 
 
-def most_confused(confusion: Counts) -> tuple[Confusion, ...]:
+def most_confused(counted: Counts) -> tuple[Confusion, ...]:
     """The pairs of different classes by the share of the true class that is taken for the other, largest first."""
-    true, predicted = np.nonzero(confusion)
-    true, predicted = true[true != predicted], predicted[true != predicted]
-    counts = confusion[true, predicted]
-    shares = counts / confusion.sum(1)[true]
+    totals = np.bincount(counted[:, 0], counted[:, 2])
+    true, predicted, counts = counted[counted[:, 0] != counted[:, 1]].T
+    shares = counts / totals[true]
     first = np.argsort(-shares, kind="stable")[:PAIRS]  # of equal ones in the order of the rows
     return tuple(
         Confusion(int(true[place]), int(predicted[place]), int(counts[place]), float(shares[place])) for place in first

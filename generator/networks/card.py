@@ -220,13 +220,12 @@ def _looks(evaluation: Evaluation) -> str:
 
 def _limits(evaluation: Evaluation, words: DataWords) -> list[str]:
     split = evaluation.splits[evaluation.judged]
-    seen = [index for index in range(len(evaluation.class_names)) if split.confusion[index].any()]
+    seen = [index for index in range(len(evaluation.class_names)) if split.totals[index]]
     ranked = sorted(seen, key=lambda index: float(split.recall[index]))
     weakest, rest = ranked[:WEAKEST], ranked[WEAKEST:]
-    totals = split.confusion.sum(axis=1)
+    totals = split.totals
     named = ", ".join(
-        f"{evaluation.class_names[index]} ({split.confusion[index, index]:,} of {totals[index]:,} found)"
-        for index in weakest
+        f"{evaluation.class_names[index]} ({split.right[index]:,} of {totals[index]:,} found)" for index in weakest
     )
     tied = bool(rest) and split.recall[rest[0]] == split.recall[weakest[-1]]
     lines = ["## Limits", "", f"{'Among the weakest' if tied else 'Weakest'} on the {split.split} images: {named}."]

@@ -15,8 +15,9 @@ import msgspec
 import numpy as np
 
 from generator.base.errors import InputError
+from generator.records.images import Counts
 from generator.records.ranges import Count, Measured, Share
-from generator.records.scores import Calibration, Evaluation, SplitScores
+from generator.records.scores import MOST_IN_MATRIX, Calibration, Evaluation, SplitScores
 from generator.records.stored import read, shown, worded
 from generator.records.training import Benchmark, Run
 from generator.records.trust import Compared, Estimate, Faithfulness, Randomisation
@@ -131,9 +132,8 @@ def _faults_of_evaluation(found: Evaluation) -> Iterator[Fault]:
 def _faults_of_split(scores: SplitScores, name: str, classes: int) -> Iterator[Fault]:
     if scores.split != name:
         yield "split", f"{name}, as its key says", scores.split
-    shape = scores.confusion.shape
-    if shape != (classes, classes):
-        yield "confusion", f"{classes} rows and columns, one for each class", " x ".join(map(str, shape))
+    if fault := _fault_of_confusion(scores.confusion, classes):
+        yield fault
         return
     for each in ("precision", "recall", "f1"):
         if len(values := getattr(scores, each)) != classes:
@@ -163,10 +163,9 @@ def _faults_of_top5(scores: SplitScores) -> Iterator[Fault]:
 
 def _faults_of_counts(scores: SplitScores) -> Iterator[Fault]:
     """Whether what follows from the confusion matrix does."""
-    confusion = scores.confusion
-    rows, columns, right = confusion.sum(1), confusion.sum(0), confusion.diagonal()
-    if not 0 < scores.count == confusion.sum():
-        yield "count", f"the {confusion.sum()} images of the confusion matrix, at least one", scores.count
+    rows, columns, right = scores.totals, scores.answers, scores.right
+    if not 0 < scores.count == rows.sum():
+        yield "count", f"the {rows.sum()} images of the confusion matrix, at least one", scores.count
         return
     with np.errstate(invalid="ignore"):
         told = {"precision": right / columns, "recall": right / rows, "f1": 2 * right / (rows + columns)}
@@ -181,13 +180,28 @@ def _faults_of_counts(scores: SplitScores) -> Iterator[Fault]:
         yield "top1", f"{right.sum() / scores.count:.6g}, as follows from the confusion matrix", scores.top1
     for number, pair in enumerate(scores.pairs):
         place = f"pairs[{number}]"
-        yield from _faults_of_pair(pair.true, pair.predicted, len(confusion), place)
-        if max(pair.true, pair.predicted) < len(confusion):
-            count = int(confusion[pair.true, pair.predicted])
+        yield from _faults_of_pair(pair.true, pair.predicted, len(rows), place)
+        if max(pair.true, pair.predicted) < len(rows):
+            count = scores.taken(pair.true, pair.predicted)
             if not 0 < pair.count == count:
                 yield f"{place}.count", f"the {count} images of the confusion matrix, at least one", pair.count
             elif abs(pair.share - count / rows[pair.true]) > ROUNDED:
                 yield f"{place}.share", f"{count / rows[pair.true]:.6g}, as follows from the counts", pair.share
+
+
+def _fault_of_confusion(found: Counts, classes: int) -> Fault | None:
+    """What is wrong with how often each class was taken for each, if anything is."""
+    shape = " x ".join(map(str, found.shape))
+    if classes <= MOST_IN_MATRIX:
+        whole = found.shape == (classes, classes)
+        return None if whole else ("confusion", f"{classes} rows and columns, one for each class", shape)
+    if found.ndim != 2 or found.shape[1] != 3:
+        return "confusion", "rows of a true class, an answer and a count", shape
+    if (found[:, :2] >= classes).any():
+        return "confusion", f"the indices of {classes} classes", int(found[:, :2].max())
+    if not found[:, 2].all() or (np.diff(found[:, 0] * classes + found[:, 1]) <= 0).any():
+        return "confusion", "counts above 0, row by row of a matrix", "others"
+    return None
 
 
 def _faults_of_pair(true: int, predicted: int, classes: int, place: str) -> Iterator[Fault]:

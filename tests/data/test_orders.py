@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 
 from generator.data.orders import other_order
@@ -31,6 +33,25 @@ def test_a_weak_network_of_many_classes_is_told_too() -> None:
     assert found is not None
     assert found.better
     assert np.mean(np.array(found.meant) == order) > 0.9
+
+
+def test_an_order_of_21843_classes_is_found_without_a_matrix() -> None:
+    order = np.random.default_rng(2).permutation(21_843).tolist()
+    tracemalloc.start()
+    found = other_order(*answers(order, 8, 0.2), 21_843)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2e8  # of 8 bytes each the cells of a matrix would be 3.8e9
+    assert found is not None
+    assert found.better
+    assert np.mean(np.array(found.meant) == order) > 0.98
+
+
+def test_outputs_that_answer_nothing_take_what_is_left() -> None:
+    given, targets = answers([1, 2, 0, 3, 4, 5, 6, 7, 8, 9], 8, 0)
+    found = other_order(np.where(given == 4, 5, given), targets, 10)
+    assert found is not None
+    assert found.meant == (1, 2, 0, 3, 4, 5, 6, 7, 8, 9)
 
 
 def test_no_other_order_is_clear() -> None:

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from generator.__main__ import main
-from generator.build import observed
-from generator.evaluation import evaluation
+from generator.evaluation import scores as scoring
 from generator.inspection import prototypes
 from generator.live import export
 from generator.pages import parts
+from generator.records import consistent, scores
 from generator.report.evaluation import figures
 from tests.data_sets import kitchen
 
@@ -119,26 +119,21 @@ def test_an_odd_network_has_a_report(folder: Path, monkeypatch: pytest.MonkeyPat
     assert found["evaluation"]["splits"]["test"]["count"] == 12
 
 
-def test_more_classes_than_scores_are_made_of(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A matrix of 21,843 classes by as many took 12 GB: the rest of the report is built, and scoring is refused."""
-    for module in (evaluation, observed):
-        monkeypatch.setattr(module, "MOST_CLASSES", 2)
+def test_more_classes_than_a_matrix_has_room_for(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matrix of 21,843 classes by as many took 12 GB: the pairs that occur are counted, and no picture is drawn."""
+    whole = built(folder, "Plain", monkeypatch)["evaluation"]["splits"]["test"]
     shutil.copytree(folder / "things", tmp_path / "things")
-    for name in ("nets.py", "weights.pth"):  # and no record of scores that another test has made
+    for name in ("nets.py", "weights.pth"):  # and no record of scores
         shutil.copy(folder / name, tmp_path)
-    found = built(tmp_path, "Plain", monkeypatch)
-    assert found["evaluation"] is None
-    assert found["photos"]
-    assert "It is not scored: the data set has 3 classes, and scores are made of at most 2." in found["notes"]
-    (tmp_path / "report.toml").write_text(
-        '[data]\nroot = "things"\n[models.plain]\narchitecture = "nets.py:Plain"\n'
-        'weights = "weights.pth"\n'
-        "input = {size = 24, mean = 0.5, std = 0.25}\n"
-    )
-    assert main(["evaluate", "plain"]) != 0
-    assert "error: [data] classes: expected at most 2 to score a network on, found 3" in capsys.readouterr().err
+    for module in (scoring, scores, consistent):
+        monkeypatch.setattr(module, "MOST_IN_MATRIX", 2)
+    found = built(tmp_path, "Plain", monkeypatch)["evaluation"]["splits"]["test"]
+    rows = [{str(answer): count for answer, count in enumerate(row) if count} for row in whole["confusion"]]
+    assert found["confusion"] == [[true, int(to), count] for true, row in enumerate(rows) for to, count in row.items()]
+    assert {**found, "confusion": []} == {**whole, "confusion": []}
+    page = (tmp_path / "site" / "evaluation.html").read_text("utf-8")
+    assert "A confusion matrix of 3 classes would have 9 cells" in page
+    assert "plain-confusion-test" not in page
 
 
 def broken(*_args: object, **_kwargs: object) -> object:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,24 +14,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
+from generator.evaluation import scores as scoring
 from generator.evaluation.answers import logits_of
 from generator.evaluation.scores import (
     BINS,
     MISTAKES,
+    Judged,
     calibration,
+    cells_of,
     confident_mistakes,
-    confusion_matrix,
     fit_temperature,
     in_pieces,
     interval,
     log_softmax,
+    matrix_of,
     most_confused,
     rates,
     scores,
+    scores_of,
     softmax,
     split_scores,
 )
 from generator.networks.inputs import fitted, normalise
+from generator.records import scores as record
+from generator.records import stored
 from generator.records.images import Counts, Floats
 from generator.records.input import square
 
@@ -55,8 +63,16 @@ def zeros(count: int) -> Counts:
     return np.zeros(count, np.int64)
 
 
+def cells(confusion: Counts) -> Counts:
+    """Those above 0 of a matrix, as `cells_of` gives them."""
+    true, predicted = np.nonzero(confusion)
+    return np.column_stack([true, predicted, confusion[true, predicted]])
+
+
 def test_confusion_has_the_truth_in_rows() -> None:
-    found = confusion_matrix(whole(0, 0, 0, 1, 2, 2), whole(0, 1, 1, 1, 0, 1), 3)
+    counted = cells_of(whole(0, 0, 0, 1, 2, 2), whole(0, 1, 1, 1, 0, 1), 3)
+    assert counted.tolist() == [[0, 0, 1], [0, 1, 2], [1, 1, 1], [2, 0, 1], [2, 1, 1]]
+    found = matrix_of(counted, 3)
 
     assert found.tolist() == [[1, 2, 0], [0, 1, 0], [1, 1, 0]]
     assert found.dtype == np.int64
@@ -65,7 +81,7 @@ def test_confusion_has_the_truth_in_rows() -> None:
 def test_rates_by_hand_with_a_class_never_predicted_and_one_that_does_not_occur() -> None:
     confusion = np.array([[1, 2, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]], np.int64)
 
-    precision, recall, f1 = rates(confusion)
+    precision, recall, f1 = rates(cells(confusion), 4)
 
     np.testing.assert_allclose(precision, [1 / 2, 1 / 4, np.nan, np.nan], rtol=1e-6)
     np.testing.assert_allclose(recall, [1 / 3, 1, 0, np.nan], rtol=1e-6)
@@ -73,9 +89,7 @@ def test_rates_by_hand_with_a_class_never_predicted_and_one_that_does_not_occur(
 
 
 def test_most_confused_ranks_by_the_share_of_the_true_class() -> None:
-    confusion = np.array([[6, 4, 0], [1, 1, 0], [5, 0, 5]], np.int64)
-
-    found = most_confused(confusion)
+    found = most_confused(cells(np.array([[6, 4, 0], [1, 1, 0], [5, 0, 5]], np.int64)))
 
     # Of equal shares the lower class comes first.
     assert [(pair.true, pair.predicted, pair.count, pair.share) for pair in found] == [
@@ -286,6 +300,46 @@ def test_a_split_by_hand() -> None:
     assert [(pair.true, pair.predicted) for pair in found.pairs] == [(2, 0), (1, 0)]
     assert found.top1_interval[0] < 0.5 < found.top1_interval[1]
     assert found.top5_interval is None
+
+
+def test_of_too_many_classes_for_a_matrix_all_else_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = np.random.default_rng(0).normal(size=(200, 12)).astype(np.float32)
+    targets = np.arange(200) % 11  # one class does not occur
+    names = [str(number) for number in range(200)]
+    dense = split_scores("test", logits, None, targets, names, 1.5)
+    for module in (scoring, record):
+        monkeypatch.setattr(module, "MOST_IN_MATRIX", 11)
+
+    found = split_scores("test", logits, None, targets, names, 1.5)
+
+    assert found.matrix is None
+    assert np.array_equal(matrix_of(found.confusion, 12), dense.confusion)
+    assert stored.plain(replace(found, confusion=whole())) == stored.plain(replace(dense, confusion=whole()))
+    assert np.array_equal(found.totals, dense.confusion.sum(1))
+    assert np.array_equal(found.answers, dense.confusion.sum(0))
+    assert np.array_equal(found.right, dense.confusion.diagonal())
+    assert [found.taken(3, each) for each in range(12)] == dense.confusion[3].tolist()
+
+
+def test_scores_of_21843_classes_need_no_matrix() -> None:
+    """As many as ImageNet-21k has, of which a matrix has 477 million cells."""
+    classes = 21_843
+    targets = np.repeat(np.arange(classes), 2)
+    predicted = targets.copy()
+    predicted[::2] = (predicted[::2] + 1) % classes
+    counts = np.zeros(len(targets), np.int32)
+    sure = np.full(len(targets), 0.75, np.float32)
+    judged = Judged(predicted.astype(np.int32), counts, sure, sure, sure)
+    tracemalloc.start()
+
+    found = scores_of("test", judged, classes, targets, [""] * len(targets))
+
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1e8
+    assert found.confusion.shape == (2 * classes, 3)
+    assert (found.top1, found.recall.min(), found.precision.max()) == (0.5, 0.5, 0.5)
+    assert (found.pairs[0].true, found.pairs[0].predicted, found.pairs[0].share) == (0, 1, 0.5)
 
 
 CUT = square(12, 16)

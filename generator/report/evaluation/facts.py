@@ -96,15 +96,13 @@ class Scores:
     @property
     def wrong(self) -> int:
         """How many images it got wrong."""
-        return int(self.record.confusion.sum() - np.trace(self.record.confusion))
+        return self.record.count - int(self.record.right.sum())
 
     @cached_property
     def classes(self) -> tuple[ClassScore, ...]:
         """Every class, in the network's order."""
-        confusion = self.record.confusion
-        counts, hits = confusion.sum(axis=1), confusion.diagonal()
         rates = zip(self.record.precision, self.record.recall, self.record.f1, strict=True)
-        columns = zip(self.class_names, counts, hits, rates, strict=True)
+        columns = zip(self.class_names, self.record.totals, self.record.right, rates, strict=True)
         return tuple(ClassScore(name, int(n), int(h), *map(float, each)) for name, n, h, each in columns)
 
     @property
@@ -132,7 +130,7 @@ class Scores:
         pairs, names = self.record.pairs, self.class_names
         if not pairs:
             return ""
-        totals = self.record.confusion.sum(axis=1)
+        totals = self.record.totals
         first = pairs[0]
         # Shares of whole numbers, compared as such: 3 of 25 is 6 of 50.
         tied = [one for one in pairs if one.count * totals[first.true] == first.count * totals[one.true]]
@@ -153,7 +151,7 @@ class Scores:
     @property
     def pairs(self) -> tuple[NamedPair, ...]:
         """The most confused pairs, most first."""
-        names, totals = self.class_names, self.record.confusion.sum(axis=1)
+        names, totals = self.class_names, self.record.totals
         return tuple(
             NamedPair(names[p.true], names[p.predicted], p.count, p.share, int(totals[p.true]))
             for p in self.record.pairs[:LISTED]

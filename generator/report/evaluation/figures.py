@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from generator.figures import charts, grids, raster
 from generator.figures.charts import Bins
 from generator.records.figure import Figure, Table
-from generator.records.images import Floats
+from generator.records.images import Counts, Floats
 from generator.records.network import Network
 from generator.records.scores import Confusion, Evaluation, SplitScores
 from generator.report.evaluation.facts import images_of, seriation
@@ -41,19 +41,27 @@ def evaluation_figures(network: Network) -> tuple[Figure, ...]:
     if found is None or not found.splits:
         return ()
     scores = found.splits[found.judged]
-    order = seriation(scores.confusion)
-    matrices = [_confusion(network, found, split, order, split == scores.split) for split in found.splits]
+    matrices: list[Figure] = []
+    if scores.matrix is not None:
+        order = seriation(scores.matrix)
+        matrices = [
+            _confusion(network, found, split, matrix, order, split == scores.split)
+            for split, one in found.splits.items()
+            if (matrix := one.matrix) is not None
+        ]
     return (*matrices, _reliability(network, scores, found), _per_class(network, found, scores))
 
 
-def _confusion(network: Network, found: Evaluation, split: str, order: NDArray[np.int64], cells: bool) -> Figure:
+def _confusion(
+    network: Network, found: Evaluation, split: str, matrix: Counts, order: NDArray[np.int64], cells: bool
+) -> Figure:
     """One split's matrix; its table has all `cells`, or a row a class with its most frequent mistakes."""
     figure_id = f"{network.anchor}-confusion-{split}"
     scores = found.splits[split]
     images = _images(scores)
-    totals = np.maximum(scores.confusion.sum(axis=1, keepdims=True), 1)
-    counts = scores.confusion[np.ix_(order, order)]
-    shares = counts / totals[order]
+    totals = np.maximum(scores.totals[:, None], 1)
+    counts = matrix[np.ix_(order, order)]
+    shares: Floats = counts / totals[order]
     names = [found.class_names[index] for index in order]
     strongest = [
         f"{found.class_names[pair.true]} taken for {found.class_names[pair.predicted]} ({_counted(scores, pair)})"
@@ -161,7 +169,7 @@ def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figu
         "circle left of its diamond: missed more often than named by mistake."
         + (f" Never answered, so without a precision: {listed(never[:MOST_ROWS])}." if never else "")
     )
-    totals = scores.confusion.sum(axis=1)
+    totals = scores.totals
     digits = digits_of(int(totals.max()))
     rows = tuple(
         (
@@ -181,7 +189,7 @@ def _per_class(network: Network, found: Evaluation, scores: SplitScores) -> Figu
 
 def _counted(scores: SplitScores, pair: Confusion) -> str:
     """How many of the true class's images a confusion took: of few how many, of many their share."""
-    of = int(scores.confusion[pair.true].sum())
+    of = int(scores.totals[pair.true])
     return percent(pair.share, 0) if of >= MANY else f"{pair.count:,} of {of:,}"
 
 
