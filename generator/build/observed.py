@@ -414,7 +414,7 @@ def _observe(
     return network_record(
         loaded,
         explanations,
-        [*failures, *(photo for photo in fooled if photo not in failures)],
+        selection.surest([*failures, *fooled], explanations),
         evaluation,
         examined,
         patches,

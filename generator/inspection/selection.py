@@ -23,13 +23,14 @@ from generator.networks.folder import load_runs
 from generator.networks.loaded import Loaded
 from generator.records.images import Photo, Pixels
 from generator.records.input import Input
-from generator.records.network import Examined
+from generator.records.network import Examined, Explanation
 from generator.records.recipe import Augmentation
 from generator.records.report import MOST_CLASSES, DataSummary, DataWords
 from generator.records.scores import Evaluation, SplitScores
 from generator.training import augment
 
 FAILURES = 4  # of each network on the failures page
+SHOWN = 24  # photos that a network misreads, of those that the report shows for whatever reason, on that page
 FAILED = 16  # of all together: every network explains every photo, so of many networks each has fewer
 BESIDE_BUNDLED = 4  # test images of a report that says nothing of them, where it shows bundled photos
 EXAMPLES = 4  # of each class on the data page
@@ -41,7 +42,7 @@ LIMIT = 20 << 20  # bytes that a site has at most, see `publishing.check`
 # pages for one network, and of these for each pixel of the network's side; of a channel with its strongest patches;
 # and of everything else. Of each network but the first two a photo's pages are larger, for they list all: twenty small
 # ones had 45 MiB, of which 24 were expected without.
-PHOTO, PAIR, SIDE, CHANNEL, REST, MORE = 30_000, 30_000, 1_160, 2_300, 4_000_000, 80_000
+PHOTO, PAIR, SIDE, CHANNEL, REST, MORE = 45_000, 30_000, 1_160, 2_300, 4_000_000, 80_000
 SLACK = 1.15  # by which the estimate may be too low, and says nothing yet
 
 
@@ -78,6 +79,22 @@ def photos(
             failures[name] = tuple(photo.id for photo in wrong)
             found += wrong
     return tuple({photo.id: photo for photo in found}.values()), failures
+
+
+def surest(wrong: Sequence[str], explanations: Mapping[str, Explanation]) -> tuple[str, ...]:
+    """Of photos that a network misreads those that it was surest of, as many as the failures page has room for.
+
+    Args:
+        wrong: their ids, some perhaps twice, in the order in which they are shown.
+    """
+
+    def sure(photo: str) -> float:
+        found = explanations.get(photo)
+        return 0.0 if found is None else float(found.probabilities[found.predicted])
+
+    each = dict.fromkeys(wrong)
+    kept = sorted(each, key=sure, reverse=True)[:SHOWN]
+    return tuple(photo for photo in each if photo in kept)
 
 
 def _shares(networks: int) -> list[int]:

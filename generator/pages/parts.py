@@ -81,14 +81,19 @@ def _apart(page: Page, network: Portrait) -> str:
     return f"{page.name}-{network.anchor}.html"
 
 
+PICKED = 24  # photos beside its own to which a photo's page leads: with all of them, 200 pages would have 40,000 links
+
+
 def _photo_pages(pages: Environment, page: Page, about: Variables, photos: tuple[Photo, ...]) -> dict[str, bytes]:
-    """The page shows the first of its photos itself, which has an address of its own besides."""
+    """The page shows the first of its photos itself, which has an address of its own besides, and leads to all."""
     first = photos[0] if photos else None
-    shown = {page.href: first, **{f"{page.name}-{photo.id}.html": photo for photo in photos}}
-    return {
-        path: filled(pages, page.href, path, **about, canonical=page.href if photo is first else path, sample=photo)
-        for path, photo in shown.items()
-    }
+    files = {page.href: filled(pages, page.href, page.href, **about, sample=first, picked=photos)}
+    for place, photo in enumerate(photos):
+        path = f"{page.name}-{photo.id}.html"
+        start = max(0, min(place - PICKED // 2, len(photos) - PICKED - 1))
+        more: Variables = {"sample": photo, "picked": photos[start : start + PICKED + 1]}
+        files[path] = filled(pages, page.href, path, **about, canonical=page.href if photo is first else path, **more)
+    return files
 
 
 def _layer_pages(

@@ -28,7 +28,7 @@ NOT_FOUND = "404.html"
 # What a page is filled with beside the facts: see `parts` and `site`.
 AROUND = {
     "address", "after", "apart", "back", "before", "canonical", "layer", "network", "next", "own", "page", "pages",
-    "previous", "root", "sample", "scripts", "source_path", "styles", "words",
+    "picked", "previous", "root", "sample", "scripts", "source_path", "styles", "words",
 }  # fmt: skip
 WAYS_IN = (nodes.Extends, nodes.Import, nodes.FromImport, nodes.Include)
 HIDDEN = (nodes.If, nodes.CondExpr, nodes.For, nodes.Macro, nodes.CallBlock)  # what stands there may never be shown

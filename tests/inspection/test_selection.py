@@ -315,3 +315,22 @@ def test_many_networks_share_the_photos_of_mistakes(networks: int, each: list[in
     """Each photo is explained by every network, so that four of each would cost the square of their number."""
     assert selection._shares(networks) == each
     assert sum(each) <= max(selection.FAILED, selection.FAILURES)
+
+
+def test_of_very_many_misread_photos_the_surest_are_shown() -> None:
+    """200 of them made the failures page 822 KiB."""
+    photos = [synthetic.photo(f"p{number}", 1) for number in range(selection.SHOWN + 10)]
+    explanations = {}
+    for place, photo in enumerate(photos):
+        made = synthetic.explanation(photo, ("a", "b"), 0)
+        share = 0.5 + (place * 7 % len(photos)) / 100  # no two alike
+        explanations[photo.id] = replace(made, probabilities=np.array([share, 1 - share], np.float32))
+    every = list(explanations)
+
+    found = selection.surest([every[3], *every, "gone"], explanations)
+
+    sure = sorted(every, key=lambda photo: -explanations[photo].probabilities[0])
+    assert set(found) == set(sure[: selection.SHOWN])
+    shown = [every[3], *(photo for photo in every if photo != every[3])]
+    assert list(found) == [photo for photo in shown if photo in found]
+    assert selection.surest(every[:5], explanations) == tuple(every[:5])

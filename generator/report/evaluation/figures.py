@@ -61,7 +61,7 @@ def _confusion(
     images = _images(scores)
     totals = np.maximum(scores.totals[:, None], 1)
     counts = matrix[np.ix_(order, order)]
-    shares: Floats = counts / totals[order]
+    shares = counts / totals[order]
     names = [found.class_names[index] for index in order]
     strongest = [
         f"{found.class_names[pair.true]} taken for {found.class_names[pair.predicted]} ({_counted(scores, pair)})"
@@ -89,7 +89,7 @@ def _confusion(
     return charted(figure_id, chart, alt=alt, caption=caption, table=table, data=whole)
 
 
-def _cells(names: Sequence[str], shares: Floats, digits: int) -> Table:
+def _cells(names: Sequence[str], shares: NDArray[np.float64], digits: int) -> Table:
     """All cells of a matrix, a row a true class; of very many classes a row for each cell that is not empty."""
     if len(names) > MOST_IN_ROWS:
         places = np.argwhere(shares > 0).tolist()
@@ -103,7 +103,7 @@ def _cells(names: Sequence[str], shares: Floats, digits: int) -> Table:
     return Table(("true \\ predicted, %", *names), rows)
 
 
-def _mistaken(names: Sequence[str], shares: Floats, digits: int) -> Table:
+def _mistaken(names: Sequence[str], shares: NDArray[np.float64], digits: int) -> Table:
     """Of each class, or those least often right, what is right and what else it is most often taken for."""
     least = sorted(np.argsort(np.diag(shares), kind="stable")[:MOST_ROWS].tolist())
     rows = []
