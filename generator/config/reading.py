@@ -7,10 +7,11 @@ stands. Strings may hold any text, HTML too: they are text here, and the pages e
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -159,6 +160,36 @@ def text_of(file: Path, what: str, missing: str, largest: int) -> str:
         line = text.count("\n", 0, nul) + 1
         raise InputError(f"{file}: expected UTF-8 text, got a NUL character (at line {line}); save it as UTF-8")
     return text
+
+
+def lines_of(file: Path, what: str, missing: str) -> Iterator[str]:
+    """The lines of such a file, with what ends them, one at a time: it may be larger than memory.
+
+    Args, Raises:
+        as `text_of`.
+    """
+    try:
+        if file.exists() and not (file.is_file() or file.is_dir()):  # a pipe would be waited for
+            raise InputError(f"{file}: expected a readable {what}, got what is no file")
+        with file.open("rb") as opened:
+            for number, line in enumerate(opened, start=1):
+                if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    raise InputError(f"{file}: expected UTF-8 text, got UTF-16 (at line 1); save it as UTF-8")
+                if b"\0" in line:
+                    raise InputError(
+                        f"{file}: expected UTF-8 text, got a NUL character (at line {number}); save it as UTF-8"
+                    )
+                try:
+                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError:
+                    raise InputError(
+                        f"{file}: expected UTF-8 text, got another encoding (at line {number}); save it as UTF-8"
+                    ) from None
+                yield from io.StringIO(text, newline="")  # a carriage return alone may end a line, too
+    except FileNotFoundError:
+        raise InputError(f"{file}: {missing}") from None
+    except OSError as error:
+        raise InputError(f"{file}: expected a readable {what}, got: {error.strerror}") from None
 
 
 def _parsed(file: Path, text: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ import io
 import json
 import posixpath
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,7 +105,7 @@ def _csv_lines(file: Path, text: str, label: str) -> Iterator[tuple[_Columns, _C
     delimiter, _ = _header(first_line(text))
     columns: _Columns | None = None
     places: list[int] = []
-    for line, cells in table(file, text, delimiter):
+    for line, cells in table(file, io.StringIO(text, newline=""), delimiter):
         if columns is None:
             columns = _columns(file, cells, label)
             places = [cells.index(name) for name in columns if name]
@@ -119,13 +119,15 @@ def first_line(text: str) -> str:
     return text.partition("\n")[0].rstrip("\r")
 
 
-def table(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def table(file: Path, lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file that are not empty, each with its first line's number: first the names of the columns.
 
+    Args:
+        lines: of the file, with what ends them.
     Raises:
         InputError: for what is no CSV, and a row of more or fewer columns than there are names.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     width = ended = 0
     try:
         for cells in reader:

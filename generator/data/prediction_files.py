@@ -6,11 +6,17 @@ logits or made so. Which image a row is about, and which class a column, is for 
 
 from __future__ import annotations
 
+import io
+import itertools
 import math
+import shutil
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -19,8 +25,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from generator.base.errors import InputError, reason
-from generator.config.reading import text_of
-from generator.data.lists import DELIMITERS, IMAGE, LABEL, first_line, header, table
+from generator.config.reading import lines_of
+from generator.data.lists import DELIMITERS, IMAGE, LABEL, header, table
 from generator.data.naming import some
 from generator.records.images import Floats
 
@@ -35,8 +41,10 @@ ARRAYS = {  # what arrays hold by their names, in small letters
     **dict.fromkeys(INDEX, "index"),
     **dict.fromkeys(("scores", "probabilities", "logits"), "scores"),
 }
-MOST_TEXT = 2**28  # bytes of a CSV file
-MOST_ARRAYS = 2**30  # bytes of a file of arrays, unpacked
+MOST_ARRAYS = (
+    2**30
+)  # bytes of all arrays but the scores, unpacked, and of scores whose columns stand one after the other
+HELD = 2**28  # bytes of scores that lie in memory; more of them lie in a file without a name, which the system reads
 # What zipfile and NumPy raise for what is no archive, is damaged, encrypted, or packed otherwise.
 DAMAGE = (ValueError, EOFError, RuntimeError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error)
 TOLERANCE = 0.01  # by which the probabilities of a row may miss 1: rounding to a few digits, or half precision
@@ -88,21 +96,25 @@ def read(file: Path, classes: Collection[str]) -> Answered:
 
 
 def _of_text(file: Path, classes: Collection[str]) -> Answered:
-    if file.is_file() and file.stat().st_size > MOST_TEXT:
-        raise InputError(f"{file}: expected at most {MOST_TEXT >> 20} MiB of text, it is larger; write it as .npz")
-    text = text_of(file, "file of answers", "expected a file of answers, there is none", MOST_TEXT)
+    with tempfile.SpooledTemporaryFile(HELD) as values:
+        return _of_lines(file, classes, values)
+
+
+def _of_lines(file: Path, classes: Collection[str], values: IO[bytes]) -> Answered:
+    """The rows of a text; their scores are put down in `values` as they come, and read from there."""
+    told_lines = lines_of(file, "file of answers", "expected a file of answers, there is none")
     known = {*IMAGE, *LABEL, *INDEX, *PREDICTED, *(name.casefold() for name in classes)}
-    first = first_line(text)
+    begun = next(told_lines, "")
+    first = begun.rstrip("\r\n")
     delimiter, names = header(first, known)
     if not known & {name.casefold() for name in names}:  # as where columns are called 0, 1, 2
         delimiter = max(DELIMITERS, key=first.count)
-    rows = table(file, text, delimiter)
+    rows = table(file, itertools.chain([begun], told_lines), delimiter)
     _, names = next(rows, (0, []))
     places = _columns(file, names, classes)
     called = tuple(names[at] for at in places["scores"])
     lines: list[int] = []
     told: dict[str, list[str]] = {role: [] for role in places if role not in ("scores", "order")}
-    values: list[NDArray[np.float64]] = []
     for line, cells in rows:
         if "order" in places and cells[0].strip() != str(len(lines)):
             raise InputError(
@@ -112,10 +124,17 @@ def _of_text(file: Path, classes: Collection[str]) -> Answered:
         lines.append(line)
         for role, cells_of in told.items():
             cells_of.append(cells[places[role][0]].strip())
-        values.append(_numbers(file, line, [cells[at] for at in places["scores"]], called, classes))
-    if not values:
+        values.write(_numbers(file, line, [cells[at] for at in places["scores"]], called, classes).tobytes())
+    if not lines:
         raise InputError(f"{file}: expected a row for each image, found none")
-    logits, kind, zeros = _as_logits(file, np.stack(values), "", tuple(lines))
+
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        values.seek(0)
+        yield values
+
+    scores = _Scores((len(lines), len(called)), np.dtype(np.float64), opened)
+    logits, kind, zeros = _as_logits(file, scores, "", tuple(lines))
     found = {role: tuple(cells) for role, cells in told.items()}
     return Answered(
         file,
@@ -199,18 +218,21 @@ def _of_arrays(file: Path) -> Answered:
     if "scores" not in found:
         raise InputError(f"{file}: expected an array scores, probabilities or logits, found {some(arrays) or 'none'}")
     scores = arrays[found["scores"]]
-    if scores.ndim != 2 or scores.shape[1] < 2 or not len(scores) or scores.dtype.kind not in "fiu":
+    if len(scores.shape) != 2 or scores.shape[1] < 2 or not scores.shape[0] or scores.dtype.kind not in "fiu":
         shape = " x ".join(map(str, scores.shape)) or "a single one"
-        binary = scores.dtype.kind == "f" and scores.ndim and scores.size == len(scores) > 1
+        binary = scores.dtype.kind == "f" and scores.shape and math.prod(scores.shape) == scores.shape[0] > 1
         mend = f"; {BOTH}" if binary else ""
         raise InputError(
             f"{file}: expected numbers in {found['scores']}, a row an image and a column a class, got {shape} of "
             f"{scores.dtype}{mend}"
         )
-    count = len(scores)
+    assert isinstance(scores, _Scores)
+    count = scores.shape[0]
     said = found["scores"].casefold()
     logits, kind, zeros = _as_logits(file, scores, said if said != "scores" else "", None)
-    listed = {role: _words(file, name, arrays[name]) for role, name in found.items() if role != "scores"}
+    listed = {
+        role: _words(file, name, array) for role, name in found.items() if isinstance(array := arrays[name], np.ndarray)
+    }
     for role, words in listed.items():
         wanted, of = (scores.shape[1], "columns") if role == "classes" else (count, "rows")
         if len(words) != wanted:
@@ -235,26 +257,48 @@ def _of_arrays(file: Path) -> Answered:
     )
 
 
-def _arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file, none of which is a pickle or larger than the file says."""
+@dataclass(frozen=True)
+class _Scores:
+    """Scores that are read some rows at a time, as often as they are asked for."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    opened: Callable[[], AbstractContextManager[IO[bytes]]]  # where the first number stands, a row after the other
+
+
+def _arrays(file: Path) -> dict[str, NDArray[Any] | _Scores]:
+    """The arrays of an .npz file, none of which is a pickle or larger than the file says; scores are not read yet."""
     expected = f"{file}: expected an .npz file, as numpy.savez writes it"
-    found: dict[str, NDArray[Any]] = {}
+    found: dict[str, NDArray[Any] | _Scores] = {}
     try:
         if not file.is_file():
             raise InputError(f"{file}: expected a file of answers, there is none")
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
-            if (total := sum(entry.file_size for entry in entries)) > MOST_ARRAYS:
+            names = [entry.filename.removesuffix(".npy") for entry in entries]
+            others = [entry for entry, name in zip(entries, names, strict=True) if not _holds_scores(name)]
+            if (total := sum(entry.file_size for entry in others)) > MOST_ARRAYS:
                 raise InputError(
-                    f"{expected}, of at most {MOST_ARRAYS >> 20:,} MiB unpacked, got {total >> 20:,} MiB; save "
-                    "the scores as float16, of the images alone that judge, or of fewer of them"
+                    f"{expected}, of at most {MOST_ARRAYS >> 20:,} MiB unpacked beside the scores, got "
+                    f"{total >> 20:,} MiB"
                 )
-            for entry in entries:
-                name = entry.filename.removesuffix(".npy")
+            for entry, name in zip(entries, names, strict=True):
                 with archive.open(entry) as opened:
-                    _require_array(file, name, opened, entry.file_size)
-                with archive.open(entry) as opened:
-                    found[name] = npy.read_array(opened, allow_pickle=False)
+                    shape, by_columns, dtype = _require_array(file, name, opened, entry.file_size)
+                if not _holds_scores(name):
+                    with archive.open(entry) as opened:
+                        found[name] = npy.read_array(opened, allow_pickle=False)
+                elif by_columns and len(shape) > 1:
+                    if entry.file_size > MOST_ARRAYS:
+                        raise InputError(
+                            f"{expected}, with the scores of an image beside one another, got those of a class; save "
+                            f"numpy.ascontiguousarray({name[:60]})"
+                        )
+                    with archive.open(entry) as opened:
+                        turned = npy.read_array(opened, allow_pickle=False).tobytes("C")
+                    found[name] = _Scores(shape, dtype, partial(io.BytesIO, turned))
+                else:
+                    found[name] = _Scores(shape, dtype, partial(_unpacked, file, entry.filename))
     except InputError:  # which is a ValueError
         raise
     except OSError as error:
@@ -264,13 +308,29 @@ def _arrays(file: Path) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _require_array(file: Path, name: str, opened: IO[bytes], size: int) -> None:
-    """Refuse an array whose head tells of more than is there, before memory is asked for, and one of objects."""
+def _holds_scores(name: str) -> bool:
+    return ARRAYS.get(name.casefold()) == "scores"
+
+
+@contextmanager
+def _unpacked(file: Path, entry: str) -> Iterator[IO[bytes]]:
+    """An array of an .npz file, from its first number on."""
+    with zipfile.ZipFile(file) as archive, archive.open(entry) as opened:
+        _head(opened)
+        yield opened
+
+
+def _head(opened: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns stand one after the other, and type of an array, whose numbers come next."""
     version = npy.read_magic(opened)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"version {version} of its arrays")
-    head = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = head(opened)
+    return npy.read_array_header_1_0(opened) if version == (1, 0) else npy.read_array_header_2_0(opened)
+
+
+def _require_array(file: Path, name: str, opened: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The head of an array; refused is one of objects, and, before memory is asked for, of more than is there."""
+    shape, by_columns, dtype = _head(opened)
     if dtype.hasobject:
         raise InputError(
             f"{file}: expected numbers and strings in {name[:60]}, got objects, which are a pickle and are not read; "
@@ -278,6 +338,7 @@ def _require_array(file: Path, name: str, opened: IO[bytes], size: int) -> None:
         )
     if any(side < 0 for side in shape) or math.prod(shape) * dtype.itemsize > size:
         raise ValueError(f"{name[:60]}: its head tells of more than it holds")
+    return shape, by_columns, dtype
 
 
 def _words(file: Path, name: str, array: NDArray[Any]) -> tuple[str, ...]:
@@ -295,7 +356,7 @@ def _words(file: Path, name: str, array: NDArray[Any]) -> tuple[str, ...]:
 # Scores
 
 
-def _as_logits(file: Path, values: NDArray[Any], said: str, lines: Sequence[int] | None) -> tuple[Floats, Kind, int]:
+def _as_logits(file: Path, values: _Scores, said: str, lines: Sequence[int] | None) -> tuple[Floats, Kind, int]:
     """Logits, what the scores were, and how many zeros were among their probabilities.
 
     Where every row sums to 1 they are probabilities, and anything else are logits, unless it looks like neither.
@@ -312,8 +373,8 @@ def _as_logits(file: Path, values: NDArray[Any], said: str, lines: Sequence[int]
             f"{_place(file, lines, row)}: expected {expected}; got {low:g} to {high:g}, the sum {total:g}"
         )
 
-    sums, least, most = (np.empty(len(values)) for _ in range(3))
-    for rows, block in _blocks(values):
+    sums, least, most = (np.empty(values.shape[0]) for _ in range(3))
+    for rows, block in _blocks(file, values):
         if (wild := ~(np.abs(block) <= LARGEST)).any():  # NaN too
             row, at = np.argwhere(wild)[0].tolist()
             raise InputError(f"{_place(file, lines, rows.start + row)}: expected finite scores, got {block[row, at]:g}")
@@ -327,7 +388,7 @@ def _as_logits(file: Path, values: NDArray[Any], said: str, lines: Sequence[int]
                 f"{file}: expected logits, as the array is called, got probabilities: every row sums to 1; call it "
                 "probabilities"
             )
-        logits, zeros = _logarithms(values)
+        logits, zeros = _logarithms(file, values)
         return logits, "probabilities", zeros
     if said == "probabilities":
         raise refuse(uneven | outside, "probabilities, as the array is called: from 0 to 1, the sum of a row 1")
@@ -339,17 +400,20 @@ def _as_logits(file: Path, values: NDArray[Any], said: str, lines: Sequence[int]
         )
     if (least >= 0).all() and (np.abs(sums - 100) <= 100 * TOLERANCE).all():
         raise refuse(uneven, "probabilities or logits, not percentages: divide them by 100")
-    return values.astype(np.float32, copy=False), "logits", 0
+    logits = room(values.shape)
+    for rows, block in _blocks(file, values):
+        logits[rows] = block
+    return logits, "logits", 0
 
 
-def _logarithms(values: NDArray[Any]) -> tuple[Floats, int]:
+def _logarithms(file: Path, values: _Scores) -> tuple[Floats, int]:
     """Of probabilities, and how many are 0: taken to be the least number above it, at most float32's epsilon."""
     least, zeros = float(np.finfo(np.float32).eps), 0
-    for _, block in _blocks(values):
+    for _, block in _blocks(file, values):
         least = float(block.min(where=block > 0, initial=least))
         zeros += int((block <= 0).sum())
-    found = np.empty(values.shape, np.float32)
-    for rows, block in _blocks(values):
+    found = room(values.shape)
+    for rows, block in _blocks(file, values):
         found[rows] = np.log(np.maximum(block, least))
     return found, zeros
 
@@ -357,12 +421,44 @@ def _logarithms(values: NDArray[Any]) -> tuple[Floats, int]:
 BLOCK = 1 << 21  # numbers that are float64 at once: 16 MiB
 
 
-def _blocks(values: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Rows of an array, some at a time, and where they are; all as float64 would take four times half precision."""
-    step = max(1, BLOCK // values.shape[1])
-    for start in range(0, len(values), step):
-        rows = slice(start, start + step)
-        yield rows, values[rows].astype(np.float64, order="C")
+def _blocks(file: Path, values: _Scores) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Rows of the scores, some at a time, and where they are; all as float64 would take four times half precision."""
+    count, width = values.shape
+    step = max(1, BLOCK // width)
+    try:
+        with values.opened() as stream:
+            for start in range(0, count, step):
+                asked = min(step, count - start)
+                raw = stream.read(asked * width * values.dtype.itemsize)
+                block = np.frombuffer(raw, values.dtype).reshape(asked, width)
+                yield slice(start, start + asked), block.astype(np.float64)
+    except OSError as error:
+        raise InputError(f"{file}: expected an .npz file, it cannot be read {reason(error)}") from None
+    except DAMAGE as error:
+        told = " ".join(str(error).split())[:100]
+        raise InputError(
+            f"{file}: expected an .npz file, as numpy.savez writes it, got what is none ({told})"
+        ) from None
+
+
+def room(shape: tuple[int, ...]) -> Floats:
+    """Place for so many float32: in memory, or of more than `HELD` bytes in a file that is gone when nothing uses it.
+
+    Raises:
+        InputError: where the disk has no room for it.
+    """
+    size = 4 * math.prod(shape)
+    if size <= HELD:
+        return np.empty(shape, np.float32)
+    folder = tempfile.gettempdir()
+    if shutil.disk_usage(folder).free < size:  # what is written to a file that has no room ends the program
+        raise InputError(
+            f"{folder}: expected room for {size >> 20:,} MiB, the answers as they are read; make some, or name another "
+            "folder in the environment variable TMPDIR"
+        )
+    with tempfile.TemporaryFile(dir=folder) as opened:
+        found: Floats = np.memmap(opened, np.float32, "w+", shape=shape)
+    return found
 
 
 def _place(file: Path, lines: Sequence[int] | None, row: int) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
@@ -96,13 +97,13 @@ def read(wanted: ModelConfig, data: DataSet | None) -> Predictions:
         notes = (*notes, f"Its scores for {more}, which the data set does not have, are left out.")
     if dropped:
         notes = (*notes, f"{dropped:,} of its answers are to images that cannot be read here, and are left out.")
-    logits = {name: rows.logits[order][:, chosen] for name, order in by_part.items()}
+    logits = {name: _arranged(rows.logits, order, chosen) for name, order in by_part.items()}
     named = tuple(data.classes.names)
     assumed = (*assumed, *_doubts(logits[data.judged.name], data.judged, named, (of_classes, of_images)))
     return Predictions(
         wanted=wanted,
         logits=logits,
-        digest=hashlib.sha256(file.read_bytes()).hexdigest(),
+        digest=_digest(file),
         facts=(
             Fact("predictions", f"{len(rows):,} rows in {file.name}", "declared", wanted.said_in),
             Fact("scores", values, "measured", file.name),
@@ -112,6 +113,26 @@ def read(wanted: ModelConfig, data: DataSet | None) -> Predictions:
         ),
         notes=(*notes, *assumed, ALONE),
     )
+
+
+def _arranged(logits: Floats, order: NDArray[np.int64], chosen: Sequence[int]) -> Floats:
+    """Rows of the scores in another order, and some of their columns; a block of them is in memory at once."""
+    if np.array_equal(order, np.arange(len(logits))) and [*chosen] == [*range(logits.shape[1])]:
+        return logits
+    found = prediction_files.room((len(order), len(chosen)))
+    step = max(1, prediction_files.BLOCK // logits.shape[1])
+    for start in range(0, len(order), step):
+        found[start : start + step] = logits[order[start : start + step]][:, chosen]
+    return found
+
+
+def _digest(file: Path) -> str:
+    """sha256 of a file that may be larger than memory."""
+    found = hashlib.sha256()
+    with file.open("rb") as opened:
+        while part := opened.read(1 << 20):
+            found.update(part)
+    return found.hexdigest()
 
 
 def _doubts(logits: Floats, part: Part, names: Sequence[str], facts: Sequence[Fact]) -> tuple[str, ...]:

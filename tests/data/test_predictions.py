@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from generator.data import prediction_files, predictions
 from generator.data.classes import Classes
 from generator.data.dataset import DataSet, Item, Part
 from generator.data.predictions import Predictions
+from generator.evaluation.evaluation import evaluate_predictions
+from generator.records import stored
 from generator.records.images import Pixels
 from generator.records.report import DataWords
 
@@ -453,7 +457,7 @@ def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
     [
         (b"", "expected the names of the columns in its first line, it is empty"),
         ("file,label,cups\n".encode("utf-16"), "expected UTF-8 text, got UTF-16"),
-        (b"file,label,cups\n\xff,a,1\n", "expected UTF-8 text, got another encoding (at line 2)"),
+        (b"file,label,cups,forks\n\xff,a,1,2\n", "expected UTF-8 text, got another encoding (at line 2)"),
         (b'file,label,cups,forks\n"a,b,1,1\n', "expected CSV, got what is none"),
         (
             b"file,cups,forks\n" + b"a" * 200_000 + b",1,1\n",
@@ -467,10 +471,10 @@ def test_what_is_no_table_is_told(tmp_path: Path, content: bytes, line: str) -> 
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("generator.data.prediction_files.MOST_TEXT", 100)
     monkeypatch.setattr("generator.data.prediction_files.MOST_ARRAYS", 100)
-    assert "expected at most 0 MiB of text, it is larger; write it as .npz" in refused(written(tmp_path, rows()))
-    assert "of at most 0 MiB unpacked" in refused(saved(tmp_path, scores=LOGITS))
+    assert "of at most 0 MiB unpacked beside the scores" in refused(saved(tmp_path, scores=LOGITS, files=list(PATHS)))
+    turned = saved(tmp_path, scores=np.asfortranarray(LOGITS))
+    assert "got those of a class; save numpy.ascontiguousarray(scores)" in refused(turned)
     (tmp_path / "answers.json").write_text("{}")
     assert "expected a file of answers called .csv, .tsv or .npz, got .json" in refused(tmp_path / "answers.json")
 
@@ -508,7 +512,37 @@ def test_many_answers_are_never_whole_in_float64(tmp_path: Path, monkeypatch: py
         tracemalloc.stop()
     assert found.logits.dtype == np.float32
     numbers = count * classes
-    assert peak < (2 + 2 + 4) * numbers + 64 * prediction_files.BLOCK  # the archive, the array, the logits
+    assert peak < 4 * numbers + 64 * prediction_files.BLOCK  # the logits
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz", "compressed", "by columns", "float16"])
+def test_answers_that_memory_has_no_room_for_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind == "csv":
+        file = written(tmp_path, rows()[::-1])
+    else:
+        values = LOGITS.astype(np.float16 if kind == "float16" else float)[::-1]
+        values = np.asfortranarray(values) if kind == "by columns" else values
+        save = np.savez_compressed if kind == "compressed" else np.savez
+        file = tmp_path / "answers.npz"
+        save(file, scores=values, files=list(PATHS[::-1]), classes=list(NAMES))
+    held = read(file)
+    monkeypatch.setattr(prediction_files, "HELD", 0)
+    monkeypatch.setattr(prediction_files, "BLOCK", 4)
+    found = read(file)
+    assert isinstance(found.logits["test"], np.memmap)
+    assert not isinstance(held.logits["test"], np.memmap)
+    assert np.array_equal(found.logits["test"], held.logits["test"])
+    assert found.facts == held.facts
+    scored = evaluate_predictions(found, data_set()).splits
+    assert stored.plain(scored) == stored.plain(evaluate_predictions(held, data_set()).splits)
+
+
+def test_a_disk_without_room_for_answers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_files, "HELD", 0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10))
+    assert "make some, or name another folder in the environment variable TMPDIR" in refused(written(tmp_path, rows()))
 
 
 def test_without_a_data_set_nothing_tells_the_images(tmp_path: Path) -> None:
