@@ -14,6 +14,7 @@ from generator.commands.places import (
     build_digest,
     cache_folder,
     data_at_hand,
+    moved,
     out_folder,
     published_at,
     settled,
@@ -30,6 +31,7 @@ from generator.records.training import Run
 from generator.report.overview.reading import doubts
 
 if TYPE_CHECKING:
+    from generator.networks.devices import Device
     from generator.networks.loaded import Loaded
 
 
@@ -71,8 +73,11 @@ def inspect_command(options: argparse.Namespace) -> None:
     check_pair()
     from generator.data import decoded, predictions
     from generator.inspection.network import facts
+    from generator.networks import devices
     from generator.training import logs
 
+    device = devices.chosen(options.device)
+    terminal.say(devices.told(device))
     if data is not None:
         data = decoded.whole(data, cache_folder(settings) / "data")
         _tell_data(data)
@@ -82,7 +87,8 @@ def inspect_command(options: argparse.Namespace) -> None:
             runs = logs.read(wanted, settings.folder, None, terminal.say)
             _tell(wanted, answered.title, answered.source, answered.facts, answered.notes, runs)
             continue
-        loaded, tried = as_read(wanted, settings, data, options.offline)
+        with devices.precise(device):
+            loaded, tried = as_read(wanted, settings, data, options.offline, device)
         if loaded is None:
             terminal.result(f"[models.{wanted.id}] has no weights yet")
             continue
@@ -91,14 +97,20 @@ def inspect_command(options: argparse.Namespace) -> None:
 
 
 def as_read(
-    wanted: ModelConfig, settings: Config, data: DataSet | None, offline: bool
+    wanted: ModelConfig, settings: Config, data: DataSet | None, offline: bool, device: Device | None = None
 ) -> tuple[Loaded | None, Reading | None]:
-    """A network as `build` reads it, tried on the data; None where it has no weights yet."""
+    """A network as `build` reads it, tried on the data; None where it has no weights yet.
+
+    Args:
+        device: where it is tried; None: on the processor.
+    """
     from generator.networks import catalogue
 
     classes, size = data.classes if data else without_data(settings.data.classes), data.words.alike if data else None
     loaded = catalogue.load(wanted, settings, classes, size=size, offline=offline, say=terminal.say)
-    return settled(loaded, settings, data, offline) if loaded else (None, None)
+    if loaded is None:
+        return None, None
+    return settled(moved(loaded, device) if device else loaded, settings, data, offline)
 
 
 def _tell(

@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
         commands, "inspect", inspect_command, "say how a network and its data are read, building nothing"
     )
     _data_options(inspect)
+    _device_option(inspect)
     add_options(inspect)
 
     train = _command(commands, "train", train_command, "train a network into models/<model>")

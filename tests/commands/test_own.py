@@ -18,9 +18,10 @@ from generator.commands.serve import follows
 from generator.config import digests, reading
 from generator.config.schema import Config
 from generator.data.classes import without_data
-from generator.networks import catalogue
+from generator.networks import catalogue, devices
 from generator.publishing import writer
 from tests.data_sets import kitchen
+from tests.elsewhere import AWAY, elsewhere
 
 NET = """
 import torch
@@ -227,6 +228,47 @@ def test_inspect_tells_each_fact_with_its_origin(here: Path, capsys: pytest.Capt
     ):
         assert line in said, line
     assert not (here / "site").exists()
+
+
+# PyTorch takes the stand-in for its own "meta", where a copy holds no numbers.
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
+@pytest.mark.usefixtures("one_thread")
+def test_inspect_tells_the_same_wherever_the_network_runs(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["inspect", "--model", "my_net.py:Net", "--weights", "best.safetensors", "--data", "images"]
+    assert main([*words, "--device", "cpu"]) == 0
+    usual = capsys.readouterr().out
+    assert "mean" in usual
+    asked: list[str] = []
+
+    def chosen(device: str) -> torch.device:
+        asked.append(device)
+        return AWAY
+
+    monkeypatch.setattr(devices, "chosen", chosen)
+    with elsewhere():
+        assert main([*words, "--device", "cuda:1"]) == 0
+    assert asked == ["cuda:1"]
+    said = capsys.readouterr()
+    assert said.out == usual
+    assert "networks run on a GPU: meta" in said.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("command", [["inspect"], ["build"], ["evaluate", "net"], ["train", "net"]])
+def test_a_device_that_is_not_there_is_refused_in_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    (here / "report.toml").write_text(
+        '[data]\nroot = "images"\n[models.net]\narchitecture = "my_net.py:Net"\nweights = "best.safetensors"\n'
+    )
+    assert main([*command, "--device", "cuda", "--offline"]) == 1
+    said = capsys.readouterr().err
+    (line,) = (line for line in said.splitlines() if line.startswith("error:"))
+    assert line.startswith("error: --device cuda: expected a GPU of CUDA, PyTorch finds none (")
+    assert line.endswith("take --device cpu, or auto, which takes what is there")
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow
