@@ -128,10 +128,12 @@ def left(seconds: float) -> str:
 def bar(title: str, total: int, unit: str = "") -> Iterator[Bar]:
     """A bar for `total` steps, closed at the end; without a unit it tells their share, not their number.
 
-    One that is called as the stage of a `whole` is told as that.
+    One that is called as a stage of a `whole` is told as that, which begins with it.
     """
     title = plain(title)
-    if _wholes and title == _wholes[-1].stage:
+    if _wholes and title in _wholes[-1].expected:
+        if title != _wholes[-1].stage:
+            _wholes[-1].begin(title)
         yield _Part(_wholes[-1], total)
     elif sys.stderr.isatty() and speaks():
         form = None if unit else "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"

@@ -21,9 +21,9 @@ from generator.data.classes import Classes, display_names, of_tiny_imagenet, sho
 from generator.data.dataset import DataSet
 from generator.data.naming import some
 from generator.data.predictions import Predictions
-from generator.evaluation import reading
+from generator.evaluation import reading, trust
 from generator.evaluation.checks import checks_of, map_checks
-from generator.evaluation.evaluation import evaluate_model, evaluate_predictions, measured
+from generator.evaluation.evaluation import brief_bars, evaluate_model, evaluate_predictions, measured
 from generator.inspection import layers, prototypes, selection, soundness
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.inspection.network import network_record, predictions_record
@@ -54,6 +54,7 @@ TOGETHER = 6  # photos that are explained together: a pass of one takes a large 
 # What the stages of a build cost, about, before anything is measured: multiply-accumulates a second of two cores, and
 # passes by which all methods explain a photo.
 RATE, PASSES = 1e11, 400
+READING = 5e-4  # seconds of an image
 EXPLAINING, CHANNELS = "{}: explaining", "{}: what its channels and classes look like"
 DRAFT = f"This is a draft, made in little time. It leaves out: {{}}. `{PROGRAM} build` without --draft makes them, too."
 OTHERS = (
@@ -335,6 +336,9 @@ def _evaluation(site: Site, loaded: Loaded) -> Evaluation | None:
     found = measured(loaded)
     to_score = (found is None or found.weights_digest != loaded.digest) and _to_score(loaded, site.data)
     if to_score and not site.leaves(f"the scores of {loaded.title}", known=False):
+        assert site.data is not None
+        stages = dict(_scoring(loaded, site.data))
+        terminal.progress().divide(LOOKING, {**stages, LOOKING: 20.0 * len(site.config.models.networks)})
         with site.running(loaded) as there:
             found = _scored(there, site.data)
     if loaded.folder is not None:  # what its pages tell later is looked at before minutes are spent
@@ -352,6 +356,12 @@ def _evaluation(site: Site, loaded: Loaded) -> Evaluation | None:
         f"{PROGRAM} evaluate {loaded.id}"
     )
     return None
+
+
+def _scoring(loaded: Loaded, data: DataSet) -> Iterator[tuple[str, float]]:
+    """The stages of scoring one network, called as their bars are, and about how many seconds each takes."""
+    for title, images in brief_bars(loaded, data).items():
+        yield title, 1 + images * (READING + loaded.once / RATE) if images else 2 + trust.BUDGET / RATE
 
 
 def _stages(loaded: Loaded, photos: Sequence[Photo]) -> Iterator[tuple[str, float]]:

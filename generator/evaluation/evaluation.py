@@ -31,6 +31,7 @@ from generator.records.scores import Evaluation, SplitScores
 from generator.records.trust import Faithfulness
 from generator.training import parallel
 
+TRUSTING = "{}, how far to trust its maps"  # a bar
 FITTED = 5000  # images of the part that it was fitted on, evenly of all, that a brief evaluation scores
 
 
@@ -157,6 +158,14 @@ def measured(loaded: Loaded) -> Evaluation | None:
     return None
 
 
+def brief_bars(loaded: Loaded, data: DataSet) -> dict[str, int]:
+    """The bars of a brief evaluation in their order, with the images that each stands for; of maps 0."""
+    fitted = data.chosen if data.judged else None
+    parts = sorted(data.parts, key=lambda part: part is not fitted)
+    images = {pieces.BAR.format(loaded.title, part.name): len(_asked(part, data, True)) for part in parts}
+    return {**images, TRUSTING.format(loaded.title): 0}
+
+
 def _asked(part: Part, data: DataSet, brief: bool) -> Sequence[Item]:
     """The images of a part that are scored."""
     count = len(part)
@@ -194,7 +203,7 @@ def _faithfulness(
     candidates = [*dict.fromkeys([*loaded.earlier, layer])] if data.boxes and layer else []
     ran = executed(loaded.points)
     total = trust.parts(network, able, candidates, ran)
-    with terminal.bar(f"{loaded.title}, how far to trust its maps", total, "parts") as bar:
+    with terminal.bar(TRUSTING.format(loaded.title), total, "parts") as bar:
         return trust.measure(
             network,
             Pictures(data, part.items),

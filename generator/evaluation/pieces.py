@@ -37,6 +37,7 @@ HELD = 1 << 28  # bytes of logits that stay in memory for the fit of a temperatu
 START = ".answers-"  # of the name of a folder with pieces
 FORGOTTEN = 24 * 3600.0  # seconds after which nobody goes on with an evaluation of something else
 LOGITS, WHOLE = "logits", "whole"
+BAR = "{}, {}"  # what the answers to a part are called meanwhile
 DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
@@ -98,7 +99,7 @@ def answered(
     pieces: dict[int, Arrays] = {}
     count = sum(len(items[start : start + PIECE]) for _, start in own)
     before = 0
-    with terminal.bar(f"{task.loaded.title}, {part}", (1 + task.mirrored) * count, "images") as bar:
+    with terminal.bar(BAR.format(task.loaded.title, part), (1 + task.mirrored) * count, "images") as bar:
         for number, start in own:
             asked = items[start : start + PIECE]
             known = _read(files[number])

@@ -129,6 +129,14 @@ def test_stages_of_a_whole_are_divided_and_passed_over() -> None:
     assert set(whole.took) == {"loading", "one", "other"}
 
 
+def test_a_bar_that_is_called_as_a_later_stage_begins_it() -> None:
+    with terminal.whole({"loading": 1.0, "net, test": 10.0, "drawing": 5.0}) as whole:
+        with terminal.bar("net, test", 4, "images") as bar:
+            bar.advance(3)
+        assert (whole.stage, whole.share) == ("net, test", 0.75)
+        assert list(whole.took) == ["loading"]
+
+
 def test_a_pipe_gets_one_line_of_a_whole_and_its_bars(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

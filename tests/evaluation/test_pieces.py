@@ -16,10 +16,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from generator.base import terminal
 from generator.data.dataset import DataSet
 from generator.evaluation import pieces
 from generator.evaluation.answers import of_part
-from generator.evaluation.evaluation import evaluate_model
+from generator.evaluation.evaluation import brief_bars, evaluate_model
 from generator.networks.folder import load_evaluation, plain_evaluation
 from generator.networks.loaded import Loaded
 from generator.records.input import square
@@ -78,6 +79,27 @@ def _counted(inner: Any, read: list[Path]) -> Any:
         return inner(self, file)
 
     return call
+
+
+def test_the_bars_of_a_brief_evaluation_are_known_before(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build counts each as a stage of its own."""
+    shown: list[tuple[str, int]] = []
+    inner = terminal.bar
+
+    def bar(title: str, total: int, unit: str = "") -> Any:
+        shown.append((title, total))
+        return inner(title, total, unit)
+
+    monkeypatch.setattr(terminal, "bar", bar)
+    loaded = guessing(tmp_path)
+    evaluate_model(loaded, data, brief=True)
+    expected = brief_bars(loaded, data)
+    assert [one for one in shown if expected.get(one[0])] == [
+        (title, count) for title, count in expected.items() if count
+    ]
+    assert {title for title, _ in shown} <= {*expected}
 
 
 def test_what_was_answered_is_not_asked_again_and_a_damaged_piece_is(
