@@ -24,7 +24,7 @@ from generator.data.predictions import Predictions
 from generator.evaluation import reading, trust
 from generator.evaluation.checks import checks_of, map_checks
 from generator.evaluation.evaluation import brief_bars, evaluate_model, evaluate_predictions, measured
-from generator.inspection import layers, prototypes, selection, soundness
+from generator.inspection import comparison, layers, prototypes, selection, soundness
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.inspection.network import network_record, predictions_record
 from generator.inspection.patches import layer_patches, strongest_patches
@@ -50,7 +50,6 @@ Load = Callable[[ModelConfig, DataSet], Loaded]  # a network that is in memory, 
 
 
 Made = TypeVar("Made")
-TOGETHER = 6  # photos that are explained together: a pass of one takes a large network nearly as long as one of six
 # What the stages of a build cost, about, before anything is measured: multiply-accumulates a second of two cores, and
 # passes by which all methods explain a photo.
 RATE, PASSES = 1e11, 400
@@ -387,11 +386,14 @@ def _observe(
     # Each method is tried on the network, which a build that finds all the rest in the cache can do without.
     key = site.key("methods", network_record, loaded.digest, loaded.wanted.layer, loaded.wanted.methods)
     able, why_not = site.results.json(key, lambda: [list(loaded.methods[0]), dict(loaded.methods[1])])
+    loaded.recall(able, why_not)
     first, _ = soundness.first(able, soundness.measured(evaluation, loaded.layer))
 
+    on_record = comparison.kept(loaded, able) if asked_all else {}
+
     def keyed(photo: Photo, label: int | None, compared: bool) -> str:
-        wanted = loaded.wanted
-        how = (label, others, wanted.layer, compared, wanted.methods, first)
+        wanted, known = loaded.wanted, on_record.get(photo.digest) if compared else None
+        how = (label, others, wanted.layer, compared, wanted.methods, first, known)
         return site.key("explanation", photo_arrays, loaded.digest, photo.digest, *how)
 
     explanations: dict[str, Explanation] = {}
@@ -412,9 +414,9 @@ def _observe(
                 numbers: Sequence[int], group: list[tuple[Photo, str]] = group, compared: bool = compared
             ) -> list[Arrays]:
                 posed = [Posed(group[number][0], labels[group[number][0].id]) for number in numbers]
-                return [*photos_arrays(loaded, posed, others, compared, first)]
+                return [*photos_arrays(loaded, posed, others, compared, first, on_record)]
 
-            known = site.results.each([key for _, key in group], look, TOGETHER)
+            known = site.results.each([key for _, key in group], look, comparison.TOGETHER)
             for (photo, _), arrays in zip(group, known, strict=True):
                 explanations[photo.id] = explanation(photo.id, labels[photo.id], others, arrays)
                 bar.advance()

@@ -19,6 +19,7 @@ RECORDS = (
     "evaluation.json",
     "benchmark.json",
     "class-images.webp",
+    "maps.safetensors",
     "README.md",
 )
 # What training programs call their logs: TensorBoard, tables of any of them, Hugging Face's trainer, this program.

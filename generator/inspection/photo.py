@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,9 +61,10 @@ def photo_arrays(
     others: Sequence[Question],
     compared: bool = False,
     first: str = GRAD_CAM,
+    recorded: Mapping[str, Arrays] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """One photo through the network: see `photos_arrays`."""
-    return photos_arrays(loaded, [Posed(photo, label)], others, compared, first)[0]
+    return photos_arrays(loaded, [Posed(photo, label)], others, compared, first, recorded)[0]
 
 
 def photos_arrays(
@@ -72,6 +73,7 @@ def photos_arrays(
     others: Sequence[Question],
     compared: bool = False,
     first: str = GRAD_CAM,
+    recorded: Mapping[str, Arrays] | None = None,
 ) -> list[dict[str, NDArray[Any]]]:
     """Photos through the network together, each as arrays that a cache can hold: see `explanation`.
 
@@ -79,7 +81,9 @@ def photos_arrays(
         others: what else to explain; of single classes only those that are not explained already.
         compared: whether the answers are explained in all the ways that `methods` knows.
         first: the method that explains the classes, see `soundness.first`.
+        recorded: maps on record, by the photos' digests, see `comparison.kept`.
     """
+    known = recorded or {}
     given = [seen(one.photo.pixels, loaded.input) for one in posed]
     images = loaded.normalised(given)
     layer, staged = loaded.layer, layers.stages(loaded)
@@ -95,7 +99,8 @@ def photos_arrays(
         raise
     heads = explain.attention_heads(loaded.network, images) if loaded.attends else {}
     blocks = layers.evenly(list(enumerate(heads, 1)), HEADS)
-    every = comparison.compared(loaded, images, logits, found, first) if compared else []
+    on_record = [known.get(one.photo.digest) for one in posed]
+    every = comparison.compared(loaded, images, logits, found, first, on_record) if compared else []
     results = []
     for place, each in enumerate(posed):
         arrays = {f"stage {loaded.stages.index(name) + 1} {name}": array_of(one.maps[name][place]) for name in staged}

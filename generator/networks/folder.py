@@ -1,6 +1,6 @@
 """A model's folder: weights.safetensors, history.json, snapshots.safetensors, evaluation.json, class-images.webp,
-README.md, and the resume.safetensors of a run that is not finished. The one door to models/; everything is written
-atomically.
+maps.safetensors, README.md, and the resume.safetensors of a run that is not finished. The one door to models/;
+everything is written atomically.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from msgspec import Meta
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -26,7 +27,7 @@ from generator.base.errors import InputError, reason
 from generator.data import image_files
 from generator.networks import compress, foreign
 from generator.records import consistent, stored
-from generator.records.images import MAX_PIXELS, Floats, Pixels
+from generator.records.images import MAX_PIXELS, Arrays, Floats, Pixels
 from generator.records.input import Input
 from generator.records.ranges import Count, Name
 from generator.records.scores import Evaluation
@@ -35,7 +36,7 @@ from generator.records.training import Benchmark, Epoch, Run
 WEIGHTS, SMALL = "weights.safetensors", "weights.safetensors.xz"
 RESUME, SNAPSHOTS = "resume.safetensors", "snapshots.safetensors"
 HISTORY, EVALUATION, CARD = "history.json", "evaluation.json", "README.md"
-BENCHMARK, CLASS_IMAGES = "benchmark.json", "class-images.webp"
+BENCHMARK, CLASS_IMAGES, MAPS = "benchmark.json", "class-images.webp", "maps.safetensors"
 OTHERWISE = "train it again, or name somebody else's file as the weights of [models.<name>] in report.toml"
 
 Weights = dict[str, Tensor]
@@ -258,6 +259,7 @@ def require_records(folder: Path) -> None:
     load_snapshots(folder)
     load_benchmark(folder)
     load_class_images(folder)
+    load_maps(folder)
 
 
 def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
@@ -378,6 +380,47 @@ def load_class_images(folder: Path) -> ClassSheet | None:
         )
     cells = sheet.reshape(rows, height, columns, width, 3).swapaxes(1, 2).reshape(-1, height, width, 3)
     return ClassSheet(said.weights_digest, said.seed, said.steps, cells[: said.classes])
+
+
+@dataclass(frozen=True, eq=False)
+class MapSheet:
+    """Maps that took many passes a photo, and what they belong to."""
+
+    weights_digest: str  # as of `Loaded`
+    layer: str
+    definition: int  # as of `comparison.DEFINITION`
+    maps: Mapping[str, Arrays]  # by the photo's digest, then by name; float32 maps and integers
+
+
+def save_maps(folder: Path, made: MapSheet) -> None:
+    """Write maps.safetensors."""
+    said = {"weights_digest": made.weights_digest, "layer": made.layer, "definition": str(made.definition)}
+    tensors = {
+        f"{photo} {name}": torch.as_tensor(array)
+        for photo, arrays in made.maps.items()
+        for name, array in arrays.items()
+    }
+    write(folder / MAPS, save(flat(tensors), metadata=said))
+
+
+def load_maps(folder: Path) -> MapSheet | None:
+    """Read maps.safetensors; None where there is none."""
+    path = folder / MAPS
+    if not path.exists():
+        return None
+    tensors, said = read_tensors(path)
+    advice = "delete it, `evaluate` makes it anew"
+    if not {"weights_digest", "layer", "definition"} <= said.keys() or not said["definition"].isdecimal():
+        raise InputError(f"{path}: expected what its maps belong to in its header, found none; {advice}")
+    maps: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, tensor in sorted(tensors.items()):
+        photo, _, name = key.partition(" ")
+        if not name or tensor.ndim not in (0, 2) or not tensor.double().isfinite().all():
+            raise InputError(
+                f"{path}: expected maps (h, w) of finite numbers, found others in {foreign.shown(key)}; {advice}"
+            )
+        maps.setdefault(photo, {})[name] = tensor.numpy()
+    return MapSheet(said["weights_digest"], said["layer"], int(said["definition"][:9]), maps)
 
 
 def load_card(folder: Path) -> str:

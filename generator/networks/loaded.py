@@ -124,6 +124,14 @@ class Loaded:
             raise InputError(f"[explain] methods: none can explain {self.title}: {reasons}; name occlusion beside them")
         return found
 
+    def recall(self, able: Sequence[str], why_not: Mapping[str, str]) -> None:
+        """Take for `methods` what they were found to be before, so that none is tried on it again.
+
+        Args:
+            able: the names of the methods that can explain it.
+        """
+        vars(self)["methods"] = (named(able), dict(why_not))  # where `cached_property` looks first
+
     @property
     def device(self) -> torch.device:
         """Where it runs."""

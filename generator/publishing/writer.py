@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -77,7 +78,7 @@ def place(files: Mapping[str, bytes], out: Path, manifest: Mapping[str, Any]) ->
     prepare(out)
     out = out.resolve()
     with _told(out), _staging(out) as new:
-        _write({**files, MANIFEST: _manifest(files, manifest)}, new)
+        _write({**files, MANIFEST: _manifest(files, manifest)}, new, out)
         with _locked(out.parent):
             # Somebody may have put something there while the pages were made.
             _refuse_foreign(out)
@@ -193,16 +194,39 @@ def _staging(out: Path) -> Iterator[Path]:
         yield new
 
 
-def _write(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write and only then flush: the disk gets one long queue instead of a thousand short ones."""
-    placed = {folder / path: content for path, content in files.items()}
-    folders = sorted({file.parent for file in placed})
+def _write(files: Mapping[str, bytes], folder: Path, before: Path) -> None:
+    """Write and only then flush: the disk gets one long queue instead of a thousand short ones.
+
+    Args:
+        before: the site whose place this one takes. A file that it has already is on the disk: it gets a second name.
+    """
+    folders = sorted({(folder / path).parent for path in files})
     for inner in folders:
         inner.mkdir(parents=True, exist_ok=True)
-    for file, content in placed.items():
-        file.write_bytes(content)
-    for written in (*placed, *folders):
-        _flush(written)
+    (folder / MANIFEST).write_bytes(files[MANIFEST])
+    fresh = (folder / MANIFEST).stat()
+    written = [folder / MANIFEST]
+    for path, content in files.items():
+        if path != MANIFEST and not _linked(before / path, folder / path, content, fresh):
+            (folder / path).write_bytes(content)
+            written.append(folder / path)
+    for each in (*written, *folders):
+        _flush(each)
+
+
+def _linked(old: Path, new: Path, content: bytes, fresh: os.stat_result) -> bool:
+    """Give a file that holds this very content a second name; not where one just written would be another's or have
+    other permissions, nor where the file system knows no such names.
+    """
+    try:
+        found = old.lstat()
+        like = (stat.S_ISREG(found.st_mode), found.st_mode, found.st_uid, found.st_gid, found.st_size)
+        if like != (True, fresh.st_mode, fresh.st_uid, fresh.st_gid, len(content)) or old.read_bytes() != content:
+            return False
+        os.link(old, new)
+    except OSError:
+        return False
+    return True
 
 
 def _flush(path: Path) -> None:

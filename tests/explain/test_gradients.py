@@ -111,7 +111,7 @@ def test_integrated_gradients_equal_captums_and_add_up(make: Callable[[], nn.Mod
 
 
 class Late(nn.Module):
-    """One logit: how far the only pixel is above 0.96."""
+    """One logit: how far the only pixel is above 0.9."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,20 +119,22 @@ class Late(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         self.asked += len(batch)
-        return F.relu(batch.flatten(1) - 0.96)
+        return F.relu(batch.flatten(1) - 0.9)
 
 
 def test_an_image_that_does_not_add_up_is_asked_at_more_points() -> None:
-    # From 0 to 1 one of 32 midpoints is above 0.96: 1/32 is 22 % less than 0.04. Of 96 they are 4, 4/96 is 4 % more.
-    # From 0 to 9.6 the kink is at a tenth of the way: 29 of 32 are above, 9.6 * 29/32 is 0.7 % more than 8.64.
-    network, batch = Late(), torch.tensor([1, 9.6]).view(2, 1, 1, 1)
+    # The points are the squares of middles t, and count 2t each. From 0 to 1 a square is above 0.9 where t is above
+    # 0.9487: of 24 middles the last one, 23.5/24, and 2 * 23.5/24 / 24 is 18 % less than 0.1. Of 72 they are four, from
+    # 68.5/72 to 71.5/72: 2 * 280/72 / 72 is 8 % more. From 0 to 9 the kink is at a tenth of the way, where t is 0.3162:
+    # 16 of 24 are above, from 8.5/24 on, and 9 * 2 * 256/24 / 24 is 1.2 % less than 8.1.
+    network, batch = Late(), torch.tensor([1, 9.0]).view(2, 1, 1, 1)
     found = explain.integrated_gradients(network, batch, [0, 0])
-    torch.testing.assert_close(found.flatten(), torch.tensor([4 / 96, 9.6 * 29 / 32]))
-    assert network.asked == 2 * (2 + 32) + 64
+    torch.testing.assert_close(found.flatten(), torch.tensor([560 / 72**2, 9 * 512 / 24**2]))
+    assert network.asked == 2 * (2 + 24) + 48
     alone = torch.cat([explain.integrated_gradients(network, one[None], [0]) for one in batch])
     torch.testing.assert_close(alone, found, rtol=0, atol=0)
-    exact = explain.integrated_gradients(network, batch[:1], [0], steps=96)
-    torch.testing.assert_close(found[:1], exact)
+    even = explain.integrated_gradients(network, batch[:1], [0], steps=72)  # of which 7 are above 0.9
+    torch.testing.assert_close(even.flatten(), torch.tensor([7 / 72]))
 
 
 def test_points_in_one_pass_are_bounded() -> None:

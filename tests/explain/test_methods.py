@@ -111,7 +111,7 @@ def test_the_one_list_says_of_each_what_it_asks_and_costs() -> None:
         "occlusion": ([], 64),
         "RISE": ([], 4000),
         "guided backprop": (["gradients"], 3),
-        "integrated gradients": (["gradients"], 3 * 48),
+        "integrated gradients": (["gradients"], 3 * 30),
     }
     assert all(re.search(r"\d{4}, (arXiv:\d{4}\.\d{4,5}|IEEE)", method.source) for method in methods.METHODS.values())
     assert not {"RISE", "LeGrad"} & set(methods.usual())

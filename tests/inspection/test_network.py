@@ -90,7 +90,8 @@ def test_an_explanation_agrees_with_direct_calls() -> None:
     np.testing.assert_array_equal(found.logits, logits.numpy())
     np.testing.assert_allclose(found.probabilities, logits.softmax(0).numpy(), rtol=1e-5)
     assert (found.photo, found.label, found.targets) == ("noise", 1, (0, 1, 2))
-    np.testing.assert_array_equal(found.cams, explain.grad_cam_all(one.network, images)[0].numpy())
+    # Of one pass for all classes and of this one the sums are made in another order on some processors.
+    np.testing.assert_allclose(found.cams, explain.grad_cam_all(one.network, images)[0].numpy(), rtol=1e-4, atol=1e-8)
     assert found.cams.max() > 0
     wanted = explain.feature_maps(one.network, images, one.stages)
     assert [(stage.layer, stage.title) for stage in found.stages] == [
@@ -159,7 +160,7 @@ def test_a_named_layer_is_the_one_explained() -> None:
     assert found.layer == "features.relu3"
     assert found.cams.shape == (3, 16, 16)
     wanted = explain.grad_cam_all(one.network, images_of(PHOTO), "features.relu3")[0]
-    np.testing.assert_array_equal(found.cams, wanted.numpy())
+    np.testing.assert_allclose(found.cams, wanted.numpy(), rtol=1e-4, atol=1e-8)
 
 
 def test_without_a_layer_there_are_answers_and_what_needs_none() -> None:

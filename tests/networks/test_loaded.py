@@ -59,3 +59,16 @@ def test_another_class_may_be_called_as_readers_see_it() -> None:
     assert replace(network, shown=shown, wanted=wanted).others == (Question((0,), (0, 2)),)
     with pytest.raises(InputError, match=r"other_class: expected classes among the network's 3, got 'ice cream'"):
         assert replace(network, wanted=wanted).others
+
+
+def test_what_methods_were_found_to_be_is_not_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = loaded(SmallCNN(3, (4, 4, 4, 4)), ("a", "b", "c"))
+
+    def tried(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("tried again")
+
+    monkeypatch.setattr("generator.networks.loaded.suited", tried)
+    one.recall(["occlusion", "Grad-CAM"], {"RISE": "it may not"})
+    assert list(one.methods[0]) == ["occlusion", "Grad-CAM"]
+    assert one.methods[0]["occlusion"].name == "occlusion"
+    assert one.methods[1] == {"RISE": "it may not"}

@@ -61,6 +61,36 @@ def test_the_manifest_says_what_was_made_from_what(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="files have other permissions there")
+def test_what_the_site_has_already_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But where it was touched, is a link, or would have other permissions, it is written as ever."""
+    out, names = tmp_path / "site", ("a/same.webp", "new.html", "touched.html", "linked.html", "private.html")
+    first = dict.fromkeys(names, b"words")
+    place(first, out, {"inputs": "1"})
+    (out / "touched.html").write_bytes(b"wards")
+    (tmp_path / "elsewhere").write_bytes(b"words")
+    (out / "linked.html").unlink()
+    (out / "linked.html").symlink_to(tmp_path / "elsewhere")
+    (out / "private.html").chmod(0o600)
+    before = {name: (out / name).stat() for name in names}
+    place({**first, "new.html": b"other"}, out, {"inputs": "1"})
+    after = {name: (out / name).lstat() for name in names}
+    assert [name for name in names if after[name].st_ino == before[name].st_ino] == ["a/same.webp"]
+    assert after["a/same.webp"].st_nlink == 1  # the old site is gone
+    assert content(out)["touched.html"] == b"words"
+    assert not (out / "linked.html").is_symlink()
+    assert after["private.html"].st_mode == after["new.html"].st_mode
+    assert unchanged(out, "1")
+
+    def refused(*_args: object) -> None:
+        raise OSError("no such thing here")
+
+    monkeypatch.setattr(os, "link", refused)
+    place(first, out, {"inputs": "1"})
+    assert content(out) == first
+    assert unchanged(out, "1")
+
+
 def test_the_folders_gitignore_and_permissions_stay(tmp_path: Path) -> None:
     out = tmp_path / "site"
     out.mkdir(mode=0o750)

@@ -23,7 +23,7 @@ PLACES = {  # what each method asks
     "RISE": "no gradients: random masks",
     "occlusion": "no gradients: a {} square",
     "guided backprop": "pixels: positive gradients only",
-    "integrated gradients": "pixels: gradients at 32 or 96 points on the way from {}",
+    "integrated gradients": "pixels: gradients at 24 or 72 points on the way from {}",
 }
 OF_PIXELS = ("guided backprop", "integrated gradients")  # they give each pixel a value of its own
 
