@@ -95,6 +95,7 @@ STORY = (
         without="There is no page of filters: no network here has a two-dimensional convolution, whose weights are "
         "pictures.",
         inside=True,
+        begins=lambda network: network.record.convolutions,
     ),
     Kind(
         "feature-maps",

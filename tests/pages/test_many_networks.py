@@ -15,7 +15,7 @@ from tests import sites, synthetic
 
 NETWORKS = 4
 LONG = 20 << 10  # where figures are placeholders
-APART = ("training", "evaluation", "failures", "trust")
+APART = ("training", "evaluation", "filters", "failures", "trust")
 
 
 def report(networks: int) -> Report:
@@ -65,14 +65,14 @@ def test_every_link_of_such_a_report_leads_somewhere(files: Mapping[str, bytes])
 
 def test_a_page_that_is_short_enough_is_one_for_all() -> None:
     few = rendered(report(3))
-    assert not [path for path in few if re.fullmatch(r"(training|evaluation|failures|trust)-n\d+\.html", path)]
+    assert not [path for path in few if re.fullmatch(r"(training|evaluation|filters|failures|trust)-n\d+\.html", path)]
     assert b"has a page of its own" not in few["evaluation.html"]
 
 
 def test_two_networks_share_their_pages_however_long_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "LONGEST", 0)
     two = rendered(report(2))
-    assert not [path for path in two if re.fullmatch(r"(training|evaluation|failures|trust)-n\d+\.html", path)]
+    assert not [path for path in two if re.fullmatch(r"(training|evaluation|filters|failures|trust)-n\d+\.html", path)]
 
 
 def test_what_several_may_share_leaves_room_for_styles_and_scripts() -> None:

@@ -176,7 +176,7 @@ class TestDrawing:
     def test_a_convolution_without_a_page_leads_to_the_table(self) -> None:
         first, second = synthetic.network("cnn", "Net", []).layers
         found = drawn(PLAIN, layers=(first,), pageless=(second,))
-        assert found.parts[2].href == "filters.html#cnn-convolutions"
+        assert found.parts[2].href == "filters.html#cnn"
 
     def test_the_end_of_a_stage_leads_to_its_maps(self) -> None:
         photo = synthetic.photo("bee", 0)

@@ -273,7 +273,7 @@ def _links(network: Network, pages: Collection[str], seen: Explanation | None) -
     """Name of what runs -> the page or the row that tells of it: its filters, its feature maps, or its numbers."""
     found: dict[str, str] = {}
     if "filters" in pages and network.pageless:
-        table = f"filters.html#{network.anchor}-convolutions"
+        table = f"filters.html#{network.anchor}"  # which of many networks leads to the page of its own
         found |= {layer.name: table for layer in network.convolutions}
     if "feature-maps" in pages and seen is not None:
         prefix = f"feature-maps-{seen.photo}.html#{network.anchor}-maps-{seen.photo}"
