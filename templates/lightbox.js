@@ -15,9 +15,11 @@
   // Built when it is first opened: a page that is only read pays nothing for it.
   function build() {
     const image = element("img");
+    const heat = element("span", { className: "heat" });
+    const stack = element("div", { className: "stack" }, image, heat);
     const size = element("input", { type: "range", min: 1, max: 8, step: 0.5 });
     const close = element("button", { type: "button" }, "Close");
-    const pane = element("div", { className: "pane", tabIndex: 0 }, image);
+    const pane = element("div", { className: "pane", tabIndex: 0 }, stack);
     const words = element("p", { className: "caption" });
     const bar = element("div", { className: "controls" }, element("label", {}, "Size ", size), close);
     const dialog = element("dialog", {}, bar, pane, words);
@@ -30,7 +32,7 @@
     addEventListener("resize", () => dialog.open && fit());
     close.addEventListener("click", () => dialog.close());
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-    return { dialog, pane, image, size, close, words };
+    return { dialog, pane, image, heat, size, close, words };
   }
 
   // Size 1 fits the window; above it the pane scrolls.
@@ -55,10 +57,13 @@
 
   function open(link) {
     box = box || build();
-    const source = link.querySelector("img");
+    // A map on a range of its own has no picture with its photo: the two lie one over the other here, too.
+    const own = document.documentElement.matches(".ranged") && link.querySelector(".heat .own, .own .heat img");
+    const source = (own && link.querySelector(".own > img:not(.heat *)")) || link.querySelector("img");
     const caption = link.closest("figure")?.querySelector("figcaption p, figcaption");
     const { image } = box;
-    image.src = link.href;
+    image.src = own ? source.src : link.href;
+    box.heat.replaceChildren(...(own ? [own.cloneNode()] : []));
     image.alt = source.alt;
     image.className = source.className;
     image.width0 = Number(source.getAttribute("width"));

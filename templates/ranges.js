@@ -109,6 +109,16 @@
     twin(over, other);
   }
 
+  const KEPT = "ranges"; // from one photo's page to the next
+  function stored(value) {
+    try {
+      if (value !== undefined) sessionStorage.setItem(KEPT, value);
+      return sessionStorage.getItem(KEPT);
+    } catch {
+      return null; // a browser that keeps nothing
+    }
+  }
+
   let made = false;
   function choose() {
     if (box.checked && !made) {
@@ -119,6 +129,10 @@
   }
 
   box.closest(".scripted").classList.remove("scripted");
-  box.addEventListener("change", choose);
-  choose(); // a browser may remember it
+  box.addEventListener("change", () => {
+    stored(box.checked ? "own" : "shared");
+    choose();
+  });
+  box.checked = stored() === "own";
+  choose();
 })();

@@ -91,9 +91,9 @@ def as_they_came(
 
 def came_as(names: Mapping[str, str]) -> str:
     """How parts came about that a data set brings along, by part and what it calls them."""
-    called = [f"{names[part]} ({part})" for part in PARTS if part in names]
+    called = [f"{'training' if part == TRAIN else part} images from {names[part]}" for part in PARTS if part in names]
     listed = " and ".join(called) if len(called) < 3 else f"{', '.join(called[:-1])} and {called[-1]}"
-    return f"The parts are as they came: {listed}."
+    return f"The data set came in these parts: {listed}."
 
 
 def _ranked(names: Iterable[str]) -> list[str]:

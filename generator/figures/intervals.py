@@ -15,6 +15,8 @@ WIDTH = 420
 _ROW, _APART = 16.0, 14.0  # of a forest plot: what a row needs besides its marks, and from one mark to the next
 _TITLE, _KEY = 30.0, 26.0  # room above a small chart, and above all
 _LEFT, _PANEL, _GAP = 28.0, 84.0, 44.0  # of the small charts
+_LOW = 56.0  # height of one where there are many: all of them in one window
+_NUMBER = 15.0  # room for one below them, of two digits on a phone
 _LEAST = 192.0  # of all rows together
 _STEPS = (1, 2, 5, 10, 20, 25, 50)  # from one number of a forest plot's axis to the next
 _MOST = 6  # of them
@@ -84,7 +86,7 @@ def forest(figure_id: str, alt: str, rows: Sequence[Row], key: Sequence[str], he
 def small_lines(
     figure_id: str, alt: str, panels: Sequence[tuple[str, Sequence[Points]]], key: Sequence[str], x_label: str
 ) -> Chart:
-    """Small line charts, two a row, all on one scale from the least value (at most 0) to 1.
+    """Small line charts, all on one scale from the least value (at most 0) to 1: two a row, of more than four three.
 
     Args:
         panels: title and lines of each.
@@ -92,14 +94,14 @@ def small_lines(
         x_label: what the numbers below count.
     """
     least = min([0.0, *(value for _, lines in panels for line in lines for value in line.low if math.isfinite(value))])
-    rows = (len(panels) + 1) // 2
-    height = round(_KEY + rows * (_TITLE + _PANEL + _GAP))
+    across, high = (2, _PANEL) if len(panels) <= 4 else (3, _LOW)
+    height = round(_KEY + -(-len(panels) // across) * (_TITLE + high + _GAP))
     chart = root(figure_id, alt, WIDTH, height)
     _key(chart, key)
     for number, (title, lines) in enumerate(panels):
-        left = _LEFT + (number % 2) * WIDTH / 2
-        top = _KEY + (number // 2) * (_TITLE + _PANEL + _GAP) + _TITLE
-        _small(chart, title, lines, _Frame(left, top, WIDTH / 2 - _LEFT - 14, least), x_label)
+        left = _LEFT + (number % across) * WIDTH / across
+        top = _KEY + (number // across) * (_TITLE + high + _GAP) + _TITLE
+        _small(chart, title, lines, _Frame(left, top, WIDTH / across - _LEFT - 14, high, least), x_label)
     return Chart(text(chart), WIDTH, height)
 
 
@@ -110,10 +112,11 @@ class _Frame:
     left: float
     top: float
     width: float
+    height: float
     least: float
 
     def y(self, value: float) -> float:
-        return self.top + _PANEL * (1 - value) / (1 - self.least)
+        return self.top + self.height * (1 - value) / (1 - self.least)
 
 
 @dataclass(frozen=True)
@@ -177,10 +180,11 @@ def _small(chart: ET.Element, title: str, lines: Sequence[Points], frame: _Frame
         add(numbers, "text", x=frame.left - 5, y=frame.y(value) + 3.5).text = f"{value:g}"
     count = max(len(line.mean) for line in lines)
     places = [frame.left + frame.width * index / max(1, count - 1) for index in range(count)]
-    foot = frame.top + _PANEL
+    foot = frame.top + frame.height
+    apart = math.ceil(count * _NUMBER / frame.width)
     below = add(chart, "g", text_anchor="middle")
     for index, place in enumerate(places):
-        if count <= 10 or index % (count // 8) == 0:
+        if index % apart == 0:
             add(below, "text", x=place, y=foot + 14).text = str(index)
     add(chart, "text", x=frame.left + frame.width, y=foot + 27, text_anchor="end").text = x_label
     for line in lines:

@@ -47,7 +47,7 @@ class Facts(Settled):
     notes: tuple[str, ...]
     licences: Mapping[str, str]  # name -> where its text stands
     material: Material
-    augmented_id: str
+    augmented_by: Portrait | None  # the network whose training's augmentation is shown
     photos: tuple[Photo, ...]
     cuts: Mapping[str, tuple[Cut, ...]]  # by Photo.id, what the networks are given of it
     choices: tuple[Choice, ...]  # the photos of the overview, as their network sees them
@@ -98,7 +98,7 @@ def facts(report: Report, networks: tuple[Portrait, ...], figures: Mapping[str, 
         "notes": report.notes,
         "licences": {name: licence_path(name) for name in report.licences},
         "material": material(report.data),
-        "augmented_id": next((one.id for one in networks if one.title == report.data.augmented_for), ""),
+        "augmented_by": next((one for one in networks if one.title == report.data.augmented_for and one.runs), None),
         "photos": report.photos,
         "cuts": cuts(report.photos, [one.input for one in report.networks if one.present]),
         "choices": chosen,

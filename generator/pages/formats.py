@@ -6,8 +6,11 @@ A value that does not exist (None, or nan as in the precision of a class that wa
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+
+from markupsafe import Markup, escape
 
 from generator.base.names import slug, slugs
 from generator.records.figure import Table
@@ -16,6 +19,7 @@ from generator.report.plates import wording
 ABSENT = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MOST_DECIMALS = 8  # of a table's cell
+OPTION = re.compile(r"(?<!\S)--?[a-z][a-z-]*")
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -106,6 +110,11 @@ def finding(alt: str) -> str:
     return found[:1].upper() + found[1:]
 
 
+def options(text: str) -> Markup:
+    """Options of commands in a sentence, as "--from", not torn apart at their hyphens."""
+    return Markup(OPTION.sub(r'<span class="unbroken">\g<0></span>', str(escape(text))))
+
+
 FILTERS: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "percent": percent,
     "share": share,
@@ -120,6 +129,7 @@ FILTERS: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "short": short,
     "subject": subject,
     "finding": finding,
+    "options": options,
     "slug": slug,
     "slugs": slugs,
 }

@@ -60,6 +60,9 @@ ATTRIBUTES = {
 SCHEMES = {"http", "https", "mailto"}
 # Everything that Markdown may read as more than a character; as an entity it is one.
 MARKS = re.compile(r"""[\\`*_{}\[\]()#+\-!|~.<>&"']""")
+CODE = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
+# An option or a name in a command, where browsers end lines at hyphens; longer ones may not fit a phone's line.
+HYPHENED = re.compile(r"(?<!\S)(?=\S*-)(?=\S*[a-z])[^\s&]{2,24}(?!\S)")
 # As nobody else writes it, so that it is known again in code, where Markdown leaves entities alone.
 VALUE = re.compile(r"&#0000(\d{3});")
 ACTING = re.compile(r"</?(script|style)\b", re.IGNORECASE)
@@ -109,7 +112,7 @@ def clean(text: str, find: Find | None = None) -> str:
     if len(text) > LONGEST:
         raise RefusedError(f"expected at most {LONGEST:,} letters, got {len(text):,}")
     html: str = _MARKDOWN.render(text, {"find": find})
-    return FORMULA.sub(r"\1", _safe(html)).strip()
+    return FORMULA.sub(r"\1", _unbroken(_safe(html))).strip()
 
 
 def inline(text: str) -> str:
@@ -123,7 +126,7 @@ def card(text: str, level: int) -> Markup:
         raise RefusedError(f"expected a model card of at most {LONGEST:,} letters, got {len(text):,}")
     body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
     lowered = _markdown(level - 1).render(body)
-    return Markup(re.sub(r'<(h[2-6]) id="[^"]*">', r"<\1>", _safe(lowered)).strip())
+    return Markup(re.sub(r'<(h[2-6]) id="[^"]*">', r"<\1>", _unbroken(_safe(lowered))).strip())
 
 
 def picture(folder: Path, source: str) -> Picture:
@@ -191,6 +194,11 @@ def _safe(html: str) -> str:
             attribute_filter=_attribute,
         )
     )
+
+
+def _unbroken(html: str) -> str:
+    """With what code has hyphens in marked, so that no line ends at them."""
+    return CODE.sub(lambda found: HYPHENED.sub(r'<span class="unbroken">\g<0></span>', found[0]), html)
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from generator.pages.network_script import Shipped
-from generator.pages.sources import written
+from generator.pages.sources import plain
 from generator.records.report import Report
 from generator.report.filters.facts import LayerPage
 from generator.report.grad_cam.facts import Look
@@ -16,8 +16,8 @@ from generator.report.portrait import Portrait
 from generator.report.training.facts import benchmark
 
 
-def results(report: Report, portraits: tuple[Portrait, ...], live: Shipped | None = None, tile: str = "") -> bytes:
-    """UTF-8 JSON, see `written`.
+def results(report: Report, portraits: tuple[Portrait, ...], live: Shipped | None = None, tile: str = "") -> Any:
+    """In JSON's types.
 
     Args:
         live: what the page that runs a network loads.
@@ -33,7 +33,7 @@ def results(report: Report, portraits: tuple[Portrait, ...], live: Shipped | Non
         "live": _live(live) if live else None,
         "benchmark": benchmark(report),
     }
-    return written(content)
+    return plain(content)
 
 
 def _live(shipped: Shipped) -> Mapping[str, Any]:
@@ -69,10 +69,7 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
         "notes": network.notes,
         "convolutions": len(network.convolutions),
         "layers": [_layer(layer) for layer in portrait.layers],
-        "blocks": [
-            {key: getattr(block, key) for key in ("name", "shape", "weights", "sees", "paths")}
-            for block in network.blocks
-        ],
+        "blocks": network.blocks,
         **({"selection": portrait.selection} if portrait.selection else {}),
         "patches_from": network.examined.said if network.examined else None,
         "class_images": portrait.made,

@@ -13,7 +13,7 @@ from generator.pages import words
 from generator.pages.facts import facts
 from generator.pages.parts import filled, page_files
 from generator.pages.results import results
-from generator.pages.sources import data_files
+from generator.pages.sources import data_files, written
 from generator.pages.static import licence_path, robots, sitemap, static_files, without_unshown
 from generator.records.figure import Figure
 from generator.records.report import Report
@@ -84,9 +84,12 @@ def _files(
     )
     files = without_unshown(files, figures)
     files |= {one.path: one.data for page in spoken.values() for one in page.pictures.values()}
-    files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures)
     tile = figures["teaser"].alt if "teaser" in figures else ""
-    files["results.json"] = results(report, networks, known["live"], tile)
+    told = results(report, networks, known["live"], tile)
+    # Ids may differ in their case alone, which some disks do not tell apart.
+    anchored = told | {"networks": {one.anchor: told["networks"][one.id] for one in networks}}
+    files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures, anchored)
+    files["results.json"] = written(told)
     files["robots.txt"] = robots(config.report.base_url)
     files[".nojekyll"] = b""
     if config.report.base_url:

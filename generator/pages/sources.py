@@ -1,7 +1,9 @@
 """The numbers behind the figures: assets/data/<page>.json holds those of one page, each under its figure's id.
 
 A figure's link names its own by a JSON Pointer (RFC 6901): assets/data/trust.json#/cnn-trust-pointing. Beside it leads
-one to the same numbers alone, as a table for spreadsheets: assets/data/cnn-trust-pointing.csv.
+one to the same numbers alone, as a table for spreadsheets: assets/data/cnn-trust-pointing.csv. Links into
+results.json have one, too: that of #/networks/cnn/blocks is assets/data/results/networks/cnn/blocks.csv, with the
+network's anchor in place of its id.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from html import unescape
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,7 @@ FOLDER = "assets/data"
 DIGITS = 6  # significant digits of a float: more than any page shows, fewer than float32 and float64 disagree in
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins so, a spreadsheet computes
 SHEET = re.compile(rf'href="({FOLDER}/([^"/]+)\.csv)"')
+RECORD = re.compile(rf'href="({FOLDER}/results/([^"]+)\.csv)"')
 LINK = re.compile(rf'href="({FOLDER}/[^"#]+)#/([^"]+)"')
 
 
@@ -33,11 +37,12 @@ def source_path(page: str) -> str:
     return f"{FOLDER}/{page.removesuffix('.html')}.json"
 
 
-def data_files(pages: Mapping[str, bytes], figures: Mapping[str, Figure]) -> dict[str, bytes]:
+def data_files(pages: Mapping[str, bytes], figures: Mapping[str, Figure], results: Any) -> dict[str, bytes]:
     """The files that the pages link to, with the numbers that they ask for and no others.
 
     Args:
         pages: HTML by path; its links to numbers tell which figures it shows.
+        results: what results.json holds, in JSON's types, its networks by their anchors.
     """
     found: dict[str, dict[str, Any]] = {}
     sheets: dict[str, bytes] = {}
@@ -47,7 +52,64 @@ def data_files(pages: Mapping[str, bytes], figures: Mapping[str, Figure]) -> dic
             shown = {"shows": figure.alt, "columns": table.head, "rows": table.rows}
             found.setdefault(path, {})[figure_id] = shown
         sheets |= {path: sheet(_table(figures[figure_id])) for path, figure_id in SHEET.findall(html.decode())}
+        for path, pointer in RECORD.findall(html.decode()):
+            sheets[path] = sheets.get(path) or sheet(tabled(_pointed(results, pointer)))
     return {path: written(content) for path, content in found.items()} | sheets
+
+
+def _pointed(content: Any, pointer: str) -> Any:
+    """What a JSON Pointer without its first "/" leads to."""
+    for part in unescape(pointer).split("/"):
+        content = content[int(part)] if isinstance(content, list) else content[part]
+    return content
+
+
+def tabled(record: Any) -> Table:
+    """A part of results.json as a table.
+
+    A list of records has a row for each; so has a record of equally long columns, where a mapping beside them tells of
+    some rows by their channel; of any other record each entry is a row. What is nested has the names on the way to it,
+    with dots between; a list within is one cell.
+    """
+    columns = {key: value for key, value in record.items() if isinstance(value, list)} if _mapping(record) else {}
+    if _mapping(record) and columns and len({*map(len, columns.values())}) == 1 and not _scalars(record):
+        numbers = columns.pop("channel", None) or range(len(next(iter(columns.values()))))
+        some = {key: value for key, value in record.items() if _mapping(value)}
+        rows = [
+            {"channel": number}
+            | {key: value[place] for key, value in columns.items()}
+            | {key: value.get(str(number)) for key, value in some.items()}
+            for place, number in enumerate(numbers)
+        ]
+    elif _mapping(record):
+        return Table(("entry", "value"), tuple(_flat(record).items()))
+    else:
+        rows = [_flat(one) if _mapping(one) else {"value": one} for one in record]
+    head = tuple(dict.fromkeys(key for row in rows for key in row))
+    return Table(head, tuple(tuple(_flat_cell(row.get(key)) for key in head) for row in rows))
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _scalars(record: Mapping[str, Any]) -> bool:
+    return any(not isinstance(value, (list, Mapping)) for value in record.values())
+
+
+def _flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in record.items():
+        found |= _flat(value, f"{before}{key}.") if _mapping(value) else {f"{before}{key}": _flat_cell(value)}
+    return found
+
+
+def _flat_cell(value: Any) -> Any:
+    if isinstance(value, list) and not any(isinstance(one, (list, Mapping)) for one in value):
+        return " ".join("" if one is None else str(one) for one in value)
+    if isinstance(value, (list, Mapping)):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else value
 
 
 def _table(figure: Figure) -> Table:

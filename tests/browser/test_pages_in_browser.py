@@ -661,6 +661,26 @@ def test_maps_are_shown_on_their_own_range_by_a_key(chrome: devtools.Browser, ad
     assert page.evaluate(f"{over}.backgroundImage.slice(5, 15)") == "data:image"
     page.evaluate("document.querySelectorAll('.every tbody a')[2].focus()")
     assert page.evaluate(f"{over}.backgroundPosition") == "40% 0%"  # the third of six a row
+    # So is the picture that is enlarged, and the maps of the next photo.
+    page.evaluate("document.querySelector('a.zoom.stack').click()")
+    enlarged = "[...document.querySelectorAll('dialog .stack img')].map((one) => one.getAttribute('src').slice(-9, -5))"
+    assert page.evaluate("document.querySelector('dialog .heat img').src.slice(0, 10)") == "data:image"
+    assert page.evaluate(enlarged)[0] == "hoto"
+    sides = "[...document.querySelectorAll('dialog .stack img')].map((one) => one.getBoundingClientRect().toJSON())"
+    photo, heat = page.evaluate(sides)
+    assert photo == heat
+    page.evaluate("document.querySelector('dialog button').click()")
+    page.evaluate("document.getElementById('ranges').click()")
+    page.evaluate("document.querySelector('a.zoom.stack').click()")
+    assert page.evaluate("document.querySelectorAll('dialog .stack img').length") == 1
+    page.evaluate("document.querySelector('dialog button').click()")
+    page.evaluate("document.getElementById('ranges').click()")
+    chrome.events.clear()
+    onward = "document.querySelector('.picker a[data-photo=slice]').click()"
+    chrome.call("Runtime.evaluate", page.session, expression=onward)
+    chrome.wait("Page.loadEventFired", page.session)
+    assert page.evaluate("document.getElementById('ranges').checked") is True
+    assert "own range" in page.evaluate("document.querySelector('.every .role').innerText")
     assert not page.problems
     page.close()
     page = devtools.open_page(chrome, f"{address}/grad-cam-bee.html", media="print")

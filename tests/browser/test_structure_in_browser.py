@@ -165,3 +165,54 @@ def test_on_a_phone_the_overviews_doors_stand_in_their_order(chrome: devtools.Br
     assert len(found) == 5
     assert found == sorted(found)
     page.close()
+
+
+def test_no_option_of_a_command_is_torn_apart_at_its_hyphens(chrome: devtools.Browser, site: Path) -> None:
+    """Browsers end lines after them: "python -" and "m generator"."""
+    torn = """(() => {
+        const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        const found = [];
+        for (let node = walker.nextNode(); node; node = walker.nextNode())
+            for (const option of node.textContent.matchAll(/(?<!\\S)--?[a-z]+/g)) {
+                const words = document.createRange();
+                words.setStart(node, option.index);
+                words.setEnd(node, option.index + option[0].length);
+                found.push([option[0], new Set([...words.getClientRects()].map((one) => one.top)).size]);
+            }
+        return found;
+    })()"""
+    seen = set()
+    for width in range(300, 420, 10):
+        for name in ("about", "evaluation"):
+            page = devtools.open_page(chrome, (site / f"{name}.html").as_uri(), width=width)
+            page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true; 0")
+            found = page.evaluate(torn)
+            assert {lines for _, lines in found} <= {0, 1}, (name, width, found)
+            seen |= {option for option, _ in found}
+            page.close()
+    assert seen >= {"-m", "--data"}
+
+
+def test_pictures_to_choose_from_fill_their_places(chrome: devtools.Browser, site: Path) -> None:
+    """Those of 28 pixels, too."""
+    page = devtools.open_page(chrome, (site / "grad-cam.html").as_uri(), width=1280)
+    small = "<svg xmlns='http://www.w3.org/2000/svg' width='28' height='28'/>"
+    one = "document.querySelector('.picker img')"
+    page.evaluate(f"new Promise((done) => {{ {one}.onload = done; {one}.width = {one}.height = 28; "
+                  f"{one}.src = 'data:image/svg+xml,' + encodeURIComponent({small!r}); }}).then(() => 0)")  # fmt: skip
+    assert page.evaluate(f"{one}.getBoundingClientRect().width") >= 40
+    page.close()
+
+
+def test_one_figure_where_there_could_be_several_has_its_caption_beside_it(
+    chrome: devtools.Browser, site: Path
+) -> None:
+    page = devtools.open_page(chrome, (site / "training.html").as_uri(), width=1280)
+    page.evaluate("for (const one of document.querySelectorAll('.trio > :not(:first-child)')) one.remove(); 0")
+    beside = """[...document.querySelectorAll('.trio')].filter((one) => one.checkVisibility() && one.children.length)
+        .map((one) => [...one.firstElementChild.children].map((part) => part.getBoundingClientRect()))
+        .map(([picture, caption]) => caption.left >= picture.right && caption.top < picture.bottom)"""
+    found = page.evaluate(beside)
+    assert found
+    assert all(found), found
+    page.close()

@@ -195,7 +195,7 @@ def test_a_folder_of_classes_judges_with_all_of_its_images(tmp_path: Path) -> No
         ("train", "fitted on", 8),
         ("test", "judged on", 6),
     ]
-    assert both.words.split.endswith("The parts are as they came: train_set (train) and test_set (test).")
+    assert both.words.split.endswith("training images from train_set and test images from test_set.")
     with pytest.raises(InputError, match=r"^train_set: expected a folder, as test_set is one, got Things$"):
         notebook._joined(one, Things(), said, ())
 

@@ -136,8 +136,9 @@ def test_the_hundred_classes_have_two_labels(tmp_path: Path, binary: bool) -> No
     assert coarse.classes.names == ("x", "y")
     assert [(item.name, item.target) for item in coarse.parts[1].items] == [("1", 0), ("3", 0), ("0", 1), ("2", 1)]
     assert decoded.pixels(coarse, coarse.parts[1].items[0])[0, 0].tolist() == [11, 100, 200]
-    assert coarse.words.split.endswith("The parts are as they came: "
-                                       f"train{'.bin' * binary} (train) and test{'.bin' * binary} (test).")  # fmt: skip
+    end = ".bin" * binary
+    said = f"The data set came in these parts: training images from train{end} and test images from test{end}."
+    assert coarse.words.split.endswith(said)
     with pytest.raises(InputError, match=r'\[data\] label: expected "fine" or "coarse", got "kind"'):
         opened(root, DataConfig(label="kind"))
 

@@ -69,7 +69,8 @@ def test_datasets_by_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert data.name == "Things"
     assert data.words.split == (
         "Its images are those that mine.py gives. "
-        "The parts are as they came: train (train), Val (validation) and test (test)."
+        "The data set came in these parts: training images from train, validation images from Val and "
+        "test images from test."
     )
     assert capsys.readouterr().err.splitlines() == ["note: runs mine.py (the data set of [data] root)"]
     whole = decoded.whole(data, tmp_path / "cache")

@@ -65,8 +65,8 @@ def test_images_and_labels_are_read_from_both_forms(tmp_path: Path, packed: bool
     assert (data.name, data.side, data.words.size) == ("digits", 3, "3 × 3")
     end = ".gz" if packed else ""
     assert data.words.split == (
-        f"Its images were read from IDX files. The parts are as they came: train-images-idx3-ubyte{end} (train) and "
-        f"t10k-images-idx3-ubyte{end} (test)."
+        f"Its images were read from IDX files. The data set came in these parts: training images from "
+        f"train-images-idx3-ubyte{end} and test images from t10k-images-idx3-ubyte{end}."
     )
     whole = decoded.whole(data, tmp_path / "cache")
     assert whole.judged is not None

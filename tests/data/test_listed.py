@@ -54,7 +54,8 @@ def test_a_list_tells_classes_and_parts(tmp_path: Path) -> None:
     assert data.name == "kitchen"
     assert data.words.split == (
         "Its classes are those that labels.csv tells. "
-        "The parts are as they came: train (train), val (validation) and test (test)."
+        "The data set came in these parts: training images from train, validation images from val and "
+        "test images from test."
     )
     assert data.words.notes == ()
 

@@ -96,10 +96,10 @@ def as_code(folder: Path) -> str:
 
 
 LAYOUTS: dict[str, tuple[Callable[[Path], str], str, str]] = {
-    "list": (as_list, "", "Its classes are those that list.csv tells. The parts are as they came: train (train) and"),
-    "idx": (as_idx, "", "Its images were read from IDX files. The parts are as they came: train-images-idx3-ubyte.gz"),
-    "cifar": (as_cifar, "", "Its images were read from the binary files of CIFAR-100. The parts are as they came: "),
-    "code": (as_code, f"classes = {json.dumps(CLASSES)}", "Its images are those that mine.py gives. The parts are as"),
+    "list": (as_list, "", "Its classes are those that list.csv tells. The data set came in these parts: training"),
+    "idx": (as_idx, "", "Its images were read from IDX files. The data set came in these parts: training"),
+    "cifar": (as_cifar, "", "Its images were read from the binary files of CIFAR-100. The data set came in these "),
+    "code": (as_code, f"classes = {json.dumps(CLASSES)}", "Its images are those that mine.py gives. The data set came"),
 }  # fmt: skip
 
 

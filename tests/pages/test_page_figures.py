@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from generator.config.schema import Link
-from generator.pages.sources import sheet
+from generator.pages.sources import sheet, tabled
 from generator.records.figure import Table
 from tests import sites
 
@@ -86,8 +86,8 @@ def test_every_figure_s_numbers_are_a_table_for_spreadsheets_too(
             for link in figure.iter("a")
             if has_class(link, "source") and not has_class(link, "sheet")
         ]
-        assert len(sheets) == links[0].startswith("assets/data/"), place
-        for href in sheets:
+        assert len(sheets) == 1, place
+        for href in sheets if links[0].startswith("assets/data/") else ():
             found = pointed(files, links[0])
             rows = [*csv.reader(io.StringIO(files[href].decode("utf-8-sig"), newline=""))]
             said = [["" if cell is None else str(cell) for cell in row] for row in (found["columns"], *found["rows"])]
@@ -95,6 +95,35 @@ def test_every_figure_s_numbers_are_a_table_for_spreadsheets_too(
             seen += 1
     assert seen > 100
     assert files["assets/data/cnn-per-class.csv"].startswith(codecs.BOM_UTF8)
+
+
+def test_parts_of_the_results_are_tables_for_spreadsheets_too(
+    files: dict[str, bytes], trees: dict[str, ET.Element]
+) -> None:
+    kinds = set()
+    for path, tree in trees.items():
+        links = [link for link in tree.iter("a") if has_class(link, "source")]
+        for link, after in itertools.pairwise([*links, ET.Element("a")]):
+            if (href := link.get("href", "")).startswith("results.json#/"):
+                assert has_class(after, "sheet"), (path, href)
+                pointer = href.partition("#/")[2]
+                assert after.get("href", "").startswith("assets/data/results/"), (path, href)
+                rows = [*csv.reader(io.StringIO(files[after.get("href", "")].decode("utf-8-sig"), newline=""))]
+                assert len(rows) > 1, (path, href)
+                assert {len(row) for row in rows} == {len(rows[0])}, (path, href)
+                kinds.add(re.sub(r"/\d+", "", pointer.partition("networks/")[2].partition("/")[2] or pointer))
+    assert kinds >= {"blocks", "class_images", "layers", "layers/units", "photos"}
+
+
+def test_records_of_each_shape_are_tables() -> None:
+    assert tabled([{"a": 1, "b": {"c": [1, None]}}, {"a": 2, "d": [{}]}]) == Table(
+        ("a", "b.c", "d"), ((1, "1 ", ""), (2, "", "[{}]"))
+    )
+    assert tabled({"norm": [0.5, 0.25], "shows": [["bee", "cup"], []], "marks": {"1": "dead"}}) == Table(
+        ("channel", "norm", "shows", "marks"), ((0, 0.5, "bee cup", ""), (1, 0.25, "", "dead"))
+    )
+    assert tabled({"channel": [7], "gave": [2], "marks": {"7": "silent"}}).rows == ((7, 2, "silent"),)
+    assert tabled({"title": "Bee", "credit": {"author": None}}).rows == (("title", "Bee"), ("credit.author", ""))
 
 
 def test_no_cell_is_a_formula() -> None:

@@ -858,7 +858,7 @@ def test_words() -> None:
     assert wording.percent(math.nan) == "unknown"
     assert [wording.counted(n, "class", "classes") for n in (0, 1, 2)] == ["no class", "1 class", "2 classes"]
     assert wording.counted(13500, "image") == "13,500 images"
-    assert [wording.duration(n) for n in (0, 59.6, 3725)] == ["0\u00a0s", "1\u00a0min", "1\u00a0h 2\u00a0min"]
+    assert [wording.duration(n) for n in (0, 59.6, 3725)] == ["0\u00a0s", "1\u00a0min", "1\u00a0h\u00a02\u00a0min"]
     assert [wording.listed(p) for p in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
     assert wording.sentence("all maps") == "All maps"
     assert slug("Löwe, features.0") == "lowe-features-0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -104,6 +105,19 @@ def test_marks_and_whiskers_stand_where_the_numbers_are() -> None:
     squares = [float(r.attrib["x"]) + float(r.attrib["width"]) / 2 for r in chart.iter(f"{SVG}rect")][2:]
     assert circles == pytest.approx([at[-5]], abs=0.01)
     assert squares == pytest.approx([at[10]], abs=0.01)
+
+
+def test_many_small_lines_fit_a_window_and_their_numbers_each_other() -> None:
+    lines = [intervals.Points((1.0,) * 9, (1.0,) * 9, (1.0,) * 9)]
+    chart = intervals.small_lines("x", "Alt.", [(f"m{n}", lines) for n in range(7)], ("Spearman",), "layers")
+    assert chart.height / chart.width < 1  # 700 pixels are below a page's masthead
+    below = [text for text in ET.fromstring(chart.svg).iter(f"{SVG}text") if (text.text or "").isdigit()]
+    rows: dict[str, list[float]] = {}
+    for text in below:
+        rows.setdefault(text.get("y", ""), []).append(float(text.get("x", "nan")))
+    level = [row for row in rows.values() if len(row) > 3]
+    assert len(level) == 3
+    assert all(after - before >= 12 for row in level for before, after in pairwise(sorted(row)))
 
 
 def test_small_lines_share_a_scale_that_goes_below_zero() -> None:

@@ -140,13 +140,11 @@ class Scores:
             return f"Its most frequent confusion: {of} of {names[first.true]} named {names[first.predicted]}."
         alike = len({totals[one.true] for one in tied}) == 1
         each = f"{of} each" if alike else f"{percent(first.share, 0)} of the class’s images each"
-        count = "At least " * (len(tied) == len(pairs) == MOST_PAIRS) + f"{len(tied)} confusions"
+        at_least = len(tied) == len(pairs) == MOST_PAIRS
+        tie = f"At least {len(tied)} tie as its" if at_least else f"Its {len(tied)}"
+        told = f"{tie} most frequent confusions{' tie' * (not at_least)}, with {each}"
         more = f" and {len(said) - SHOWN + 1} more" if len(said) > SHOWN else ""
-        return (
-            f"{count} tie as the most frequent, with {each}: {', '.join(said[: SHOWN - 1])}{more}."
-            if more
-            else (f"{count} tie as the most frequent, with {each}: {listed(said)}.")
-        )
+        return f"{told}: {', '.join(said[: SHOWN - 1])}{more}." if more else f"{told}: {listed(said)}."
 
     @property
     def pairs(self) -> tuple[NamedPair, ...]:

@@ -56,7 +56,9 @@ def section_marks(kernels: Floats, way: Input) -> list[Figure]:
             "",
             kernels.shape[3],
             kernels.shape[2],
-            svg=grids.icon(_icon_pixels(kernels, way, int(order[number % len(order)]))[0]),
+            src=(path := f"{FOLDER}/mark-{page.name}.png"),
+            files={path: raster.png(_icon_pixels(kernels, way, int(order[number % len(order)]))[0])},
+            pixelated=True,
         )
         for number, page in enumerate(STORY)
     ]

@@ -73,7 +73,7 @@ def duration(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = ((hours, "h"), (minutes, "min"), (left, "s"))
     shown = [f"{value}\u00a0{unit}" for value, unit in parts if value][:2]
-    return " ".join(shown) or "0\u00a0s"
+    return "\u00a0".join(shown) or "0\u00a0s"
 
 
 def listed(parts: Sequence[str], last: str = "and") -> str:

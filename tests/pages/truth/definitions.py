@@ -40,6 +40,7 @@ SENTENCES: Mapping[str, str] = {
         A circle left of its diamond: missed more often than named by mistake.
         The maps of a stage are sorted by their mean, strongest first, and share one scale, dark for zero and bright for its end; the few larger ones get the end’s colour. The bar below a map is as long as its mean activation is large, so that strengths can be compared where the colours no longer can.
         A silent map, zero everywhere, is drawn as a stroke, after the others.
+        Of several blocks alike at most 4 are drawn.
         As the course asks for them: the channels in their own order, not sorted
         Every filter of the layer, to one scale: mid-grey is a weight of zero.
         Every filter of the layer, to one scale: white is a weight of zero.
@@ -64,7 +65,7 @@ SENTENCES: Mapping[str, str] = {
         (Petsiuk et al. 2018) shows the network the photo behind many random masks, and averages them, each weighted by how probable the answer is behind it.
         (Springenberg et al. 2015) goes back from the answer’s logit to the pixels and lets through at each rectifier only what raises it.
         each on its own range
-        Each map goes from 0 to its own maximum: compare the raw maxima, not the colours. Enlarged pictures keep the shared scale.
+        Each map goes from 0 to its own maximum: compare the raw maxima, not the colours.
         none strongest of a photo’s maps strongest of each map
         Brighter is stronger. These maps share one scale, from 0 to the largest of them, so a weak one stays dark; the raw maximum below each says how weak. So do the maps of all classes.
         Dots: the channel’s strongest patch

@@ -7,10 +7,12 @@ is a fault of the test `test_truth`: it gets a rule here, or where it is true of
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -1321,13 +1323,14 @@ def _most_confused(piece: Piece, said: Said) -> None:
 
 
 @rule(
-    "⟦At least ⟧«n» confusions tie as the most frequent, with ⟨«k» of «of» images each|«p%» of the class's images each⟩: "
+    "⟨At least «least» tie as its most frequent confusions|Its «n» most frequent confusions tie⟩, with "
+    "⟨«k» of «of» images each|«p%» of the class's images each⟩: "
     "«w:pairs»⟦ and «more» more⟧."
 )
 def _tied(piece: Piece, said: Said) -> None:
     pairs, names = pairs_of(split(piece, said)), net(piece, said)["evaluation"]["class_names"]
     tied = [one for one in pairs if abs(one[0] - pairs[0][0]) < 1e-9]
-    same(said["n"], len(tied))
+    same(said["n"] or said["least"], len(tied))
     if said["k"]:
         assert {one[1:3] for one in tied} == {(int(said["k"]), int(said["of"]))}
     told = said["pairs"].split(", ") if said["more"] else listed(said["pairs"])
@@ -1553,78 +1556,123 @@ def _shows(piece: Piece, said: Said) -> None:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A part of a network, as its picture says it."""
+class Part:
+    """One or several blocks in a row, as a network's picture says them."""
 
     title: str
     shape: tuple[int, ...]
+    grid: tuple[int, ...]  # of tokens the cells; else ()
     weights: int
     whose: str  # "" where they are its own
-    sees: tuple[int, int] | None  # None: all of the photo, or of one that computes nothing
+    sees: tuple[int, ...]  # (0, 0): all of the photo; (): of one that computes nothing, or whose units are no cells
+    paths: tuple[int, ...]  # of each block, where they are the same in all
 
 
-def blocks(network: Any) -> list[Block]:
-    """From the blocks of the results, and from what the summary says of the layers in each."""
+def kind(block: Any) -> str:
+    """A block by the ways through it and what joins them (He et al. 2015, Huang et al. 2016, Szegedy et al. 2014)."""
+    if block["attends"]:
+        return "attention block"
+    joined = {"addition": "residual block", "multiplication": "gated block", "concatenation": "Inception block"}
+    if block["joined"] == "concatenation" and len(block["paths"]) == 2 and block["paths"][1] == 0:
+        return "dense block"
+    if block["joined"]:
+        return joined[block["joined"]]
+    if block["steps"] > 1:
+        return "block"
+    if not block["convolutions"]:
+        return "linear layer" if block["steps"] else "pooling"
+    return "patch embedding" if len(block["shape"]) == 2 else "convolution"
+
+
+@cache
+def parts(told: str) -> frozenset[Part]:
+    """All runs of a network's blocks, of which its picture shows some; from its results in JSON."""
+    network = json.loads(told)
     numbers = {layer["name"]: layer["title"] for layer in network["layers"]}
-    names = [name for name, _, _ in network["summary"]]
-    what = {name: told for name, told, _ in network["summary"]}
-    starts = [block["name"] for block in network["blocks"]]
+    what = {name: said for name, said, _ in network["summary"]}
     side = network["input_size"]
     full = side if isinstance(side, list) else [side, side]
-    found = []
-    for block in network["blocks"]:
-        name = block["name"]
-        pools = name not in numbers and "pooling" in what.get(name, "pooling")
-        assert pools or name in numbers or "linear" in what[name].lower(), (
-            f"{name}: a kind of block without a title here"
-        )
-        title = what.get(name, "pooling") if pools else numbers.get(name, "linear layer")
-        inside = names[names.index(name) :] if name in names else []
-        end = next((place for place, each in enumerate(inside[1:], 1) if each in starts), len(inside))
-        norms = [what[each] for each in inside[:end] if "normalisation" in what[each]]
-        sees = block["sees"]
-        whole = sees is None or all(one >= most for one, most in zip(sees, full, strict=True))
-        found.append(
-            Block(
-                title[0].upper() + title[1:],
-                tuple(block["shape"]),
-                block["weights"],
-                norms[0] if pools and norms else "",
-                None if pools or whole else tuple(sees),
-            )
-        )
-    return found
+    every = network["blocks"]
+    return frozenset(
+        _run(every[first:last], numbers, what, full)
+        for first in range(len(every))
+        for last in range(first + 1, len(every) + 1)
+    )
+
+
+def _run(run: Any, numbers: Mapping[str, str], what: Mapping[str, str], full: Any) -> Part:
+    kinds, end = [kind(block) for block in run], run[-1]
+    inside = [name for block in run for name in block["inside"]]
+    of_one = len({tuple(block["paths"]) for block in run}) == 1
+    works = [one for one in kinds if one != "pooling"]
+    title = works[0] if works else what.get(end["name"], "pooling")
+    if len(run) == 1 and kinds == ["convolution"]:
+        title = next((numbers[name] for name in inside if name in numbers), title)
+    elif len(run) > 1:
+        count, word = len(works), title
+        if "attention block" in works:
+            count, word = works.count("attention block"), "transformer block"
+        elif len({*works}) > 1:
+            count, word = sum(block["convolutions"] for block in run), "convolution"
+            count, word = (count, word) if count else (len(run), "block")
+        title = f"{count} {word}{'s' if count != 1 else ''}"
+    norms = dict.fromkeys(what[name] for name in inside if "normalisation" in what.get(name, ""))
+    cells = end["grid"] is not None and math.prod(end["grid"]) > 1
+    sees: tuple[int, ...] = tuple(end["sees"] or ((0, 0) if cells or len(end["shape"]) > 1 else ()))
+    if end["sees"] and all(one >= most for one, most in zip(sees, full, strict=True)):
+        sees = (0, 0)
+    return Part(
+        title[0].upper() + title[1:],
+        tuple(end["shape"]) if cells else (end["channels"],),
+        tuple(end["grid"]) if cells and len(end["shape"]) == 2 else (),
+        sum(block["weights"] for block in run),
+        "" if works or not sum(block["weights"] for block in run) else " and ".join(norms) or "what follows it",
+        sees if works else (),
+        tuple(end["paths"]) if of_one else (),
+    )
+
+
+def known(network: Any) -> frozenset[Part]:
+    return parts(json.dumps({key: network[key] for key in ("layers", "summary", "input_size", "blocks")}))
 
 
 @rule(
-    "«w:title»⟨: | ⟩⟨«n» map⟦s⟧ of «high» × «wide»|«numbers» number⟦s⟧⟩⟦; «weights» weight⟦s⟧⟦ of «w:whose»⟧⟧"
-    "⟦; a unit sees ⟨«sees» × «across» px|all of it⟩⟧",
+    "«w:title»⟨: | ⟩⟨«n» map⟦s⟧ of «high» × «wide»|«tokens» token⟦s⟧ of «each» number⟦s⟧, «rows» × «columns» of them "
+    "places of the photo|«numbers» number⟦s⟧⟩⟦; «weights» weight⟦s⟧⟦ of «w:whose»⟧⟧"
+    "⟦; a unit sees ⟨«sees» × «across» px|all of it⟩⟧⟦; ⟨«one» step⟦s⟧ and a way around|"
+    "«ways» paths of «w:steps» steps⟦ and a way around⟧⟩⟧",
     page="filters|index",
     alone=True,
 )
 def _part(piece: Piece, said: Said) -> None:
-    """A block of the picture, in it or in the list below it: one of the network's, in all that is said of it."""
-    names = ("n", "high", "wide") if said["n"] else ("numbers",)
+    """A block of the picture, in it or in the list below it: some of the network's, in all that is said of them."""
+    names = next(names for names in (("n", "high", "wide"), ("tokens", "each"), ("numbers",)) if said[names[0]])
     shape = tuple(int(value(said[name])) for name in names)
+    grid = (int(said["rows"]), int(said["columns"])) if said["tokens"] else ()
     weights = int(value(said["weights"])) if said["weights"] else 0
-    sees = (int(said["sees"]), int(said["across"])) if said["sees"] else None
-    told = Block(said["title"], shape, weights, said["whose"], sees)
-    assert told in blocks(piece.network), told
-    if "all of it" in said["whole"]:
-        assert "ooling" not in told.title
-        assert any(tuple(one["shape"]) == shape and one["sees"] for one in piece.network["blocks"])
+    sees = (int(said["sees"]), int(said["across"])) if said["sees"] else (0, 0) if "all of it" in said["whole"] else ()
+    paths = [int(said["one"])] if said["one"] else [*map(int, listed(said["steps"]))] if said["ways"] else []
+    assert not said["ways"] or int(said["ways"]) == len(paths), said["whole"]
+    around = "a way around" in said["whole"]
+    for found in known(piece.network):
+        same_paths = [one for one in found.paths if one] == paths and (0 in found.paths) == around
+        if found == Part(said["title"], shape, grid, weights, said["whose"], sees, found.paths) and same_paths:
+            return
+    raise AssertionError(said["whole"])
 
 
 @rule("«sees» × «across» px", "all of it", page="filters|index", alone=True, kind="label")
 def _field(piece: Piece, said: Said) -> None:
     """What a unit of a block sees, on the picture."""
-    sees = (int(said["sees"]), int(said["across"])) if said.get("sees") else None
-    assert any("ooling" not in one.title and one.sees == sees for one in blocks(piece.network))
+    sees = (int(said["sees"]), int(said["across"])) if said.get("sees") else (0, 0)
+    assert any(one.sees == sees for one in known(piece.network))
 
 
-@rule("«n» classes", page="filters|index", alone=True, kind="label")
-def _of_classes(piece: Piece, said: Said) -> None:
-    same(said["n"], len(piece.network["class_names"]))
+@rule("«count» «w:kind»", page="filters|index", alone=True, kind="label")
+def _blocks(piece: Piece, said: Said) -> None:
+    """The name of several blocks on the picture, of a long one its first line."""
+    titles = {one.title for one in known(piece.network)} | {f"{len(piece.network['class_names'])} classes"}
+    assert any(f"{title} ".startswith(f"{said['whole']} ") for title in titles), said["whole"]
 
 
 @rule("«n» weights belong to no part alone.")

@@ -12,17 +12,22 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import cache
+from typing import Any
 
 import pytest
 
 from generator.pages import render
+from generator.pages.results import results
 from generator.records.network import Network
+from generator.report.overview.drawing import drawing
+from generator.report.portrait import portrait
 from tests import sites
 from tests.pages.truth import trust_rules  # noqa: F401 - its rules are beside those of `rules`
 from tests.pages.truth.definitions import DEFINITIONS
 from tests.pages.truth.rules import RULES, ece, main_run
 from tests.pages.truth.tables import TABLES, texts
 from tests.pages.truth.text import Grid, Piece, Site, patterns, pieces, plain, site
+from tests.report.test_overview import block
 
 # What claims something that a measurement could contradict.
 CLAIMS = re.compile(
@@ -173,6 +178,64 @@ def test_a_measurement_that_changes_makes_its_sentences_false() -> None:
     pages = {path: data for path, data in files.items() if not path.endswith(".html") or path == "evaluation.html"}
     found = [*faults(site(pages | {"results.json": json.dumps(told).encode()}))]
     assert any("most frequent confusion" in one for one in found)
+
+
+def branching() -> dict[str, bytes]:
+    """The results and the pictures of networks that branch: a residual one and a transformer."""
+    tokens: dict[str, Any] = {"grid": (4, 4), "channels": 32, "sees": None, "convolutions": 0}
+    first = block("features.conv1", (4, 16, 16))
+    ways = [
+        replace(block(f"layer1.{place}", (4, 16, 16), steps=2 + way), paths=(2, way), joined="addition")
+        for place, way in enumerate((1, 0, 0))
+    ]
+    mixed = block("mixed", (8, 8, 8), steps=6, paths=(1, 2, 2, 1), joined="concatenation")
+    pooled = block("pool", (8, 8, 8), steps=0, weights=8, inside=("pool", "norm"))
+    attending = [
+        block(f"blocks.{place}", (17, 32), paths=(1, 0), joined="addition", attends=place % 2 == 0, **tokens)
+        for place in range(12)
+    ]
+    end = block("head", (4,), convolutions=0, sees=None)
+    drawn, _ = sites.drawn()
+    cnn, alexnet = drawn.networks
+    summary = (("pool", "maximum pooling 2×2", ""), ("norm", "batch normalisation", ""))
+    residual = replace(cnn, blocks=(first, *ways, mixed, pooled, end), summary=summary)
+    embedded = block("embed", (17, 32), **{**tokens, "convolutions": 1, "sees": (4, 4)})
+    networks = (residual, replace(alexnet, blocks=(embedded, *attending, end)))
+    report = replace(drawn, networks=networks)
+    told = results(report, tuple(portrait(network, report.photos) for network in networks))
+    return {
+        "results.json": json.dumps(told).encode(),
+        **{f"filters-{one.id}-conv.html": pictured(one).encode() for one in networks},
+    }
+
+
+def pictured(network: Network) -> str:
+    """A network's picture and the list below it, as templates/drawing.html has them."""
+    made = drawing(network, None, "", ("filters",))
+    assert made is not None
+    items = (f"<li><div><strong>{part.title}</strong> <small>{part.told}</small></div></li>" for part in made.parts)
+    return f"<figure>{made.svg}<ol>{''.join(items)}</ol><figcaption>{made.caption}</figcaption></figure>"
+
+
+def test_pictures_of_networks_that_branch_say_nothing_false() -> None:
+    files = branching()
+    text = b"".join(files.values()).decode()
+    found = [*faults(site(files))]
+    assert not found, "\n".join(found)
+    for so, false in (
+        ("2 paths of 2 and 1 steps", "2 paths of 2 and 2 steps"),
+        ("2 steps and a way around", "2 paths of 2 and 1 steps"),
+        ("4 paths of 1, 2, 2 and 1 steps", "3 paths of 1, 2 and 2 steps"),
+        ("Inception block", "Dense block"),
+        ("6 transformer blocks", "7 transformer blocks"),
+        ("17 tokens of 32 numbers", "16 tokens of 32 numbers"),
+        ("4 × 4 of them", "5 × 5 of them"),
+        ("8 weights of batch normalisation", "8 weights of layer normalisation"),
+    ):
+        assert so in text, so
+        told = {path: data if path == "results.json" else data.decode().replace(so, false).encode()
+                for path, data in files.items()}  # fmt: skip
+        assert [*faults(site(told))], so
 
 
 TURNS = (
