@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import VisionTransformer
 
 from generator import explain
 from generator.explain import cam
@@ -129,6 +131,25 @@ def test_many_classes_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
     whole = explain.grad_cam_all(network, batch, "conv")
     monkeypatch.setattr(cam, "_GRADIENTS_AT_ONCE", 2 * 2 * 6 * 8 * 10)  # two of the five classes
     assert_same(explain.grad_cam_all(network, batch, "conv"), whole, 1e-6)
+
+
+def test_classes_one_by_one_skip_rows_of_zeros_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a class token's head most of the last block is for nothing, in parts of one class as in larger ones."""
+    transformer = partial(VisionTransformer, 16, 4, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=5)
+    network, batch = seeded(transformer).eval(), images(1, 3, 16, 16)
+    choice = explain.layer_choice(network, batch)
+
+    def products() -> int:
+        with FlopCounterMode(display=False) as counter:
+            explain.grad_cam_all(network, batch, choice)
+        return int(counter.get_total_flops())
+
+    together = products()
+    monkeypatch.setattr(cam, "_GRADIENTS_AT_ONCE", 1)
+    one_by_one = products()
+    assert one_by_one <= together
+    monkeypatch.setattr(ZeroRows, "__torch_dispatch__", lambda _self, func, _types, args, given: func(*args, **given))
+    assert one_by_one < products()
 
 
 @pytest.mark.parametrize("pixels", [64, 128])
