@@ -10,14 +10,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from generator.base.errors import InputError
 
 
 def check_model(model: Any) -> None:
-    """It is a module."""
+    """It is a module, and has its parameters."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"model: expected an nn.Module, got a {type(model).__name__}")
+    for module in model.modules():
+        if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+            raise InputError(
+                f"model: expected one that has its parameters; its {type(module).__name__} makes them in its first "
+                "pass: load its weights, or run it once"
+            )
 
 
 def check_images(images: Any) -> None:

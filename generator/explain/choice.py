@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
+from generator.explain.calls import is_function
 from generator.explain.checks import check_images, module_named
 from generator.explain.layouts import Layout
 from generator.explain.points import Point, Points, convolves, points
@@ -60,6 +61,10 @@ def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) 
     check_images(images)
     found = points(model, images) if found is None else found
     layer, why_not = of_convolutions(found)
+    if layer is not None and is_function(layer.name):
+        # What a custom function calls within itself has no gradient of its own.
+        able = (point for point in reversed(_rectified(found)) if _differentiable(model, images[:1], point))
+        layer = next(able, layer)
     grids = _grids(found)
     if layer is not None:
         earlier = tuple(_untried(point) for point in grids if point.number < layer.number)
@@ -126,6 +131,15 @@ def _learnt(found: Points) -> set[int]:
     return made
 
 
+def _differentiable(model: nn.Module, image: Tensor, point: Point) -> bool:
+    """Whether the logits have a gradient by what a call gave."""
+    try:
+        with watching(model, image, point.name, layout=point.layout):
+            return True
+    except InputError:
+        return False
+
+
 def _reached(model: nn.Module, image: Tensor, point: Point) -> int:
     """By how many cells of a point the logits have a gradient, whichever: along a direction drawn at random."""
     with watching(model, image, point.name, each_cell=True, layout=point.layout) as run:
@@ -141,20 +155,13 @@ def of_convolutions(points: Points) -> tuple[Point | None, str]:
     Of the points after the last convolution with more than one cell, the last with maps of the same size that is
     neither pooled nor what another gave.
     """
-    maps = [point for point in points if point.single and len(point.shape) == 3]
-    shown = [point for point in maps if point.form == "maps" and point.cells > 1]
+    shown = _maps(points)
     last = next((point for point in reversed(shown) if convolves(point)), None)
     if last is None:
         return None, (
             "layer: the model runs no 2-d convolution (nn.Conv2d) that gives maps of more than one cell; name a layer"
         )
-    chosen = [
-        point
-        for point in shown[shown.index(last) :]
-        if point.name and point.grid == last.grid and point.kind != "pooling" and not point.kept
-    ]
-    chosen = [point for point in chosen if point.trunk] or chosen
-    layer: Point = chosen[-1]
+    layer = _rectified(points)[-1]
     beyond = next((point for point in points[points.found.index(layer) + 1 :] if _goes_on(point)), None)
     if beyond is None:
         return layer, ""
@@ -163,6 +170,23 @@ def of_convolutions(points: Points) -> tuple[Point | None, str]:
         f"{beyond.name!r} ({type(beyond.module).__name__}), as transformers do, and none of what follows is a grid "
         "over the image; name a layer, or use occlude or integrated_gradients"
     )
+
+
+def _rectified(points: Points) -> list[Point]:
+    """From the last convolution's maps on, those of the same size that are neither pooled nor what another gave."""
+    shown = _maps(points)
+    last = next(point for point in reversed(shown) if convolves(point))
+    chosen = [
+        point
+        for point in shown[shown.index(last) :]
+        if point.name and point.grid == last.grid and point.kind != "pooling" and not point.kept
+    ]
+    return [point for point in chosen if point.trunk] or chosen
+
+
+def _maps(points: Points) -> list[Point]:
+    maps = [point for point in points if point.single and len(point.shape) == 3]
+    return [point for point in maps if point.form == "maps" and point.cells > 1]
 
 
 def _goes_on(point: Point) -> bool:

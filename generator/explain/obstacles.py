@@ -91,10 +91,15 @@ class Obstacles(TorchFunctionMode):
 
 @contextmanager
 def explained(model: nn.Module) -> Iterator[None]:
-    """What torch refuses of inference tensors, as one line with its cause."""
+    """What torch refuses of inference tensors, or of what was overwritten, as one line with its cause."""
     try:
         yield
     except RuntimeError as error:
+        if "modified by an inplace operation" in str(error):
+            raise InputError(
+                "model: there are no gradients, as its forward overwrites in place what they are calculated from; take "
+                f"that out, {_WITHOUT}"
+            ) from error
         if "nference tensor" not in str(error):
             raise
         made = any(tensor.is_inference() for tensor in chain(model.parameters(), model.buffers()))

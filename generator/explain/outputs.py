@@ -52,13 +52,13 @@ class Answer(NamedTuple):
 
 
 def answer(output: Any, endings: Endings) -> Answer:
-    """Of what a model gave while `endings` was active; a single logit (N,) becomes (N, 1)."""
+    """Of what a model gave while `endings` was active; a single logit (N,), of one image also (), becomes (N, 1)."""
     found = place_of(output)
     if found is None:
         return Answer(output)
     logits, name = endings.before.get(found[1], (found[1], ""))  # type: ignore[no-untyped-call]
-    if logits.dim() == 1 and (name or isinstance(output, Tensor)):
-        logits = logits[:, None]
+    if logits.dim() < 2 and (name or isinstance(output, Tensor)):
+        logits = logits.reshape(-1, 1)  # a squeeze() of one image's logit leaves no axis
     return Answer(logits, name in ("sigmoid", "logsigmoid"))
 
 

@@ -63,8 +63,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def differentiating(model: nn.Module) -> Iterator[None]:
     """`evaluating`, where gradients may be asked for: what the model keeps of a pass, it keeps without its graph."""
-    modules = list(model.modules())
     with evaluating(model), explained(model):
+        modules = list(model.modules())
         with torch.enable_grad():  # each operation of a thread has a number above those before it
             begun = torch.zeros((), requires_grad=True).clone().grad_fn._sequence_nr()  # type: ignore[union-attr]
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -104,6 +105,25 @@ class Lists(Plain):
         return found
 
 
+class Clamping(torch.autograd.Function):
+    """A rectifier of somebody's own."""
+
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        return values.clamp(min=0.0)
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class Custom(Plain):
+    """A function with a gradient of its own reads its maps: what it calls within itself has none."""
+
+    def maps(self, batch: Tensor) -> Tensor:
+        return Clamping.apply(super().maps(batch))  # type: ignore[no-any-return]
+
+
 class Odd(NamedTuple):
     make: Callable[[], Any]
     layer: str | None = None  # None: as chosen
@@ -130,6 +150,7 @@ ODD: dict[str, Odd] = {
     "no gradients in the backbone": Odd(Probe),
     "maps that are overwritten": Odd(Overwriting, chosen="relu2+mul"),
     "a list": Odd(Lists),
+    "a custom function": Odd(Custom),
     "frozen": Odd(Plain, dress=lambda network: network.requires_grad_(False)),
     "in train mode": Odd(Plain, dress=lambda network: network.train()),
     "under no_grad": Odd(Plain, around=torch.no_grad),
@@ -182,6 +203,56 @@ def test_one_logit() -> None:
     network: Any = seeded(lambda: Plain(classes=1))
     network.fc.weight.data.abs_()
     assert_same(explain.grad_cam(network, BATCH), captums(network, BATCH, [0, 0]))
+
+
+def test_one_logit_of_one_image_squeezed() -> None:
+    """As the last part of a batch is one image: of several the logits are (N,), of one ()."""
+
+    class Squeezed(Plain):
+        def forward(self, batch: Tensor) -> Any:
+            return super().forward(batch).squeeze()
+
+    network, plain = seeded(lambda: Squeezed(classes=1)), seeded(lambda: Plain(classes=1))
+    three = images(3, 3, 16, 24)
+    for batch in (BATCH[:1], three):
+        assert_same(explain.grad_cam(network, batch), explain.grad_cam(plain, batch))
+        found = [explain.integrated_gradients(each, batch, batch_size=2, steps=3) for each in (network, plain)]
+        assert_same(found[0], found[1])
+
+
+METHODS_OF_ALL = [explain.grad_cam, explain.occlude, explain.integrated_gradients, explain.layer_choice]
+
+
+@pytest.mark.parametrize("method", METHODS_OF_ALL)
+def test_what_has_no_parameters_yet_is_not_given_any(method: Callable[..., Any]) -> None:
+    class Lazy(Plain):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.LazyLinear(3)
+
+    network: Any = Lazy()
+    with pytest.raises(InputError, match="its LazyLinear makes them in its first pass"):
+        method(network, BATCH)
+    assert network.fc.has_uninitialized_params()
+
+
+@pytest.mark.parametrize("method", METHODS_OF_ALL)
+def test_what_is_no_module_is_told(method: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match=r"expected an nn\.Module, got a function"):
+        method(lambda batch: batch, BATCH)
+
+
+def test_what_overwrites_what_its_gradients_need_is_told() -> None:
+    class Spoiling(Plain):
+        def maps(self, batch: Tensor) -> Tensor:
+            return super().maps(batch).sigmoid().mul_(2.0)
+
+    network = seeded(Spoiling)
+    for method in (explain.integrated_gradients, partial(explain.grad_cam, layer="relu1")):
+        with pytest.raises(InputError, match="its forward overwrites in place what they are calculated from"):
+            method(network, BATCH)
+    assert explain.occlude(network, BATCH, patch=8).drop.abs().max() > 0
+    assert not any(module._forward_hooks for module in network.modules())
 
 
 def test_thousands_of_classes() -> None:
