@@ -18,6 +18,12 @@ class Table:
         """Whether every cell but each row's first is a number."""
         return bool(self.rows) and not any(isinstance(cell, str) for row in self.rows for cell in row[1:])
 
+    @property
+    def counts(self) -> tuple[bool, ...]:
+        """Of each column, whether its cells are numbers, or dashes where there is none."""
+        columns = zip(*self.rows, strict=True)
+        return tuple(not any(isinstance(cell, str) for cell in column if cell != "–") for column in columns)
+
 
 @dataclass(frozen=True)
 class Figure:

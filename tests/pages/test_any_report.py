@@ -390,6 +390,16 @@ class TestAnyArchitecture:
         assert 'id="net-conv2-699"' in page
         assert 'id="net-conv2-350"' not in page
 
+    @pytest.mark.parametrize(("count", "heading"), [(12, "How to read a channel"), (13, "Every channel and its")])
+    def test_no_heading_promises_channels_that_all_stand_above_it(self, count: int, heading: str) -> None:
+        shown = photos()
+        layers = [synthetic.weights(4, 3), synthetic.weights(count, 4)]
+        page = flawless(report(network("net", shown, layers=layers), shown=shown))["filters-net-conv2.html"].decode()
+        above, below = page.split('id="units"')
+        assert below.lstrip(">").startswith(heading)
+        assert above.count('<li id="net-conv2-') == 12
+        assert below.count('<li id="net-conv2-') == count - 12
+
     def test_long_names_leave_room_for_fewer(self) -> None:
         shown = photos()
         name = "n" * 40

@@ -394,15 +394,20 @@ def test_what_the_build_checked_itself_is_told_beside() -> None:
         Check(name, 8, 1, Compared(near(0.3), {"random": near(0.4)}, {"random": Estimate(*gap)}), 2, 0.25, -0.5)
         for name, gap in gaps.items()
     )
+    found = (*found, replace(found[0], method="RISE", classes=None, weights=None, asked=0))
     network = replace(with_measurements(None), checks=found)
     shown = page(synthetic.report(networks=(network,), photos=()))
     said = shown.text
     assert "On 8 photos of this report, each for what SmallCNN answers, the build checked the maps of Grad-CAM," in said
     assert (
-        "of Grad-CAM the answer falls faster than in a random order, beyond what chance explains; of occlusion" in said
+        "of Grad-CAM and RISE the answer falls faster than in a random order, beyond what chance explains; of occlusion"
+        in said
     )
-    assert "of LayerCAM so few photos tell no difference." in said
+    assert "so few photos do not tell LayerCAM from a random order." in said
     assert "is 0.25 for Grad-CAM, 0.25 for occlusion and 0.25 for LayerCAM: the nearer to 1" in said
     assert "random weights it is −0.50 for Grad-CAM" in said
     assert "40.0 (−10.0, −20.0 to −5.0)" in said
     assert "has not been measured for these weights" in said
+    # A table's four rows of seven numbers each, of which one is in words: dashes stand below numbers, at the right.
+    cells = [cell.get("class") for cell in shown.every("td")][-28:]
+    assert cells == (["n"] * 3 + [None] + ["n"] * 3) * 4

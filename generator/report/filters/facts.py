@@ -27,6 +27,7 @@ MARKS = {  # what each mark says of one unit, and of several
     "dead": ("is dead", "are dead"),
     "repeats": ("repeats another", "repeat another"),
 }
+AHEAD = 12  # channels beside a page's question
 NUMBERS = 40  # that a page lists of one kind
 
 
@@ -87,6 +88,11 @@ class LayerPage:
     def listed(self) -> tuple[Unit, ...]:
         """The units that its page shows: all, those that gave most to the answers, or those with the largest norms."""
         return tuple(unit for unit in self.units if unit.listed)
+
+    @property
+    def ahead(self) -> int:
+        """How many of these, the first, stand beside the page's question: as many as its first window has room for."""
+        return min(len(self.listed), AHEAD) if self.patched else 0
 
     @property
     def fires(self) -> bool:

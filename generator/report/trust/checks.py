@@ -50,17 +50,17 @@ def _deletion(found: tuple[Check, ...]) -> str:
     gaps = {one.method: one.deletion.ahead["random"] for one in found}
     enough = found[0].count >= FEWEST
     groups = {
-        "the answer falls faster than in a random order, beyond what chance explains": [
+        "of {} the answer falls faster than in a random order, beyond what chance explains": [
             name for name, gap in gaps.items() if gap.high < 0 and enough
         ],
-        "it falls more slowly, so that what they show matters less than any place": [
+        "of {} it falls more slowly, so that what they show matters less than any place": [
             name for name, gap in gaps.items() if gap.low > 0 and enough
         ],
-        "so few photos tell no difference": [
+        "so few photos do not tell {} from a random order": [
             name for name, gap in gaps.items() if gap.low <= 0 <= gap.high or not enough
         ],
     }
-    parts = [f"of {listed(names)} {what}" for what, names in groups.items() if names]
+    parts = [what.format(listed(names)) for what, names in groups.items() if names]
     return sentence(f"when the most important places go first, {'; '.join(parts)}.")
 
 
