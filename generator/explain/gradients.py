@@ -108,7 +108,7 @@ def integrated_gradients(
             coarse = ((found.flatten(1).sum(1) - change).abs() > TOLERANCE * change.abs()).nonzero()[:, 0]
             if len(coarse):
                 # Each third is the middle of three: the points between them are those that are not asked yet.
-                between = _middles(3 * count, images).view(-1, 3)[:, [0, 2]].flatten()
+                between = _middles(3 * count, images).view(-1, 3)[:, ::2].flatten()
                 more = _on_the_way(
                     model, start[coarse], way[coarse], classes[coarse], between, batch_size, squared=True
                 )

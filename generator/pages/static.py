@@ -69,8 +69,8 @@ def _files(folder: Path, endings: Collection[str]) -> dict[str, Path]:
     }
 
 
-# Colour scales, photos as a network is given them, and the images made for classes.
-OF_PAGES = re.compile(r"scale-.+|.+-cam-.+-photo|.+-class-.+")
+# Colour scales, the sections' marks, photos as a network is given them, and the images made for classes.
+OF_PAGES = re.compile(r"scale-.+|mark-.+|.+-cam-.+-photo|.+-class-.+")
 
 
 def without_unshown(files: Mapping[str, bytes], figures: Mapping[str, Figure]) -> dict[str, bytes]:
