@@ -33,6 +33,15 @@ def digest(*parts: object) -> str:
     return hashed(parts).hex()
 
 
+def of_file(file: Path) -> str:
+    """sha256 of a file that may be larger than memory: 64 hexadecimal digits."""
+    found = hashlib.sha256()
+    with file.open("rb") as opened:
+        while part := opened.read(1 << 20):
+            found.update(part)
+    return found.hexdigest()
+
+
 def hashed(value: object) -> bytes:
     """The sha256 of one value, its kind among what is hashed."""
     if type(value) is str and len(value) <= SHORT:

@@ -5,7 +5,6 @@ The program's own code belongs to it, so that no result of an older version is e
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -14,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from generator.base import clutter
-from generator.base.digest import digest
+from generator.base.digest import digest, of_file
 from generator.base.environment import versions
 from generator.config import places
 from generator.config.places import RECORDS, bundled, code_files, log_files, published_weights
@@ -129,6 +128,6 @@ def _sha256(file: Path) -> str:
     try:
         if not file.is_file():  # to read a pipe or a device may take for ever
             return ""
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return of_file(file)
     except OSError:
         return ""

@@ -41,9 +41,8 @@ ARRAYS = {  # what arrays hold by their names, in small letters
     **dict.fromkeys(INDEX, "index"),
     **dict.fromkeys(("scores", "probabilities", "logits"), "scores"),
 }
-MOST_ARRAYS = (
-    2**30
-)  # bytes of all arrays but the scores, unpacked, and of scores whose columns stand one after the other
+# Bytes of all arrays but the scores, unpacked, and of scores whose columns stand one after the other.
+MOST_ARRAYS = 2**30
 HELD = 2**28  # bytes of scores that lie in memory; more of them lie in a file without a name, which the system reads
 # What zipfile and NumPy raise for what is no archive, is damaged, encrypted, or packed otherwise.
 DAMAGE = (ValueError, EOFError, RuntimeError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error)

@@ -6,7 +6,6 @@ class without a column, a label that is not the image's.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import posixpath
 import unicodedata
@@ -18,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from generator.base.digest import of_file
 from generator.base.errors import InputError
 from generator.config.schema import ModelConfig
 from generator.data import prediction_files
@@ -103,7 +103,7 @@ def read(wanted: ModelConfig, data: DataSet | None) -> Predictions:
     return Predictions(
         wanted=wanted,
         logits=logits,
-        digest=_digest(file),
+        digest=of_file(file),
         facts=(
             Fact("predictions", f"{len(rows):,} rows in {file.name}", "declared", wanted.said_in),
             Fact("scores", values, "measured", file.name),
@@ -124,15 +124,6 @@ def _arranged(logits: Floats, order: NDArray[np.int64], chosen: Sequence[int]) -
     for start in range(0, len(order), step):
         found[start : start + step] = logits[order[start : start + step]][:, chosen]
     return found
-
-
-def _digest(file: Path) -> str:
-    """sha256 of a file that may be larger than memory."""
-    found = hashlib.sha256()
-    with file.open("rb") as opened:
-        while part := opened.read(1 << 20):
-            found.update(part)
-    return found.hexdigest()
 
 
 def _doubts(logits: Floats, part: Part, names: Sequence[str], facts: Sequence[Fact]) -> tuple[str, ...]:

@@ -152,8 +152,8 @@ def evaluate_predictions(found: Predictions, data: DataSet) -> Evaluation:
 
 def measured(loaded: Loaded) -> Evaluation | None:
     """What was kept of a network's last evaluation: by this report, else by whoever trained it."""
-    for folder in (loaded.evaluated, loaded.folder):
-        if folder is not None and (found := load_evaluation(folder)) is not None:
+    for folder in loaded.recorded:
+        if (found := load_evaluation(folder)) is not None:
             return found
     return None
 

@@ -120,8 +120,8 @@ def kept(loaded: Loaded, able: Iterable[str]) -> Mapping[str, Arrays]:
     Args:
         able: the methods that are asked for; a photo without one of their maps is not on record.
     """
-    for folder in dict.fromkeys((loaded.evaluated, loaded.folder)):
-        found = load_maps(folder) if folder is not None else None
+    for folder in loaded.recorded:
+        found = load_maps(folder)
         if found and (found.weights_digest, found.layer, found.definition) == (loaded.digest, loaded.layer, DEFINITION):
             wanted = {f"method {name}" for name in able if name in (*OF_MANY_PASSES, methods.OCCLUSION)}
             return {photo: arrays for photo, arrays in found.maps.items() if wanted <= arrays.keys()}

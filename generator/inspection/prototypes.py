@@ -157,8 +157,8 @@ def _variation(images: Tensor) -> Tensor:
 
 def kept(loaded: Loaded) -> ClassSheet | None:
     """The images that were made for the classes of these very weights and are on record; None where none are."""
-    for folder in dict.fromkeys((loaded.evaluated, loaded.folder)):
-        found = load_class_images(folder) if folder is not None else None
+    for folder in loaded.recorded:
+        found = load_class_images(folder)
         if found and found.weights_digest == loaded.digest and found.images.shape[:3] == _shape(loaded):
             return found
     return None

@@ -133,6 +133,11 @@ class Loaded:
         vars(self)["methods"] = (named(able), dict(why_not))  # where `cached_property` looks first
 
     @property
+    def recorded(self) -> tuple[Path, ...]:
+        """The folders that may hold what is on record of it, the report's own first."""
+        return tuple(folder for folder in dict.fromkeys((self.evaluated, self.folder)) if folder is not None)
+
+    @property
     def device(self) -> torch.device:
         """Where it runs."""
         return device_of(self.network)
