@@ -9,6 +9,8 @@ import os
 import platform
 import subprocess
 import warnings
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -50,8 +52,14 @@ def put_right() -> None:
 
 def versions() -> dict[str, str]:
     """Python's and the packages' versions; a package that is not installed is left out."""
+    return dict(_versions(PACKAGES))
+
+
+@cache
+def _versions(packages: tuple[str, ...]) -> Mapping[str, str]:
+    """Read once: a build asks for them many times, and a process keeps the packages that it began with."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -55,13 +55,14 @@ def unsure(tree: nodes.Node) -> Sequence[nodes.Node]:
     return [*tests, *(one.node for one in tree.find_all(nodes.Filter) if one.name in ("d", "default") and one.node)]
 
 
-def mistakes(tree: nodes.Node, known: Mapping[str, Type]) -> list[Mistake]:
+def mistakes(tree: nodes.Node, known: Mapping[str, Type], unsure: Sequence[nodes.Node]) -> list[Mistake]:
     """Parts that are asked of what has none of that name, in the order in which they stand.
 
     Args:
         known: the types of names.
+        unsure: what may be missing, see `unsure`.
     """
-    reading = _Reading(known, unsure(tree))
+    reading = _Reading(known, unsure)
     reading.visit(tree)
     return sorted(reading.found, key=lambda mistake: mistake.line)
 

@@ -6,8 +6,9 @@ asked for, sections that a template places, pictures. What names only what repor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -78,9 +79,18 @@ def proofread_again(config: Config, content: Path, told: Iterable[str]) -> None:
 class _Read:
     """A template or a passage as Jinja understands it, and all of its parts."""
 
-    path: Path
     tree: nodes.Template
     parts: tuple[nodes.Node, ...]
+
+    @cached_property
+    def undeclared(self) -> frozenset[str]:
+        """Names that it asks for and does not set; one that is set in one branch alone is undeclared in the other."""
+        return frozenset(find_undeclared_variables(self.tree) - self.set())
+
+    @cached_property
+    def unsure(self) -> Sequence[nodes.Node]:
+        """What it takes itself for something that may be missing."""
+        return inference.unsure(self.tree)
 
     def every(self, kind: type[Node]) -> Iterator[Node]:
         """Its parts of a kind."""
@@ -101,14 +111,26 @@ class _Read:
                 yield call, key.value if isinstance(key, nodes.Const) else None
 
 
-def _read(tree: nodes.Template, path: Path) -> _Read:
-    return _Read(path, tree, tuple(tree.find_all(nodes.Node)))
+# Kind of environment and source -> what was read: the same templates and words are read for every report of a process.
+_KNOWN: dict[tuple[type[Environment], str], _Read] = {}
+_MOST = 1024  # some times what the program's own templates and words have
+
+
+def _read(environment: Environment, source: str, name: str, path: Path) -> _Read:
+    key = type(environment), source
+    if key not in _KNOWN:
+        tree = environment.parse(source, name, str(path))
+        if len(_KNOWN) == _MOST:
+            _KNOWN.clear()
+        _KNOWN[key] = _Read(tree, tuple(tree.find_all(nodes.Node)))
+    return _KNOWN[key]
 
 
 def _read_templates(pages: Environment) -> dict[str, _Read]:
     """All that pages are made from, and what brings another template in with that one, by name."""
     assert pages.loader is not None
     found: dict[str, _Read] = {}
+    paths: dict[str, Path] = {}
     waiting = [NOT_FOUND, *(name for kind in STORY for name in words.templates_of(kind))]
     included: set[str] = set()
     while waiting:
@@ -117,7 +139,8 @@ def _read_templates(pages: Environment) -> dict[str, _Read]:
             continue
         with located():
             source, file, _ = pages.loader.get_source(pages, name)
-            found[name] = one = _read(pages.parse(source, name, file), Path(str(file)))
+            paths[name] = Path(str(file))
+            found[name] = one = _read(pages, source, name, paths[name])
         for kind in WAYS_IN:
             for node in one.every(kind):
                 other = getattr(node, "template", None)
@@ -127,9 +150,9 @@ def _read_templates(pages: Environment) -> dict[str, _Read]:
     # Blocks see what a template sets that extends theirs.
     known = {*get_type_hints(Facts), *AROUND, *pages.globals}.union(*(one.set() for one in found.values()))
     for name, one in found.items():
-        _filters(one, pages)
+        _filters(one, paths[name], pages)
         if name not in included:  # which sees what stands around it
-            _names(one, 1, known)
+            _names(one, (paths[name], 1), known)
     return found
 
 
@@ -153,19 +176,19 @@ def _read_words(spoken: words.Words, kind: Kind, found: Mapping[str, _Read]) -> 
             if _read_passage(spoken, key, {**dict.fromkeys(now, Any), **later, **local}):
                 yield key
         else:  # a template of somebody's own does not show it
-            list(spoken.parsed(key))
+            list(spoken.checked(key))
 
 
 def _read_passage(spoken: words.Words, key: str, known: Mapping[str, Any]) -> bool:
     """Whether it has words of Jinja and was shown, which what report.toml says may then have taken part in."""
     asked: set[str] = set()
     some = False
-    for tree in spoken.parsed(key):
+    for source in spoken.checked(key):
         some = True
-        one = _read(tree, spoken.path)
-        _filters(one, spoken.environment)
-        asked |= _names(one, spoken.passages[key].line, known)
-        for mistake in inference.mistakes(tree, known):
+        one = _read(spoken.environment, source, str(spoken.path), spoken.path)
+        _filters(one, spoken.path, spoken.environment)
+        asked |= _names(one, (spoken.path, spoken.passages[key].line), known)
+        for mistake in inference.mistakes(one.tree, known, one.unsure):
             with located(begin=(spoken.path, mistake.line)):
                 raise UndefinedError(mistake.message)
     if not asked <= spoken.environment.globals.keys():
@@ -210,24 +233,27 @@ def _shown(node: nodes.Node) -> Iterator[str]:
         yield from _shown(child)
 
 
-def _filters(one: _Read, environment: Environment) -> None:
+def _filters(one: _Read, path: Path, environment: Environment) -> None:
     """Refuse filters and tests that there are not, which Jinja itself tells in a branch only when it is taken."""
     for kind, there in ((nodes.Filter, environment.filters), (nodes.Test, environment.tests)):
         for node in one.every(kind):
             if node.name not in there:
                 with located():
                     said = f"No {kind.__name__.lower()} named {node.name!r}."
-                    raise TemplateAssertionError(said, node.lineno, str(one.path), str(one.path))
+                    raise TemplateAssertionError(said, node.lineno, str(path), str(path))
 
 
-def _names(one: _Read, begin: int, known: Collection[str]) -> set[str]:
-    """The names that are asked for; one that is not known is refused, unless it is asked whether it is there."""
+def _names(one: _Read, begin: tuple[Path, int], known: Collection[str]) -> Set[str]:
+    """The names that are asked for; one that is not known is refused, unless it is asked whether it is there.
+
+    Args:
+        begin: file and line where it begins.
+    """
     with located():
-        # One that is set in one branch alone is undeclared in the other.
-        asked = find_undeclared_variables(one.tree) - one.set()
-    unknown = asked - {*known} - {node.name for node in inference.unsure(one.tree) if isinstance(node, nodes.Name)}
+        asked = one.undeclared
+    unknown = asked - {*known} - {node.name for node in one.unsure if isinstance(node, nodes.Name)}
     for name in one.every(nodes.Name):
         if name.name in unknown:
-            with located(known, (one.path, max(begin, name.lineno))):
+            with located(known, (begin[0], max(begin[1], name.lineno))):
                 raise UndefinedError(f"{name.name!r} is undefined")
     return asked

@@ -24,10 +24,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 from typing import Any
 from urllib.parse import unquote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound, nodes
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from generator.base.clutter import is_clutter
@@ -63,6 +65,11 @@ BRACE = "\ufdd0"  # stands for a brace that Jinja shall not see; Unicode keeps i
 TOO_DEEP = (RecursionError, SyntaxError, MemoryError)
 # `slugs` makes addresses for templates, in a time that grows with the square of its names.
 SPOKEN = {name: one for name, one in FILTERS.items() if name not in ("slug", "slugs")}
+
+# Source -> what Jinja made of a passage, and the steps that it took meanwhile for constants. Words are
+# proofread and then shown, and a preview shows the same ones again and again; most of that time went into compiling.
+PROGRAMS: dict[str, tuple[CodeType, int]] = {}
+MOST_PROGRAMS = 1024  # ten times what the program's own words have
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,8 @@ class Words:
         if key not in self.passages:
             raise InputError(f"{self.path}: expected a section '## ... {{#{key}}}', which the page's template places")
 
-    def parsed(self, key: str) -> Iterator[nodes.Template]:
-        """The title and the text of a passage as Jinja understands them, where they have any of it.
+    def checked(self, key: str) -> Iterator[str]:
+        """The title and the text of a passage as Jinja takes them, where they have any of it.
 
         Raises:
             InputError: for what is no Jinja, or more of it than words may use.
@@ -130,7 +137,7 @@ class Words:
         for source in filter(_has_tags, (passage.title, passage.text)):
             with located(begin=(self.path, passage.line)):
                 self._compile(source, passage.line)
-                yield self.environment.parse(_padded(source, passage.line), str(self.path))
+            yield _padded(source, passage.line)
 
     def look(self, key: str) -> None:
         """See that the pictures are there that a passage names.
@@ -171,11 +178,20 @@ class Words:
     def _compile(self, source: str, line: int) -> Template:
         self._require_short(source, line)
         padded, file = _padded(source, line), str(self.path)
-        try:
-            code = self.environment.compile(self.environment.checked(padded, file), file, file)
-        except TOO_DEEP:
-            raise InputError(f"{file}:{line}: this is too deeply nested; say it in parts") from None
-        return Template.from_code(self.environment, code, self.environment.globals)
+        if padded in PROGRAMS:
+            code, steps = PROGRAMS[padded]
+            self.environment.spend(steps)
+        else:
+            before = self.environment.steps
+            try:
+                code = self.environment.compile(self.environment.checked(padded, file), file, file)
+            except TOO_DEEP:
+                raise InputError(f"{file}:{line}: this is too deeply nested; say it in parts") from None
+            if len(PROGRAMS) == MOST_PROGRAMS:
+                PROGRAMS.clear()
+            PROGRAMS[padded] = code, before - self.environment.steps
+        # Where a mistake is, is told by this name.
+        return Template.from_code(self.environment, code.replace(co_filename=file), self.environment.globals)
 
     def _require_short(self, source: str, line: int) -> None:
         if len(source) > LONGEST:
@@ -242,6 +258,27 @@ class _Templates(FileSystemLoader):
             raise InputError(f"template {template}: expected a readable file ({error.strerror or error})") from None
 
 
+class _Compiled(BytecodeCache):
+    """Templates as Python runs them, kept for the next report of this process while their sources stay the same."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[str, CodeType]] = {}  # name and file -> digest of the source, code
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """The code of a template, if it was compiled from this source."""
+        checksum, code = self.kept.get(bucket.key, ("", None))
+        if checksum == bucket.checksum:
+            bucket.code = code
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code of a template."""
+        if bucket.code is not None:
+            self.kept[bucket.key] = bucket.checksum, bucket.code
+
+
+TEMPLATES = _Compiled()
+
+
 def environments(templates: Sequence[Path], shared: Mapping[str, Any]) -> tuple[Environment, WordsEnvironment]:
     """One environment for templates, which are trusted, and one for words; what they show is escaped in both."""
     pages = Environment(
@@ -251,6 +288,7 @@ def environments(templates: Sequence[Path], shared: Mapping[str, Any]) -> tuple[
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=TEMPLATES,
     )
     pages.filters.update(FILTERS, card=card, decimals=decimals)
     pages.tests["match_prefix"] = str.startswith

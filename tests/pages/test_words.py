@@ -389,3 +389,36 @@ def test_a_picture_from_elsewhere_in_html_leaves_its_words(tmp_path: Path) -> No
 def test_a_card_begins_below_its_page_s_headings_and_has_no_addresses() -> None:
     card = prose.card("---\nlicense: mit\n---\n# A {#a}\n\n## B\n\n```py\nx\n```\n![p](q.png)", 3)
     assert card == "<h3>A</h3>\n<h4>B</h4>\n<pre><code>x\n</code></pre>\n<p>p</p>"
+
+
+def test_words_that_were_compiled_before_take_as_many_steps_and_name_their_own_file(
+    tmp_path: Path, shared: dict[str, Any]
+) -> None:
+    """A constant takes its steps while it is compiled, which is done once in a process for the same words."""
+    body = "\n{{ 'a constant' | upper }}, {% if once %}{{ later }}{% endif %}\n"
+    left = []
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        folder.mkdir()
+        spoken = read(folder, body, shared)
+        assert spoken("lead", once=False).body == "<p>A CONSTANT,</p>"
+        left.append(spoken.environment.steps)
+        with pytest.raises(InputError, match=f"{re.escape(str(folder / 'index.md'))}:7: 'later' is undefined"):
+            read(folder, body, shared)("lead", once=True)
+    assert left[0] == left[1] < words.environments([], shared)[1].spare
+
+
+def test_more_words_than_are_kept_compiled_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "PROGRAMS", {})
+    monkeypatch.setattr(words, "MOST_PROGRAMS", 2)
+    for _ in range(2):
+        for number in range(5):
+            assert lead(tmp_path, f"{{{{ {number} + 1 }}}}") == f"<p>{number + 1}</p>"
+            assert len(words.PROGRAMS) <= 2
+
+
+def test_a_template_that_was_changed_meanwhile_is_compiled_anew(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    for text in ("once", "again"):
+        file.write_text(f"{{{{ 1 }}}} {text}")
+        for _ in range(2):
+            assert words.environments([tmp_path], {})[0].get_template("page.html").render() == f"1 {text}"

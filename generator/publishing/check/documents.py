@@ -45,7 +45,7 @@ def parsed(path: str, content: bytes) -> Document:
         return of_xml(content)
     text = webencodings.decode(content, webencodings.UTF8)[0]
     if ending(path) == STYLE:
-        return Document(references=list(of_style(text)))
+        return Document(references=[*of_style(text)])
     if ending(path) == MANIFEST:
         return _of_manifest(text)
     return Document(hints=[text], scripts=[text])

@@ -16,8 +16,13 @@ MANY_STRINGS = ("image-set", "-webkit-image-set")
 BEFORE_IMPORTS = ("charset", "import", "layer")
 
 
-def of_style(text: str) -> Iterator[Reference]:
+@lru_cache(maxsize=64)  # every site of this program has the same ones
+def of_style(text: str) -> tuple[Reference, ...]:
     """References of a style sheet."""
+    return tuple(_of_rules(text))
+
+
+def _of_rules(text: str) -> Iterator[Reference]:
     importing = True
     for rule in tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True):
         keyword = getattr(rule, "lower_at_keyword", "")
