@@ -24,7 +24,7 @@ from generator.data.predictions import Predictions
 from generator.evaluation import reading, trust
 from generator.evaluation.checks import checks_of, map_checks
 from generator.evaluation.evaluation import brief_bars, evaluate_model, evaluate_predictions, measured
-from generator.inspection import comparison, layers, prototypes, selection, soundness
+from generator.inspection import comparison, layers, patches, prototypes, selection, soundness
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.inspection.network import network_record, predictions_record
 from generator.inspection.patches import layer_patches, strongest_patches
@@ -136,7 +136,7 @@ def observe(
     """Look at each network of the report, all that takes long from the cache where it is known.
 
     Args:
-        data: the data set, None where there is none.
+        data: the data set as `decoded.whole` gives it, None where there is none.
         cache: folder for decoded images, those of `data` below it.
         draft: leave out what takes long and is not known yet.
         device: where networks run, see `devices.chosen`.
@@ -145,8 +145,6 @@ def observe(
         InputError: for anything that the user can mend.
     """
     _, content = places.folders(config)
-    if data is not None:
-        data = decoded.whole(data, cache / "data")
     classes = data.classes if data else without_data(config.data.classes)
     site = Site(
         config,
@@ -421,7 +419,7 @@ def _observe(
                 explanations[photo.id] = explanation(photo.id, labels[photo.id], others, arrays)
                 bar.advance()
     explanations = {photo.id: explanations[photo.id] for photo in photos}
-    asked, patches, made = _sought(site, loaded, photos, examined)
+    asked, strongest, made = _sought(site, loaded, photos, examined)
     fooled = [one.photo for one in explanations.values() if one.label not in (None, one.predicted)]
     return network_record(
         loaded,
@@ -429,7 +427,7 @@ def _observe(
         selection.surest([*failures, *fooled], explanations),
         evaluation,
         examined,
-        patches,
+        strongest,
         made,
         logged,
         asked,
@@ -465,7 +463,6 @@ def _sought(
     site: Site, loaded: Loaded, photos: Sequence[Photo], examined: Examined | None
 ) -> tuple[Asked, tuple[LayerPatches, ...], ClassImages | None]:
     """What channels give, their strongest patches and each class's image, from the cache where they are known."""
-    patches: tuple[LayerPatches, ...] = ()
     shown = layers.shown(loaded)
     terminal.progress().begin(CHANNELS.format(loaded.title))
     with terminal.bar(CHANNELS.format(loaded.title), 3, "parts") as bar:
@@ -473,12 +470,13 @@ def _sought(
         bar.advance()
         said = f"the strongest patches of the channels of {loaded.title}"
         key = site.key("patches", strongest_patches, loaded.digest, loaded.layer, shown, examined and examined.digest)
-        if examined is not None and not site.leaves(said, site.results.holds(key)):
+        found = patches.kept(loaded, shown, examined) if examined is not None and examined.data_set else None
+        if examined is not None and found is None and not site.leaves(said, site.results.holds(key)):
             seek = partial(strongest_patches, loaded, examined.pictures, shown)
             found = site.spared(
                 f"{loaded.title}: the strongest patches of its channels", partial(site.results.arrays, key, seek), None
             )
-            patches = layer_patches(found) if found is not None else ()
+        strongest = layer_patches(found) if found is not None else ()
         bar.advance()
         on_record = prototypes.kept(loaded)
         recorded = (on_record.seed, on_record.steps, on_record.images) if on_record else None
@@ -489,7 +487,7 @@ def _sought(
         if not site.leaves(f"the images of the classes of {loaded.title}", known):
             made = prototypes.class_images_of(site.spared(f"{loaded.title}: the images of its classes", make, {}))
         bar.advance()
-    return asked, patches, made
+    return asked, strongest, made
 
 
 def _asked(site: Site, loaded: Loaded, photos: Sequence[Photo], examined: Examined | None) -> Asked:

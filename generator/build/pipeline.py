@@ -7,9 +7,11 @@ a change to these loads neither torch nor a network.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from generator import pages
 from generator.base import environment, terminal
+from generator.base.beside import beside
 from generator.base.code import code, code_of
 from generator.base.errors import InputError, failure
 from generator.base.installation import check_pair, import_matplotlib
@@ -24,6 +27,7 @@ from generator.build import DEVICE, LOOKING
 from generator.cache import Cache
 from generator.config import digests, places
 from generator.config.schema import Config
+from generator.data import decoded
 from generator.data.dataset import DataSet
 from generator.publishing import check, writer
 from generator.records import kept
@@ -75,16 +79,18 @@ def build(
     writer.prepare(out)
     templates, content = places.folders(config)
     results = Cache(cache / "results")
-    _proofread(results, config, templates, content)
+    proofread = _proofread(results, config, templates, content)
     count = len(config.models.networks)
-    with terminal.whole({LOADING: 2 + 3.0 * count, LOOKING: 20.0 * count, DRAWING: 5.0, WRITING: 3.0}) as progress:
+    stages = {LOADING: 2 + 3.0 * count, LOOKING: 20.0 * count, DRAWING: 5.0, WRITING: 3.0}
+    with _first(proofread), terminal.whole(stages) as progress:
+        observe = partial(
+            _observe, config, data, cache, results, proofread, offline=offline, draft=draft, device=device
+        )
         if in_memory:  # no digest knows what such a network is made of
-            report, _, lost = _observe(
-                config, data, cache, results, offline=offline, draft=draft, device=device, in_memory=in_memory
-            )
+            report, _, lost = observe(in_memory=in_memory)
         else:
             report, lost = _observed(
-                config, data, cache, results, offline=offline, anew=anew, draft=draft, device=device
+                config, data, results, observe, offline=offline, anew=anew, draft=draft, device=device
             )
         report = replace(report, notes=(*_notes(config), *report.notes))
         for note in report.notes:
@@ -93,6 +99,7 @@ def build(
         report = replace(report, notes=(*report.notes, *lost, *undrawn))
         progress.begin(WRITING)
         files = pages.render(report, figures, config, templates, content)
+        proofread()
         if strict:
             check.require(files, f"the previous one in {out} was kept", terminal.say)
         writer.place(files, out, {"inputs": digest, "report": digests.of_report(config)})
@@ -100,40 +107,68 @@ def build(
     return out / "index.html"
 
 
-def _proofread(results: Cache, config: Config, templates: Sequence[Path], content: Path) -> None:
-    """Refuse words that cannot be right, as `pages.proofread`; of those that were found right before it is known."""
+def _proofread(results: Cache, config: Config, templates: Sequence[Path], content: Path) -> Callable[[], None]:
+    """Refuse words that cannot be right, as `pages.proofread`; of those that were found right before it is known.
+
+    Returns:
+        what waits until all were read, beside this process.
+    Raises:
+        InputError: as `pages.proofread`, now or by what is returned.
+    """
     key = results.key("proofread", 1, code(PROOFREAD), environment.versions(), digests.of_words(templates, content))
     found = results.found(key)
-    if found is None:
-        results.keep(key, {"told": np.array(pages.proofread(config, templates, content), str)})
-    else:
+    if found is not None:
         pages.proofread_again(config, content, found["told"].tolist())
+        return lambda: None
+    told = beside(partial(pages.proofread, config, templates, content))
+    return lru_cache(lambda: results.keep(key, {"told": np.array(told(), str)}))
+
+
+@contextmanager
+def _first(proofread: Callable[[], None]) -> Iterator[None]:
+    """Words that cannot be right are told before whatever is wrong beside them, or comes of it."""
+    try:
+        yield
+    except Exception:
+        proofread()
+        raise
 
 
 def _observe(
     config: Config,
     data: DataSet | None,
-    cache: Path,
+    folder: Path,
     results: Cache,
+    proofread: Callable[[], None],
     *,
     offline: bool,
     draft: bool,
     device: str,
     in_memory: Mapping[str, Load] | None = None,
 ) -> Observed:
+    looked = _looked_through(data, folder / "data") if data else lambda: None
     check_pair()
     from generator.build import observed
 
+    proofread()  # before minutes are spent
     return observed.observe(
-        config, data, cache, results, offline=offline, draft=draft, device=device, in_memory=in_memory
+        config, looked(), folder, results, offline=offline, draft=draft, device=device, in_memory=in_memory
     )
+
+
+def _looked_through(data: DataSet, folder: Path) -> Callable[[], DataSet]:
+    """Begin to look through the data set beside this process; here where its images are in memory already."""
+    whole = partial(decoded.whole, data, folder)
+    if any(item.held is not None for part in data.parts for item in part.items):
+        return whole
+    return beside(whole)
 
 
 def _observed(
     config: Config,
     data: DataSet | None,
-    cache: Path,
     results: Cache,
+    observe: Callable[[], Observed],
     *,
     offline: bool,
     anew: bool,
@@ -155,7 +190,7 @@ def _observed(
             terminal.say(line)
         return replace(report, environment={**environment.versions(), **_where(report)}), ()
     before = key(False)
-    report, said, lost = _observe(config, data, cache, results, offline=offline, draft=draft, device=device)
+    report, said, lost = observe()
     # Scores may have been measured and written down just now. Where anything else is another, as after a training or
     # where somebody changed it meanwhile, the next build looks again; and so it does where a part has failed.
     if not lost and key(False) == before:

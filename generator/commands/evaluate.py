@@ -33,7 +33,7 @@ def evaluate_command(options: argparse.Namespace) -> None:
     wanted_network(options, reading.load(options.config))  # before a data set is looked through
     check_pair()
     from generator.evaluation import evaluation
-    from generator.inspection import comparison, photo, prototypes, selection
+    from generator.inspection import comparison, layers, patches, photo, prototypes, selection
     from generator.networks import devices, folder
     from generator.training import parallel
 
@@ -54,6 +54,7 @@ def evaluate_command(options: argparse.Namespace) -> None:
             photos, _ = selection.photos(settings, content, data, data.classes, {loaded.id: found})
             asked = photo.compared_photos(loaded, photos)
             comparison.keep(loaded, [one for one in photos if one.id in asked])
+            patches.keep(loaded, layers.shown(loaded), selection.examined(data, photos))
     if options.json:
         print_json(folder.plain_evaluation(found))
         return

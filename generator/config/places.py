@@ -20,6 +20,7 @@ RECORDS = (
     "benchmark.json",
     "class-images.webp",
     "maps.safetensors",
+    "patches.safetensors",
     "README.md",
 )
 # What training programs call their logs: TensorBoard, tables of any of them, Hugging Face's trainer, this program.

@@ -1,7 +1,8 @@
 """Which images, and where in them, each channel of a network answers most strongly.
 
 Batches of images go through the network once; of every channel only the few strongest answers are kept, at most one an
-image, so that the memory needed does not grow with the number of images.
+image, so that the memory needed does not grow with the number of images. Where a network is evaluated, what is found in
+a data set is put on record: it belongs to the very weights and images that it was found in.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from generator.base import terminal
 from generator.base.errors import InputError
 from generator.explain.calls import told
 from generator.explain.checks import check_maps, idle
@@ -24,13 +26,17 @@ from generator.explain.layouts import Layout
 from generator.explain.passes import evaluating, runnable
 from generator.explain.points import Point, Points, points, rectifier, source
 from generator.explain.receptive_fields import ReceptiveField
+from generator.networks.folder import PatchSheet, load_patches, save_patches
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Counts, Pixels
-from generator.records.network import LayerPatches
+from generator.records.network import Examined, LayerPatches
 
 COUNT = 9  # of the strongest images that are kept for each channel
 
 PATCH_BATCH = 50  # images at once while the strongest patches are sought
+# Of what `strongest_patches` gives: to be raised with every change of it, for it may be on record.
+DEFINITION = 1
+PARTS = ("answers", "pictures", "boxes", "active")
 
 
 @dataclass(frozen=True)
@@ -196,11 +202,7 @@ def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels], layers: Sequen
     Of that layer the convolution that makes its channels, and the layer itself where none does, as behind a residual
     block's addition. As arrays: see `layer_patches`.
     """
-    names = list(layers)
-    explained = loaded.points.named(source(loaded.points, loaded.layer) or loaded.layer) if loaded.layer else None
-    if explained is not None and explained.form and explained.name not in names:
-        names.append(explained.name)
-    if not names:
+    if not (names := _asked(loaded, layers)):
         return {}
     arrays: dict[str, NDArray[Any]] = {}
     for layer, found in strongest(loaded.network, batches(loaded, pictures), names).items():
@@ -213,6 +215,41 @@ def strongest_patches(loaded: Loaded, pictures: Sequence[Pixels], layers: Sequen
             f"active {layer}": found.active.numpy(),
         }
     return arrays
+
+
+def _asked(loaded: Loaded, layers: Sequence[str]) -> list[str]:
+    """These layers, and the one whose channels are explained."""
+    explained = loaded.points.named(source(loaded.points, loaded.layer) or loaded.layer) if loaded.layer else None
+    extra = [explained.name] if explained is not None and explained.form else []
+    return list(dict.fromkeys([*layers, *extra]))
+
+
+def kept(loaded: Loaded, layers: Sequence[str], examined: Examined) -> dict[str, NDArray[Any]] | None:
+    """What is on record of these very weights, layers and images, as `strongest_patches` gives it; None: nothing is."""
+    names = _asked(loaded, layers)
+    for folder in loaded.recorded:
+        found = load_patches(folder)
+        if found is None or not set(names) <= found.layers.keys():
+            continue
+        if (found.weights_digest, found.examined, found.definition) == (loaded.digest, examined.digest, DEFINITION):
+            pictures = [found.layers[layer]["pictures"] for layer in names]
+            if all(each.max(initial=-1) < len(examined.pictures) for each in pictures):
+                return {f"{part} {layer}": found.layers[layer][part] for layer in names for part in PARTS}
+    return None
+
+
+def keep(loaded: Loaded, layers: Sequence[str], examined: Examined | None) -> None:
+    """Put the patches of these layers in a data set on record, in place of those of others, if they are not on it."""
+    if loaded.evaluated is None or not loaded.input.takes_photos or examined is None or not examined.data_set:
+        return
+    if kept(loaded, layers, examined) is not None:
+        return
+    with terminal.bar(f"{loaded.title}: strongest patches", 1, "part") as bar:
+        found = strongest_patches(loaded, examined.pictures, layers)
+        bar.advance()
+    names = [key.removeprefix("answers ") for key in found if key.startswith("answers ")]
+    held = {layer: {part: found[f"{part} {layer}"] for part in PARTS} for layer in names}
+    save_patches(loaded.evaluated, PatchSheet(loaded.digest, examined.digest, DEFINITION, held))
 
 
 def _field(point: Point | None) -> ReceptiveField | None:

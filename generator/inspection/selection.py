@@ -16,7 +16,7 @@ from generator.config.schema import TEST_IMAGES, Config, DataConfig
 from generator.data import samples, tiny_imagenet
 from generator.data.classes import Classes, of_tiny_imagenet
 from generator.data.dataset import ROLES, DataSet, Item, Part
-from generator.data.decoded import Pictures, pixels
+from generator.data.decoded import Remembered, pixels
 from generator.data.preprocessing import seen, square
 from generator.inspection import layers
 from generator.networks.folder import load_runs
@@ -37,6 +37,7 @@ EXAMPLES = 4  # of each class on the data page
 EXAMPLE = 96  # their longer side at most, and that of the mistaken images, in pixels
 AUGMENTED = 64  # side at most of the square that is augmented
 SEARCHED = 3000  # images at most among which the strongest patches are sought, evenly of all
+ROOM = 1 << 26  # bytes of those that are read once: some are drawn with several channels of several layers
 LIMIT = 20 << 20  # bytes that a site has at most, see `publishing.check`
 # Estimated from file sizes of the shipped report (64 pixels) and of own ones up to 224: bytes of a photo; of its two
 # pages for one network, and of these for each pixel of the network's side; of a channel with its strongest patches;
@@ -207,7 +208,7 @@ def examined(data: DataSet | None, shown: Sequence[Photo]) -> Examined | None:
             count, digest = f"{SEARCHED:,} of {count}", f"{digest} {SEARCHED}"
         return Examined(
             said=f"{count} {part.called} of {data.words.source}",
-            pictures=Pictures(data, items),
+            pictures=Remembered(data, items, ROOM),
             names=tuple(data.classes.names[item.target] for item in items),
             digest=digest,
             data_set=True,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -38,17 +39,19 @@ def fewest_bits(
     A few images show from how many bits on they agree; from there on up, all are asked.
     """
     some = sorted({place * len(images) // FEW for place in range(FEW)})
-    _, as_16 = _rounded(steps, [16] * len(steps))
+    rounded = cache(partial(_rounded, steps))
     weighed = {
         place: step.weight.numel()
         for place, step in enumerate(steps)
         if step.kind in ("conv", "linear") and step.weight is not None
     }
-    needs = {}
-    for place, count in weighed.items():
-        _, (coarse,) = _rounded(steps[place : place + 1], [8])
-        moved = run_steps([*as_16[:place], coarse, *as_16[place + 1 :]], images[some]) - wanted[0][some]
-        needs[place] = math.log2(max(float(moved.square().mean().sqrt()), 1e-12) / math.sqrt(count))
+    fine = [rounded(place, 16)[1] for place in range(len(steps))]
+    needs, before = {}, images[some]
+    for place, step in enumerate(fine):
+        if (held := weighed.get(place)) is not None:
+            moved = run_steps([rounded(place, 8)[1], *fine[place + 1 :]], before) - wanted[0][some]
+            needs[place] = math.log2(max(float(moved.square().mean().sqrt()), 1e-12) / math.sqrt(held))
+        before = run_steps([step], before)
     least = min(needs.values())
     levels = [
         [min(BITS[1], max(BITS[0], round(level / FINE + need - least))) for need in needs.values()]
@@ -58,30 +61,49 @@ def fewest_bits(
     small = [bits for bits in spread if size_in_bytes(steps, bits) <= LARGEST]
 
     def tried(bits: Sequence[int], of: Sequence[int]) -> tuple[list[LiveStep], tuple[float, float]]:
-        quantised, rounded = _rounded(steps, bits)
-        maps, logits = cam_and_logits(rounded, cam, images[of])
+        pairs = [rounded(place, number) for place, number in enumerate(bits)]
+        quantised = [few for few, _ in pairs]
+        maps, logits = cam_and_logits([full for _, full in pairs], cam, images[of])
         if not torch.equal(logits.argmax(1), wanted[0][of].argmax(1)):
             return quantised, (math.inf, math.inf)
         return quantised, (difference(logits, wanted[0][of]), difference(maps, wanted[1][of]))
 
-    fewest = bisect.bisect_left(small, True, key=lambda bits: _agree(tried(bits, some)[1], SHARE)) if small else 0
     best, every = None, list(range(len(images)))
-    for bits in small[min(fewest, len(small) - 1) :]:
+    for bits in small[_first(small, lambda bits: _excess(tried(bits, some)[1])) :]:
         best = tried(bits, every)
-        if _agree(best[1], SHARE):
+        if _excess(best[1]) <= SHARE:
             break
-    if best is None or not _agree(best[1], 1):
+    if best is None or _excess(best[1]) > 1:
         raise UnsuitedError(f"would answer otherwise in less than {LARGEST / 2**20:.1f} MiB")
     return best
 
 
-def _agree(differences: tuple[float, float], share: float) -> bool:
-    return all(found <= share * most for found, most in zip(differences, AGREEMENT, strict=True))
+def _first(levels: Sequence[Sequence[int]], excess: Callable[[Sequence[int]], float]) -> int:
+    """The first of these levels that differs by no more than a SHARE of what it may, the last where none does.
+
+    As by bisection; but a bit more halves what a level differs by, so that each that was looked at tells about where
+    the first lies, and the next is looked at there. Every third halves what is left, whatever is told.
+    """
+    low, high = -1, len(levels) - 1
+    guess = high // 2
+    for trial in count(1):
+        if high - low <= 1:
+            return max(high, 0)
+        found = excess(levels[guess])
+        low, high = (low, guess) if found <= SHARE else (guess, high)
+        told = guess + math.ceil(FINE * math.log2(max(found, 1e-9) / SHARE)) if found < math.inf else None
+        guess = (low + high) // 2 if told is None or trial % 3 == 0 else min(max(told, low + 1), high - 1)
+    raise AssertionError
 
 
-def _rounded(steps: Sequence[Step], bits: Sequence[int]) -> tuple[list[LiveStep], list[Step]]:
-    quantised = [_quantised(step, number) for step, number in zip(steps, bits, strict=True)]
-    return quantised, [with_weights_of(step, full) for step, full in zip(quantised, steps, strict=True)]
+def _excess(differences: tuple[float, float]) -> float:
+    """How much of what the logits and the maps may differ by they do, of both the larger."""
+    return max(found / most for found, most in zip(differences, AGREEMENT, strict=True))
+
+
+def _rounded(steps: Sequence[Step], place: int, bits: int) -> tuple[LiveStep, Step]:
+    quantised = _quantised(steps[place], bits)
+    return quantised, with_weights_of(quantised, steps[place])
 
 
 def _quantised(step: Step, bits: int) -> LiveStep:

@@ -1,6 +1,6 @@
 """A model's folder: weights.safetensors, history.json, snapshots.safetensors, evaluation.json, class-images.webp,
-maps.safetensors, README.md, and the resume.safetensors of a run that is not finished. The one door to models/;
-everything is written atomically.
+maps.safetensors, patches.safetensors, README.md, and the resume.safetensors of a run that is not finished. The one
+door to models/; everything is written atomically.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ from generator.records.training import Benchmark, Epoch, Run
 WEIGHTS, SMALL = "weights.safetensors", "weights.safetensors.xz"
 RESUME, SNAPSHOTS = "resume.safetensors", "snapshots.safetensors"
 HISTORY, EVALUATION, CARD = "history.json", "evaluation.json", "README.md"
-BENCHMARK, CLASS_IMAGES, MAPS = "benchmark.json", "class-images.webp", "maps.safetensors"
+BENCHMARK, CLASS_IMAGES = "benchmark.json", "class-images.webp"
+MAPS, PATCHES = "maps.safetensors", "patches.safetensors"
+ANEW = "delete it, `evaluate` makes it anew"
 OTHERWISE = "train it again, or name somebody else's file as the weights of [models.<name>] in report.toml"
 
 Weights = dict[str, Tensor]
@@ -260,6 +262,7 @@ def require_records(folder: Path) -> None:
     load_benchmark(folder)
     load_class_images(folder)
     load_maps(folder)
+    load_patches(folder)
 
 
 def save_run(folder: Path, run: Run, snapshots: Mapping[int, Tensor] | None = None) -> None:
@@ -370,13 +373,12 @@ def load_class_images(folder: Path) -> ClassSheet | None:
     if not path.exists():
         return None
     sheet, description = image_files.read_described(path)
-    advice = "delete it, `evaluate` makes it anew"
-    said = stored.decode(Sheet, description, f"{path}: its description", advice)
+    said = stored.decode(Sheet, description, f"{path}: its description", ANEW)
     (height, width), columns, rows = said.size, said.columns, -(-said.classes // said.columns)
     if sheet.shape[:2] != (rows * height, columns * width):
         raise InputError(
             f"{path}: expected {rows} x {columns} images of {height} x {width} pixels, as it says, found "
-            f"{sheet.shape[0]} x {sheet.shape[1]} pixels; {advice}"
+            f"{sheet.shape[0]} x {sheet.shape[1]} pixels; {ANEW}"
         )
     cells = sheet.reshape(rows, height, columns, width, 3).swapaxes(1, 2).reshape(-1, height, width, 3)
     return ClassSheet(said.weights_digest, said.seed, said.steps, cells[: said.classes])
@@ -409,18 +411,72 @@ def load_maps(folder: Path) -> MapSheet | None:
     if not path.exists():
         return None
     tensors, said = read_tensors(path)
-    advice = "delete it, `evaluate` makes it anew"
     if not {"weights_digest", "layer", "definition"} <= said.keys() or not said["definition"].isdecimal():
-        raise InputError(f"{path}: expected what its maps belong to in its header, found none; {advice}")
+        raise InputError(f"{path}: expected what its maps belong to in its header, found none; {ANEW}")
     maps: dict[str, dict[str, NDArray[Any]]] = {}
     for key, tensor in sorted(tensors.items()):
         photo, _, name = key.partition(" ")
         if not name or tensor.ndim not in (0, 2) or not tensor.double().isfinite().all():
             raise InputError(
-                f"{path}: expected maps (h, w) of finite numbers, found others in {foreign.shown(key)}; {advice}"
+                f"{path}: expected maps (h, w) of finite numbers, found others in {foreign.shown(key)}; {ANEW}"
             )
         maps.setdefault(photo, {})[name] = tensor.numpy()
     return MapSheet(said["weights_digest"], said["layer"], int(said["definition"][:9]), maps)
+
+
+@dataclass(frozen=True, eq=False)
+class PatchSheet:
+    """The strongest patches of a network's channels among some images, and what they belong to."""
+
+    weights_digest: str  # as of `Loaded`
+    examined: str  # digest of the images
+    definition: int  # as of `patches.DEFINITION`
+    layers: Mapping[str, Arrays]  # by layer: answers (C, P), pictures (C, P), boxes (C, P, 4), active (C,)
+
+
+AXES = {"answers": 2, "pictures": 2, "boxes": 3, "active": 1}
+
+
+def save_patches(folder: Path, made: PatchSheet) -> None:
+    """Write patches.safetensors; whole numbers of 32 bits."""
+    said = {"weights_digest": made.weights_digest, "examined": made.examined, "definition": str(made.definition)}
+    tensors = {
+        f"{name} {layer}": torch.as_tensor(array if array.dtype.kind == "f" else array.astype(np.int32))
+        for layer, arrays in made.layers.items()
+        for name, array in arrays.items()
+    }
+    write(folder / PATCHES, save(flat(tensors), metadata=said))
+
+
+def load_patches(folder: Path) -> PatchSheet | None:
+    """Read patches.safetensors; None where there is none."""
+    path = folder / PATCHES
+    if not path.exists():
+        return None
+    tensors, said = read_tensors(path)
+    if not {"weights_digest", "examined", "definition"} <= said.keys() or not said["definition"].isdecimal():
+        raise InputError(f"{path}: expected what its patches belong to in its header, found none; {ANEW}")
+    layers: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, tensor in tensors.items():
+        name, _, layer = key.partition(" ")
+        layers.setdefault(layer, {})[name] = tensor.numpy()
+    for layer, arrays in layers.items():
+        if not _are_patches(arrays):
+            said_of = foreign.shown(layer)
+            raise InputError(f"{path}: expected the patches of channels, found others in {said_of}; {ANEW}")
+    return PatchSheet(said["weights_digest"], said["examined"], int(said["definition"][:9]), layers)
+
+
+def _are_patches(arrays: Arrays) -> bool:
+    """Whether these are one layer's: as many channels and patches in each, a box's corners in their order."""
+    if {name: array.ndim for name, array in arrays.items()} != AXES:
+        return False
+    answers, pictures, boxes, active = (arrays[name] for name in AXES)
+    alike = answers.shape == pictures.shape == boxes.shape[:2] and active.shape == answers.shape[:1]
+    kinds = [array.dtype.kind for array in (answers, pictures, boxes, active)]
+    if not alike or boxes.shape[2:] != (4,) or kinds != ["f", "i", "i", "f"]:
+        return False
+    return bool((pictures >= -1).all() and (boxes[..., :2] <= boxes[..., 2:]).all() and not np.isinf(answers).any())
 
 
 def load_card(folder: Path) -> str:

@@ -84,18 +84,18 @@ def test_words_that_were_found_right_are_not_proofread_again(tmp_path: Path) -> 
     def entries() -> list[Path]:
         return sorted(tmp_path.glob("*.entry"))
 
-    pipeline._proofread(results, config, templates, content)
+    pipeline._proofread(results, config, templates, content)()
     (entry,) = entries()
-    pipeline._proofread(results, replace(config, report=replace(config.report, title="Another")), templates, content)
+    pipeline._proofread(results, replace(config, report=replace(config.report, title="Another")), templates, content)()
     assert entries() == [entry]
     results.keep(entry.name.removesuffix("-arrays.entry"), {"told": np.array(["about nowhere"])})
     with pytest.raises(InputError, match=r"about\.md: expected a section '## ... {#nowhere}'"):
-        pipeline._proofread(results, config, templates, content)
+        pipeline._proofread(results, config, templates, content)()
     mine = tmp_path / "content"
     shutil.copytree(content, mine, ignore=shutil.ignore_patterns("samples"))
     (mine / "trust.md").write_text((mine / "trust.md").read_text("utf-8") + "\n{{ netwrks }}\n", "utf-8")
     with pytest.raises(InputError, match=r"trust\.md:\d+: 'netwrks' is undefined"):
-        pipeline._proofread(results, config, templates, mine)
+        pipeline._proofread(results, config, templates, mine)()
     assert entries() == [entry]
 
 

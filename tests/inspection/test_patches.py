@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +14,15 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
-from generator.inspection.patches import _field, strongest
+from generator.inspection import layers, patches
+from generator.inspection.patches import _field, strongest, strongest_patches
 from generator.networks.architecture import initialise
+from generator.networks.folder import PATCHES, PatchSheet, load_patches, save_patches
+from generator.networks.loaded import Loaded
 from generator.networks.small_cnn import SmallCNN
+from generator.records.images import Arrays
+from generator.records.network import Examined
+from tests import loaded as facts
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -199,3 +209,103 @@ def test_of_a_convolution_that_runs_twice_the_last_run_counts() -> None:
     assert found.images.tolist() == [[1, 0]]
     with pytest.raises(InputError, match="layer 'idle' does not run"):
         strongest(Twice(), [images], ["idle"])
+
+
+# On record
+
+
+def evaluated(folder: Path | None = None) -> Loaded:
+    return facts.loaded(small(), ("one", "two", "three"), folder=folder)
+
+
+def examined(count: int = 12, *, data_set: bool = True) -> Examined:
+    pictures = np.random.default_rng(1).integers(0, 256, (count, 70, 70, 3), np.uint8)
+    return Examined("noise", tuple(pictures), ("noise",) * count, "d" * 64, data_set)
+
+
+def test_what_is_on_record_is_what_would_be_found(tmp_path: Path) -> None:
+    one, images = evaluated(tmp_path), examined()
+    shown = layers.shown(one)
+    assert patches.kept(one, shown, images) is None
+    patches.keep(one, shown, images)
+    known, found = patches.kept(one, shown, images), strongest_patches(one, images.pictures, shown)
+    assert known is not None
+    assert list(known) == list(found)
+    for read, direct in zip(patches.layer_patches(known), patches.layer_patches(found), strict=True):
+        assert read.layer == direct.layer
+        for name in patches.PARTS:
+            np.testing.assert_array_equal(getattr(read, name), getattr(direct, name))
+            assert getattr(read, name).dtype == getattr(direct, name).dtype
+    some = patches.kept(one, shown[:1], images)  # of fewer layers, too
+    assert some is not None
+    assert list(some) == list(strongest_patches(one, images.pictures, shown[:1]))
+
+
+def test_a_record_is_of_these_weights_images_and_layers_and_this_definition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, images = evaluated(tmp_path), examined()
+    shown = layers.shown(one)
+    patches.keep(one, shown[1:], images)
+    assert patches.kept(one, shown[1:], images) is not None
+    assert patches.kept(one, shown, images) is None
+    assert patches.kept(replace(one, digest="cd" * 32), shown[1:], images) is None
+    assert patches.kept(one, shown[1:], replace(images, digest="e" * 64)) is None
+    assert patches.kept(one, shown[1:], examined(1)) is None  # with fewer images than it names
+    written = (tmp_path / PATCHES).stat().st_mtime_ns
+    patches.keep(one, shown[1:], images)
+    assert (tmp_path / PATCHES).stat().st_mtime_ns == written
+    patches.keep(one, shown, images)
+    assert patches.kept(one, shown, images) is not None
+    monkeypatch.setattr(patches, "DEFINITION", patches.DEFINITION + 1)
+    assert patches.kept(one, shown, images) is None
+
+
+def test_no_record_without_a_place_or_a_data_set(tmp_path: Path) -> None:
+    patches.keep(evaluated(), ("features.conv1",), examined())
+    patches.keep(evaluated(tmp_path), ("features.conv1",), examined(data_set=False))
+    patches.keep(evaluated(tmp_path), ("features.conv1",), None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _one(**other: NDArray[np.generic]) -> Arrays:
+    boxes = np.tile(np.array([0, 0, 3, 3]), (1, 2, 1))
+    parts = {"answers": np.ones((1, 2), np.float32), "pictures": np.zeros((1, 2), int), "boxes": boxes}
+    return {**parts, "active": np.ones(1, np.float32), **other}
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        _one(answers=np.array([[np.inf, 1]], np.float32)),
+        _one(answers=np.ones((2, 2), np.float32)),
+        _one(answers=np.ones((1, 2), int)),
+        _one(pictures=np.full((1, 2), -2)),
+        _one(pictures=np.ones((1, 2), np.float32)),
+        _one(boxes=np.tile(np.array([3, 0, 0, 3]), (1, 2, 1))),
+        _one(boxes=np.zeros((1, 2, 3), int)),
+        _one(active=np.ones(2, np.float32)),
+        _one(more=np.ones(2, np.float32)),
+    ],
+)
+def test_a_damaged_record_of_patches_is_told(tmp_path: Path, arrays: Arrays) -> None:
+    save_patches(tmp_path, PatchSheet("ab", "d", 1, {"conv": _one()}))
+    assert load_patches(tmp_path) is not None
+    save_patches(tmp_path, PatchSheet("ab", "d", 1, {"conv": arrays}))
+    with pytest.raises(InputError, match=r"patches\.safetensors: expected the patches of channels") as found:
+        load_patches(tmp_path)
+    assert "found others in conv" in str(found.value)
+    assert "`evaluate` makes it anew" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(b"nothing"), "expected a whole safetensors file"),
+        (lambda path: path.write_bytes((2).to_bytes(8, "little") + b"{}"), "expected what its patches belong to"),
+    ],
+)
+def test_a_file_that_is_no_record_is_told(tmp_path: Path, spoil: Callable[[Path], object], said: str) -> None:
+    spoil(tmp_path / PATCHES)
+    with pytest.raises(InputError, match=said):
+        load_patches(tmp_path)
