@@ -23,9 +23,9 @@ site: install-site
 	@$(BIN)/python -m generator build $(ARGS)
 	@echo "Open $(CURDIR)/site/index.html"
 
-# Two processes with a thread each: most tests are too small to gain from threads.
+# Two processes with a thread each: most tests are too small to gain from threads. In the order of tests/conftest.py.
 test: install-check browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types test
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from generator.evaluation import trust
 from generator.evaluation.task import Sizes
+from generator.inspection import prototypes
 
 # Taken out of the environment: it goes before a report's own [data] root, and only tests that ask for it shall have it.
 # pytest-xdist's workers inherit the environment after that, so they are told under a name of the tests' own.
@@ -47,12 +48,27 @@ class SmallDataSet:
     boxes: dict[str, Box]  # file name -> x0, y0, x1, y1, inclusive
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that the last of them does not keep one worker while the other waits."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _few_images_for_costly_methods() -> Iterator[None]:
     """`evaluate` asks the methods that need hundreds of passes an image about two images only."""
     few = Sizes(boxes=2, perturbation=2, randomisation=0)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(trust, "COSTLY", dict.fromkeys(trust.COSTLY, few))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_steps_to_the_images_of_classes() -> Iterator[None]:
+    """In all steps they took a third of a small report's time; what shows a class names its steps itself."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("CLASS_STEPS", "LARGE_CLASS_STEPS"):
+            patched.setattr(prototypes, name, 8)
         yield
 
 

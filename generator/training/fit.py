@@ -36,6 +36,8 @@ FLOOR = 1e-3
 AVERAGE_EVERY = 4
 # mallopt's parameters, from malloc.h: how many blocks may lie apart from the heap, and how much unused memory ends it.
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1
+# Arithmetic that is so many times slower is tried once: what a first pass prepares does not make up for that.
+FAR = 8
 # Pruning goes from the first to the second share of the epochs.
 PRUNED_FROM, PRUNED_BY = 0.2, 0.75
 
@@ -449,6 +451,8 @@ def _precision(
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds[precision] = min(seconds[precision], time.perf_counter() - begun)
+        if seconds["bfloat16"] > FAR * seconds["float32"]:
+            break
     network.train(mode)
     for name, buffer in network.named_buffers():
         buffer.copy_(buffers[name])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import time
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -21,6 +23,7 @@ from generator.networks.folder import Weights
 from generator.networks.inputs import fitted, normalise
 from generator.records.input import square
 from generator.records.recipe import Augmentation, Recipe
+from generator.training import fit as training
 from generator.training.fit import FLOOR, Images, Step, Teacher, TrainingState, fit, learning_rate
 from generator.training.resume import load_state, save_state
 
@@ -489,6 +492,27 @@ def test_auto_measures_without_leaving_a_trace() -> None:
 
     assert measured.precision in ("float32", "bfloat16")
     assert same(measured.best, chosen.best)
+
+
+@pytest.mark.parametrize(("slower", "passes"), [(2.0, 6), (0.5, 6), (20.0, 2)])
+def test_arithmetic_that_is_far_slower_is_tried_once(
+    monkeypatch: pytest.MonkeyPatch, slower: float, passes: int
+) -> None:
+    """A processor without bfloat16 emulates it: with AlexNet six passes took minutes."""
+    seconds, clock, asked = {"float32": 1.0, "bfloat16": slower}, [0.0], []
+
+    def autocast(precision: str, device: torch.device) -> nullcontext[None]:
+        asked.append(precision)
+        clock[0] += seconds[precision]
+        return nullcontext()
+
+    monkeypatch.setattr(training, "_autocast", autocast)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    network = small()
+    auto, cpu = replace(PLAIN, precision="auto"), torch.device("cpu")
+    found = training._precision(network, lambda shown: shown.float(), coloured(4).images, auto, cpu)
+    assert found == ("bfloat16" if slower < 1 else "float32")
+    assert len(asked) == passes
 
 
 def test_labels_smoothed_keep_the_loss_from_zero() -> None:

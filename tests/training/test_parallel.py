@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generator.__main__ import main
 from generator.base.errors import InputError
 from generator.networks.architecture import initialise
 from generator.networks.folder import Weights, load_evaluation, load_runs
@@ -225,7 +226,7 @@ def test_the_commands_train_and_evaluate_under_torchrun(small_data_set: SmallDat
     report = tmp_path / "report.toml"
     report.write_text(
         f'[data]\nclasses = {list(small_data_set.wnids)}\nroot = "{small_data_set.root.as_posix()}"\n'
-        '[models]\nfolder = "models"\n[models.cnn]\narchitecture = "SmallCNN"\n'
+        '[models]\nfolder = "models"\n[models.cnn]\narchitecture = "SmallCNN"\n[explain]\nmethods = ["Grad-CAM"]\n'
     )
     where = ("--config", str(report))
 
@@ -242,8 +243,7 @@ def test_the_commands_train_and_evaluate_under_torchrun(small_data_set: SmallDat
     evaluated = torchrun("-m", "generator", "evaluate", "cnn", *where)
     assert evaluated.returncode == 0, evaluated.stderr
     sharded = load_evaluation(tmp_path / "models" / "cnn")
-    command = [sys.executable, "-m", "generator", "evaluate", "cnn", *where]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert main(["evaluate", "cnn", *where]) == 0
     alone = load_evaluation(tmp_path / "models" / "cnn")
     assert sharded is not None
     assert alone is not None
