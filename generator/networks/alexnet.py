@@ -13,6 +13,7 @@ from generator.records.input import Input, square
 from generator.records.recipe import Recipe
 
 GRID = 3  # of the pooled features while it trains on images of 128 pixels, see `alexnet`
+HIDDEN = 4096  # outputs of each linear layer but the last
 STAGES = ("features.2", "features.5", "features.7", "features.9", "features.12")
 
 
@@ -42,12 +43,12 @@ class AlexNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
         self.classifier = nn.Sequential(
             nn.Dropout(0.5),
-            nn.Linear(256 * 6 * 6, 4096),
+            nn.Linear(256 * 6 * 6, HIDDEN),
             nn.ReLU(inplace=True),
             nn.Dropout(0.5),
-            nn.Linear(4096, 4096),
+            nn.Linear(HIDDEN, HIDDEN),
             nn.ReLU(inplace=True),
-            nn.Linear(4096, classes),
+            nn.Linear(HIDDEN, classes),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ def alexnet(classes: int, grid: int = 6) -> AlexNet:
     network = AlexNet(classes)
     if grid != 6:
         network.avgpool = nn.AdaptiveAvgPool2d(grid)
-        network.classifier[1] = nn.Linear(256 * grid * grid, 4096)
+        network.classifier[1] = nn.Linear(256 * grid * grid, HIDDEN)
     return network
 
 
