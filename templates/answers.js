@@ -100,9 +100,7 @@ function Answers({ model, layers, of, element, canvas, number, paint, say, view,
     const least = map.reduce((a, b) => Math.min(a, b), most);
     layers.heat.hidden = !most;
     paint(layers.heat, Engine.enlarge(map, high, wide, layers.heat.height, layers.heat.width), HEAT, least, most);
-    const found = most
-      ? `Raw maximum ${Number(most.toPrecision(3))}.`
-      : "No positive evidence: the map is zero everywhere.";
+    const found = most ? `Raw maximum ${most.toPrecision(3)}.` : "No positive evidence: the map is zero everywhere.";
     of("map").textContent = `Map of ${model.classes[k]}, ${percent(shares[k])}. ${found}`;
     const stop = tiles.find((button) => button === document.activeElement) ?? tiles[k];
     tiles.forEach((button, place) => {

@@ -308,7 +308,7 @@
     await ready();
     if (asked !== before) return; // what the visitor chose meanwhile comes first
     const told = new URLSearchParams(location.hash.slice(1));
-    const samples = [...page.querySelectorAll("[data-sample]")];
+    const samples = [...document.querySelectorAll("[data-sample]")];
     const link = samples.find((one) => one.dataset.sample === named());
     if (!model || !(link || (samples.length && !photo))) return;
     const place = model.classes.indexOf(told.get("class"));
@@ -323,7 +323,8 @@
   }
 
   function mark(link) {
-    for (const other of page.querySelectorAll("[data-sample]")) other.toggleAttribute("aria-current", other === link);
+    for (const other of document.querySelectorAll("[data-sample]"))
+      other.toggleAttribute("aria-current", other === link);
     link?.setAttribute("aria-current", "true");
   }
 
@@ -507,8 +508,8 @@
 
   // Beginning
 
-  working(page.querySelector("[data-sample]")); // they are soon filled with the first of the report's photos
-  for (const link of page.querySelectorAll("[data-sample]"))
+  working(document.querySelector("[data-sample]")); // they are soon filled with the first of the report's photos
+  for (const link of document.querySelectorAll("[data-sample]"))
     link.addEventListener("click", (event) => {
       if (failed || event.ctrlKey || event.metaKey || event.shiftKey) return; // followed as any link
       event.preventDefault();
@@ -576,7 +577,8 @@
 
   // What an address names is asked for as much as what is pressed.
   function begin() {
-    for (const one of document.querySelectorAll(".intake.scripted")) one.classList.remove("scripted");
+    for (const one of [document.querySelector(".intake"), of("strength").parentElement])
+      one.classList.remove("scripted");
     stage.dataset.tool = tool();
     if (named()) restore();
     else if (!unasked()) offer();

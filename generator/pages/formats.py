@@ -44,10 +44,16 @@ def decimal(value: float | None, digits: int = 2) -> str:
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """0.0012345 -> "0.00123", 0.0000108 -> "1.08 × 10⁻⁵"."""
+    """0.0012345 -> "0.00123", 5 -> "5.00", 0.0000108 -> "1.08 × 10⁻⁵"; zero has no digits to show."""
     if _absent(value):
         return ABSENT
-    mantissa, _, exponent = f"{float(value or 0):.{_digits(digits)}g}".partition("e")
+    return _raised(f"{float(value):#.{_digits(digits)}g}" if value else "0")
+
+
+def _raised(shown: str) -> str:
+    """A number as Python writes it, "1.08e-05", with a true minus sign and its exponent raised."""
+    mantissa, _, exponent = shown.partition("e")
+    mantissa = mantissa.removesuffix(".")
     power = f"{NO_BREAK}×{NO_BREAK}10{str(int(exponent)).translate(RAISED)}" if exponent else ""
     return mantissa.replace("-", "\N{MINUS SIGN}") + power
 
@@ -59,7 +65,7 @@ def cell(value: str | float, digits: int = 0) -> str:
     elif isinstance(value, str):
         return value
     elif "e" in str(value):  # 8.5e-05
-        return significant(value, 6)
+        return _raised(f"{value:.6g}")
     return str(value).replace("-", "\N{MINUS SIGN}")
 
 

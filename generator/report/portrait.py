@@ -16,7 +16,7 @@ from generator.records.network import Network
 from generator.records.scores import FEWEST_FOR_FIVE
 from generator.report.evaluation.facts import SPLITS, Scores
 from generator.report.evaluation.judged import Row, judged
-from generator.report.evaluation.mistakes import Mixed, confusions, pictures
+from generator.report.evaluation.mistakes import Missed, Mixed, confusions, missed, pictures
 from generator.report.filters.facts import LayerPage, Made, Selection, layers, made, selection
 from generator.report.grad_cam.facts import Look, look_at
 from generator.report.overview.reading import confirmed, doubts
@@ -174,6 +174,11 @@ class Portrait:
     def confusions(self) -> tuple[Mixed, ...]:
         """Which test images were taken for what, the most frequent confusion first."""
         return confusions(self.record)
+
+    @cached_property
+    def missed(self) -> tuple[Missed, ...]:
+        """How many images of which class they are."""
+        return missed(self.record)
 
     @cached_property
     def confusion_ids(self) -> Mapping[tuple[str, str], str]:

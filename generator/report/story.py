@@ -82,7 +82,7 @@ STORY = (
         _some(lambda network: network.scores or not network.blind),
         Parts("network", "evaluation-mistakes.html"),
         scripts=("tables.js", "matrix.js"),
-        styles=OPENING,
+        styles=(*OPENING, "mistakes.css"),
         without="There is no page of evaluation: no image that is read here can be shown to a network.",
         begins=lambda network: network.scores,
     ),

@@ -13,11 +13,13 @@ from tests.sites import PAGES
 pytestmark = pytest.mark.browser
 
 WIDTH, HEIGHT = 1280, 800
-# The overview and the page that runs a network are instruments of their own, and 404.html has nothing to show.
-OPENED = [name for name in PAGES if name not in ("index", "try", "404")]
+# The overview and the page that runs a network are instruments of their own: what is to be seen whole of them.
+# 404.html has nothing to show.
+INSTRUMENTS = {"index": [".tour"], "try": ["#stage", "#answers"]}
+OPENED = [name for name in PAGES if name not in (*INSTRUMENTS, "404")]
 # The tests' report has four classes, three photos, two mistakes and few versions to tell of: less than fills a window.
 LESS = {"data": 0.2, "evaluation-cnn-mistakes": 0.28}
-EMPTY = {"data": 0.55, "evaluation-cnn-mistakes": 0.55, "about": 0.45, "failures": 0.45, "grad-cam": 0.45}
+EMPTY = {"data": 0.55, "evaluation-cnn-mistakes": 0.55, "about": 0.5, "failures": 0.45, "grad-cam": 0.45}
 # The page's own figure without its caption, and how much of the window no word and no picture touches, in squares.
 MEASURED = f"""(() => {{
     const parts = [...document.querySelectorAll(".opening > .first > :not(figcaption)")];
@@ -27,7 +29,7 @@ MEASURED = f"""(() => {{
     const [left, top] = [Math.min(...shown.map((box) => box.left)), Math.min(...shown.map((box) => box.top))];
     const [right, bottom] = [Math.max(...shown.map((box) => box.right)), Math.max(...shown.map((box) => box.bottom))];
     const side = 32, body = document.body.getBoundingClientRect(), filled = new Set();
-    const solid = document.querySelectorAll("img, svg, input, button");
+    const solid = document.querySelectorAll("img, svg, canvas, input, button");
     const boxes = [...solid].map((one) => one.getBoundingClientRect());
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {{
@@ -63,6 +65,15 @@ def test_the_first_screen_holds_one_whole_figure(chrome: devtools.Browser, site:
     assert found["share"] >= LESS.get(name, 0.3), found
     assert found["empty"] < EMPTY.get(name.removesuffix("-slice"), 0.4), found
     assert found["words"] <= found["left"], found  # words at the left, the figure beside them
+    page.close()
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_an_instrument_is_seen_whole_in_the_first_screen(chrome: devtools.Browser, site: Path, name: str) -> None:
+    page = measured(chrome, (site / f"{name}.html").as_uri())
+    for part in INSTRUMENTS[name]:
+        assert page.evaluate(f"document.querySelector('{part}').getBoundingClientRect().bottom") <= HEIGHT, part
+    assert page.evaluate(MEASURED.replace('document.querySelector(".say")', "document.body"))["empty"] < 0.5
     page.close()
 
 

@@ -1047,6 +1047,9 @@ def test_the_network_comes_when_the_visitor_starts_it(chrome: devtools.Browser, 
     size = "document.getElementById('start').innerText"
     assert tab.evaluate(size).startswith("Start the network (")
     assert tab.evaluate("document.getElementById('file').closest('.scripted')") is None  # a photo starts it, too
+    tab.evaluate("document.getElementById('strength').focus()")
+    tab.press("Home")  # the example's map needs no network to fade
+    assert tab.evaluate("getComputedStyle(document.querySelector('#stage .heat')).opacity") == "0"
     tab.evaluate("document.querySelector('[data-sample=koala]').click()")
     until(tab, f"{STATUS}.startsWith('Koala: ')")
     assert tab.evaluate("[document.getElementById('start').hidden, document.getElementById('progress').hidden]") == [

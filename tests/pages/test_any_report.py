@@ -511,7 +511,7 @@ class TestAnyClasses:
         for path in ("index.html", "evaluation.html"):
             assert "first five" not in text(files[path])
             assert "Top-5" not in text(files[path])
-        assert "guessing would name 50.0 %" in text(files["index.html"])
+        assert "guessing would name 50 %" in text(files["index.html"])
 
     def test_a_hundred_and_fifty(self) -> None:
         names = tuple(f"kind {number} of thing" for number in range(150))

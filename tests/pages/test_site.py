@@ -130,7 +130,7 @@ def test_overview_quotes_the_records(documents: dict[str, Document]) -> None:
     text = documents["index.html"].text
     # 32 of the 40 images of the confusion matrix are on its diagonal; guessing among 4 classes gets a quarter.
     assert "It correctly names 32 (80 %) of 40 photos that it was not trained with, out of 4 classes" in text
-    assert "guessing would name 25.0 %" in text
+    assert "guessing would name 25 %" in text
     assert "1.2 million weights" in text
     assert "50 s" in text  # four epochs of 12.5 s
     # Four classes are not the course's thirty.
@@ -1041,6 +1041,7 @@ def test_formats() -> None:
     assert formats.number(1080.61) == "1,081"
     assert formats.decimal(-1.234) == "−1.23"
     assert formats.significant(0.00123456) == "0.00123"
+    assert [formats.significant(one) for one in (5, 4.6, 19.04, 104.2, 0)] == ["5.00", "4.60", "19.0", "104", "0"]
     assert formats.significant(-1.08e-05) == "−1.08\u00a0×\u00a010⁻⁵"
     assert formats.significant(None) == "–"
     assert formats.magnitude(9999) == "9,999"

@@ -804,6 +804,29 @@ def test_mistakes_stand_together_by_what_was_taken_for_what() -> None:
     cells = decoded(sheet).reshape(16, 66, 66, 4)
     assert [round(float(cells[cell, 1:-1, 1:-1, 0].mean()), -1) for cell in range(3)] == [200, 120, 40]
     assert mistakes.mistake_figures(dataclasses.replace(network, mistaken={})) == ()
+    # Classes by how many of their images were missed, counted in the matrix: not every image has a place on the page.
+    counts = 8 * np.eye(len(names), dtype=np.int64)
+    counts[0, 1], counts[1, 2], counts[2, 0], counts[3, 0] = 1, 5, 1, 4
+    splits = {"test": dataclasses.replace(test, mistakes=wrong, confusion=counts)}
+    network = dataclasses.replace(network, evaluation=dataclasses.replace(network.evaluation, splits=splits))
+    ids = {one.true: one.id for one in groups}
+    assert [dataclasses.astuple(one) for one in mistakes.missed(network)] == [
+        (names[1], 5, 13, ids[names[1]]),
+        (names[3], 4, 12, ""),
+        (names[0], 1, 9, ids[names[0]]),
+        (names[2], 1, 9, ids[names[2]]),
+    ]
+
+
+def test_a_mistake_is_named_without_its_folders_where_that_is_clear() -> None:
+    network = synthetic.network("cnn", "Net", [PHOTO])
+    assert network.evaluation is not None
+    files = (("test/a/1.png", 0), ("test/a/2.png", 0), ("left/7.png", 1), ("right/7.png", 1), ("12", 2))
+    wrong = tuple(Mistake(file, true, 3, 0.9 - 0.1 * place) for place, (file, true) in enumerate(files))
+    splits = {"test": dataclasses.replace(network.evaluation.splits["test"], mistakes=wrong)}
+    network = dataclasses.replace(network, evaluation=dataclasses.replace(network.evaluation, splits=splits))
+    names = [one.name for group in confusions(network) for one in group.images]
+    assert names == ["1", "2", "left/7", "right/7", "12"]
 
 
 def test_header_is_made_of_a_bundled_photo() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from generator.base.names import addresses, slugs
 from generator.records.figure import Figure
@@ -16,8 +16,9 @@ from generator.report.plates.sheets import place, sheet_id, sheets
 from generator.report.plates.wording import sentence
 
 SHARP = 64  # pixels of a side up to which an image is shown enlarged, its pixels sharp
-QUALITY = 60
+QUALITY = 54
 SHOWN = 4  # images of a confusion beside the pointer
+LISTED = 30  # classes of which the page counts the mistakes
 # Bytes of a page, of which it may have 300 KiB, and what the head of a confusion and an image take of them, about.
 ROOM, GROUP, IMAGE = 230_000, 330, 270
 
@@ -30,6 +31,7 @@ class Taken:
     confidence: float
     sheet: str
     cell: int
+    name: str = ""  # what is shown of the file's name: without its folders, which mostly tell its class
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,16 @@ class Mixed:
     true: str
     predicted: str
     images: tuple[Taken, ...]
+
+
+@dataclass(frozen=True)
+class Missed:
+    """How many of a class's `total` images were taken for something else; `id`: its first confusion's, "" if unseen."""
+
+    true: str
+    count: int
+    total: int
+    id: str
 
 
 def mistake_figures(network: Network) -> tuple[Figure, ...]:
@@ -69,8 +81,34 @@ def confusions(network: Network) -> tuple[Mixed, ...]:
     # "sea", "lion-fish" and "sea-lion", "fish" are joined to the same words.
     joined = dict(zip(sorted(groups), slugs([f"{parts[a]}-{parts[b]}" for a, b in sorted(groups)]), strict=True))
     return tuple(
-        Mixed(joined[true, predicted], names[true], names[predicted], tuple(found))
+        Mixed(joined[true, predicted], names[true], names[predicted], _named(found))
         for (true, predicted), found in groups.items()
+    )
+
+
+def _named(images: Sequence[Taken]) -> tuple[Taken, ...]:
+    """The images with what is shown of their names, which is more where less would be the same for two of them."""
+    whole = [one.image.rpartition(".")[0] or one.image for one in images]
+    short = [name.rpartition("/")[2] for name in whole]
+    shown = short if len(set(short)) == len(short) else whole
+    return tuple(replace(one, name=name) for one, name in zip(images, shown, strict=True))
+
+
+def missed(network: Network) -> tuple[Missed, ...]:
+    """The classes with mistakes, the most first; of more than `LISTED` classes those."""
+    if network.evaluation is None or not (part := _judged(network)):
+        return ()
+    names, split = network.evaluation.class_names, network.evaluation.splits[part]
+    counts: Counter[int] = Counter()
+    for true, answer, count in split.cells.tolist():
+        counts[true] += count * (true != answer)
+    counts = +counts
+    ids: dict[str, str] = {}
+    for group in confusions(network):
+        ids.setdefault(group.true, group.id)
+    ordered = sorted(counts, key=lambda true: (-counts[true], true))[:LISTED]
+    return tuple(
+        Missed(names[true], counts[true], int(split.totals[true]), ids.get(names[true], "")) for true in ordered
     )
 
 

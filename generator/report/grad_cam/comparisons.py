@@ -15,7 +15,7 @@ from generator.report.plates.sheets import box_of, kind_of, sheet
 from generator.report.plates.wording import cell, colour_of_nothing, counted, layer_title, percent, place
 
 TILE = 128  # stored pixels of one picture's longer side, about
-QUALITY = 70
+QUALITY = 64
 VEIL = (0.5, 0.85)  # opacity of a map over the grey photo, where it is lowest and highest
 # Percentile of a map of single pixels that is painted brightest: a few outliers would leave the rest dark.
 BRIGHT = 99.5

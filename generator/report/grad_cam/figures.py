@@ -22,6 +22,7 @@ SIDE = 256  # stored pixels of an overlay, about: a 64-pixel photo is enlarged 4
 HEAT = 128  # stored width of a heat map, which is smooth and may be enlarged by the page
 MOST_CLASSES = 60  # up to which all classes are shown in one strip
 TILE = 64
+TOGETHER = 74  # WebP quality of a photo with its map as one picture
 LARGE = 128  # a photo this wide or wider is shown smooth; a smaller one is enlarged, its pixels sharp
 
 ROLES = {
@@ -179,7 +180,7 @@ def _overlay(
         overlay(photo_seen, one.cam, _most(explanation)),
         alt=alt,
         caption=caption,
-        quality=PHOTO,
+        quality=TOGETHER,
         pixelated=max(explanation.seen.shape[:2]) < LARGE,
         data=_cells(one.cam),
         name=f"{files or prefix}-{one.role}-overlay",

@@ -16,7 +16,7 @@ from generator.records.images import Photo, Pixels
 from generator.records.network import Layer, LayerPatches, Network
 
 PART = 64  # stored pixels of a patch and of a map among the contributions, and of a patch in a preview
-PART_QUALITY = 70
+PART_QUALITY = 64
 
 
 def unit_prefix(network: Network, layer: Layer) -> str:
