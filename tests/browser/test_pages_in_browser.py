@@ -94,6 +94,15 @@ def test_a_narrow_window_needs_no_sideways_scrolling(
     page.close()
 
 
+def test_letters_of_twice_the_size_need_no_sideways_scrolling(chrome: devtools.Browser, site: Path, name: str) -> None:
+    """On a phone whose reader has asked for letters of 32 pixels."""
+    page = devtools.open_page(chrome, (site / f"{name}.html").as_uri(), width=390)
+    chrome.call("Page.setFontSizes", page.session, fontSizes={"standard": 32, "fixed": 26})
+    assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "34px"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
+
+
 def test_reads_the_same_without_scripts(chrome: devtools.Browser, site: Path, name: str) -> None:
     shown = []
     for scripts in (True, False):
