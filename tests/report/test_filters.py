@@ -192,11 +192,11 @@ class TestUnits:
         assert figure.width == TILE + 3 * 2 + 2 * TILE
         assert not figure.pixelated
 
-    @pytest.mark.parametrize(("size", "tile", "across"), [((48, 192), (12, 48), 2), ((192, 48), (48, 12), 6)])
+    @pytest.mark.parametrize(("size", "tile", "across"), [((48, 192), (10, 42), 2), ((192, 48), (42, 10), 6)])
     def test_patches_of_a_whole_wide_or_high_image_fill_a_square(
         self, size: tuple[int, int], tile: tuple[int, int], across: int
     ) -> None:
-        """Nine of 1 : 4, as large as they fit in 96 pixels: five rows of two, two of six, not three of three."""
+        """Nine of 1 : 4, as large as they fit in 84 pixels: five rows of two, two of six, not three of three."""
         picture = np.full((*size, 3), 90, np.uint8)
         network = searched([picture], [[0] * 9], [[(-30, -30, 300, 300)] * 9], field=331)
         pixels = decoded(drawn(replace(network, input=Input(size)))["net-conv1-patches-0"])
