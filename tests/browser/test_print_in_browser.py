@@ -74,6 +74,20 @@ def test_bars_of_answers_are_printed(chrome: devtools.Browser, site: Path) -> No
     page.close()
 
 
+@pytest.mark.parametrize("name", ["grad-cam-slice", "failures", "try"])
+def test_a_share_is_printed_in_one_line(chrome: devtools.Browser, site: Path, name: str) -> None:
+    page = devtools.open_page(
+        chrome, (site / f"{name}.html").as_uri(), width=718, media="print"
+    )  # of A4, within margins
+    lines = page.evaluate("""[...document.querySelectorAll(".bars .n")].map((cell) => {
+        const words = document.createRange();
+        words.selectNodeContents(cell);
+        return words.getClientRects().length;
+    })""")
+    assert set(lines) == {1}
+    page.close()
+
+
 def test_pages_are_printed_with_their_pictures(chrome: devtools.Browser, site: Path) -> None:
     page = devtools.open_page(chrome, (site / "grad-cam-slice.html").as_uri())
     printed = page.printed()
