@@ -343,7 +343,7 @@ def test_grad_cam_lists_the_channels_that_the_answer_is_made_of(documents: dict[
     # Channels 3, 7, 0 and 2 gave 3, 1, 0.5 and 0.25.
     links = [a["href"] for a in page.every("a") if a["href"].startswith("filters-cnn-conv2.html#")]
     assert links == [f"filters-cnn-conv2.html#cnn-conv2-{channel}" for channel in (3, 7, 0, 2)]
-    assert "channel 3+3 lion, bee channel 7+1" in page.text
+    assert "channel 3+3.00 lion, bee channel 7+1.00" in page.text
     assert "cnn-contributions-bee" in page.ids
 
 
@@ -356,7 +356,10 @@ def test_feature_maps_name_the_scale_that_is_painted() -> None:
     stage = replace(seen.stages[0], maps=maps)
     network = replace(made.networks[0], explanations={"bee": replace(seen, stages=(stage,))})
     text = pages(site(replace(made, networks=(network,))))["feature-maps-bee.html"].text
-    assert "Scale 0 to 2. Largest activation 50; longest bar: mean 0.068; none silent, 1 % of the units active." in text
+    assert (
+        "Scale 0 to 2.00. Largest activation 50.0; longest bar: mean 0.0680; none silent, 1 % of the units active."
+        in text
+    )
 
 
 def test_links_and_fragments_resolve(files: dict[str, bytes], documents: dict[str, Document]) -> None:

@@ -807,6 +807,7 @@ def test_mistakes_stand_together_by_what_was_taken_for_what() -> None:
     # Classes by how many of their images were missed, counted in the matrix: not every image has a place on the page.
     counts = 8 * np.eye(len(names), dtype=np.int64)
     counts[0, 1], counts[1, 2], counts[2, 0], counts[3, 0] = 1, 5, 1, 4
+    assert network.evaluation is not None
     splits = {"test": dataclasses.replace(test, mistakes=wrong, confusion=counts)}
     network = dataclasses.replace(network, evaluation=dataclasses.replace(network.evaluation, splits=splits))
     ids = {one.true: one.id for one in groups}

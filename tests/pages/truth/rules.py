@@ -1518,9 +1518,19 @@ def _pair_of_list(piece: Piece, said: Said) -> None:
     share(said["p"], found[0], found[2])
 
 
-@rule("⟨Its|All⟩ «n» mistakes, image by image")
+@rule("Its «n» mistakes, image by image", "«n» of its «of» mistakes, image by image")
 def _all_mistakes(piece: Piece, said: Said) -> None:
-    assert int(said["n"]) <= split(piece, said)["count"] - int(np.trace(counts(split(piece, said))))
+    wrong = split(piece, said)["count"] - int(np.trace(counts(split(piece, said))))
+    assert int((said.get("of") or said["n"]).replace(",", "")) == wrong
+    assert int(said["n"].replace(",", "")) <= wrong
+
+
+@rule("«c:true» «n» of «of»", page=".*mistakes", alone=True, kind="li")
+def _missed(piece: Piece, said: Said) -> None:
+    """How many of a class's images were called something else."""
+    row = counts(judged(piece, said))[piece.network["evaluation"]["class_names"].index(said["true"])]
+    same(said["n"], row.sum() - row[piece.network["evaluation"]["class_names"].index(said["true"])])
+    same(said["of"], row.sum())
 
 
 @rule("⟦Test image ⟧«w:image»⟦.JPEG⟧⟨: «c:true», called «c:called» with| · ⟩⟦ ⟧«p%»", page=".*mistakes", alone=True)

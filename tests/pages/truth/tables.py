@@ -150,7 +150,7 @@ def _layers(grid: Grid) -> None:
 
 @table(".*'s answers")
 def _answers(grid: Grid) -> None:
-    for (name, part), truth in zip(grid.rows, grid.piece.look["top"], strict=True):
+    for (name, _, part), truth in zip(grid.rows, grid.piece.look["top"], strict=True):
         assert name == truth["name"]
         same(part, truth["probability"] * 100)
 
