@@ -238,6 +238,12 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(here: Path) -> list[tuple[str, str, list[bool]]]:
+    """The networks of `kinds`, made once."""
+    return list(kinds(here))
+
+
 def built(folder: Path, networks: Sequence[tuple[str, str]], out: str = "site") -> dict[str, Any]:
     """What results.json says of a report of these networks, built strictly."""
     text = '[data]\nroot = "things"\n[samples]\nbundled = false\ntest_images = 2\n'
@@ -264,8 +270,7 @@ def expected(score: Sequence[bool]) -> tuple[int, list[int]]:
     return int(each.sum()), each.tolist()
 
 
-def test_whole_networks_and_checkpoints(here: Path) -> None:
-    made = list(kinds(here))
+def test_whole_networks_and_checkpoints(here: Path, made: Sequence[tuple[str, str, list[bool]]]) -> None:
     results = built(here, [(name, lines) for name, lines, _ in made])
     for name, _, score in made:
         assert scored(results, name) == expected(score), name
@@ -414,6 +419,7 @@ def test_a_checkpoint_of_lightning(here: Path) -> None:
     assert "In the names of last.ckpt, net. was taken off." in results["networks"]["net"]["notes"]
 
 
+@pytest.mark.usefixtures("made")
 @pytest.mark.parametrize(
     ("mean", "classes", "told"),
     [
@@ -425,7 +431,6 @@ def test_a_checkpoint_of_lightning(here: Path) -> None:
 def test_what_is_said_wrongly_is_named(
     here: Path, mean: Sequence[float], classes: Sequence[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    list(kinds(here))
     said = f"input = {{mean = {list(mean)}, std = {list(STD)}}}\nclasses = {list(classes)}"
     for name in ("many", "one"):  # which nothing but the answers are known of, too
         capsys.readouterr()
