@@ -229,7 +229,7 @@ def _tokens(found: Points) -> Layout:
     """How the tokens stand of which the logits are made."""
     last = next((point for point in reversed(found) if point.trunk and point.form == "tokens"), None)
     if last is None:
-        raise InputError(f"model: it has no tokens that are cells of the image{_ELSE}")
+        raise InputError(f"model: it has no tokens that are cells of the image and that all goes through{_ELSE}")
     return last.layout
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from generator.base.errors import InputError
+from generator.explain.outputs import unfound
 
 
 def check_model(model: Any) -> None:
@@ -44,7 +45,9 @@ def check_positive(**numbers: int) -> None:
 def check_logits(output: Any, images: Tensor) -> Tensor:
     """A model's output for the images, if it is (N, K) and finite."""
     count = len(images)
-    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != count or not output.shape[1]:
+    if not isinstance(output, Tensor):
+        raise InputError(f"model: expected logits (N, K) = ({count}, K), it gives {unfound(output)}")
+    if output.dim() != 2 or len(output) != count or not output.shape[1]:
         raise InputError(f"model: expected logits (N, K) = ({count}, K), got {shape_text(output)}")
     if not output.is_floating_point():
         raise InputError(f"model: expected logits, floating-point numbers; got {output.dtype}")

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from generator.base.errors import InputError
-from generator.explain.calls import is_function
+from generator.explain.calls import is_function, told
 from generator.explain.checks import check_images, module_named
 from generator.explain.layouts import Layout
+from generator.explain.passes import evaluating, runnable
 from generator.explain.points import Point, Points, convolves, points
 from generator.explain.watching import gradients, watching
 
+_BANDS = 4  # of the image along each axis, that are changed to see which cells answer
+_BESIDE = "lie over one side of the image"
+_MOVED = "do not lie where they stand over the image"
 _LEARNT = ("convolution", "product", "attention")
 
 
@@ -52,8 +58,8 @@ def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) 
     it no patch has a part in the logits any more, which is what the gradient proves.
 
     Args:
-        images: (N, C, H, W) float, as the model takes them; the first is run: once, and once more for each layer whose
-            gradient is asked for.
+        images: (N, C, H, W) float, as the model takes them; the first is run: once, once more for each layer whose
+            gradient is asked for, and up to nine times where cells were moved.
         found: the model's points, where they are known already.
     Raises:
         InputError: where there is none.
@@ -66,12 +72,17 @@ def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) 
         able = (point for point in reversed(_rectified(found)) if _differentiable(model, images[:1], point))
         layer = next(able, layer)
     grids = _grids(found)
+    proof = _Proof(model, images[:1])
+    if layer is not None and not proof.in_place(layer):
+        layer = None
     if layer is not None:
         earlier = tuple(_untried(point) for point in grids if point.number < layer.number)
         return Choice(layer.name, layer.layout, None, earlier=earlier)
     tried: list[Candidate] = []
     obstacle: InputError | None = None
     for place, point in enumerate(grids):
+        if not proof.in_place(point):
+            continue
         try:
             reached = _reached(model, images[:1], point)
         except InputError as error:
@@ -88,7 +99,7 @@ def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) 
             f"layer: the logits of the model have no gradient by any cell of its layers ({layers}), as where its last "
             "weights are all zero; name a layer, or use occlude"
         )
-    raise InputError(why_not)
+    raise InputError(proof.why_not or why_not)
 
 
 Layer = str | Choice | None
@@ -140,6 +151,78 @@ def _differentiable(model: nn.Module, image: Tensor, point: Point) -> bool:
         return False
 
 
+class _Proof:
+    """Whether cells lie over the image where they stand."""
+
+    def __init__(self, model: nn.Module, image: Tensor) -> None:
+        self.model, self.image = model, image
+        self.moved = False
+        self.why_not = ""  # of the first that does not
+
+    def in_place(self, point: Point) -> bool:
+        """Whether they do: it is known of what could be followed, and found out of the rest.
+
+        Once some are found not to, others that could not be followed are not asked: they are made of the same.
+        """
+        if point.place is not None:
+            found, what = not _beside(point, self.image.shape[2:]), f"{_BESIDE}, as the model cuts or pads it"
+        else:
+            self.moved = self.moved or not _answers_in_place(self.model, self.image, point)
+            found, what = not self.moved, f"{_MOVED}, because of {point.cause}"
+        if not found and not self.why_not:
+            self.why_not = (
+                f"layer: the cells of {point.name!r} {what}, and no other layer is a grid over it; name a layer, or "
+                "use occlude or integrated_gradients"
+            )
+        return found
+
+
+def _beside(point: Point, size: Sequence[int]) -> bool:
+    """Whether the cells lie over a part of the image that is not its middle, as where it is cut or one side is padded.
+
+    By more than an eighth of a side, beside the half cell by which strides shift them.
+    """
+    assert point.place is not None
+    assert point.grid is not None
+    for axis, cells, side in zip((point.place.rows, point.place.columns), point.grid, size, strict=True):
+        middle = axis.offset + (axis.size - 1) / 2 + axis.jump * (cells - 1) / 2
+        if axis.jump and abs(middle - (side - 1) / 2) > axis.jump / 2 + side / 8:
+            return True
+    return False
+
+
+def _answers_in_place(model: nn.Module, image: Tensor, point: Point) -> bool:
+    """Whether the cells of one band after another answer most when the image is changed there, along both axes.
+
+    Of most bands: attention mixes what is far apart, too.
+    """
+    random = torch.Generator().manual_seed(0)
+    noise = torch.randn(image.shape, generator=random).to(image) * (image.std() or 1)
+
+    def answer(given: Tensor) -> Tensor:  # (C, h, w)
+        outputs: list[Tensor] = []
+        keep = {point.name: lambda _name, _module, output: outputs.append(output.detach().clone())}
+        with evaluating(model), told(model, given, runnable(model), keep):
+            model(given)
+        return point.layout.maps(outputs[-1])[0].float()
+
+    usual = answer(image.detach().clone())
+    for axis in (1, 2):
+        cells, pixels = usual.shape[axis], image.shape[axis + 1]
+        edges = [band * cells // min(_BANDS, cells) for band in range(min(_BANDS, cells) + 1)]
+        bands = [*pairwise(edges)]
+        own = 0
+        for band, (begin, end) in enumerate(bands):
+            changed = image.detach().clone()
+            first, last = begin * pixels // cells, end * pixels // cells
+            changed.narrow(axis + 1, first, last - first).copy_(noise.narrow(axis + 1, first, last - first))
+            moved = (answer(changed) - usual).abs().sum((0, 3 - axis))  # (cells,)
+            own += int(torch.stack([moved[slice(*each)].mean() for each in bands]).argmax()) == band
+        if own * 2 <= len(bands) and len(bands) > 1:
+            return False
+    return True
+
+
 def _reached(model: nn.Module, image: Tensor, point: Point) -> int:
     """By how many cells of a point the logits have a gradient, whichever: along a direction drawn at random."""
     with watching(model, image, point.name, each_cell=True, layout=point.layout) as run:
@@ -158,6 +241,9 @@ def of_convolutions(points: Points) -> tuple[Point | None, str]:
     shown = _maps(points)
     last = next((point for point in reversed(shown) if convolves(point)), None)
     if last is None:
+        turned = any(point.kind == "convolution" and point.cells > 1 and len(point.shape) == 3 for point in points)
+        if turned:
+            return None, "layer: the rows of the model's maps are columns of the image; name a layer, or use occlude"
         return None, (
             "layer: the model runs no 2-d convolution (nn.Conv2d) that gives maps of more than one cell; name a layer"
         )
@@ -167,8 +253,8 @@ def of_convolutions(points: Points) -> tuple[Point | None, str]:
         return layer, ""
     return None, (
         f"layer: after its last convolution, {last.name!r}, the model goes on over its cells in "
-        f"{beyond.name!r} ({type(beyond.module).__name__}), as transformers do, and none of what follows is a grid "
-        "over the image; name a layer, or use occlude or integrated_gradients"
+        f"{beyond.name!r} ({type(beyond.module).__name__}), as transformers do, and nothing that all of it goes "
+        "through is known to be a grid over the image; name a layer, or use occlude or integrated_gradients"
     )
 
 

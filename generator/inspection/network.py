@@ -173,6 +173,8 @@ def _checked(
 
 
 NAMED = 3  # layers that could be explained, too
+EARLY = 0.6  # of the layers with weights, after which a layer is called early
+WEIGHED = ("convolution", "product", "attention")
 
 NOTES = {"average": GAP_NOTE, "maximum": MAX_NOTE, "flattened": FLATTENED_NOTE, "": ""}
 
@@ -211,15 +213,28 @@ def _cam_note(loaded: Loaded, first: str) -> str:
     said = f"{by} looks at the {cells} of {choice.layer}, {_last_cells(choice)}."
     if choice.later and not any(candidate.reached for candidate in choice.later):
         said += f" After it, as at {choice.later[-1].layer}, none does: the head reads other tokens."
-    return said
+    return said + _early(loaded)
+
+
+def _early(loaded: Loaded) -> str:
+    """What is said of a layer that most of a network's layers come after; "" of another."""
+    numbers = [point.number for point in loaded.points if point.row and point.kind in WEIGHED]
+    chosen = loaded.points.named(loaded.layer)
+    after = sum(number > chosen.number for number in numbers) if chosen is not None else 0
+    if after <= EARLY * len(numbers):
+        return ""
+    return (
+        f" It is early in the network: {after} of its {len(numbers)} layers with weights come after it, "
+        "and no map tells what these make of its cells."
+    )
 
 
 def _last_cells(choice: Choice) -> str:
     """What was proved of the layer."""
     rows, columns = choice.layout.grid
     return (
-        f"the last output whose {rows} × {columns} cells still lie over the photo, and where more than one of them "
-        f"moves the logits ({choice.reached} of {rows * columns} do)"
+        f"the last output whose {rows} × {columns} cells are known to lie over the photo, and where more than one of "
+        f"them moves the logits ({choice.reached} of {rows * columns} do)"
     )
 
 

@@ -16,12 +16,16 @@ from torch import Tensor, nn
 
 from generator.base.errors import InputError
 from generator.explain.flow import Flow, leading_to
-from generator.explain.outputs import ENDINGS, Endings, called, place_of
+from generator.explain.outputs import ENDINGS, Endings, called, place_of, unfound
 
 BOUNDED = {
     "softmax": "It gives probabilities; scores and maps are of their logarithms, which are logits.",
     "sigmoid": "It gives a probability of each class by itself; scores and maps are of log-odds, which are logits.",
 }
+SEVERAL = (
+    "It may give several classes a high probability at once; percentages here are of one class among all, the softmax "
+    "of its logits, and not what it gives each class by itself."
+)
 CLOSE = 1e-3  # of a probability's rounding
 # What may come after the last product and bounds nothing: averages of maps, of several heads or several looks.
 LINEAR = frozenset({"add", "sub", "mul", "div", "mean", "sum", "cat", "stack", "avg_pool2d", "_adaptive_avg_pool2d"})
@@ -38,7 +42,7 @@ def outputs(network: nn.Module, sample: Tensor, source: str) -> int:
         InputError: where no logits are found in what it gives.
     """
     with torch.no_grad():
-        _, found = _found(network(sample), source)
+        _, found, _ = _answered(network, sample, source=source)
     if found.shape in ((1,), (1, 1)):
         return 2
     if found.dim() != 2:
@@ -62,32 +66,38 @@ def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> 
         InputError: where no logits are found in what it gives.
     """
     _require_own_forwards(network, source)
-    endings, given = Endings(), sample.clone()
-    with torch.no_grad(), endings:
-        output = network(given)
-    place, found = _found(output, source)
-    notes = []
-    if place:
-        notes.append(f"It gives {called(output)}; its logits are {place}.")
+    given = sample.clone()
+    with torch.no_grad():
+        said, found, endings = _answered(network, given, source=source, classes=classes)
+    notes = [said] if said else []
     ending = endings.before.get(found, None)  # type: ignore[no-untyped-call]
     if ending is not None:
         notes.append(f"It ends in {ENDINGS[ending[1]]}; maps and scores are of what comes before it, the logits.")
-    bounded = _bounded(network, sample, source) if ending is None else ""
+    bounded = _bounded(network, sample, classes, source) if ending is None else ""
     if bounded:
         notes.append(BOUNDED[bounded])
     single = classes == 2 and (found if ending is None else ending[0]).shape in ((1,), (1, 1))
     if single:
         notes.append("It gives one logit: a positive one speaks for the second class, a negative one for the first.")
+    elif bounded == "sigmoid" or (ending is not None and ending[1] in ("sigmoid", "logsigmoid")):
+        notes.append(SEVERAL)
     changes = not torch.equal(given, sample)
     if notes or changes or found.dtype != torch.float32:
         own = vars(network).get("forward")
         inner = own.__func__ if own is not None else type(network).forward
-        network.forward = MethodType(partial(_forward, inner, bounded, single, changes), network)
+        network.forward = MethodType(partial(_forward, inner, bounded, single, changes, classes), network)
     return tuple(notes)
 
 
 def _forward(
-    inner: Callable[..., Any], bounded: str, single: bool, changes: bool, self: nn.Module, *args: Any, **kwargs: Any
+    inner: Callable[..., Any],
+    bounded: str,
+    single: bool,
+    changes: bool,
+    classes: int,
+    self: nn.Module,
+    *args: Any,
+    **kwargs: Any,
 ) -> Tensor:
     """The network's own forward, and of what it gives the logits.
 
@@ -96,13 +106,11 @@ def _forward(
         bounded: of `_bounded`.
         single: it gives one for two classes.
         changes: it changes the images in place, so that it gets a copy.
+        classes: K.
     """
-    endings = Endings()
     if changes:
         args = tuple(value.clone() if isinstance(value, Tensor) else value for value in args)
-    with endings:
-        output = inner(self, *args, **kwargs)
-    _, found = _found(output, type(self).__name__)
+    _, found, endings = _answered(partial(inner, self), *args, source=type(self).__name__, classes=classes, **kwargs)
     ending = endings.before.get(found, None)  # type: ignore[no-untyped-call]
     logits: Tensor = found if ending is None else ending[0]
     logits = logits.float()  # autocast and bfloat16 stay within the network
@@ -129,7 +137,7 @@ def _require_own_forwards(network: nn.Module, source: str) -> None:
             )
 
 
-def _bounded(network: nn.Module, sample: Tensor, source: str) -> str:
+def _bounded(network: nn.Module, sample: Tensor, classes: int, source: str) -> str:
     """Whether it gives probabilities, whatever it is shown: "softmax" if they sum to 1, else "sigmoid"; "" for logits.
 
     Told by its numbers, for a softmax is not always the last step: an average of two follows it, or another shape.
@@ -141,7 +149,7 @@ def _bounded(network: nn.Module, sample: Tensor, source: str) -> str:
         for scale in (1, 30):
             for image in noise:
                 batch = (scale * image).expand(len(sample), *image.shape).clone()
-                values.append(_found(network(batch), source)[1].float())
+                values.append(_answered(network, batch, source=source, classes=classes)[1].float())
                 if not bool(((values[-1] >= 0) & (values[-1] <= 1 + CLOSE)).all()):
                     return ""
     given = torch.cat([value[:1] for value in values])
@@ -149,10 +157,10 @@ def _bounded(network: nn.Module, sample: Tensor, source: str) -> str:
         return ""  # it says the same of everything
     if given.dim() == 2 and given.shape[1] > 1 and bool(((given.sum(1) - 1).abs() <= CLOSE).all()):
         return "softmax"
-    return "" if _ends_linear(network, sample, source) else "sigmoid"
+    return "" if _ends_linear(network, sample, classes, source) else "sigmoid"
 
 
-def _ends_linear(network: nn.Module, sample: Tensor, source: str) -> bool:
+def _ends_linear(network: nn.Module, sample: Tensor, classes: int, source: str) -> bool:
     """Whether what it gives is its last product or convolution, at most moved, added up or scaled.
 
     Logits of few classes may by chance lie between 0 and 1 for whatever it is shown: where a norm keeps what they are
@@ -161,7 +169,7 @@ def _ends_linear(network: nn.Module, sample: Tensor, source: str) -> bool:
     given = sample.clone()
     flow = Flow(given)
     with torch.no_grad(), flow:
-        found = _found(network(given), source)[1]
+        found = _answered(network, given, source=source, classes=classes)[1]
     number = flow.number(found)
     if number is None:  # it cannot be followed, as TorchScript's
         return False
@@ -174,9 +182,15 @@ def _ends_linear(network: nn.Module, sample: Tensor, source: str) -> bool:
     return False
 
 
-def _found(output: Any, source: str) -> tuple[str, Tensor]:
-    """Where the logits are in what a network gives, in words, "" if they are all of it; and the logits."""
-    found = place_of(output)
+def _answered(
+    network: Callable[..., Any], *args: Any, source: str, classes: int = 0, **kwargs: Any
+) -> tuple[str, Tensor, Endings]:
+    """A pass: where the logits are in what a network gives, in a sentence, "" if they are all of it; and the logits."""
+    endings = Endings()
+    with endings:
+        output = network(*args, **kwargs)
+    found = place_of(output, endings, classes)
     if found is None:
-        raise InputError(f"{source}: expected logits (N, K), it gives {called(output)} without any")
-    return found
+        raise InputError(f"{source}: expected logits (N, K), it gives {unfound(output)}")
+    place, logits = found
+    return f"It gives {called(output)}; its logits are {place}." if place else "", logits, endings

@@ -128,6 +128,6 @@ def test_those_that_are_named_are_asked_and_told_of() -> None:
     asked = methods.named(["RISE", "LeGrad", "occlusion"])
     able, why_not = methods.suited(Net().eval(), IMAGES, "relu", asked)
     assert [*able] == ["RISE", "occlusion"]
-    assert why_not == {"LeGrad": "it has no tokens that are cells of the image"}
+    assert why_not == {"LeGrad": "it has no tokens that are cells of the image and that all goes through"}
     with pytest.raises(InputError, match=r"got 'Gradcam'; nearest: Grad-CAM"):
         methods.named(["Gradcam"])

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from generator import explain
 from generator.base.errors import InputError
@@ -172,8 +173,8 @@ ODD: dict[str, Odd] = {
 }
 
 
-def captums(network: Any, batch: Tensor, targets: Any = TARGETS) -> Tensor:
-    peer = LayerGradCam(network, network.get_submodule("relu2"))
+def captums(network: Any, batch: Tensor, targets: Any = TARGETS, layer: str = "relu2") -> Tensor:
+    peer = LayerGradCam(network, network.get_submodule(layer))
     found: Tensor = peer.attribute(batch, torch.tensor(targets), relu_attributions=True).detach()[:, 0]
     return found
 
@@ -304,3 +305,128 @@ def test_on_a_graphics_processor_maps_are_those_of_the_processor(name: str) -> N
         found = METHODS[name](network.cuda(), batch.cuda(), torch.tensor([0, 1]).cuda(), layer)
     assert found.device.type == "cuda"
     assert_same(found.cpu(), want, 1e-3)
+
+
+def through(before: Callable[[Tensor], Tensor] = lambda batch: batch, after: Any = lambda maps: maps) -> Any:
+    """Plain, whose images or maps go through a function."""
+
+    class Through(Plain):
+        def forward(self, batch: Tensor) -> Any:
+            return self.fc(after(self.maps(before(batch))).mean((2, 3)))
+
+    return Through
+
+
+def silenced(maps: Tensor) -> Tensor:
+    maps[:, :2] = 0
+    return maps
+
+
+ON_THE_WAY: dict[str, Callable[[Tensor], Tensor]] = {
+    "channels shuffled": lambda maps: maps.view(len(maps), 2, 3, *maps.shape[2:]).transpose(1, 2).reshape(maps.shape),
+    "a Fourier transform": lambda maps: torch.fft.irfft2(torch.fft.rfft2(maps) * 2, s=maps.shape[2:]),
+    "enlarged": lambda maps: F.interpolate(maps, scale_factor=2, mode="bilinear"),
+    "channels silenced in place": silenced,
+    "mirrored": lambda maps: maps.flip(3),
+    "every other cell": lambda maps: maps[:, :, ::2, ::2],
+    "recomputed": lambda maps: checkpoint(lambda given: given.flip(3) * 2, maps, use_reentrant=False),
+}
+
+
+@pytest.mark.parametrize("name", ON_THE_WAY)
+def test_what_becomes_of_the_maps_is_followed(name: str) -> None:
+    network = seeded(through(after=ON_THE_WAY[name]))
+    found = explain.grad_cam(network, BATCH, TARGETS)
+    assert explain.choose_layer(network, BATCH) == "relu2"
+    assert_same(found, captums(network, BATCH))
+
+
+def halves(batch: Tensor) -> Tensor:
+    return torch.cat([batch[..., 12:], batch[..., :12]], 3)
+
+
+ACROSS = torch.tensor([[-1.0, 0, 0], [0, 1, 0]])
+ROWS = torch.randperm(16, generator=torch.Generator().manual_seed(3))
+MOVING: dict[str, Callable[[Tensor], Tensor]] = {
+    "flip": lambda batch: batch.flip(3),
+    "roll": lambda batch: batch.roll(6, 3),
+    "rot90": lambda batch: torch.rot90(batch, 2, (2, 3)),
+    "index": lambda batch: batch[:, :, ROWS],
+    "cat": halves,
+    "index_copy": lambda batch: torch.zeros_like(batch).index_copy(2, ROWS, batch),
+    "grid_sampler_2d": lambda batch: F.grid_sample(
+        batch,
+        F.affine_grid(torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]] * len(batch)), [*batch.shape]),
+        align_corners=False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MOVING)
+@pytest.mark.filterwarnings("ignore:Default grid_sample and affine_grid behavior")
+def test_cells_that_do_not_lie_over_the_image_are_no_layer_to_choose(name: str) -> None:
+    """Their map would be drawn where the network did not look."""
+    network = seeded(through(MOVING[name]))
+    with pytest.raises(InputError, match=f"'relu2' do not lie where they stand over the image, because of {name}"):
+        explain.grad_cam(network, BATCH, TARGETS)
+    assert_same(explain.grad_cam(network, BATCH, TARGETS, "relu2"), captums(network, BATCH))
+
+
+def test_rows_that_are_taken_for_columns_are_told() -> None:
+    with pytest.raises(InputError, match="the rows of the model's maps are columns of the image"):
+        explain.grad_cam(seeded(through(lambda batch: batch.transpose(2, 3))), BATCH, TARGETS)
+
+
+def test_a_mirrored_second_look_is_no_layer_to_choose() -> None:
+    class Twofold(Plain):
+        def forward(self, batch: Tensor) -> Any:
+            return super().forward(batch) + super().forward(batch.flip(3))
+
+    with pytest.raises(InputError, match="'relu2' do not lie where they stand over the image, because of flip"):
+        explain.grad_cam(seeded(Twofold), BATCH, TARGETS)
+
+
+def test_cells_that_are_put_back_are_a_layer_to_choose() -> None:
+    network = seeded(through(lambda batch: batch.roll(6, 3).roll(-6, 3)))
+    assert explain.layer_choice(network, BATCH).layer == "relu2"
+    assert_same(explain.grad_cam(network, BATCH, TARGETS), captums(seeded(Plain), BATCH))
+
+
+def test_an_earlier_layer_that_lies_over_the_image_is_chosen() -> None:
+    class Turning(Plain):
+        def maps(self, batch: Tensor) -> Tensor:
+            return self.relu2(self.bn(self.conv2(self.stem(batch).flip(2))))  # type: ignore[no-any-return]
+
+    network = seeded(Turning)
+    assert explain.layer_choice(network, BATCH).layer == "relu1"
+    assert_same(explain.grad_cam(network, BATCH, TARGETS), captums(network, BATCH, layer="relu1"))
+
+
+@pytest.mark.parametrize("cut", [lambda batch: batch[..., :12], lambda batch: F.pad(batch, (0, 24))])
+def test_cells_over_one_side_of_the_image_are_no_layer_to_choose(cut: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(InputError, match="'relu2' lie over one side of the image, as the model cuts or pads it"):
+        explain.grad_cam(seeded(through(cut)), BATCH, TARGETS)
+
+
+@pytest.mark.parametrize(
+    "together", [lambda batch: torch.cat([batch, batch.flip(3)]), lambda batch: batch.repeat(5, 1, 1, 1)]
+)
+def test_several_looks_in_one_batch_are_told(together: Callable[[Tensor], Tensor]) -> None:
+    class Looks(Plain):
+        def forward(self, batch: Tensor) -> Any:
+            return super().forward(together(batch)).view(-1, len(batch), 3).mean(0)
+
+    network = seeded(Looks)
+    with pytest.raises(InputError, match=r"layer 'relu2': expected feature maps \(2, C, h, w\), got \((4|10), 6"):
+        explain.grad_cam(network, BATCH, TARGETS)
+    assert explain.occlude(network, BATCH, TARGETS).drop.shape[0] == 2
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_reentrant_checkpoints_are_told() -> None:
+    class Saving(Plain):
+        def forward(self, batch: Tensor) -> Any:
+            return self.fc(checkpoint(self.maps, batch, use_reentrant=True).mean((2, 3)))
+
+    with pytest.raises(InputError, match=r"forward turns gradients off"):
+        explain.grad_cam(seeded(Saving), BATCH, TARGETS)

@@ -274,6 +274,39 @@ def test_the_head_decides_what_the_map_promises(network: torch.nn.Module, note: 
     assert network_record(one, {}, [], None).cam_note == note
 
 
+def test_a_layer_early_in_the_network_is_called_so() -> None:
+    """Tokens that are put in another order can be told to lie nowhere, so that what comes before them is chosen."""
+
+    class Reordering(torch.nn.Module):
+        def __init__(self, reorders: bool) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.embed = torch.nn.Conv2d(3, 8, 8, 8)
+            self.steps = torch.nn.ModuleList(torch.nn.Linear(8, 8) for _ in range(4))
+            self.head, self.reorders = torch.nn.Linear(8, 5), reorders
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            tokens = self.embed(batch)
+            if self.reorders:
+                tokens = tokens.unflatten(3, (2, -1)).transpose(2, 3)
+            tokens = tokens.flatten(2).transpose(1, 2)
+            for step in self.steps:
+                tokens = tokens + step(tokens).relu()
+            return self.head(tokens.mean(1))  # type: ignore[no-any-return]
+
+    foreign = replace(loaded().architecture, layer=None, stages=None)
+    notes = [
+        network_record(replace(loaded(), network=Reordering(how).eval(), architecture=foreign), {}, [], None).cam_note
+        for how in (False, True)
+    ]
+    assert "early" not in notes[0]
+    assert notes[1].startswith("Grad-CAM looks at the cells of embed, the last output whose ")
+    assert notes[1].endswith(
+        "It is early in the network: 5 of its 6 layers with weights come after it, and no map tells what these make of "
+        "its cells."
+    )
+
+
 def test_weights_from_elsewhere_have_no_records() -> None:
     found = network_record(loaded(), {}, [], None)
     assert (found.runs, found.snapshots, found.card) == ((), {}, "")

@@ -47,12 +47,19 @@ def plain(network: Net) -> Tensor:
         (lambda logits: logits.softmax(1), "ends in a softmax"),
         (nn.Softmax(dim=1), "ends in a softmax"),
         (nn.Sigmoid(), "ends in a sigmoid"),
+        (nn.Sigmoid(), "percentages here are of one class among all, the softmax of its logits"),
         (lambda logits: torch.sigmoid(input=logits), "ends in a sigmoid"),
         (lambda logits: (logits, logits.sum()), r"gives a tuple of 2; its logits are the first"),
         (lambda logits: [logits.sum(), logits], r"gives a list of 2; its logits are the second"),
         (lambda logits: {"loss": logits.sum(), "logits": logits}, 'its logits are under "logits"'),
         (lambda logits: OrderedDict(aux=logits.sum(), out=logits.log_softmax(1)), "ends in a log-softmax"),
         (lambda logits: Record(None, logits), "a Record of 2; its logits are the second"),
+        (
+            lambda logits: {"out": {"logits": logits}, "loss": None},
+            r'gives a dict (out, loss); its logits are under "logits" in what is under "out"',
+        ),
+        (lambda logits: (None, (logits, None)), r"gives a tuple of 2; its logits are the first in what is the second"),
+        (lambda logits: (logits[:, :3], logits), r"gives a tuple of 2; its logits are the second"),
     ],
 )
 def test_logits_are_found_and_explained(end: Callable[[Tensor], Any], note: str) -> None:
@@ -78,6 +85,7 @@ def test_logits_are_found_and_explained(end: Callable[[Tensor], Any], note: str)
         (lambda logits: (logits.softmax(1) + (2 * logits).softmax(1)) / 2, "It gives probabilities"),
         (lambda logits: {"out": logits.softmax(1).view(-1, 4)}, "It gives probabilities"),
         (lambda logits: 1 / (1 + (-logits).exp()), "It gives a probability of each class by itself"),
+        (lambda logits: 1 / (1 + (-logits).exp()), "and not what it gives each class by itself"),
     ],
 )
 def test_probabilities_are_known_by_their_numbers(end: Callable[[Tensor], Any], note: str) -> None:
