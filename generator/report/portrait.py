@@ -217,7 +217,7 @@ class Portrait:
     @cached_property
     def trust(self) -> Verdict | None:
         """How far its heat maps can be believed, as far as that was measured."""
-        return verdict(self.record)
+        return verdict(self.record, self.method)
 
     @cached_property
     def checks(self) -> Checks | None:

@@ -96,5 +96,8 @@ def test_a_report_of_an_onnx_file_claims_what_answers_alone_can_tell(
     for name, page in pages.items():
         for claim in ("ntegrated gradients", "uided backprop", "LayerCAM", "Score-CAM", "Grad-CAM weighs", "attention"):
             assert claim not in page, (name, claim)
+    assert "strongest of each map" in maps
+    assert "strongest of a photo’s maps" not in maps
     assert "What no map promises" in pages["trust.html"]
+    assert "so that its maps were not compared with those of random weights" in pages["trust.html"]
     assert "convolution" not in pages["index.html"]

@@ -104,11 +104,8 @@ def _heads(network: Network, photo: Photo, block: StageMaps) -> Figure:
         f"photo {photo.title}, {high} by {wide} patches each: {finding}."
     )
     caption = (
-        f"{network.title}, {block.title} ({block.layer}), photo: {photo.title}. For each of its "
-        f"{counted(count, 'head')}, in their order, the share that each of {high} × {wide} patches has in the token "
-        "that the answer is read from, or on average in all of them where it is read from all; each over its own "
-        "range, from 0, dark, to its largest. The bar below is what all patches have together; the rest is of tokens "
-        f"that are no patches. What to notice: {finding}."
+        f"{network.title}, {block.title} ({block.layer}), photo: {photo.title}: {counted(count, 'head')}, "
+        f"{high} × {wide} patches each. What to notice: {finding}."
     )
     rows = tuple(
         (head, cell(float(sums[head]) * 100, 1), cell(float(peaks[head]) * 100, 1), place(block.maps[head]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from generator.records.figure import Table
-from generator.records.network import Network
+from generator.records.network import GRAD_CAM, Network
 from generator.records.trust import Estimate, Faithfulness
 from generator.report.plates.wording import digits_of, listed, percent, sentence
 from generator.report.trust.measurements import (
@@ -43,13 +43,17 @@ class Verdict:
     record: Faithfulness
 
 
-def verdict(network: Network) -> Verdict | None:
-    """The measurements in words; None where nothing was measured."""
+def verdict(network: Network, shown: str = GRAD_CAM) -> Verdict | None:
+    """The measurements in words; None where nothing was measured.
+
+    Args:
+        shown: the method whose maps are all over the report, of which the first sentences are.
+    """
     found = measured(network)
     if found is None:
         return None
     return Verdict(
-        lead=_lead(network, found),
+        lead=_lead(network, found, shown),
         pointing=_against_centre(found),
         wrong_class=_against_wrong_class(found),
         energy=_energy(found),
@@ -66,12 +70,13 @@ def verdict(network: Network) -> Verdict | None:
 # Sentences
 
 
-def _lead(network: Network, found: Faithfulness) -> str:
+def _lead(network: Network, found: Faithfulness, shown: str) -> str:
     if not localisations(found, False):
-        return _perturbation(found, network, brief=True) or (
+        return _perturbation(found, network, shown, brief=True) or (
             f"The images came without boxes, so that where the heat maps of {network.title} point was not measured."
         )
-    row = localisations(found, False)[0]
+    rows = localisations(found, False)
+    row = next((row for row in rows if row.method == shown), rows[0])
     hits = row.pointing
     said = (
         f"On {counted_images(found, row.count)}, the brightest point of {network.title}’s {row.method} map for the "
@@ -166,11 +171,11 @@ def _energy(found: Faithfulness) -> str:
     return f"{told}. {judged}."
 
 
-def _perturbation(found: Faithfulness, network: Network | None = None, *, brief: bool = False) -> str:
+def _perturbation(found: Faithfulness, network: Network | None = None, shown: str = "", *, brief: bool = False) -> str:
     """What deletion and insertion found; `brief`: deletion alone."""
     if not found.perturbation:
         return ""
-    first = found.perturbation[0]
+    first = next((each for each in found.perturbation if each.method == shown), found.perturbation[0])
     method = f"{network.title}’s {first.method}" if network else first.method
     parts = []
     for what, better, values, sign in (
