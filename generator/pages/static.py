@@ -93,11 +93,11 @@ def _read(file: Path) -> bytes:
 
 
 # Spaces after a property's name, and line ends that end no rule: at the ends of lines, where no string goes on.
-SPARE = re.compile(rb"^([\w-]+:) +|(?<=[{,;])\n|;?\n(?=})", re.MULTILINE)
+SPARE = re.compile(rb"^([\w-]+:) +| +(?={\n)|(?<=[{,;])\n|;?\n(?=})", re.MULTILINE)
 
 
 def _narrow(style: bytes) -> bytes:
-    """Without indentation, a seventh of a style's bytes, and without the comments that have lines of their own."""
+    """Without indentation and spaces before braces, and without the comments that have lines of their own."""
     return SPARE.sub(rb"\1", re.sub(rb"\s*\n\s*", b"\n", COMMENT.sub(b"", style)))
 
 

@@ -890,7 +890,7 @@ def test_a_style_is_narrowed_at_the_ends_of_its_lines_alone(tmp_path: Path) -> N
         'a::after,\nb:hover {\n  content: "x: y; }";\n  margin: 0 1px;\n}\n\np { color: red; }\n'
     )
     narrow = static.static_files((tmp_path, ROOT / "templates"), ())["assets/own.css"]
-    assert narrow == b'a::after,b:hover {content:"x: y; }";margin:0 1px}\np { color: red; }\n'
+    assert narrow == b'a::after,b:hover{content:"x: y; }";margin:0 1px}\np { color: red; }\n'
 
 
 def test_the_style_sheet_is_the_colours_and_then_its_parts_in_their_order() -> None:
