@@ -13,6 +13,8 @@ SENTENCES: Mapping[str, str] = {
     "what a word or a measure means": """
         A digest is a fingerprint of a file’s content (SHA-256): two files with the same digest are the same.
         A convolutional network slides small patterns of weights, its filters, over a photo, keeps how well each fits at each place, and does so again with the result. At the end it adds up the evidence for each class.
+        A transformer cuts a photo into patches, makes a token of each, and lets every token take something of the others, block by block: attention.
+        of each, and lets every token take something of the others, block by block:
         Top-1 is the share of photos whose first answer is right
         top-5 the share of those that have the right name among the first five
         A confusion matrix has a row for each true class and a column for each answer. The diagonal is what it gets right; every other cell is a mistake, and says which.
@@ -102,6 +104,9 @@ SENTENCES: Mapping[str, str] = {
         shows the network each image a little differently every time, so that it learns the object instead of the picture.
         Channels and their strongest patches
         In a transformer each token takes a share of all others, block by block, and each
+        Each tile is a head’s, in their order, over its own range: from 0, dark, to its largest share.
+        Where the answer is read from all tokens, it is the average over them.
+        The bar below a tile is what all patches have together; the rest is of tokens that are no patches.
         the share of the images in which the channel fires at all.
         the channel’s strongest answer
         the filter’s norm, its strongest answer before any normalisation,
