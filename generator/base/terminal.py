@@ -219,6 +219,7 @@ class Whole:
             say(self.line)
 
 
+tqdm.monitor_interval = 0  # a thread that would look after lines that nobody rewrites
 _wholes: list[Whole] = []  # at most one: bars are parts of it
 
 

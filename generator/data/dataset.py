@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -120,9 +121,9 @@ class DataSet:
         """Of what all images hold: what records call the data's."""
         return joint_digest(self.parts)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """See `fingerprint`; of all parts, found without reading an image."""
+        """See `fingerprint`; of all parts, found without reading an image, once."""
         items = [item for part in self.parts for item in part.items]
         ends = [(part.name, part.role, len(part)) for part in self.parts]
         return fingerprint(items, self.name, self.classes.names, self.classes.keys, ends, self.words.told)

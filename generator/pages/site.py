@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from generator.base import moved, terminal
+from generator.base.beside import beside
 from generator.base.errors import InputError, failure
 from generator.config.schema import Config
 from generator.pages import words
 from generator.pages.facts import facts
 from generator.pages.parts import filled, page_files
+from generator.pages.prose import Picture
 from generator.pages.results import results
 from generator.pages.sources import data_files, written
 from generator.pages.static import licence_path, robots, sitemap, static_files, without_unshown
@@ -69,21 +71,32 @@ def _files(
     files |= static_files(templates, unused(shown))
     files |= known["live"].files if known["live"] else {}
     files |= {licence_path(name): text.encode() for name, text in report.licences.items()}
-    for page in told:
+
+    def made(page: Page) -> tuple[dict[str, bytes], dict[str, Picture]]:
+        """Its files, and the pictures that its words show."""
         try:
-            files |= page_files(pages, page, told, spoken[page.name], networks, report.photos)
+            found = page_files(pages, page, told, spoken[page.name], networks, report.photos)
         except InputError:
             raise
         except Exception as error:
             if page.kind.always:
                 raise
             raise _PageError(page.name, failure(error)) from error
+        return found, dict(spoken[page.name].pictures)
+
+    # A page of each layer is a third of the work.
+    many = [page for page in told if page.kind.parts and page.kind.parts.each == "layer"]
+    others = beside(lambda: [made(page) for page in many]) if many else list
+    each = {page.name: made(page) for page in told if page not in many}
+    each |= zip((page.name for page in many), others(), strict=True)
+    for page in told:
+        files |= each[page.name][0]
     # Served at any depth, so that only an absolute address would be right everywhere.
     files["404.html"] = filled(
         pages, "404.html", "404.html", root=f"{config.report.base_url}/" if config.report.base_url else ""
     )
     files = without_unshown(files, figures)
-    files |= {one.path: one.data for page in spoken.values() for one in page.pictures.values()}
+    files |= {one.path: one.data for _, pictures in each.values() for one in pictures.values()}
     tile = figures["teaser"].alt if "teaser" in figures else ""
     told = results(report, networks, known["live"], tile)
     # Ids may differ in their case alone, which some disks do not tell apart.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_it_runs_meanwhile(tmp_path: Path) -> None:
 
 
 @forks
-@pytest.mark.parametrize("begun", ["", "import torch\n", "import threading\nthreading.Timer(9, int).start()\n"])
+@pytest.mark.parametrize("begun", ["", "import threading\nthreading.Timer(9, int).start()\n"])
 def test_what_it_raises_is_raised_where_it_is_waited_for_or_at_once(begun: str) -> None:
     program = (
         "from generator.base.errors import InputError\n"
@@ -73,6 +74,21 @@ def test_what_it_raises_is_raised_where_it_is_waited_for_or_at_once(begun: str) 
 
 
 @forks
+def test_what_cannot_be_sent_is_made_here() -> None:
+    program = (
+        "here = os.getpid()\n"
+        "made = beside(lambda: lambda: os.getpid() == here)\n"
+        "print(made()())\n"
+        "class Odd(Exception):\n"
+        "    def __init__(self, one, two): super().__init__('only one')\n"
+        "def wrong(): raise Odd(1, 2)\n"
+        "try: beside(wrong)()\n"
+        "except Odd as error: print(error)\n"
+    )
+    assert said(program) == "True\nonly one\n"
+
+
+@forks
 def test_what_a_killed_process_has_not_done_is_done_here() -> None:
     program = (
         "here = os.getpid()\n"
@@ -82,6 +98,17 @@ def test_what_a_killed_process_has_not_done_is_done_here() -> None:
         "print(beside(work)())\n"
     )
     assert said(program) == "done here\n"
+
+
+@forks
+def test_without_room_for_another_process_it_is_done_here() -> None:
+    program = (
+        "import errno\n"
+        "def full(): raise OSError(errno.EAGAIN, 'no more')\n"
+        "os.fork = full\n"
+        "print(beside(lambda: 'here')())\n"
+    )
+    assert said(program) == "here\n"
 
 
 @forks
@@ -120,6 +147,11 @@ def _runs(number: int) -> bool:
 
 
 def test_beside_other_threads_it_is_done_at_once() -> None:
-    import torch  # noqa: F401 - with which no process is forked
-
-    assert beside(os.getpid)() == os.getpid()
+    stop = threading.Event()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    try:
+        assert beside(os.getpid)() == os.getpid()
+    finally:
+        stop.set()
+        other.join()
