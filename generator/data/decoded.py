@@ -76,11 +76,11 @@ class Pictures(Sequence[Pixels]):
 
 
 class Remembered(Pictures):
-    """The same for images that are gone through many times: those that fit into so many bytes are read once."""
+    """The same for images that are gone through many times: those that fit into `room`, else `HELD` bytes, are read once."""
 
-    def __init__(self, data: DataSet, items: Sequence[Item], room: int = HELD) -> None:
+    def __init__(self, data: DataSet, items: Sequence[Item], room: int | None = None) -> None:
         super().__init__(data, items)
-        self.room, self.known = room, dict[int, Pixels]()
+        self.room, self.known = HELD if room is None else room, dict[int, Pixels]()
 
     def _one(self, index: int) -> Pixels:
         if (known := self.known.get(index)) is not None:
