@@ -76,7 +76,7 @@ class Pictures(Sequence[Pixels]):
 
 
 class Remembered(Pictures):
-    """The same for images that are gone through many times: those that fit into `room`, else `HELD` bytes, are read once."""
+    """The same for images that are gone through many times: those that fit into `room` (`HELD`) are read once."""
 
     def __init__(self, data: DataSet, items: Sequence[Item], room: int | None = None) -> None:
         super().__init__(data, items)

@@ -1533,7 +1533,7 @@ def _missed(piece: Piece, said: Said) -> None:
     same(said["of"], row.sum())
 
 
-@rule("⟦Test image ⟧«w:image»⟦.JPEG⟧⟨: «c:true», called «c:called» with| · ⟩⟦ ⟧«p%»", page=".*mistakes", alone=True)
+@rule("⟦Test image ⟧«w:image»⟦.JPEG⟧⟨: «c:true», called «c:called» with | · | ⟩«p%»", page=".*mistakes", alone=True)
 def _mistake(piece: Piece, said: Said) -> None:
     """An image that was called something else, or the name and the confidence below it."""
     found = [one for one in split(piece, {})["mistakes"] if one["image"].rpartition(".")[0] == said["image"]]
