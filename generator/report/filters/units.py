@@ -34,7 +34,7 @@ TILE = 28  # stored pixels of a patch, at most: larger ones are made smaller
 ACROSS = 3  # patches, where they are squares, and slices of weights, side by side in one unit's picture
 GAP = 2  # between patches that were made smaller; between others one of their own pixels
 SHARP = 12  # patches up to this size are stored without loss, for their pixels are seen one by one
-QUALITY = 20  # of the others: there are twenty thousand, and a site has 20 MiB
+QUALITY = 19  # of the others: there are twenty thousand, and a site has 20 MiB
 PREVIEW = 12  # channels in a layer's preview; of patches much wider than high half as many, twice as large
 
 

@@ -182,6 +182,7 @@ def _overlay(
         caption=caption,
         quality=TOGETHER,
         pixelated=max(explanation.seen.shape[:2]) < LARGE,
+        enlarged=True,
         data=_cells(one.cam),
         name=f"{files or prefix}-{one.role}-overlay",
     )
