@@ -42,11 +42,11 @@ def photos_afforded(costs: Mapping[str, int], once: int, photos: int) -> int:
 def asked_again(costs: Mapping[str, int], once: int, photos: int, checked: int) -> dict[str, int]:
     """On how many of the checked photos each method is asked for another class, and of random weights.
 
-    Those of many passes on one, where so many maps were made that two more are a small share; else on none.
+    Those of many passes on as many as are a small share of all maps, and on one at least.
     """
-    whole = sum(costs.values()) * photos
+    share = SHARE * sum(costs.values()) * photos / max(1, len(costs))
     return {
-        name: checked if cost <= CHEAP * once else int(2 * cost <= SHARE * whole / len(costs))
+        name: checked if cost <= CHEAP * once else min(checked, max(1, int(share / (2 * cost))))
         for name, cost in costs.items()
     }
 
