@@ -438,7 +438,7 @@ class TestAnyArchitecture:
         assert "10 channels of 4 × 4 cells; a unit sees 12 × 12 pixels; 2 silent on " in ladder
         assert "This page shows the 4 of 10 channels that gave most" in page
         assert "Of the channels that are not shown, 2 never fired (2 and 9)." in page
-        assert "gave 0.4, strongest 3 · fires in 100 %" in page
+        assert "gave 0.40, strongest 3.00 · fires in 100 %" in page
         assert "strongest answer, and the share of the images in which the channel fires at all." in page
         assert "The weights" not in page
         assert "is a network of 2 convolutions and" in text(files["index.html"])

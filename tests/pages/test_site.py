@@ -909,9 +909,9 @@ def test_ones_own_part_takes_a_parts_place_or_comes_last(tmp_path: Path) -> None
     (tmp_path / "styles" / ".a.css").write_text("of an editor")
     (tmp_path / "styles" / "README.md").write_text("of its author")
     style = joined(tmp_path)
-    assert "\nfooter { order: 9 }\n@media (forced-colors: active) {" in style
-    assert ".onward {" not in style
-    assert style.endswith("}\n:root {--accent:teal}\n")
+    assert "\nfooter { order: 9 }\n@media (forced-colors: active){" in style
+    assert ".onward{" not in style
+    assert style.endswith("}\n:root{--accent:teal}\n")
     assert len(style) < len(joined())
 
 
