@@ -22,7 +22,7 @@ from generator.explain.watching import gradients, watching
 _BANDS = 4  # of the image along each axis, that are changed to see which cells answer
 _BESIDE = "lie over one side of the image"
 _MOVED = "do not lie where they stand over the image"
-_LEARNT = ("convolution", "product", "attention")
+LEARNT = ("convolution", "product", "attention")
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _learnt(found: Points) -> set[int]:
     """The numbers of what weights made: the images themselves, normalised or not, show nothing of the network."""
     made: set[int] = set()
     for number, node in enumerate(found.nodes):
-        if node.kind in _LEARNT or not made.isdisjoint(node.parents):
+        if node.kind in LEARNT or not made.isdisjoint(node.parents):
             made.add(number)
     return made
 

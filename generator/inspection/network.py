@@ -9,7 +9,7 @@ import numpy as np
 from generator.data import samples
 from generator.data.dataset import DataSet
 from generator.data.predictions import Predictions
-from generator.explain.choice import Choice
+from generator.explain.choice import LEARNT, Choice
 from generator.explain.layers import rows
 from generator.explain.methods import METHODS, left_out
 from generator.explain.points import head
@@ -174,7 +174,6 @@ def _checked(
 
 NAMED = 3  # layers that could be explained, too
 EARLY = 0.6  # of the layers with weights, after which a layer is called early
-WEIGHED = ("convolution", "product", "attention")
 
 NOTES = {"average": GAP_NOTE, "maximum": MAX_NOTE, "flattened": FLATTENED_NOTE, "": ""}
 
@@ -218,7 +217,7 @@ def _cam_note(loaded: Loaded, first: str) -> str:
 
 def _early(loaded: Loaded) -> str:
     """What is said of a layer that most of a network's layers come after; "" of another."""
-    numbers = [point.number for point in loaded.points if point.row and point.kind in WEIGHED]
+    numbers = [point.number for point in loaded.points if point.row and point.kind in LEARNT]
     chosen = loaded.points.named(loaded.layer)
     after = sum(number > chosen.number for number in numbers) if chosen is not None else 0
     if after <= EARLY * len(numbers):

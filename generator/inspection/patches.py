@@ -26,7 +26,7 @@ from generator.explain.layouts import Layout
 from generator.explain.passes import evaluating, runnable
 from generator.explain.points import Point, Points, points, rectifier, source
 from generator.explain.receptive_fields import ReceptiveField
-from generator.networks.folder import PatchSheet, load_patches, save_patches
+from generator.networks.folder import PARTS, PatchSheet, load_patches, save_patches
 from generator.networks.loaded import Loaded
 from generator.records.images import Arrays, Counts, Pixels
 from generator.records.network import Examined, LayerPatches
@@ -36,7 +36,6 @@ COUNT = 9  # of the strongest images that are kept for each channel
 PATCH_BATCH = 50  # images at once while the strongest patches are sought
 # Of what `strongest_patches` gives: to be raised with every change of it, for it may be on record.
 DEFINITION = 1
-PARTS = ("answers", "pictures", "boxes", "active")
 
 
 @dataclass(frozen=True)
@@ -247,8 +246,7 @@ def keep(loaded: Loaded, layers: Sequence[str], examined: Examined | None) -> No
     with terminal.bar(f"{loaded.title}: strongest patches", 1, "part") as bar:
         found = strongest_patches(loaded, examined.pictures, layers)
         bar.advance()
-    names = [key.removeprefix("answers ") for key in found if key.startswith("answers ")]
-    held = {layer: {part: found[f"{part} {layer}"] for part in PARTS} for layer in names}
+    held = {layer: {part: found[f"{part} {layer}"] for part in PARTS} for layer in _asked(loaded, layers)}
     save_patches(loaded.evaluated, PatchSheet(loaded.digest, examined.digest, DEFINITION, held))
 
 

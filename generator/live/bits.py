@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from itertools import count
 
 import torch
 from torch import Tensor
@@ -85,19 +84,20 @@ def _first(levels: Sequence[Sequence[int]], excess: Callable[[Sequence[int]], fl
     the first lies, and the next is looked at there. Every third halves what is left, whatever is told.
     """
     low, high = -1, len(levels) - 1
-    guess = high // 2
-    for trial in count(1):
-        if high - low <= 1:
-            return max(high, 0)
+    guess, trial = high // 2, 0
+    while high - low > 1:
+        trial += 1
         found = excess(levels[guess])
         low, high = (low, guess) if found <= SHARE else (guess, high)
         told = guess + math.ceil(FINE * math.log2(max(found, 1e-9) / SHARE)) if found < math.inf else None
         guess = (low + high) // 2 if told is None or trial % 3 == 0 else min(max(told, low + 1), high - 1)
-    raise AssertionError
+    return max(high, 0)
 
 
 def _excess(differences: tuple[float, float]) -> float:
-    """How much of what the logits and the maps may differ by they do, of both the larger."""
+    """How much of what the logits and the maps may differ by they do, of both the larger; infinite for no number."""
+    if any(map(math.isnan, differences)):
+        return math.inf
     return max(found / most for found, most in zip(differences, AGREEMENT, strict=True))
 
 

@@ -408,11 +408,9 @@ def save_maps(folder: Path, made: MapSheet) -> None:
 def load_maps(folder: Path) -> MapSheet | None:
     """Read maps.safetensors; None where there is none."""
     path = folder / MAPS
-    if not path.exists():
+    if (found := _made(path, "maps", "layer")) is None:
         return None
-    tensors, said = read_tensors(path)
-    if not {"weights_digest", "layer", "definition"} <= said.keys() or not said["definition"].isdecimal():
-        raise InputError(f"{path}: expected what its maps belong to in its header, found none; {ANEW}")
+    tensors, said, definition = found
     maps: dict[str, dict[str, NDArray[Any]]] = {}
     for key, tensor in sorted(tensors.items()):
         photo, _, name = key.partition(" ")
@@ -421,7 +419,7 @@ def load_maps(folder: Path) -> MapSheet | None:
                 f"{path}: expected maps (h, w) of finite numbers, found others in {foreign.shown(key)}; {ANEW}"
             )
         maps.setdefault(photo, {})[name] = tensor.numpy()
-    return MapSheet(said["weights_digest"], said["layer"], int(said["definition"][:9]), maps)
+    return MapSheet(said["weights_digest"], said["layer"], definition, maps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -434,7 +432,7 @@ class PatchSheet:
     layers: Mapping[str, Arrays]  # by layer: answers (C, P), pictures (C, P), boxes (C, P, 4), active (C,)
 
 
-AXES = {"answers": 2, "pictures": 2, "boxes": 3, "active": 1}
+PARTS = {"answers": 2, "pictures": 2, "boxes": 3, "active": 1}  # with their axes
 
 
 def save_patches(folder: Path, made: PatchSheet) -> None:
@@ -451,11 +449,9 @@ def save_patches(folder: Path, made: PatchSheet) -> None:
 def load_patches(folder: Path) -> PatchSheet | None:
     """Read patches.safetensors; None where there is none."""
     path = folder / PATCHES
-    if not path.exists():
+    if (found := _made(path, "patches", "examined")) is None:
         return None
-    tensors, said = read_tensors(path)
-    if not {"weights_digest", "examined", "definition"} <= said.keys() or not said["definition"].isdecimal():
-        raise InputError(f"{path}: expected what its patches belong to in its header, found none; {ANEW}")
+    tensors, said, definition = found
     layers: dict[str, dict[str, NDArray[Any]]] = {}
     for key, tensor in tensors.items():
         name, _, layer = key.partition(" ")
@@ -464,14 +460,29 @@ def load_patches(folder: Path) -> PatchSheet | None:
         if not _are_patches(arrays):
             said_of = foreign.shown(layer)
             raise InputError(f"{path}: expected the patches of channels, found others in {said_of}; {ANEW}")
-    return PatchSheet(said["weights_digest"], said["examined"], int(said["definition"][:9]), layers)
+    return PatchSheet(said["weights_digest"], said["examined"], definition, layers)
+
+
+def _made(path: Path, what: str, of: str) -> tuple[Weights, dict[str, str], int] | None:
+    """The tensors of a record that `evaluate` makes, what they belong to, and their definition; None: there is none.
+
+    Args:
+        what: they are, for messages.
+        of: a word of the header beside the weights' digest and the definition.
+    """
+    if not path.exists():
+        return None
+    tensors, said = read_tensors(path)
+    if not {"weights_digest", of, "definition"} <= said.keys() or not said["definition"].isdecimal():
+        raise InputError(f"{path}: expected what its {what} belong to in its header, found none; {ANEW}")
+    return tensors, said, int(said["definition"][:9])
 
 
 def _are_patches(arrays: Arrays) -> bool:
     """Whether these are one layer's: as many channels and patches in each, a box's corners in their order."""
-    if {name: array.ndim for name, array in arrays.items()} != AXES:
+    if {name: array.ndim for name, array in arrays.items()} != PARTS:
         return False
-    answers, pictures, boxes, active = (arrays[name] for name in AXES)
+    answers, pictures, boxes, active = (arrays[name] for name in PARTS)
     alike = answers.shape == pictures.shape == boxes.shape[:2] and active.shape == answers.shape[:1]
     kinds = [array.dtype.kind for array in (answers, pictures, boxes, active)]
     if not alike or boxes.shape[2:] != (4,) or kinds != ["f", "i", "i", "f"]:

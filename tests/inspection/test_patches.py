@@ -17,7 +17,7 @@ from generator.base.errors import InputError
 from generator.inspection import layers, patches
 from generator.inspection.patches import _field, strongest, strongest_patches
 from generator.networks.architecture import initialise
-from generator.networks.folder import PATCHES, PatchSheet, load_patches, save_patches
+from generator.networks.folder import PARTS, PATCHES, PatchSheet, load_patches, save_patches
 from generator.networks.loaded import Loaded
 from generator.networks.small_cnn import SmallCNN
 from generator.records.images import Arrays
@@ -233,7 +233,7 @@ def test_what_is_on_record_is_what_would_be_found(tmp_path: Path) -> None:
     assert list(known) == list(found)
     for read, direct in zip(patches.layer_patches(known), patches.layer_patches(found), strict=True):
         assert read.layer == direct.layer
-        for name in patches.PARTS:
+        for name in PARTS:
             np.testing.assert_array_equal(getattr(read, name), getattr(direct, name))
             assert getattr(read, name).dtype == getattr(direct, name).dtype
     some = patches.kept(one, shown[:1], images)  # of fewer layers, too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -293,3 +294,8 @@ def test_more_classes_than_the_page_has_room_for_are_refused() -> None:
     many = replace(net, class_names=tuple(f"class {number:05d}" for number in range(21843)))
     with pytest.raises(UnsuitedError, match="has 21,843 classes, more than the page has room to list"):
         export.export(many, live_nets.photos(1))
+
+
+def test_what_is_no_number_never_agrees() -> None:
+    assert bits._excess((math.nan, 0.0)) == bits._excess((0.0, math.nan)) == math.inf
+    assert bits._excess((5e-3, 0.0)) == bits._excess((0.0, 1e-3)) == 1
