@@ -416,7 +416,9 @@ def _observe(
 
             known = site.results.each([key for _, key in group], look, comparison.TOGETHER)
             for (photo, _), arrays in zip(group, known, strict=True):
-                explanations[photo.id] = explanation(photo.id, labels[photo.id], others, arrays)
+                explanations[photo.id] = explanation(
+                    photo.id, labels[photo.id], others, arrays, apart=loaded.multi_label
+                )
                 bar.advance()
     explanations = {photo.id: explanations[photo.id] for photo in photos}
     asked, strongest, made = _sought(site, loaded, photos, examined)

@@ -62,6 +62,7 @@ def report(
     interpolation: str | None = None,
     range: float | None = None,  # noqa: A002 (as report.toml calls it)
     order: str | None = None,
+    multi_label: bool | None = None,
     layer: str = "",
     log: Log | Sequence[Log] = (),
     kept: int | str | None = None,
@@ -89,6 +90,8 @@ def report(
             for each channel.
         size, resize, crop, interpolation, range, order: how the network takes images, as in report.toml's `input`,
             where no transform tells it.
+        multi_label: whether each class has a probability of its own, the sigmoid of its logit, as where it was trained
+            with BCEWithLogitsLoss; None: where it ends in sigmoids.
         layer: that heat maps look at; "": chosen by the program.
         log: the record of its training: a file or a folder, or several; or what a program has of it, a mapping an
             epoch, or one of lists as Keras's History.history.
@@ -107,7 +110,7 @@ def report(
     way = {"size": size, "mean": mean, "std": std, "resize": resize, "crop": crop, "interpolation": interpolation}
     way |= {"range": range, "order": order}
     way = {key: each for key, each in way.items() if each is not None}
-    said = _Said(title, name, data_name, classes, way, layer, log, kept)
+    said = _Said(title, name, data_name, classes, way, layer, log, kept, multi_label)
     with undisturbed(), parallel.alone(), _one_line():
         index = _made(model, test_set, train_set, Path(out), said, strict=strict)
     _show(index)
@@ -126,6 +129,7 @@ class _Said:
     layer: Any = ""
     log: Any = ()
     kept: Any = None
+    multi_label: Any = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,7 @@ def _settings(kind: str, said: _Said, cache: Path, call: str) -> Config:
     lines += [f"[models.{name}]", 'weights = "random"', f"title = {_written('name', said.name)}"]
     classes = _listed(said.classes)
     keys: dict[str, Any] = {"layer": said.layer, "kept": said.kept, "input": said.input, "classes": classes}
+    keys["multi_label"] = said.multi_label
     keys["logs"] = [str(path.absolute()) for path in _logs(said.log, cache)]
     lines += [f"{key} = {_written(key, value)}" for key, value in keys.items() if value not in (None, [], "")]
     lines += ["[samples]", "bundled = false", f"test_images = {TEST_IMAGES}"]
@@ -263,6 +268,7 @@ def _call(trained: bool, said: _Said) -> str:
     words = ["model", TEST, *([TRAIN] if trained else [])]
     told = {"title": said.title, "name": said.name, "data_name": said.data_name, "classes": said.classes}
     told |= {**said.input, "layer": said.layer, "log": said.log, "kept": said.kept}
+    told["multi_label"] = said.multi_label
     for key, value in told.items():
         if value is not None and not (isinstance(value, (str, Sequence, Mapping)) and not value):
             written = repr(os.fspath(value) if isinstance(value, os.PathLike) else value)

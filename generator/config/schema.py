@@ -108,6 +108,8 @@ class ModelConfig:
     arguments: Mapping[str, object] = field(default_factory=dict)  # of the constructor, beside the number of classes
     classes: tuple[str, ...] = ()  # what the outputs stand for, in order; (): as the weights say, else the report's
     input: InputConfig = InputConfig()
+    # Whether each class has a probability of its own, the sigmoid of its logit; None: where it ends in sigmoids.
+    multi_label: bool | None = None
     layer: str = ""  # that class activation maps look at; "": chosen by the program
     other_class: tuple[Asked, ...] = ()  # what to explain beside the answer
     logs: tuple[Path, ...] = ()  # of trainings by other programs: files, and folders in which one is looked for

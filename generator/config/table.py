@@ -200,6 +200,13 @@ class Table:
             self._refuse(key, "different names", again, "more than once")
         return {str(name): value.strip() for name, value in values.items()}
 
+    def optional_flag(self, key: str) -> bool | None:
+        """true or false; None where nothing is said."""
+        value = self._take(key, None)
+        if value is not None and not isinstance(value, bool):
+            self._refuse(key, "true or false", value)
+        return value
+
     def whole(self, key: str, least: int, most: int) -> int | None:
         """A whole number within limits; None where none is given."""
         value = self._take(key, None)

@@ -68,6 +68,7 @@ def evaluate_model(
             class_names=data.classes.names,
             splits=scores,
             temperature=temperature,
+            multi_label=loaded.multi_label,
             weights_digest=loaded.digest,
             data_digest=joint_digest(parts),
             environment={**environment.record(Path(__file__).parents[1]), "device": named(loaded.device)},
@@ -90,7 +91,8 @@ def _scores(
         temperature: where there are no such images.
     """
     data = task.data
-    fitted = data.chosen.name if data.chosen and data.judged else ""
+    # One temperature is of a softmax: of a sigmoid for each class none is fitted.
+    fitted = data.chosen.name if data.chosen and data.judged and not task.loaded.multi_label else ""
     scores: dict[str, SplitScores] = {}
     for name in sorted(asked, key=lambda name: name != fitted):  # the others' scaled confidence needs its temperature
         items = asked[name]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from generator.evaluation.bootstrap import Values, compared
 from generator.evaluation.pointing import upsampled
 from generator.evaluation.task import BATCH, Task, gaussian
-from generator.explain.outputs import probabilities
-from generator.explain.passes import logits_of
+from generator.explain.checks import check_logits
+from generator.explain.outputs import answered, probabilities
 from generator.networks.devices import device_of
 from generator.records.trust import Perturbation
 
@@ -62,7 +62,9 @@ def exchanged_probabilities(
     with torch.no_grad():
         for step in range(steps + 1):
             mixed = torch.where((places < step * total / steps)[:, None], after, before)
-            found.append(probabilities(logits_of(network, mixed)).gather(1, targets[:, None])[:, 0].cpu().double())
+            logits, apart = answered(network, mixed)
+            chances = probabilities(check_logits(logits, mixed), apart)
+            found.append(chances.gather(1, targets[:, None])[:, 0].cpu().double())
     return torch.stack(found, 1)
 
 

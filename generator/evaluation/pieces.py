@@ -130,7 +130,7 @@ def _answers(task: Task, items: Sequence[Item], temperature: float | None, bar: 
     targets = np.array([item.target for item in items], np.int64)
     columns = list(task.columns)
     logits, turned = found[:, columns], None if mirrored is None else mirrored[:, columns]
-    judged = kept_of(logits, turned, targets, temperature or 1.0)
+    judged = kept_of(logits, turned, targets, temperature or 1.0, apart=task.loaded.multi_label)
     arrays: dict[str, NDArray[Any]] = {
         field.name: value for field in fields(Judged) if (value := getattr(judged, field.name)) is not None
     }

@@ -36,20 +36,25 @@ class Judged:
 
     predicted: NDArray[np.int32]  # (N,)
     ahead: NDArray[np.int32]  # (N,) classes that the network finds likelier than the true one
-    losses: Floats  # (N,)
+    losses: Floats  # (N,) cross entropy; where each class has a probability of its own, the mean binary one
     confidence: Floats  # (N,) of the answer
     scaled: Floats  # (N,) the same at the temperature
     flipped: NDArray[np.bool_] | None = None  # (N,) right together with the mirror image; None: there was none
 
 
-def kept_of(logits: Floats, mirrored: Floats | None, targets: Counts, temperature: float = 1.0) -> Judged:
+def kept_of(
+    logits: Floats, mirrored: Floats | None, targets: Counts, temperature: float = 1.0, *, apart: bool = False
+) -> Judged:
     """What is kept of some images.
 
     Args:
         logits, mirrored: (N, K) float32 of the images and of their mirror images; None: of these there are none.
         targets: (N,) int64.
+        apart: each class has a probability of its own. The loss is then that of torch's BCEWithLogitsLoss, for which an
+            image's class is the only one that is there.
     """
-    surest = softmax(logits)
+    chances = sigmoid if apart else softmax
+    surest = chances(logits)
     rows = np.arange(len(targets))
     # The place of the true class in the ranking; of equal logits the lower index comes first, as in argmax.
     own = logits[rows, targets][:, None]
@@ -57,10 +62,10 @@ def kept_of(logits: Floats, mirrored: Floats | None, targets: Counts, temperatur
     return Judged(
         predicted=logits.argmax(1).astype(np.int32),
         ahead=ahead.sum(1, dtype=np.int32),
-        losses=-log_softmax(logits)[rows, targets],
+        losses=_binary_losses(logits, targets) if apart else -log_softmax(logits)[rows, targets],
         confidence=surest.max(1),
         scaled=surest.max(1) if temperature == 1 else confidence_at(logits, temperature),
-        flipped=None if mirrored is None else (surest + softmax(mirrored)).argmax(1) == targets,
+        flipped=None if mirrored is None else (surest + chances(mirrored)).argmax(1) == targets,
     )
 
 
@@ -316,6 +321,24 @@ def interval(right: NDArray[np.bool_], seed: int = 0) -> tuple[float, float]:
     drawn = np.random.default_rng(seed).binomial(len(right), right.mean(), RESAMPLES) / len(right)
     low, high = np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)
+
+
+def sigmoid(logits: NDArray[np.floating]) -> Floats:
+    """(N, K) probabilities of each class by itself, of the logits' dtype."""
+    found: Floats = np.exp(-_softplus(-logits))
+    return found
+
+
+def _binary_losses(logits: NDArray[np.floating], targets: Counts) -> Floats:
+    """(N,) mean binary cross entropy over the classes, of which the target is there and the others are not."""
+    found: Floats = (_softplus(logits).sum(1) - logits[np.arange(len(targets)), targets]) / logits.shape[1]
+    return found
+
+
+def _softplus(values: NDArray[np.floating]) -> Floats:
+    """log(1 + exp(x)), which does not overflow."""
+    found: Floats = np.logaddexp(values, values.dtype.type(0))
+    return found
 
 
 def softmax(logits: NDArray[np.floating]) -> Floats:

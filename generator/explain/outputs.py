@@ -93,11 +93,20 @@ def answer(output: Any, endings: Endings) -> Answer:
 
 
 def answered(model: Any, images: Tensor) -> Answer:
-    """A pass, and its logits."""
+    """A pass, and its logits; each class has a probability of its own where a model says so of itself, too."""
     endings = Endings()
     with endings:
         output = model(images)
-    return answer(output, endings)
+    found = answer(output, endings)
+    return found._replace(apart=True) if multi_label(model) else found
+
+
+def multi_label(model: Any) -> bool:
+    """Whether a model that gives logits says that each class has a probability of its own: `model.multi_label = True`.
+
+    The numbers do not tell: trained with `BCEWithLogitsLoss`, a model has no sigmoid at its end.
+    """
+    return getattr(model, "multi_label", False) is True
 
 
 def place_of(output: Any, endings: Endings, classes: int = 0) -> tuple[str, Tensor] | None:

@@ -98,6 +98,7 @@ def network_record(
         asked=asked.said if asked.gave else "",
         facts=facts(loaded),
         checks=tuple(checks),
+        multi_label=loaded.multi_label,
     )
 
 

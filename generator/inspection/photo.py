@@ -176,17 +176,23 @@ def _made(loaded: Loaded, maps: Tensor, contributions: Tensor) -> dict[str, NDAr
     }
 
 
-def explanation(photo: str, label: int | None, others: Sequence[Question], arrays: Arrays) -> Explanation:
-    """The record of what `photo_arrays` found."""
+def explanation(
+    photo: str, label: int | None, others: Sequence[Question], arrays: Arrays, *, apart: bool = False
+) -> Explanation:
+    """The record of what `photo_arrays` found.
+
+    Args:
+        apart: each class has a probability of its own, the sigmoid of its logit.
+    """
     logits = arrays["logits"].astype(np.float32)
-    shifted = np.exp(logits - logits.max())
+    chances = _probabilities(logits, apart)
     maps = [(key.split(" ", 2), value) for key, value in arrays.items() if key.startswith("stage ")]
     heads = [(key.split(" ", 2), value) for key, value in arrays.items() if key.startswith("heads ")]
     return Explanation(
         photo=photo,
         seen=arrays["seen"].astype(np.uint8),
         logits=logits,
-        probabilities=shifted / shifted.sum(),
+        probabilities=chances,
         label=label,
         layer=str(arrays["layer"]),
         stages=tuple(
@@ -194,7 +200,7 @@ def explanation(photo: str, label: int | None, others: Sequence[Question], array
         ),
         heads=tuple(StageMaps(name, f"block {number}", value.astype(np.float32)) for (_, number, name), value in heads),
         replies={
-            role: _replied(question, logits, arrays[f"asked {role}"])
+            role: _replied(question, logits, chances, arrays[f"asked {role}"], apart)
             for role, question in questions_of(logits, label, others).items()
             if f"asked {role}" in arrays  # of a network without a layer to look at there are no maps
         },
@@ -244,15 +250,24 @@ def questions_of(logits: Floats, label: int | None, others: Sequence[Question]) 
     return found
 
 
-def _replied(question: Question, logits: Floats, cam: Floats) -> Replied:
-    """A question's map, with the sum of logits that was asked for, and how probable that is."""
+def _probabilities(logits: Floats, apart: bool) -> Floats:
+    """(K,) of each class, alone or among all."""
+    if apart:
+        alone: Floats = torch.from_numpy(logits).sigmoid().numpy()
+        return alone
+    shifted = np.exp(logits - logits.max())
+    among: Floats = shifted / shifted.sum()
+    return among
+
+
+def _replied(question: Question, logits: Floats, chances: Floats, cam: Floats, apart: bool) -> Replied:
+    """A question's map, with the sum of logits that was asked for, and how probable that is: `targets.chances_of`."""
     of, against = (logits[list(named)] for named in (question.of, question.against))
     worth = float(of.sum() - against.sum())
-    shares = np.exp(logits - logits.max())
-    shares /= shares.sum()
     if question.of and question.against:
         probability = float(1 / (1 + np.exp(-worth)))
     else:
-        together = float(shares[list(question.of or question.against)].sum())
+        named = chances[list(question.of or question.against)]
+        together = float(named.prod() if apart else named.sum())
         probability = together if question.of else 1 - together
     return Replied(question, cam.astype(np.float32), worth, probability)

@@ -54,6 +54,8 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         )
     if sum(ENTRY + len(name.encode()) for name in loaded.class_names) > NAMES:
         raise UnsuitedError(f"has {len(loaded.class_names):,} classes, more than the page has room to list")
+    if loaded.multi_label:
+        raise UnsuitedError("gives each class a probability of its own, and the page shows shares of one whole")
     if loaded.opaque:
         raise UnsuitedError(loaded.opaque.removeprefix("the network "))
     with in_eval_mode(loaded.network), torch.no_grad():

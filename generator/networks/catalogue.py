@@ -162,31 +162,37 @@ def _sought(
 
 def _tried(found: Loaded) -> Loaded:
     """The same network; one of somebody else's code after it has answered an image, and then with logits."""
-    if found.architecture.name in KNOWN:
+    several = found.wanted.multi_label
+    if found.architecture.name in KNOWN and several is None:
         return found
-    return replace(
-        found,
-        notes=(
-            *found.notes,
-            *answering(found.network, found.architecture, found.input, found.id, len(found.class_names)),
-        ),
-    )
+    notes = answering(found.network, found.architecture, found.input, found.id, len(found.class_names), several)
+    # What was measured of it where percentages were others is not of it.
+    key = digest(found.digest, "multi_label") if found.multi_label else found.digest
+    return replace(found, notes=(*found.notes, *notes), digest=key)
 
 
-def answering(network: nn.Module, architecture: Architecture, way: Input, name: str, classes: int) -> tuple[str, ...]:
+def answering(
+    network: nn.Module,
+    architecture: Architecture,
+    way: Input,
+    name: str,
+    classes: int,
+    several: bool | None = None,
+) -> tuple[str, ...]:
     """Let somebody else's network answer an image with logits, in place: see `outputs.as_logits`.
 
     Args:
         name: of the network in report.toml.
+        several: what that says of multi_label.
     Raises:
         InputError: where it does not, or not with one for each class.
     """
-    if architecture.name in KNOWN:
+    if architecture.name in KNOWN and several is None:
         return ()
     what = f"[models.{name}] architecture {architecture.name!r}"
     image = torch.rand(1, *way.shape, generator=torch.Generator().manual_seed(SEED))
     with own_code.told(f"{what}: given an image of {' x '.join(map(str, way.shape))}"), in_eval_mode(network):
-        notes = as_logits(network, image, classes, what)
+        notes = as_logits(network, image, classes, what, several)
         with torch.no_grad():
             first, second = network(image), network(image)
     given = tuple(first.shape)
@@ -446,7 +452,8 @@ def _whole(wanted: ModelConfig, classes: Classes, size: tuple[int, int] | None, 
     way, seen = _seen(network, architecture, wanted, size)
     if opaque:
         with own_code.told(f"{what}: given an image of {' x '.join(map(str, way.shape))}"):
-            network, more = programs.opaque(network, program.batch, torch.zeros(1, *way.shape), len(names), what)
+            sample = torch.zeros(1, *way.shape)
+            network, more = programs.opaque(network, program.batch, sample, len(names), what, wanted.multi_label)
         notes = (*notes, *more)
     return Loaded(
         id=wanted.id,

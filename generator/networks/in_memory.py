@@ -24,6 +24,7 @@ from generator.base.errors import InputError, raised
 from generator.config.schema import ModelConfig
 from generator.data.dataset import DataSet
 from generator.data.naming import some
+from generator.explain.outputs import multi_label
 from generator.explain.passes import in_eval_mode
 from generator.networks import recognise
 from generator.networks.architecture import GENERAL, Architecture
@@ -232,7 +233,8 @@ class InMemory:
         """
         way, found = _way(self.network, wanted, data.words.alike)
         facts = recognise.told(way, wanted, found, ("assumed", "nobody said it: what is most usual"), told.read)
-        key = digest(self.digest, way, list(names))
+        said = ("multi_label",) if multi_label(self.network) else ()
+        key = digest(self.digest, way, list(names), *said)
         kept = digest(key, data.digest, data.classes.names)
         return Loaded(
             id=wanted.id,
@@ -290,9 +292,9 @@ def in_memory(model: Any, wanted: ModelConfig, size: tuple[int, int] | None) -> 
         count = outputs(network, image, "model")
         key = digest(architecture.code, _numbers(network), _answer(network, image))
         if opaque:
-            network, notes = programs.opaque(network, 0, image, count, "model")
+            network, notes = programs.opaque(network, 0, image, count, "model", wanted.multi_label)
         else:
-            notes = as_logits(network, image, count, "model")
+            notes = as_logits(network, image, count, "model", wanted.multi_label)
         if any(each.is_floating_point() and each.dtype != torch.float32 for each in model.state_dict().values()):
             notes += ("Its weights were of other than 32 bits, and are used as numbers of 32 bits here.",)
         with torch.no_grad():

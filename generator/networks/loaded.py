@@ -19,6 +19,7 @@ from generator.data.classes import Classes
 from generator.data.preprocessing import seen
 from generator.explain.choice import Choice, layer_choice
 from generator.explain.methods import Explainer, blind, failure, named, passes, suited
+from generator.explain.outputs import multi_label
 from generator.explain.passes import blank, evaluating, in_eval_mode, logits_of
 from generator.explain.points import Points, stage_ends
 from generator.networks.architecture import Architecture
@@ -52,6 +53,11 @@ class Loaded:
     facts: tuple[Fact, ...] = ()  # how it was read
     shown: Mapping[str, str] = field(default_factory=dict)  # own name of a class -> what readers see in its place
     opaque: str = ""  # why nobody can look into it, as a clause; "": its points can be found
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether each class has a probability of its own, the sigmoid of its logit."""
+        return multi_label(self.network)
 
     @cached_property
     def class_of(self) -> dict[str, int]:

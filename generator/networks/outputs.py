@@ -23,9 +23,11 @@ BOUNDED = {
     "sigmoid": "It gives a probability of each class by itself; scores and maps are of log-odds, which are logits.",
 }
 SEVERAL = (
-    "It may give several classes a high probability at once; percentages here are of one class among all, the softmax "
-    "of its logits, and not what it gives each class by itself."
+    "It gives each class a probability of its own, the sigmoid of its logit: percentages are these and need not add up "
+    "to 100, and its answer is the class with the highest."
 )
+ONE = "Percentages are of one class among all, the softmax of its logits, as multi_label = false says."
+SIGMOIDS = "sigmoid", "logsigmoid"
 CLOSE = 1e-3  # of a probability's rounding
 # What may come after the last product and bounds nothing: averages of maps, of several heads or several looks.
 LINEAR = frozenset({"add", "sub", "mul", "div", "mean", "sum", "cat", "stack", "avg_pool2d", "_adaptive_avg_pool2d"})
@@ -51,19 +53,23 @@ def outputs(network: nn.Module, sample: Tensor, source: str) -> int:
     return found.shape[1]
 
 
-def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> tuple[str, ...]:
+def as_logits(
+    network: nn.Module, sample: Tensor, classes: int, source: str, several: bool | None = None
+) -> tuple[str, ...]:
     """Let a network give logits, in place, whatever it gives now.
 
-    One logit z for two classes becomes -z/2 and z/2, whose softmax is the sigmoid of z and 1 minus it.
+    One logit z for two classes becomes -z/2 and z/2, whose softmax is the sigmoid of z and 1 minus it. One whose
+    classes have probabilities of their own says so from then on, see `explain.outputs.multi_label`.
 
     Args:
         sample: (1, C, H, W), which it is tried with.
         classes: K.
         source: of the network, for a message.
+        several: whether each class has a probability of its own; None: where it ends in sigmoids.
     Returns:
         what was done, in a sentence each; () where it gives logits already.
     Raises:
-        InputError: where no logits are found in what it gives.
+        InputError: where no logits are found in what it gives, or it ends otherwise than `several` says.
     """
     _require_own_forwards(network, source)
     given = sample.clone()
@@ -77,12 +83,23 @@ def as_logits(network: nn.Module, sample: Tensor, classes: int, source: str) -> 
     if bounded:
         notes.append(BOUNDED[bounded])
     single = classes == 2 and (found if ending is None else ending[0]).shape in ((1,), (1, 1))
+    last = bounded if ending is None else ending[1]
+    changes = not torch.equal(given, sample)
+    changed = bool(notes) or single or changes or found.dtype != torch.float32
+    if several and (single or last.endswith("softmax")):
+        given_by = "one logit for two classes" if single else f"what {ENDINGS.get(last, 'a softmax')} makes of them"
+        raise InputError(
+            f"{source}: expected a logit or a sigmoid for each class, as multi_label says, it gives {given_by}; leave "
+            "multi_label out"
+        )
     if single:
         notes.append("It gives one logit: a positive one speaks for the second class, a negative one for the first.")
-    elif bounded == "sigmoid" or (ending is not None and ending[1] in ("sigmoid", "logsigmoid")):
+    elif several or (several is None and last in SIGMOIDS):
         notes.append(SEVERAL)
-    changes = not torch.equal(given, sample)
-    if notes or changes or found.dtype != torch.float32:
+        network.multi_label = True  # type: ignore[assignment]
+    elif last in SIGMOIDS:
+        notes.append(ONE)
+    if changed:
         own = vars(network).get("forward")
         inner = own.__func__ if own is not None else type(network).forward
         network.forward = MethodType(partial(_forward, inner, bounded, single, changes, classes), network)

@@ -67,6 +67,7 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
     return {key: getattr(network, key) for key in kept} | {
         "input_size": None if not network.present else high if high == wide else [high, wide],
         "notes": network.notes,
+        **({"multi_label": True} if network.multi_label else {}),
         "convolutions": len(network.convolutions),
         "layers": [_layer(layer) for layer in portrait.layers],
         "blocks": network.blocks,

@@ -288,6 +288,7 @@ class Network:
     apart: str = ""  # see `anchor`; "": the id
     checks: tuple[Check, ...] = ()  # what the build found of the maps by methods that no evaluation measured
     own: Mapping[str, str] = field(default_factory=dict)  # see `records.displayed`
+    multi_label: bool = False  # each class has a probability of its own, the sigmoid of its logit
 
     @property
     def present(self) -> bool:

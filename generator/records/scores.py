@@ -128,6 +128,7 @@ class Evaluation:
     environment: Mapping[str, str]
     test_looks: Number = 1  # networks of this folder that the test images have scored so far, this one included
     faithfulness: Faithfulness | None = None
+    multi_label: bool = False  # confidence is the answer's sigmoid, the loss binary; no temperature is fitted
 
     @property
     def judged(self) -> str:
@@ -137,4 +138,5 @@ class Evaluation:
     @property
     def fitted_temperature(self) -> str:
         """The name of the part that the temperature was fitted on; "": it was not."""
-        return "validation" if self.judged == "test" and "validation" in self.splits else ""
+        fitted = self.judged == "test" and "validation" in self.splits and not self.multi_label
+        return "validation" if fitted else ""

@@ -267,6 +267,14 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "[data]\nclasses = ['bee', 1]",
             "[data] classes: expected an array of strings that are not empty, got 1 as item 2",
         ),
+        ("[models.x]\nmulti_label = 1", "[models.x] multi_label: expected true or false, got 1"),
+        (
+            "[models.x]\npredictions = 'a.csv'\nmulti_label = false",
+            (
+                "[models.x] multi_label: expected none beside predictions, which are all that is known of the network, "
+                "got false"
+            ),
+        ),
         ("[samples]\nbundled = 1", "[samples] bundled: expected true or false, got 1"),
         ("[samples]\ntest_images = true", "[samples] test_images: expected a whole number from 0 to 1000, got true"),
         ("[samples]\ntest_images = 2.0", "[samples] test_images: expected a whole number from 0 to 1000, got 2.0"),

@@ -164,7 +164,10 @@ def test_from_arrays_of_what_a_training_normalises_itself(
     assert "20 × 16" in words(tmp_path, "about")
     capsys.readouterr()
 
-    generator.report(net, **given, mean=0.0, std=0.01, strict=True)  # type: ignore[arg-type]
+    generator.report(net, **given, mean=0.0, std=0.01, multi_label=False, strict=True)  # type: ignore[arg-type]
     said = capsys.readouterr().err
     assert "Net seems to be read otherwise than its maker meant it" in said
     assert "In generator.report(...) that is: mean = 0.5, std = 0.5" in said
+    assert "multi_label=False" in words(tmp_path, "about")
+    with pytest.raises(ValueError, match="as multi_label says, it gives what a log-softmax makes of them; leave"):
+        generator.report(net, **given, mean=0.5, std=0.5, multi_label=True)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,16 @@ class Restless(Plain):
     def forward(self, x):
         x = F.relu(self.conv2(F.relu(self.conv1(x - 0.5))))
         return self.fc(F.dropout(x.mean((2, 3)), 0.5))
+
+
+class Bare(Plain):  # its logits are ln 3, 0 and -ln 3, and the images move them by little
+    def forward(self, x):
+        return super().forward(x) * 1e-3 + torch.tensor([3.0, 1.0, 1 / 3]).log()
+
+
+class Several(Bare):
+    def forward(self, x):
+        return super().forward(x).sigmoid()
 """
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -117,6 +128,34 @@ def test_an_odd_network_has_a_report(folder: Path, monkeypatch: pytest.MonkeyPat
     found = built(folder, name, monkeypatch)
     assert any(note in said for said in found["notes"]) or not note
     assert found["evaluation"]["splits"]["test"]["count"] == 12
+
+
+def test_each_class_has_a_probability_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sigmoids of 3/4, 1/2 and 1/4, whose softmax would be 9/13, 3/13 and 1/13."""
+    several = built(folder, "Several", monkeypatch)
+    pages = {page.name: page.read_text("utf-8") for page in (folder / "site").glob("*.html")}
+    bare = built(folder, "Bare", monkeypatch)
+    assert (several["multi_label"], bare.get("multi_label")) == (True, None)
+    assert bare["evaluation"]["splits"]["test"]["calibration"]["error"] == pytest.approx(9 / 13 - 1 / 3, abs=1e-3)
+    scores = several["evaluation"]["splits"]["test"]
+    assert scores["top1"] == pytest.approx(1 / 3)  # of three classes it always says the first
+    assert scores["calibration"]["error"] == pytest.approx(3 / 4 - 1 / 3, abs=1e-3)
+    # softplus of ln 3, 0 and -ln 3 are ln 4, ln 2 and ln 4/3; the labels' own logits are 0 on average.
+    assert scores["loss"] == pytest.approx((5 * math.log(2) - math.log(3)) / 3, abs=1e-3)
+    assert several["evaluation"]["temperature"] == 1
+    for photo, look in several["photos"].items():
+        found, other = ({one["class"]: one for one in each["maps"]} for each in (look, bare["photos"][photo]))
+        for name, chance in {"cups": 3 / 4, "forks": 1 / 2, "spoons": 1 / 4}.items():
+            assert found[name]["probability"] == pytest.approx(chance, abs=1e-3)
+            for same in ("logit", "maximum"):  # of the logits before the sigmoid
+                assert found[name][same] == pytest.approx(other[name][same], rel=1e-4)
+        against = look["asked"]["rival"]  # "cups, not forks": 3/4 to 1/2, of odds 3 to 1
+        assert against["probability"] == pytest.approx(3 / 4 if against["against"] == ["forks"] else 9 / 10, abs=1e-3)
+    assert "the sigmoid makes a probability of it" in pages["grad-cam.html"]
+    assert "softmax" not in pages["grad-cam.html"]
+    for said in ("gives each class a probability of its own, but each image", "no <dfn>temperature</dfn> is fitted"):
+        assert said in pages["evaluation.html"]
+    assert "try.html" not in pages
 
 
 def test_more_classes_than_a_matrix_has_room_for(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

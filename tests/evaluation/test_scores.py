@@ -26,6 +26,7 @@ from generator.evaluation.scores import (
     fit_temperature,
     in_pieces,
     interval,
+    kept_of,
     log_softmax,
     matrix_of,
     most_confused,
@@ -86,6 +87,25 @@ def test_rates_by_hand_with_a_class_never_predicted_and_one_that_does_not_occur(
     np.testing.assert_allclose(precision, [1 / 2, 1 / 4, np.nan, np.nan], rtol=1e-6)
     np.testing.assert_allclose(recall, [1 / 3, 1, 0, np.nan], rtol=1e-6)
     np.testing.assert_allclose(f1, [2 / 5, 2 / 5, 0, np.nan], rtol=1e-6)
+
+
+def test_of_classes_with_probabilities_of_their_own() -> None:
+    """Sigmoids 3/4, 1/2, 1/4 of an image of class 0, and the same of one of class 2: the losses are -log of these."""
+    logits = np.log(np.array([[3, 1, 1 / 3], [3, 1, 1 / 3]], np.float32))
+    turned = np.log(np.array([[1 / 9, 4, 1 / 9], [9, 1, 9]], np.float32))  # sigmoids 1/10 4/5 1/10, 9/10 1/2 9/10
+
+    found = kept_of(logits, turned, np.array([0, 2]), apart=True)
+
+    np.testing.assert_allclose(found.confidence, [3 / 4, 3 / 4], rtol=1e-6)
+    np.testing.assert_allclose(found.scaled, found.confidence)
+    rest = np.log(2), np.log(4 / 3)  # not there: 1 - 1/2 and 1 - 1/4
+    np.testing.assert_allclose(
+        found.losses, [(np.log(4 / 3) + sum(rest)) / 3, (np.log(4) + np.log(4) + np.log(2)) / 3], rtol=1e-6
+    )
+    assert found.predicted.tolist() == [0, 0]
+    assert found.flipped is not None
+    assert found.flipped.tolist() == [False, False]  # 17/20 13/10 7/20; 33/20 1 23/20
+    np.testing.assert_array_equal(kept_of(floats([-1e4, -1e4]), None, zeros(1), apart=True).losses, [5e3])
 
 
 def test_most_confused_ranks_by_the_share_of_the_true_class() -> None:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from generator import explain
 from generator.base.errors import InputError
+from generator.evaluation.perturbation import exchanged_probabilities
+from generator.explain.outputs import answered, probabilities
 from generator.explain.points import head, points
 from generator.networks.outputs import as_logits
 
@@ -47,7 +49,7 @@ def plain(network: Net) -> Tensor:
         (lambda logits: logits.softmax(1), "ends in a softmax"),
         (nn.Softmax(dim=1), "ends in a softmax"),
         (nn.Sigmoid(), "ends in a sigmoid"),
-        (nn.Sigmoid(), "percentages here are of one class among all, the softmax of its logits"),
+        (nn.Sigmoid(), "It gives each class a probability of its own, the sigmoid of its logit"),
         (lambda logits: torch.sigmoid(input=logits), "ends in a sigmoid"),
         (lambda logits: (logits, logits.sum()), r"gives a tuple of 2; its logits are the first"),
         (lambda logits: [logits.sum(), logits], r"gives a list of 2; its logits are the second"),
@@ -85,7 +87,7 @@ def test_logits_are_found_and_explained(end: Callable[[Tensor], Any], note: str)
         (lambda logits: (logits.softmax(1) + (2 * logits).softmax(1)) / 2, "It gives probabilities"),
         (lambda logits: {"out": logits.softmax(1).view(-1, 4)}, "It gives probabilities"),
         (lambda logits: 1 / (1 + (-logits).exp()), "It gives a probability of each class by itself"),
-        (lambda logits: 1 / (1 + (-logits).exp()), "and not what it gives each class by itself"),
+        (lambda logits: 1 / (1 + (-logits).exp()), "percentages are these and need not add up to 100"),
     ],
 )
 def test_probabilities_are_known_by_their_numbers(end: Callable[[Tensor], Any], note: str) -> None:
@@ -98,7 +100,58 @@ def test_probabilities_are_known_by_their_numbers(end: Callable[[Tensor], Any], 
     notes = as_logits(network, IMAGES[:1], 4, "net")
     assert any(note in said for said in notes) or pytest.fail(str(notes))
     found = network(IMAGES)
-    torch.testing.assert_close(found.softmax(1) if "each class" not in note else found.sigmoid(), want)
+    torch.testing.assert_close(found.softmax(1) if note == "It gives probabilities" else found.sigmoid(), want)
+
+
+@pytest.mark.parametrize(
+    ("end", "said", "apart"),
+    [
+        (nn.Sigmoid(), None, True),
+        (nn.Sigmoid(), False, False),
+        (lambda logits: 1 / (1 + (-20 * logits).exp()), None, True),
+        (lambda logits: logits, True, True),  # as trained with BCEWithLogitsLoss
+        (lambda logits: logits, None, False),
+        (nn.Softmax(dim=1), False, False),
+        (lambda logits: logits.softmax(1).clamp(0, 1), None, False),
+    ],
+)
+def test_whether_each_class_has_a_probability_of_its_own(
+    end: Callable[[Tensor], Any], said: bool | None, apart: bool
+) -> None:
+    """As occlusion, whose drops are of probabilities, and a copy with random weights see it too."""
+    network = Net(end).eval()
+    notes = as_logits(network, IMAGES[:1], 4, "net", said)
+    assert any("a probability of its own" in note for note in notes) == apart
+    logits = network(IMAGES).detach()
+    want = logits.sigmoid() if apart else logits.softmax(1)
+    for model in (network, copy.deepcopy(network)):
+        torch.testing.assert_close(probabilities(*answered(model, IMAGES)), want)
+    hidden = explain.occlude(network, IMAGES, [0, 1, 2], patch=6, stride=6)
+    blank = network(torch.zeros_like(IMAGES)).detach()
+    left = blank.sigmoid() if apart else blank.softmax(1)
+    torch.testing.assert_close(hidden.probability[:, 0, 0], left[range(3), range(3)])
+    one = torch.tensor([0, 1, 2])
+    curve = exchanged_probabilities(network, IMAGES, IMAGES, torch.zeros(3, 6, 6), one, steps=1)
+    torch.testing.assert_close(curve[:, 0].float(), want[range(3), range(3)])
+
+
+@pytest.mark.parametrize(
+    ("end", "classes", "got"),
+    [
+        (nn.Softmax(dim=1), 4, "what a softmax makes of them"),
+        (lambda logits: logits.log_softmax(1), 4, "what a log-softmax makes of them"),
+        (lambda logits: logits.softmax(1).clamp(0, 1), 4, "what a softmax makes of them"),
+        (nn.Sigmoid(), 1, "one logit for two classes"),
+    ],
+)
+def test_what_ends_in_a_softmax_has_no_probabilities_apart(
+    end: Callable[[Tensor], Any], classes: int, got: str
+) -> None:
+    network = Net(end, classes).eval()
+    with pytest.raises(
+        InputError, match=f"net: expected a logit or a sigmoid for each class, .* it gives {got}; leave"
+    ):
+        as_logits(network, IMAGES[:1], max(2, classes), "net", True)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def input_of(program: Program, file: str) -> dict[str, Any]:
 
 
 def opaque(
-    network: nn.Module, batch: int, sample: Tensor, classes: int, source: str
+    network: nn.Module, batch: int, sample: Tensor, classes: int, source: str, several: bool | None = None
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """A network into which nobody looks, giving logits for any number of images.
 
@@ -96,12 +96,13 @@ def opaque(
         sample: (1, C, H, W), which it is tried with.
         classes: K.
         source: of the network, for a message.
+        several: as of `as_logits`.
     Returns:
         it, and what was done, in a sentence each.
     """
     whole = _Opaque(network, batch)
     with in_eval_mode(whole), torch.no_grad():
-        notes = as_logits(network, sample.expand(max(batch, 1), -1, -1, -1), classes, source)
+        notes = as_logits(network, sample.expand(max(batch, 1), -1, -1, -1), classes, source, several)
         try:
             whole(torch.cat([sample, sample]))
         except Exception:  # noqa: BLE001 - whatever it raises: it takes one image, or another error is told later

@@ -82,7 +82,7 @@ loaded = networks[{first}]
 def look(photo):
     \"\"\"What the network says about a photo, with the Grad-CAM map of each class.\"\"\"
     label = None if photo.label is None else loaded.output_of(classes.keys[photo.label], (classes.names[photo.label],))
-    return explanation(photo.id, label, (), photo_arrays(loaded, photo, label, ()))
+    return explanation(photo.id, label, (), photo_arrays(loaded, photo, label, ()), apart=loaded.multi_label)
 
 
 explanations = {{name: look(photos[name]) for name in {photos}}}

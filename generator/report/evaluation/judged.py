@@ -60,8 +60,9 @@ def _images(found: Evaluation, run: Run | None) -> Iterator[Row]:
     )
     chosen = "validation" if scores.split == "test" and "validation" in found.splits else ""
     ours = run is not None and run.log is None
-    what = listed([*(["the settings", "the epoch that was kept"] if ours else []), "the temperature"])
-    if chosen:
+    fitted = ["the temperature"] if found.fitted_temperature else []
+    what = listed([*(["the settings", "the epoch that was kept"] if ours else []), *fitted])
+    if chosen and what:
         known = "" if ours else " What its weights were chosen on is in no record here."
         yield Row("Chosen on", f"The {found.splits[chosen].count:,} validation images chose {what}.{known}")
     elif scores.split == "validation":

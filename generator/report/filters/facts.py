@@ -194,7 +194,7 @@ def made(network: Network) -> tuple[Made, ...]:
     """The images made for the classes, in their order."""
     if network.class_images is None:
         return ()
-    shares = probabilities(network.class_images.logits)
+    shares = probabilities(network.class_images.logits, network.multi_label)
     answers = network.class_images.logits.argmax(axis=1)
     slugs = addresses(network.class_names, network.own)
     return tuple(

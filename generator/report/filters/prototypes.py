@@ -25,7 +25,7 @@ def class_image_figures(network: Network) -> tuple[Figure, ...]:
 def _class(network: Network, made: ClassImages, index: int, address: str) -> Figure:
     name = network.class_names[index]
     answer = int(made.logits[index].argmax())
-    share = percent(float(probabilities(made.logits)[index, answer]))
+    share = percent(float(probabilities(made.logits, network.multi_label)[index, answer]))
     said = f"{network.title} calls it {network.class_names[answer]} with {share}"
     small = max(made.images.shape[1:3]) < LARGE
     caption = f"{name}: an image made to raise this class’s logit, which is {number(float(made.logits[index, index]))}"

@@ -19,8 +19,11 @@ ROWS = 2048  # filters that are compared with all others at once: 32 MB of cosin
 BULK = 0.99  # of a layer's weights lie within its scale; the others are painted in its end colours
 
 
-def probabilities(logits: Floats) -> Floats:
-    """(K, K) logits -> each row's probabilities."""
+def probabilities(logits: Floats, apart: bool = False) -> Floats:
+    """(K, K) logits -> each row's probabilities; those of each class by itself where they are apart."""
+    if apart:
+        alone: Floats = np.exp(-np.logaddexp(-logits, logits.dtype.type(0)))
+        return alone
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares: Floats = shifted / shifted.sum(axis=1, keepdims=True)
     return shares
