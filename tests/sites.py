@@ -18,6 +18,7 @@ from generator.report.evaluation import mistakes
 from generator.report.evaluation.figures import evaluation_figures
 from generator.report.feature_maps.figures import feature_map_figures
 from generator.report.filters import convolutions, prototypes, units, weights
+from generator.report.grad_cam.contributions import contribution_figures
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures
 from generator.report.overview import choices, tile
 from generator.report.training import curves
@@ -55,6 +56,7 @@ def figures_of(report: Report) -> list[Figure]:
             found += units.unit_figures(network, layer, scale)
         for photo in report.photos:
             found += [*feature_map_figures(network, photo), *grad_cam_figures(network, photo)]
+            found += contribution_figures(network, photo)
     return found
 
 

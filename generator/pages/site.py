@@ -84,10 +84,12 @@ def _files(
             raise _PageError(page.name, failure(error)) from error
         return found, dict(spoken[page.name].pictures)
 
-    # A page of each layer is a third of the work.
-    many = [page for page in told if page.kind.parts and page.kind.parts.each == "layer"]
+    # Pages of each layer and of each photo are half of the work.
+    many = [page for page in told if page.kind.parts and page.kind.parts.each in ("layer", "photo")]
     others = beside(lambda: [made(page) for page in many]) if many else list
     each = {page.name: made(page) for page in told if page not in many}
+    tile = figures["teaser"].alt if "teaser" in figures else ""
+    recorded = results(report, networks, known["live"], tile)
     each |= zip((page.name for page in many), others(), strict=True)
     for page in told:
         files |= each[page.name][0]
@@ -97,12 +99,10 @@ def _files(
     )
     files = without_unshown(files, figures)
     files |= {one.path: one.data for _, pictures in each.values() for one in pictures.values()}
-    tile = figures["teaser"].alt if "teaser" in figures else ""
-    told = results(report, networks, known["live"], tile)
     # Ids may differ in their case alone, which some disks do not tell apart.
-    anchored = told | {"networks": {one.anchor: told["networks"][one.id] for one in networks}}
+    anchored = recorded | {"networks": {one.anchor: recorded["networks"][one.id] for one in networks}}
     files |= data_files({path: data for path, data in files.items() if path.endswith(".html")}, figures, anchored)
-    files["results.json"] = written(told)
+    files["results.json"] = written(recorded)
     files["robots.txt"] = robots(config.report.base_url)
     files[".nojekyll"] = b""
     if config.report.base_url:

@@ -14,6 +14,7 @@ from generator.report.evaluation import mistakes
 from generator.report.evaluation.figures import evaluation_figures
 from generator.report.feature_maps.figures import feature_map_figures
 from generator.report.filters import convolutions, prototypes, units, weights
+from generator.report.grad_cam.contributions import contribution_figures
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures
 from generator.report.overview import choices, tile
 from generator.report.training import curves
@@ -57,4 +58,6 @@ def network_jobs(report: Report, network: Network) -> Iterator[Job]:
     for photo in (one for one in report.photos if network.present and one.id in network.explanations):
         asked = digest(said, photo, network.explanations[photo.id])
         yield ("maps", asked), partial(feature_map_figures, network, photo)
-        yield ("cam", asked, network.weights_digest, searched), partial(grad_cam_figures, network, photo)
+        yield ("cam", asked, network.weights_digest), partial(grad_cam_figures, network, photo)
+        parts = asked, network.weights_digest, searched  # channels are shown by patches of other images
+        yield ("channels", *parts), partial(contribution_figures, network, photo)

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from generator.base.digest import digest
 from generator.figures import raster
 from generator.figures.theme import PADDING
 from generator.records.figure import Figure
@@ -21,8 +22,9 @@ from generator.records.network import Examined, LayerPatches, Network
 from generator.report.filters import convolutions, facts, prototypes, units
 from generator.report.filters import weights as weights_of
 from generator.report.filters.units import TILE
-from generator.report.grad_cam import contributions, figures
+from generator.report.grad_cam import contributions
 from generator.report.grad_cam.contributors import contributors
+from generator.report.jobs import network_jobs
 from generator.report.plates.numbers import probabilities
 from generator.report.plates.patches import Seen, best_patch, crop, is_own, shows, shrunk, unit_prefix
 from generator.report.plates.sheets import CELLS, place, sheet, sheet_id, sheets
@@ -391,9 +393,19 @@ class TestContributions:
         assert figure.table.rows[0][3] == "unknown"
         assert decoded(figure)[2, 2, 3] == 0
 
-    def test_they_stand_with_the_heat_maps(self) -> None:
+    def test_alone_they_are_drawn_anew_with_other_images(self) -> None:
         network = synthetic.network("cnn", "Net", [self.photo])
-        assert "cnn-contributions-p" in [figure.id for figure in figures.grad_cam_figures(network, self.photo)]
+        assert network.examined is not None
+        searched = replace(network, examined=replace(network.examined, digest="others"))
+        report = replace(synthetic.report(), photos=(self.photo,), networks=(network,))
+        before, after = (
+            {digest(*parts): (parts, draw) for parts, draw in network_jobs(report, one)} for one in (network, searched)
+        )
+        anew = [after[key] for key in after.keys() - before.keys()]
+        drawn = [figure.id for _, draw in anew for figure in draw()]
+        assert "cnn-contributions-p" in drawn
+        assert not [name for name in drawn if name.startswith(("cnn-cam", "cnn-ways"))]
+        assert {parts[0] for parts, _ in anew} == {"channels", "units"}
 
 
 class TestClassImages:

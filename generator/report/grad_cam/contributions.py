@@ -20,6 +20,12 @@ PART_GAP = 4
 VEIL = (0.6, 0.8)  # opacity of a map over the grey photo, where it is lowest and highest
 
 
+def contribution_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
+    """`contribution_figure` where there is one."""
+    found = contribution_figure(network, photo)
+    return (found,) if found else ()
+
+
 def contribution_figure(network: Network, photo: Photo) -> Figure | None:
     """The channels that gave most to the answer, most first: the strongest patch of each, and where it fired here.
 

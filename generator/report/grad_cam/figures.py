@@ -12,7 +12,6 @@ from generator.records.figure import Figure, Table
 from generator.records.images import Floats, Photo
 from generator.records.network import Explanation, Network
 from generator.report.grad_cam.comparisons import comparison
-from generator.report.grad_cam.contributions import contribution_figure
 from generator.report.grad_cam.facts import strip_columns
 from generator.report.plates.frames import PHOTO, SMALL, framed
 from generator.report.plates.painting import overlay
@@ -99,7 +98,10 @@ def _most(explanation: Explanation) -> float:
 
 
 def grad_cam_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
-    """What the network saw; overlay and heat map of each role; all classes as one strip where they are few."""
+    """What the network saw; overlay and heat map of each role; all classes and all methods, each as one strip.
+
+    Nothing here depends on other images, so that one photo more leaves all of it in the cache.
+    """
     explanation = network.explanations.get(photo.id)
     if explanation is None:
         return ()
@@ -113,7 +115,8 @@ def grad_cam_figures(network: Network, photo: Photo) -> tuple[Figure, ...]:
     every = set(range(len(network.class_names))) <= set(explanation.targets)
     if every and 1 < len(network.class_names) <= MOST_CLASSES:
         figures.append(_every_class(network, photo, explanation, prefix))
-    return (*figures, *filter(None, (contribution_figure(network, photo), comparison(network, photo))))
+    ways = comparison(network, photo)
+    return (*figures, ways) if ways else tuple(figures)
 
 
 def failure_figures(network: Network, photos: Sequence[Photo]) -> tuple[Figure, ...]:
