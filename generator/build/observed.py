@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from generator.base import environment, terminal
 from generator.base.code import code_of
 from generator.base.errors import PROGRAM, InputError, failure
-from generator.build import DEVICE, LOOKING
+from generator.build import DEVICE, LOADING, LOOKING
 from generator.cache import Cache
 from generator.config import places
 from generator.config.schema import Config, ModelConfig
@@ -28,7 +28,14 @@ from generator.inspection import comparison, layers, patches, prototypes, select
 from generator.inspection.layers import NOT_ASKED, Asked
 from generator.inspection.network import network_record, predictions_record
 from generator.inspection.patches import layer_patches, strongest_patches
-from generator.inspection.photo import Posed, compared_photos, explanation, photo_arrays, photos_arrays
+from generator.inspection.photo import (
+    Posed,
+    compared_photos,
+    explained_in_every_way,
+    explanation,
+    photo_arrays,
+    photos_arrays,
+)
 from generator.live import export
 from generator.networks import catalogue, devices
 from generator.networks.folder import require_records
@@ -281,7 +288,11 @@ def _again(load: Callable[[ModelConfig], Loaded | None], wanted: ModelConfig) ->
 def _known(site: Site, loaded: Loaded, trial: Callable[[], Arrays]) -> Arrays:
     """What was found of a network's readings on these images before, else what the trial finds."""
     assert site.data is not None
-    return site.results.arrays(site.key("reading", reading.settled, loaded.digest, site.data.digest), trial)
+    key = site.key("reading", reading.settled, loaded.digest, site.data.digest)
+    if not site.results.holds(key):
+        longer = reading.cost(loaded, site.data) / RATE
+        terminal.progress().expect(LOADING, terminal.progress().expected.get(LOADING, 0.0) + longer)
+    return site.results.arrays(key, trial)
 
 
 def _downloaded(site: Site, folder: Path) -> DataSet:
@@ -363,7 +374,7 @@ def _scoring(loaded: Loaded, data: DataSet) -> Iterator[tuple[str, float]]:
 
 def _stages(loaded: Loaded, photos: Sequence[Photo]) -> Iterator[tuple[str, float]]:
     """The stages of looking at one network, and about how many seconds each takes."""
-    once, compared = loaded.once / RATE, sum(photo.origin != "test" for photo in photos) or len(photos)
+    once, compared = loaded.once / RATE, explained_in_every_way(photos, PASSES * loaded.once)
     yield EXPLAINING.format(loaded.title), 1 + once * (PASSES * compared + 4 * len(photos))
     yield CHANNELS.format(loaded.title), 2 + once * 4 * len(photos)
 

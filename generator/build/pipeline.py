@@ -23,7 +23,7 @@ from generator.base.beside import beside
 from generator.base.code import code, code_of
 from generator.base.errors import InputError, failure
 from generator.base.installation import check_pair, import_matplotlib
-from generator.build import DEVICE, LOOKING
+from generator.build import DEVICE, LOADING, LOOKING
 from generator.cache import Cache
 from generator.config import digests, places
 from generator.config.schema import Config
@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # it loads torch, which a build after a change of words does 
 
 DRAWERS = 4  # groups of figures at most that are drawn at once: each holds its pictures in memory
 # The stages of a build, and what a group of figures takes about in seconds, on a processor's core.
-LOADING, DRAWING, WRITING = "loading the networks", "drawing", "writing the pages"
+DRAWING, WRITING = "drawing", "writing the pages"
 A_GROUP = 0.07
 OBSERVED, PROOFREAD = "generator.build.observed", "generator.pages.proofreading"
 

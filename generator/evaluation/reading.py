@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,11 @@ from generator.records.reading import Candidate, Kind, Reading
 BAND = 1 << 20  # pixels whose values are summed at once
 COUNT, FEW = 400, 120  # images looked at, and of those with more than LARGE pixels
 LARGE = 112 * 112
-DEAR = 4  # times as many pixels, of which a fourth of the images is looked at first
+# What costs more is looked at on every STEP-th image first, and on the others only where it is ahead there.
+DEAR = 4  # times the pixels of the network's input
+BUDGET = 1e11  # multiply-accumulates of all images read in one way, about a second of two cores
+STEP = 4
+WAYS = 16  # in which a network is read, about
 # Of many classes so many times as many images are looked at for their order, where fewer than that share are right.
 MORE, DOUBTFUL = 5, 0.5
 # Of the digits that grey networks are so often tried with (LeCun et al.), as everybody normalises them.
@@ -94,7 +98,22 @@ def _candidate(kind: Kind, what: str, right: NDArray[np.bool_], was: NDArray[np.
         was: what the reading that is used makes of the same.
     """
     found = lead(right, was)
-    return Candidate(kind, what, float(right.mean()), found.ahead, found.error, found.better, key)
+    return Candidate(kind, what, len(right), float(right.mean()), found.ahead, found.error, found.better, key)
+
+
+def cost(loaded: Loaded, data: DataSet) -> int:
+    """What trying to read a network otherwise costs in multiply-accumulates, more or less."""
+    count = min(_count(loaded), len(data.fitted or ()))
+    return loaded.once * count * (WAYS // STEP if _is_dear(loaded, count) else WAYS)
+
+
+def _count(loaded: Loaded) -> int:
+    """Images that are looked at, at most."""
+    return COUNT if math.prod(loaded.input.size) <= LARGE else FEW
+
+
+def _is_dear(loaded: Loaded, count: int) -> bool:
+    return loaded.once * count > BUDGET
 
 
 class _Trial:
@@ -103,55 +122,63 @@ class _Trial:
     def __init__(self, loaded: Loaded, data: DataSet, items: Sequence[Item], columns: Sequence[int]) -> None:
         self.loaded, self.columns, self.alike = loaded, list(columns), bool(data.side)
         self.data, self.items = data, items
-        self.count = COUNT if math.prod(loaded.input.size) <= LARGE else FEW
+        self.count = _count(loaded)
         chosen = _evenly(items, self.count)
+        self.dear = _is_dear(loaded, len(chosen))
         self.pictures = Remembered(data, chosen)
         self.targets = np.array([item.target for item in chosen])
-        self.own = self._right(self._logits(loaded.input))
+        norm = self._first_norm()
+        with norm or nullcontext():
+            self.answers = self._answers(loaded.input)
+        self.apart = norm.apart if norm else (None, None)
+        self.own: NDArray[np.bool_] = self.answers == self.targets
 
     def reading(self, part: str) -> Reading:
-        shift, spread = self._first_norm()
         tried = (*self._inputs(), *self._swapped(), *self._classes(), *self._norms())
-        return Reading(part, len(self.targets), float(self.own.mean()), tried, shift, spread)
+        return Reading(part, len(self.targets), float(self.own.mean()), tried, *self.apart)
 
-    def _logits(self, way: Input, rows: slice = slice(None)) -> NDArray[np.floating[Any]]:
-        """(N, classes of the data set) of those images, read in that way."""
-        asked = (self.pictures[row] for row in range(len(self.pictures))[rows])
-        images = given(asked, way, alike=self.alike)
-        return logits_of(self.loaded.network, images, way)[:, self.columns]
+    def _images(self, way: Input, rows: Sequence[int]) -> Tensor:
+        return given((self.pictures[row] for row in rows), way, alike=self.alike)
 
-    def _right(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = logits.argmax(1) == self.targets
+    def _answers(self, way: Input, rows: Sequence[int] | None = None) -> NDArray[np.intp]:
+        """(N,) classes of the data set that those images, all where no rows are named, are called, read in that way."""
+        images = self._images(way, range(len(self.pictures)) if rows is None else rows)
+        found: NDArray[np.intp] = logits_of(self.loaded.network, images, way)[:, self.columns].argmax(1)
         return found
 
-    def _candidate(
-        self, kind: Kind, what: str, right: NDArray[np.bool_], key: str, rows: Any = slice(None)
+    def _tried(
+        self, kind: Kind, what: str, key: str, answers: Callable[[Sequence[int]], NDArray[np.intp]], dear: bool = False
     ) -> Candidate:
-        return _candidate(kind, what, right, self.own[rows], key)
+        """What another reading makes of the images; where it is dear, of a part of them unless it is ahead there."""
+
+        def on(rows: Sequence[int]) -> Candidate:
+            return _candidate(kind, what, answers(rows) == self.targets[rows], self.own[rows], key)
+
+        every = range(len(self.targets))
+        first = every[::STEP]
+        if not (dear or self.dear) or len(first) < 2:  # of one image no difference has an error
+            return on(every)
+        found = on(first)
+        return on(every) if found.ahead > 0 else found
 
     def _inputs(self) -> Iterator[Candidate]:
         """Other ways to take images, as far as the network runs with them."""
         for kind, what, way, key in readings(self.loaded.input, self.pictures):
-            # Images of many times the size cost as many times as much: every fourth tells whether to go on.
-            rows = slice(None, None, DEAR if math.prod(way.size) > DEAR * math.prod(self.loaded.input.size) else 1)
+            dear = math.prod(way.size) > DEAR * math.prod(self.loaded.input.size)
             with suppress(Exception):  # somebody else's network may refuse another size in any way
-                right = self._logits(way, rows=rows).argmax(1) == self.targets[rows]
-                one = self._candidate(kind, what, right, key, rows)
-                if one.better and rows.step != 1:
-                    one = self._candidate(kind, what, self._right(self._logits(way)), key)
-                yield one
+                yield self._tried(kind, what, key, partial(self._answers, way), dear)
 
     def _swapped(self) -> Iterator[Candidate]:
         if self.loaded.input.channels == 3:
             other = "bgr" if self.loaded.input.order == "rgb" else "rgb"
             words = "blue first, as OpenCV has it" if other == "bgr" else "red first, as Pillow has it"
-            right = self._right(self._logits(replace(self.loaded.input, order=other)))  # type: ignore[arg-type]
-            yield self._candidate("order of channels", words, right, f'order = "{other}"')
+            way = replace(self.loaded.input, order=other)  # type: ignore[arg-type]
+            yield self._tried("order of channels", words, f'order = "{other}"', partial(self._answers, way))
 
     def _classes(self) -> Iterator[Candidate]:
         """The outputs in another order, found on every other image and tried on the rest."""
         names = [self.loaded.class_names[column] for column in self.columns]
-        answers, targets = self._logits(self.loaded.input).argmax(1), self.targets
+        answers, targets = self.answers, self.targets
         if len(targets) < 2 * ENOUGH * len(names):  # whose names are right needs no more images
             if self.own.mean() > DOUBTFUL:
                 return
@@ -171,12 +198,16 @@ class _Trial:
 
     def _norms(self) -> Iterator[Candidate]:
         """Batch norms that take the statistics of each batch, as while training."""
-        if not any(_is_norm(module) for module in self.loaded.network.modules()):
-            return
+        if any(_is_norm(module) for module in self.loaded.network.modules()):
+            words = "batch norms with each batch’s own statistics"
+            yield self._tried("batch norms", words, "", self._of_batches)
+
+    def _of_batches(self, rows: Sequence[int]) -> NDArray[np.intp]:
+        """As `_answers`, with the statistics of batches in which the images are shuffled."""
         network = copy.deepcopy(self.loaded.network)
         norms = [module for module in network.modules() if _is_norm(module)]
-        shuffled = np.random.default_rng(0).permutation(len(self.targets))
-        images = given((self.pictures[row] for row in shuffled.tolist()), self.loaded.input, alike=self.alike)
+        shuffled = np.random.default_rng(0).permutation(len(rows))
+        images = self._images(self.loaded.input, [rows[place] for place in shuffled.tolist()])
         with torch.no_grad(), in_eval_mode(network):
             for module in norms:
                 module.training = True
@@ -186,23 +217,48 @@ class _Trial:
                     for batch in torch.split(images, 100)
                 ]
             )
-        right = np.empty(len(self.targets), bool)
-        right[shuffled] = logits.numpy()[:, self.columns].argmax(1) == self.targets[shuffled]
-        yield self._candidate("batch norms", "batch norms with each batch’s own statistics", right, "")
+        answers = np.empty(len(rows), np.intp)
+        answers[shuffled] = logits.numpy()[:, self.columns].argmax(1)
+        return answers
 
-    def _first_norm(self) -> tuple[float | None, float | None]:
-        """How far the statistics that the first batch norm stores are from those of these images."""
-        runs = self.loaded.points.runs
-        norm = next((run.module for run in runs if isinstance(run.module, nn.BatchNorm2d)), None)
-        if norm is None or norm.running_mean is None or norm.running_var is None:
-            return None, None
-        seen: list[Tensor] = []
-        with norm.register_forward_pre_hook(lambda _module, args: seen.append(args[0].detach())):
-            self._logits(self.loaded.input)
-        values = torch.cat(seen).transpose(0, 1).flatten(1)
-        variance = norm.running_var.clamp_min(norm.eps)
-        shift = ((values.mean(1) - norm.running_mean).abs() / variance.sqrt()).mean()
-        spread = (values.var(1).clamp_min(norm.eps) / variance).log().abs().mean()
+    def _first_norm(self) -> _Watched | None:
+        """The first batch norm, as far as it stores statistics."""
+        norm = next((run.module for run in self.loaded.points.runs if isinstance(run.module, nn.BatchNorm2d)), None)
+        return None if norm is None or norm.running_mean is None else _Watched(norm)
+
+
+class _Watched:
+    """How far the statistics that a batch norm stores are from those of what it is given meanwhile."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        self.norm = norm
+        self.batches: list[tuple[int, Tensor, Tensor]] = []  # values a channel, their means and variances
+
+    def __enter__(self) -> None:
+        self.hook = self.norm.register_forward_pre_hook(self._add)
+
+    def __exit__(self, *_: object) -> None:
+        self.hook.remove()
+
+    def _add(self, _module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        values = args[0].detach().transpose(0, 1).flatten(1)
+        variance, mean = torch.var_mean(values, 1)
+        self.batches.append((values.shape[1], mean.cpu().double(), variance.cpu().double()))
+
+    @property
+    def apart(self) -> tuple[float, float]:
+        """The mean distance of the means, in standard deviations, and of the logarithms of the variances."""
+        counts, means, variances = zip(*self.batches, strict=True)
+        each = torch.tensor(counts, dtype=torch.float64)[:, None]
+        mean = (each * torch.stack(means)).sum(0) / each.sum()
+        within = ((each - 1) * torch.stack(variances)).sum(0)
+        found = (within + (each * (torch.stack(means) - mean) ** 2).sum(0)) / (each.sum() - 1)
+        stored, variance = self.norm.running_mean, self.norm.running_var
+        assert stored is not None
+        assert variance is not None
+        stored, variance = stored.cpu(), variance.cpu().clamp_min(self.norm.eps)
+        shift = ((mean - stored).abs() / variance.sqrt()).mean()
+        spread = (found.clamp_min(self.norm.eps) / variance).log().abs().mean()
         return float(shift), float(spread)
 
 

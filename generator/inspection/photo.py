@@ -39,11 +39,19 @@ AFFORDED = 1e12  # multiply-accumulates for that; one image may take four times 
 def compared_photos(loaded: Loaded, photos: Sequence[Photo]) -> frozenset[str]:
     """The photos whose answers all methods are asked about: those that somebody chose, else the first test images."""
     chosen = [photo.id for photo in photos if photo.origin != "test"]
-    if chosen:
-        return frozenset(chosen)
-    cost = sum(loaded.costs.values())
-    count = min(COMPARED, max(int(cost <= 4 * AFFORDED), int(AFFORDED // max(1, cost))))
-    return frozenset(photo.id for photo in photos[:count])
+    first = [photo.id for photo in photos]
+    return frozenset(chosen or first[: explained_in_every_way(photos, sum(loaded.costs.values()))])
+
+
+def explained_in_every_way(photos: Sequence[Photo], cost: int) -> int:
+    """How many photos all methods are asked about.
+
+    Args:
+        cost: of all methods for one of them, in multiply-accumulates.
+    """
+    if chosen := sum(photo.origin != "test" for photo in photos):
+        return chosen
+    return min(len(photos), COMPARED, max(int(cost <= 4 * AFFORDED), int(AFFORDED // max(1, cost))))
 
 
 @dataclass(frozen=True, eq=False)

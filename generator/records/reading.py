@@ -15,6 +15,7 @@ class Candidate:
 
     kind: Kind
     what: str  # "a mean and a std of 0.5"
+    count: int  # images that it was tried on: of a dear one a part of them
     accuracy: float
     ahead: float  # accuracy above that of the reading that is used
     error: float  # standard error of that, of paired answers

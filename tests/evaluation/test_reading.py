@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from generator.config.schema import DataConfig, ModelConfig
 from generator.data import decoded, layouts
 from generator.data.dataset import DataSet
+from generator.evaluation import reading
 from generator.evaluation.reading import reading_arrays, reading_of, settled
 from generator.networks.catalogue import as_asked
 from generator.networks.loaded import Loaded
@@ -230,3 +231,41 @@ def test_what_nobody_declared_is_read_as_it_answers_best(data: DataSet, tmp_path
     assert reading is not None
     assert [one.kind for one in reading.better] == ["mean and std"]
     assert settled(wrong, None, again, known) == (wrong, None)
+
+
+def test_a_dear_network_is_tried_on_a_part_first(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not ahead on every fourth image is not looked at further; what is ahead is found as on all of them."""
+    wrong = loaded(replace(HALF, order="bgr"))
+    usual, columns = tried(wrong, data), list(range(len(COLOURS)))
+    passes = reading.cost(wrong, data) / wrong.once
+    monkeypatch.setattr(reading, "BUDGET", 0)
+    found = reading_of(reading_arrays(wrong, data, columns))
+    assert found is not None
+    assert (found.count, found.accuracy) == (usual.count, usual.accuracy) == (160, usual.accuracy)
+    assert (found.shift, found.spread) == (usual.shift, usual.spread)
+    assert found.better == usual.better
+    assert found.better[0].kind == "order of channels"
+    assert [(one.kind, one.what) for one in found.tried] == [(one.kind, one.what) for one in usual.tried]
+    for one, before in zip(found.tried, usual.tried, strict=True):
+        assert one == before if one.count == before.count else (one.count, one.ahead <= 0) == (40, True), one
+    assert sum(one.count == 40 for one in found.tried) > len(found.tried) / 2
+    assert passes == 160 * reading.WAYS == reading.STEP * reading.cost(wrong, data) / wrong.once
+    right = tried(loaded(HALF), data)
+    best = max(right.tried, key=lambda one: one.ahead)
+    assert best.count == 40
+    assert confirmed("Nearest", right).endswith("% of the 40 that it was tried on.")
+
+
+def test_statistics_of_batches_are_those_of_all_images() -> None:
+    norm = nn.BatchNorm2d(2)
+    norm.running_mean, norm.running_var = torch.tensor([1.0, 0.0]), torch.tensor([4.0, 0.25])
+    images = torch.randn(7, 2, 3, 3, generator=torch.Generator().manual_seed(0)) * 3 + 5
+    watched = reading._Watched(norm)
+    with watched:
+        for batch in torch.split(images, 3):
+            norm.eval()(batch)
+    norm(images + 100)  # no longer
+    values = images.transpose(0, 1).flatten(1)
+    shift = ((values.mean(1) - torch.tensor([1.0, 0.0])).abs() / torch.tensor([2.0, 0.5])).mean()
+    spread = (values.var(1) / torch.tensor([4.0, 0.25])).log().abs().mean()
+    assert list(watched.apart) == pytest.approx([float(shift), float(spread)], rel=1e-5)

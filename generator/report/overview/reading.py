@@ -17,11 +17,12 @@ def confirmed(title: str, reading: Reading | None) -> str:
     """What was tried where nothing is better; "" where nothing was tried."""
     if reading is None or reading.better or not reading.tried:
         return ""
-    best = max(reading.tried, key=lambda one: one.accuracy)
+    best = max(reading.tried, key=lambda one: one.ahead)
+    part = f" of the {best.count} that it was tried on" if best.count < reading.count else ""
     return (
         f"{title} was read in {len(reading.tried)} other ways, too, on {reading.count} {_images(reading)}: as it is "
         f"read, it is right in {percent(reading.accuracy)} of them, in the best of the other ways "
-        f"({best.what}) in {percent(best.accuracy)}."
+        f"({best.what}) in {percent(best.accuracy)}{part}."
     )
 
 
