@@ -13,8 +13,6 @@ from generator.records.trust import Check, Estimate, Faithfulness
 FIRST = (GRAD_CAM, "Grad-CAM++", "LayerCAM", "attention rollout")
 SAME = 0.999  # rank correlation of maps with those of another class, from which on they are the same
 SILENT = 4  # photos: on fewer nothing may have spoken for the answer, which is no fault of the method
-FEWEST = 8  # photos: an interval of fewer says nothing
-ENOUGH = 20  # photos on which a mean is told from another as evaluate tells it on its 32 images
 UNMOVED = 0.9  # rank correlation of maps with those of random weights, from which on they are those of the images
 
 
@@ -29,10 +27,7 @@ def unfit(found: Faithfulness | None, checks: Iterable[Check] = ()) -> dict[str,
 
 
 def _fault(found: Check) -> str:
-    """Why a method fails what the build itself found, as a clause; "" where it does not.
-
-    On few photos a mean may be above another by chance: the whole interval has to be.
-    """
+    """Why a method fails what the build itself found, as a clause; "" where it does not."""
     photos = f"photo{'s' if found.count > 1 else ''}"
     if found.constant == found.count >= SILENT:
         return f"its maps are the same in all places, on all of {found.count} {photos}"
@@ -46,8 +41,7 @@ def _fault(found: Check) -> str:
             "its maps stay the same when all weights are random: a rank correlation of "
             f"{found.weights:.2f} on {found.asked} {photos}"
         )
-    gap = found.deletion.ahead["random"]
-    if (gap.low > 0 and found.count >= FEWEST) or (gap.mean >= 0 and found.count >= ENOUGH):
+    if found.worse:
         value, chance = found.deletion.value.mean, found.deletion.baselines["random"].mean
         return (
             "what it shows as important matters no more than any place: taken away in its order it leaves "

@@ -14,6 +14,7 @@ from generator.report.filters.facts import LayerPage
 from generator.report.grad_cam.facts import Look
 from generator.report.portrait import Portrait
 from generator.report.training.facts import benchmark
+from generator.report.trust.undecided import undecided
 
 
 def results(report: Report, portraits: tuple[Portrait, ...], live: Shipped | None = None, tile: str = "") -> Any:
@@ -78,6 +79,7 @@ def _network(portrait: Portrait) -> Mapping[str, Any]:
         "evaluation": network.evaluation,
         "photos": {look.photo.id: _look(look, network.class_names) for look in portrait.looks},
         **({"checks": network.checks} if network.checks else {}),
+        **({"undecided": found} if (found := undecided(network)) else {}),
         "photos_judged": len(portrait.judged),
         "photos_right": len(portrait.right),
     }

@@ -61,6 +61,10 @@ class Randomisation:
     silent: tuple[Count, ...]  # maps that became constant; they count as a correlation of 0
 
 
+FEWEST = 8  # photos: an interval of fewer says nothing
+ENOUGH = 20  # photos on which a mean is told from another as evaluate tells it on its 32 images
+
+
 @dataclass(frozen=True)
 class Check:
     """What a build found of one method's maps on photos of its report, each map of the network's own answer."""
@@ -72,6 +76,17 @@ class Check:
     asked: Count = 0  # photos, the first, on which the method was asked again
     classes: float | None = None  # mean rank correlation with the maps of the least probable class; None: not asked
     weights: float | None = None  # likewise with the maps of the network with random weights
+
+    @property
+    def better(self) -> bool:
+        """Whether the answer falls faster in the maps' order than in a random one, beyond what chance explains."""
+        return self.count >= FEWEST and self.deletion.ahead["random"].high < 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether it does not: on few photos a mean may be above another by chance, the whole interval has to be."""
+        gap = self.deletion.ahead["random"]
+        return (gap.low > 0 and self.count >= FEWEST) or (gap.mean >= 0 and self.count >= ENOUGH)
 
 
 @dataclass(frozen=True)

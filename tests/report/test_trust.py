@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -16,10 +17,11 @@ from generator.pages import render
 from generator.records.network import Network
 from generator.records.report import Report
 from generator.records.scores import Evaluation
-from generator.records.trust import Check, Compared, Estimate, Faithfulness, LayerScore
+from generator.records.trust import Check, Compared, Estimate, Faithfulness, LayerScore, Perturbation
 from generator.report.trust.figures import trust_figures
 from generator.report.trust.sentences import verdict
-from tests import synthetic
+from generator.report.trust.undecided import undecided
+from tests import sites, synthetic
 from tests.pages.test_site import ROOT, Document
 from tests.synthetic import MEASURED, beside, located, near
 
@@ -385,6 +387,53 @@ def test_hostile_names_are_text() -> None:
     assert all(script.get("src") for script in found.every("script"))
     assert HOSTILE in found.text
     assert not found.every("em") + found.every("b")
+
+
+@pytest.mark.parametrize(
+    ("count", "gap", "open_"),
+    [
+        (8, (-0.1, -0.2, -0.05), False),  # better
+        (7, (-0.1, -0.2, -0.05), True),  # of too few photos
+        (8, (-0.1, -0.2, 0.05), True),
+        (8, (0.1, -0.05, 0.2), True),
+        (19, (0.1, -0.05, 0.2), True),
+        (20, (0.1, -0.05, 0.2), False),  # failed, and not shown
+        (8, (0.1, 0.05, 0.2), False),
+    ],
+)
+def test_what_few_photos_do_not_tell_is_undecided(count: int, gap: tuple[float, float, float], open_: bool) -> None:
+    deletion = Compared(near(0.3), {"random": near(0.4)}, {"random": Estimate(*gap)})
+    network = replace(with_measurements(None), checks=(Check("RISE", count, 0, deletion),))
+    assert [*undecided(network)] == ["RISE"] * open_
+
+
+def test_what_is_undecided_stands_beside_the_method_and_in_the_results() -> None:
+    """Of SmallCNN's maps an evaluation measured one, of occlusion's the build alone looked at seven."""
+    drawn = synthetic.report()
+    gaps = {"Grad-CAM": (-0.02, -0.05, 0.01), "LayerCAM": (-0.1, -0.2, -0.05)}
+    measured = tuple(
+        Perturbation(name, 32, *[Compared(near(0.3), {"random": near(0.4)}, {"random": Estimate(*gap)})] * 2)
+        for name, gap in gaps.items()
+    )
+    few = Check("occlusion", 7, 0, Compared(near(0.3), {"random": near(0.2)}, {"random": Estimate(0.1, 0.05, 0.2)}))
+    made = synthetic.complete(drawn.networks[0])
+    assert made.evaluation is not None
+    judged = replace(made.evaluation, faithfulness=replace(MEASURED, perturbation=measured))
+    report = replace(drawn, networks=(replace(made, evaluation=judged, checks=(few,)),))
+    figures = {figure.id: figure for figure in sites.figures_of(report)}
+    files = render(report, figures, reading.load(ROOT / "report.toml"), (ROOT / "templates",), ROOT / "content")
+    page = plain(files["grad-cam.html"].decode())
+    cells = [cell for cell in re.findall(r"<li>.*?</li>", page, re.DOTALL) if "<strong>" in cell]
+    said = {name: cell for cell in cells for name in re.findall("<strong>(.*?)</strong>", cell)}
+    asked = "whether its order is better than a random one is undecided on"
+    assert f"{asked} 32 test images: −2.0, −5.0 to +1.0 points, better below zero</p>" in said["Grad-CAM"]
+    assert f"{asked} 7 photos: +10.0, +5.0 to +20.0 points, better below zero</p>" in said["occlusion"]
+    assert all(asked not in cell for name, cell in said.items() if name not in ("Grad-CAM", "occlusion"))
+    told = json.loads(files["results.json"])["networks"]["cnn"]["undecided"]
+    assert told == {
+        "Grad-CAM": {"count": 32, "images": "test image", "gap": {"mean": -0.02, "low": -0.05, "high": 0.01}},
+        "occlusion": {"count": 7, "images": "photo", "gap": {"mean": 0.1, "low": 0.05, "high": 0.2}},
+    }
 
 
 def test_what_the_build_checked_itself_is_told_beside() -> None:

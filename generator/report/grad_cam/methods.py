@@ -10,6 +10,7 @@ import numpy as np
 from generator.records.images import Floats
 from generator.records.network import Comparison, Explanation, Network
 from generator.report.plates.wording import colour_of_nothing, layer_title, listed, number, percent, place
+from generator.report.trust.undecided import undecided
 
 KINDS = 6  # answers that have a shade of their own
 LEAST = 0.005  # share of the square's places from which on an answer is named
@@ -36,6 +37,7 @@ class Way:
     name: str
     asks: str
     shows: str
+    undecided: str = ""  # what is not known of its maps: whether they find what matters
 
 
 def ways(network: Network, explanation: Explanation) -> tuple[Way, ...]:
@@ -46,8 +48,10 @@ def ways(network: Network, explanation: Explanation) -> tuple[Way, ...]:
 
 def _ways(network: Network, found: Comparison, first: str) -> Iterator[Way]:
     picture = 0
+    open_ = {name: one.said for name, one in undecided(network).items()}
     for name, cam in found.maps.items():
-        yield Way(picture, name, PLACES.get(name, "").format(colour_of_nothing(network)), _strongest(cam))
+        asks = PLACES.get(name, "").format(colour_of_nothing(network))
+        yield Way(picture, name, asks, _strongest(cam), open_.get(name, ""))
         picture += 1
     if first not in found.maps:
         first = next(iter(found.maps), "")

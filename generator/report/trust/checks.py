@@ -11,8 +11,6 @@ from generator.records.trust import Check
 from generator.report.plates.wording import cell, counted, listed, percent_cell, sentence
 from generator.report.trust.measurements import difference, number_of, signed
 
-FEWEST = 8  # photos: an interval of fewer says nothing
-
 
 @dataclass(frozen=True)
 class Checks:
@@ -47,17 +45,15 @@ def checks(network: Network) -> Checks | None:
 
 
 def _deletion(found: tuple[Check, ...]) -> str:
-    gaps = {one.method: one.deletion.ahead["random"] for one in found}
-    enough = found[0].count >= FEWEST
     groups = {
         "of {} the answer falls faster than in a random order, beyond what chance explains": [
-            name for name, gap in gaps.items() if gap.high < 0 and enough
+            one.method for one in found if one.better
         ],
-        "of {} it falls more slowly, so that what they show matters less than any place": [
-            name for name, gap in gaps.items() if gap.low > 0 and enough
+        "of {} it falls no faster, so that what they show matters no more than any place": [
+            one.method for one in found if one.worse
         ],
         "so few photos do not tell {} from a random order": [
-            name for name, gap in gaps.items() if gap.low <= 0 <= gap.high or not enough
+            one.method for one in found if not one.better and not one.worse
         ],
     }
     parts = [what.format(listed(names)) for what, names in groups.items() if names]

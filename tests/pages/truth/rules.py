@@ -1245,6 +1245,34 @@ def _way(piece: Piece, said: Said) -> None:
             assert rows[way["name"]][2] in way["shows"]
 
 
+@rule(
+    "whether its order is better than a random one is undecided on «n» «w:images»: «mean», «low» to «high» points, better "
+    "below zero",
+    page="grad-cam",
+    alone=True,
+)
+def _undecided(piece: Piece, said: Said) -> None:
+    given = [
+        (one["count"], *(round(one["gap"][part] * 100, 1) for part in ("mean", "low", "high")))
+        for one in piece.network["undecided"].values()
+    ]
+    assert (value(said["n"]), *(value(said[part]) for part in ("mean", "low", "high"))) in given
+    assert said["images"].removesuffix("s") in {one["images"] for one in piece.network["undecided"].values()}
+    for name, one in piece.network["undecided"].items():
+        checks = {each["method"]: each for each in piece.network.get("checks", [])}
+        measured = {each["method"]: each for each in faithful(piece)}
+        found = checks.get(name) or measured[name]
+        assert (found["count"], found["deletion"]["ahead"]["random"]) == (one["count"], one["gap"])
+        assert one["gap"]["low"] <= 0 <= one["gap"]["high"] or one["count"] < 8
+    decided = {each["method"] for each in faithful(piece) if each["deletion"]["ahead"]["random"]["high"] < 0}
+    assert not decided & {*piece.network["undecided"]}
+
+
+def faithful(piece: Piece) -> list[Any]:
+    found = (piece.network["evaluation"] or {}).get("faithfulness") or {}
+    return list(found.get("perturbation", []))
+
+
 def ways_id(piece: Piece) -> str:
     return f"{piece.network_id}-ways-{piece.photo}"
 
