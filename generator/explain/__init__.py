@@ -27,7 +27,7 @@ from generator.explain.cam import (
     score_cam,
 )
 from generator.explain.cells import Axis
-from generator.explain.choice import Candidate, Choice, layer_choice
+from generator.explain.choice import Candidate, Choice, layer_choice, layer_proof
 from generator.explain.gradients import guided_backprop, integrated_gradients
 from generator.explain.layers import choose_layer, convolutions, macs, summary
 from generator.explain.occlusion import Occlusion, occlude, occlude_each
@@ -63,6 +63,7 @@ __all__ = [
     "layer_cam",
     "layer_choice",
     "layer_gradients",
+    "layer_proof",
     "legrad",
     "macs",
     "occlude",

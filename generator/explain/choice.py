@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from generator.base.errors import InputError
 from generator.explain.calls import is_function, told
 from generator.explain.checks import check_images, module_named
+from generator.explain.flow import leading_to
 from generator.explain.layouts import Layout
 from generator.explain.passes import evaluating, runnable
 from generator.explain.points import Point, Points, convolves, points
@@ -102,6 +104,53 @@ def layer_choice(model: nn.Module, images: Tensor, found: Points | None = None) 
     raise InputError(proof.why_not or why_not)
 
 
+def layer_proof(model: nn.Module, images: Tensor, layer: str, found: Points | None = None) -> Choice:
+    """A layer that somebody names, with what is proved of it: its cells lie over the image and move the logits.
+
+    Args:
+        images: (N, C, H, W) float, as the model takes them; gradients are asked for of each, until one has some.
+        found: the model's points, where they are known already.
+    Returns:
+        as `layer_choice`; `reached` is None where logits have no gradient, which methods that ask for none can do
+        without.
+    Raises:
+        InputError: where there is no such layer, or its map would show nothing of the image, or something else's.
+    """
+    check_images(images)
+    found = points(model, images) if found is None else found
+    point = found.named(layer)
+    if point is None:
+        known = [each.name for each in found if each.name]
+        if not is_function(layer) and module_named(model, layer) is not None and layer:
+            raise InputError(f"layer {layer!r}: expected one that the model runs, it does not run this one")
+        near = get_close_matches(layer, known, n=3, cutoff=0.4)
+        raise InputError(f"layer: expected a module or a function that runs, got {layer!r}; nearest: {', '.join(near)}")
+    if point.cells == 1:
+        raise InputError(f"layer {layer!r}: expected several cells, it gives one, whose map is the same in all places")
+    if not point.single or not point.form or not point.cells:
+        shape = ", ".join(map(str, point.shape))
+        raise InputError(
+            f"layer {layer!r}: expected cells that lie over the image, none of what it gives ({shape}) can be told to "
+            f"be one, because {point.cause or 'they are several things'}"
+        )
+    if point.number not in leading_to(found.nodes, found.ends):
+        raise InputError(f"layer {layer!r}: expected one that the logits are made of, they are not made of this one")
+    proof = _Proof(model, images[:1])
+    if not proof.in_place(point):
+        raise InputError(f"layer {layer!r}: its cells {proof.what}; name another layer, or none")
+    for image in torch.split(images, 1):
+        try:
+            reached = _reached(model, image, point)
+        except InputError:
+            return Choice(layer, point.layout, None)
+        if reached:  # one alone, too, as below a global maximum of one channel
+            return Choice(layer, point.layout, reached)
+    raise InputError(
+        f"layer {layer!r}: the logits have a gradient by none of its {point.cells} cells, so that its maps would show "
+        "nothing; name an earlier layer, or none"
+    )
+
+
 Layer = str | Choice | None
 """A layer by its dotted name, or as `layer_choice` found it; None: as it would choose."""
 
@@ -157,7 +206,8 @@ class _Proof:
     def __init__(self, model: nn.Module, image: Tensor) -> None:
         self.model, self.image = model, image
         self.moved = False
-        self.why_not = ""  # of the first that does not
+        self.what = ""  # of the last that does not
+        self.why_not = ""  # of the first
 
     def in_place(self, point: Point) -> bool:
         """Whether they do: it is known of what could be followed, and found out of the rest.
@@ -169,6 +219,8 @@ class _Proof:
         else:
             self.moved = self.moved or not _answers_in_place(self.model, self.image, point)
             found, what = not self.moved, f"{_MOVED}, because of {point.cause}"
+        if not found:
+            self.what = what
         if not found and not self.why_not:
             self.why_not = (
                 f"layer: the cells of {point.name!r} {what}, and no other layer is a grid over it; name a layer, or "

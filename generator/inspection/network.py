@@ -188,8 +188,8 @@ def _layer(loaded: Loaded) -> Fact:
     """The layer that is explained, and who chose it."""
     if not loaded.layer:
         return Fact("layer explained", "none", "inferred", loaded.no_layer)
-    if loaded.wanted.layer:
-        return Fact("layer explained", loaded.layer, "declared", loaded.wanted.said_in)
+    if loaded.proof is not None:
+        return Fact("layer explained", loaded.layer, "declared", f"{loaded.wanted.said_in}{_proved(loaded.proof)}")
     if loaded.architecture.layer:
         return Fact("layer explained", loaded.layer, "read", f"it is known of {loaded.architecture.title}")
     if loaded.choice is not None and loaded.choice.reached is not None:
@@ -236,6 +236,13 @@ def _last_cells(choice: Choice) -> str:
         f"the last output whose {rows} × {columns} cells are known to lie over the photo, and where more than one of "
         f"them moves the logits ({choice.reached} of {rows * columns} do)"
     )
+
+
+def _proved(choice: Choice) -> str:
+    """What was proved of a layer that somebody named."""
+    rows, columns = choice.layout.grid
+    moved = f", and {choice.reached} of them move the logits" if choice.reached is not None else ""
+    return f"; its {rows} × {columns} cells are known to lie over the photo{moved}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from generator.base.errors import InputError, in_short
 from generator.config.schema import ModelConfig
 from generator.data.classes import Classes
 from generator.data.preprocessing import seen
-from generator.explain.choice import Choice, layer_choice
+from generator.explain.choice import Choice, layer_choice, layer_proof
 from generator.explain.methods import Explainer, blind, failure, named, passes, suited
 from generator.explain.outputs import multi_label
 from generator.explain.passes import blank, evaluating, in_eval_mode, logits_of
@@ -285,9 +285,27 @@ class Loaded:
         return self._explained[2]
 
     @cached_property
+    def proof(self) -> Choice | None:
+        """What is proved of the layer that report.toml names; None where it names none.
+
+        Raises:
+            InputError: where its maps would not be of the image, or there is no such layer.
+        """
+        if not self.wanted.layer:
+            return None
+        if self.opaque:
+            raise InputError(f"[models.{self.id}] layer: expected none, for {self.opaque}")
+        try:
+            return layer_proof(self.network, torch.cat([self._noise, self._blank]), self.wanted.layer, self.points)
+        except InputError as error:
+            raise InputError(f"[models.{self.id}] {error}".replace("the model", "the network")) from None
+
+    @cached_property
     def _explained(self) -> tuple[str, str, Choice | None]:
         own = self.architecture.layer
-        if said := self.wanted.layer or (own(self.network) if own else ""):
+        if self.proof is not None:
+            return self.proof.layer, "", None
+        if said := own(self.network) if own else "":
             return said, "", None
         if self.opaque:
             return "", self.opaque, None

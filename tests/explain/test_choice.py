@@ -204,3 +204,76 @@ def test_a_choice_spares_the_search_for_the_tokens_places() -> None:
         assert len(passes) == 1
         explain.grad_cam(network, batch, [0, 1], choice.layer)
         assert len(passes) == 1 + 3  # one to see tokens, one to follow them, one to weigh them
+
+
+class Blocks(nn.Module):
+    """Two convolutions, a head that reads the left half of their maps, and parts that are no grid, or do not run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 2, 3, padding=1)
+        self.conv2 = nn.Conv2d(2, 2, 3, padding=1)
+        self.aside = nn.Conv2d(2, 2, 1)
+        self.idle = nn.Conv2d(2, 2, 1)
+        self.turned = nn.Identity()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(2, 3)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        maps = self.conv2(self.conv1(batch))
+        self.aside(maps)
+        self.turned(maps.flip(3))
+        logits: Tensor = self.head(self.pool(maps[..., :3]).flatten(1))
+        return logits
+
+
+@pytest.mark.parametrize(("layer", "reached"), [("conv2", 12), ("conv1", 16)])
+def test_of_a_layer_that_somebody_names_it_is_proved_what_it_shows(layer: str, reached: int) -> None:
+    """Of 4 x 6 cells the head reads three columns, and a 3 x 3 kernel one more of what is before it."""
+    choice = explain.layer_proof(seeded(Blocks), images(1, 1, 4, 6), layer)
+    assert (choice.layer, choice.layout.grid, choice.reached) == (layer, (4, 6), reached)
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ("conv3", "layer: expected a module's dotted name, got 'conv3'; nearest: conv2, conv1"),
+        ("conv2+relu", r"layer: expected a module or a function that runs, got 'conv2\+relu'; nearest: conv2"),
+        ("idle", "layer 'idle': expected one that the model runs, it does not run this one"),
+        ("pool", "layer 'pool': expected several cells, it gives one, whose map is the same in all places"),
+        ("head", r"layer 'head': expected cells that lie over the image, none of what it gives \(3\)"),
+        ("turned", r"none of what it gives \(2, 4, 6\) can be told to be one, because flip \(cells change places\)"),
+        ("aside", "layer 'aside': expected one that the logits are made of, they are not made of this one"),
+    ],
+)
+def test_a_layer_whose_maps_are_of_something_else_is_refused(layer: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        explain.layer_proof(seeded(Blocks), images(1, 1, 4, 6), layer)
+
+
+def test_a_transformer_s_last_block_is_refused_and_what_it_reads_is_not() -> None:
+    network, batch = seeded(lambda: vit(img_size=32)), images(1, 3, 32, 32)
+    for layer in ("blocks.2", "norm", "blocks"):
+        with pytest.raises(InputError, match=f"layer '{layer}': the logits have a gradient by none of its 4 cells"):
+            explain.layer_proof(network, batch, layer)
+    assert explain.layer_proof(network, batch, "blocks.1").reached == 4
+
+
+def test_a_layer_of_a_mirrored_image_is_refused() -> None:
+    class Mirrored(Blocks):
+        def forward(self, batch: Tensor) -> Tensor:
+            return super().forward(batch.flip(3))
+
+    with pytest.raises(InputError, match="layer 'conv2': its cells do not lie where they stand over the"):
+        explain.layer_proof(seeded(Mirrored), images(1, 1, 16, 24), "conv2")
+
+
+def test_of_a_network_without_gradients_a_named_layer_stays() -> None:
+    """Score-CAM asks for none."""
+
+    class Detached(Blocks):
+        def forward(self, batch: Tensor) -> Tensor:
+            return super().forward(batch).detach()
+
+    choice = explain.layer_proof(seeded(Detached), images(1, 1, 4, 6), "conv1")
+    assert (choice.layer, choice.reached) == ("conv1", None)

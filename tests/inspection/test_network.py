@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from generator.explain import Target, methods
 from generator.inspection import prototypes, selection
 from generator.inspection.layers import NOT_ASKED, records, shown
 from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, network_record
+from generator.inspection.network import facts as network_facts
 from generator.inspection.patches import layer_patches, strongest_patches
 from generator.inspection.photo import (
     COMPARED,
@@ -161,6 +163,19 @@ def test_a_named_layer_is_the_one_explained() -> None:
     assert found.cams.shape == (3, 16, 16)
     wanted = explain.grad_cam_all(one.network, images_of(PHOTO), "features.relu3")[0]
     np.testing.assert_allclose(found.cams, wanted.numpy(), rtol=1e-4, atol=1e-8)
+    (fact,) = [each for each in network_facts(one) if each.what == "layer explained"]
+    assert (fact.value, fact.origin) == ("features.relu3", "declared")
+    told = r"report.toml; its 16 × 16 cells are known to lie over the photo, and (\d+) of them move the logits"
+    moved = re.fullmatch(told, fact.source)
+    assert moved is not None
+    assert 1 < int(moved[1]) <= 256
+
+
+def test_a_named_layer_whose_maps_would_show_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"\[models\.\S+\] layer 'head.pool': expected several cells, it gives one"):
+        _ = loaded(layer="head.pool").layer
+    with pytest.raises(InputError, match=r"\[models\.\S+\] layer: expected none, for it is sealed"):
+        _ = replace(loaded(layer="features.relu3"), opaque="it is sealed").layer
 
 
 def test_without_a_layer_there_are_answers_and_what_needs_none() -> None:

@@ -160,9 +160,9 @@ def test_batch_norm_with_a_negative_factor_stays_behind_the_pooling() -> None:
     assert running.run(found, image).item() == pytest.approx(-4, abs=1e-3)
     with torch.no_grad():
         norm.weight[:] = 2
-    found = export.export(loaded(network, ("one",), square_input(2), layer="2"), ())
+    found = export.export(loaded(network, ("one",), square_input(4), layer="2"), ())
     assert [step.kind for step in found.steps] == ["conv", "maxpool", "global", "flatten", "linear"]
-    assert running.run(found, image).item() == pytest.approx(8, abs=1e-3)
+    assert running.run(found, image.repeat(1, 1, 2, 2)).item() == pytest.approx(8, abs=1e-3)
 
 
 def test_the_largest_weight_of_each_channel_is_at_an_end_of_the_numbers() -> None:
