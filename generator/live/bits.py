@@ -116,7 +116,7 @@ def _quantised(step: Step, bits: int) -> LiveStep:
     rows = step.weight.flatten(1)
     factors = (rows.abs().amax(1) / (2 ** (bits - 1) - 1)).float()
     # A channel of zeros alone keeps them.
-    integers = (rows / factors.double().clamp_min(torch.finfo(torch.float32).tiny)[:, None]).round().long()
+    integers = (rows / factors.double().clamp_min(torch.finfo(torch.float32).tiny)[:, None]).round().int()
     integers = integers.clamp(1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1)
     return LiveStep(
         step.kind, step.kernel, step.stride, step.padding,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,12 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
     with in_eval_mode(loaded.network), torch.no_grad():
         plain = steps_of(loaded.network)
         images = _images(photos, loaded.input)
-        wanted = loaded.network(images).float()
+        wanted = running.in_parts(lambda part: loaded.network(part).float(), images)
         if wanted.shape != (len(images), len(loaded.class_names)):
             raise UnsuitedError("does not give one logit a class")
         explained, inner = loaded.layer, _within(loaded.network, loaded.layer)
         steps = folded(plain, inner)
-        if not running.difference(run_steps(steps, images), wanted) <= ROUNDING:
+        if not running.difference(running.in_parts(partial(run_steps, steps), images), wanted) <= ROUNDING:
             raise UnsuitedError("answers otherwise when its steps are run one by one")
         if (size := size_in_bytes(steps, [8] * len(steps))) > LARGEST:
             raise UnsuitedError(f"would be {size / 2**20:.0f} MiB, more than a page should load")
@@ -76,7 +77,8 @@ def export(loaded: Loaded, photos: Sequence[Photo]) -> Live:
         maps, _ = cam_and_logits(steps, cam, images)
         own = maps
         if steps[cam].name == inner:
-            own = explain.grad_cam_all(loaded.network, images, explained)[:, running.compared(wanted.shape[1])]
+            every = partial(explain.grad_cam_all, loaded.network, layer=explained)
+            own = running.in_parts(every, images)[:, running.compared(wanted.shape[1])]
         if not running.difference(maps, own) <= ROUNDING:
             raise UnsuitedError(f"has other heat maps at {explained} when its steps are run one by one")
         quantised, (difference, of_maps) = fewest_bits(steps, cam, images, (wanted, maps))

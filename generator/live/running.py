@@ -13,6 +13,7 @@ from torch import Tensor
 from generator.live.trace import Step, UnsuitedError
 from generator.records.live import Live, LiveStep
 
+TOGETHER = 8  # images that run at once: a report has forty, of which the maps of a layer alone may be 50 MB
 COMPARED = 128  # classes at most whose maps are looked at
 
 
@@ -72,8 +73,23 @@ def compared(classes: int) -> list[int]:
     return sorted({place * classes // COMPARED for place in range(COMPARED)})
 
 
+def in_parts(work: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """What is made of images (N, ...), of few of them at a time, as of all of them."""
+    return torch.cat([work(part) for part in _parts(images)])
+
+
+def _parts(images: Tensor) -> Sequence[Tensor]:
+    """Even ones: some networks answer a single image otherwise."""
+    return images.tensor_split(-(-len(images) // TOGETHER))
+
+
 def cam_and_logits(steps: Sequence[Step], cam: int, images: Tensor) -> tuple[Tensor, Tensor]:
     """Grad-CAM of the classes that are `compared`, at a step's output, (N, k, h, w), and the logits (N, K)."""
+    maps, logits = zip(*(_cam_and_logits(steps, cam, part) for part in _parts(images)), strict=True)
+    return torch.cat(maps), torch.cat(logits)
+
+
+def _cam_and_logits(steps: Sequence[Step], cam: int, images: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         activations = run_steps(steps[: cam + 1], images)
         rest = steps[cam + 1 :]

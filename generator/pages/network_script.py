@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def sample_script(photo: str, seen: Pixels) -> bytes:
     return f'(window.liveSamples ??= {{}})["{photo}"] = "{data}";\n'.encode()
 
 
-def pack(integers: NDArray[np.int64], bits: int) -> str:
+def pack(integers: NDArray[np.integer[Any]], bits: int) -> str:
     """Whole numbers in [-2^(bits - 1), 2^(bits - 1)) as `bits` bits each above the lowest, the lowest bit first."""
     lifted = (integers.reshape(-1, 1) + 2 ** (bits - 1)).astype("<u2").view(np.uint8)
     single = np.unpackbits(lifted, axis=1, bitorder="little")[:, :bits].ravel()  # (n, 16) -> (n bits,)

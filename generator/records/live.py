@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from generator.records.images import Counts, Floats
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.records.images import Floats
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class LiveStep:
     bits: int = 0  # of a weight
     factors: Floats | None = None  # (O,)
     biases: Floats | None = None  # (O,)
-    integers: Counts | None = None  # (O, I kh kw) or (O, I)
+    integers: NDArray[np.integer[Any]] | None = None  # (O, I kh kw) or (O, I), int32: there may be millions
 
 
 @dataclass(frozen=True)

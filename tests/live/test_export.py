@@ -299,3 +299,22 @@ def test_more_classes_than_the_page_has_room_for_are_refused() -> None:
 def test_what_is_no_number_never_agrees() -> None:
     assert bits._excess((math.nan, 0.0)) == bits._excess((0.0, math.nan)) == math.inf
     assert bits._excess((5e-3, 0.0)) == bits._excess((0.0, 1e-3)) == 1
+
+
+def test_photos_run_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even parts, for there are networks that answer a single image otherwise; what is found is the same."""
+    sizes: list[int] = []
+
+    def watched(images: Tensor) -> Tensor:
+        sizes.append(len(images))
+        return images + 1
+
+    images = torch.arange(17.0)[:, None]
+    assert torch.equal(running.in_parts(watched, images), images + 1)
+    assert sizes == [6, 6, 5]
+    net, photos = live_nets.made(live_nets.gap), live_nets.photos(5)
+    whole = export.export(net, photos)
+    monkeypatch.setattr(running, "TOGETHER", 2)
+    parts = export.export(net, photos)
+    assert [step.bits for step in parts.steps] == [step.bits for step in whole.steps]
+    assert [parts.difference, parts.maps] == pytest.approx([whole.difference, whole.maps], rel=1e-2)
