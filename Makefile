@@ -1,5 +1,6 @@
 # make site    a fresh machine -> the report in site/
 # make test    every test            make check   what CI runs: lint, format, types, tests
+# make quick   the tests that are not slow: half of their time
 # make bench   the README's figures  make clean   remove what the program made
 #
 # Set on the command line: PYTHON (3.10 or newer), ARGS (for `build`, such as ARGS="--offline").
@@ -13,11 +14,11 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 10))'
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do \
 	if $$python $(NEW_ENOUGH) 2>/dev/null; then echo $$python; break; fi; done)
 
-.PHONY: help site test check lint types bench clean install-site install-check browser
+.PHONY: help site test quick check lint types bench clean install-site install-check browser
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,5s/^# *//p' Makefile
+	@sed -n '1,6s/^# *//p' Makefile
 
 site: install-site
 	@$(BIN)/python -m generator build $(ARGS)
@@ -26,6 +27,9 @@ site: install-site
 # Two processes with a thread each: most tests are too small to gain from threads. In the order of tests/conftest.py.
 test: install-check browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: install-check browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 check: lint types test
 
