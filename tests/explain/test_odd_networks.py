@@ -106,6 +106,49 @@ class Lists(Plain):
         return found
 
 
+class Keywords(Plain):
+    """Everything within is called by keyword, functions too."""
+
+    def maps(self, batch: Tensor) -> Tensor:
+        found = self.relu1(input=self.conv1(input=batch))
+        return self.relu2(input=self.bn(input=self.conv2(input=found)))  # type: ignore[no-any-return]
+
+    def forward(self, batch: Tensor) -> Any:
+        pooled = F.adaptive_avg_pool2d(input=self.maps(batch), output_size=1)
+        return self.fc(input=torch.flatten(input=pooled, start_dim=1))
+
+
+class Named(Plain):
+    """As transformers' models: its images have a name, and there is more that could be given."""
+
+    def forward(self, pixel_values: Tensor | None = None, labels: Tensor | None = None) -> Any:
+        assert pixel_values is not None
+        return {"loss": labels, "logits": super().forward(pixel_values)}
+
+
+class Body(nn.Module):
+    """Takes a dictionary, also by keyword, and gives one."""
+
+    def __init__(self, network: Plain) -> None:
+        super().__init__()
+        self.maps = network.maps
+
+    def forward(self, *, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"maps": self.maps(batch["image"]), **batch}
+
+
+class Dictionaries(Plain):
+    """What its parts hand on is a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = Body(self)
+
+    def forward(self, batch: Tensor) -> Any:
+        found = self.body(batch={"image": batch})
+        return {"logits": self.fc(found["maps"].mean((2, 3))), "given": found}
+
+
 class Clamping(torch.autograd.Function):
     """A rectifier of somebody's own."""
 
@@ -152,6 +195,9 @@ ODD: dict[str, Odd] = {
     "maps that are overwritten": Odd(Overwriting, chosen="relu2+mul"),
     "a list": Odd(Lists),
     "a custom function": Odd(Custom),
+    "calls by keyword": Odd(Keywords),
+    "images with a name": Odd(Named),
+    "dictionaries between its parts": Odd(Dictionaries),
     "frozen": Odd(Plain, dress=lambda network: network.requires_grad_(False)),
     "in train mode": Odd(Plain, dress=lambda network: network.train()),
     "under no_grad": Odd(Plain, around=torch.no_grad),
@@ -430,3 +476,45 @@ def test_reentrant_checkpoints_are_told() -> None:
 
     with pytest.raises(InputError, match=r"forward turns gradients off"):
         explain.grad_cam(seeded(Saving), BATCH, TARGETS)
+
+
+def test_a_part_that_gives_a_dictionary_is_no_layer() -> None:
+    with pytest.raises(InputError, match=r"layer 'body': expected feature maps \(2, C, h, w\), got a dict"):
+        explain.grad_cam(seeded(Dictionaries), BATCH, TARGETS, "body")
+
+
+class Dropping(nn.Module):
+    """Two channels that are given, a dropout of their means that is never turned off, and the weights 1 and -3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(2, 2, 1, bias=False), nn.Linear(2, 1, bias=False)
+        self.conv.weight = nn.Parameter(torch.eye(2).view(2, 2, 1, 1))
+        self.fc.weight = nn.Parameter(torch.tensor([[1.0, -3.0]]))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        logits: Tensor = self.fc(F.dropout(self.conv(batch).mean((2, 3)), 0.5))
+        return torch.cat([logits, -logits], 1)
+
+
+def test_a_dropout_that_is_never_off_gives_each_map_by_one_draw() -> None:
+    """A weight is 0 or twice as large, and a quarter of it goes to each of four cells: one of four maps each time."""
+    images = torch.tensor([[[[4.0, 0], [0, 0]], [[0, 8.0], [4, 0]]]])
+    ones, threes = images[0, 0] / 2, 1.5 * images[0, 1]
+    wanted = {
+        "none": 0 * ones,
+        "the first": ones,
+        "the second": 0 * ones,  # it speaks against the first class
+        "against": threes,
+    }
+    network = Dropping().eval()
+    seen = set()
+    for seed in range(24):
+        torch.manual_seed(seed)
+        for target, able in ((0, ("none", "the first", "the second")), (1, ("none", "against"))):
+            found = explain.grad_cam(network, images, [target], "conv")[0]
+            names = [name for name in able if torch.allclose(found, wanted[name])]
+            assert names, found
+            seen.update(names)
+    assert seen == set(wanted)
+    assert not network.training
