@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -32,6 +33,7 @@ WIDE = 512  # channels of a convolution up to which all of them are shown there:
 MOST = 8  # layers of a larger network that have one
 CHANNELS = 128  # of each of these that its page shows
 ASKED = 24  # images at most on which channels are asked for their part in the answer
+UNMOVED = 1e-6  # of what a cell holds: by less it differs from one place in a batch to another, too
 BATCH = 4  # of these at once: the gradients of a deep network by its first layer take 0.1 GB an image at 224 pixels
 
 
@@ -253,7 +255,35 @@ def blocks(loaded: Loaded) -> tuple[Block, ...]:
                 steps=last.steps, convolutions=last.convolutions, paths=last.paths, joined=last.joined,
                 attends=last.attends,
             )  # fmt: skip
-    return tuple(found)
+    partly = _partly(loaded, [block.name for block in found if block.sees is None and block.cells > 1])
+    return tuple(replace(block, partly=block.name in partly) for block in found)
+
+
+def _partly(loaded: Loaded, names: Sequence[str]) -> set[str]:
+    """Of layers whose cells see no regular size those where one in the middle does not see all corners of the image.
+
+    As after attention within windows, where cells see the windows that theirs was moved into. It is tried: the image is
+    changed in one corner after the other, by an eighth of its sides.
+    """
+    usual, other = (torch.randn(1, *loaded.input.shape, generator=torch.Generator().manual_seed(n)) for n in (0, 1))
+    high, wide = (max(1, side // 8) for side in loaded.input.size)
+    changed = [usual]
+    for rows in (slice(high), slice(-high, None)):
+        for columns in (slice(wide), slice(-wide, None)):
+            changed.append(usual.clone())
+            changed[-1][..., rows, columns] = other[..., rows, columns]
+    images = torch.cat(changed).to(loaded.device)
+    found = set()
+    for name in names:
+        try:
+            maps = explain.feature_maps(loaded.network, images, [name])[name]
+        except InputError:  # its cells cannot be told apart
+            continue
+        middle = maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2]
+        moved = (middle[1:] - middle[:1]).abs().amax(1)
+        if not bool((moved > UNMOVED * middle.abs().max()).all()):
+            found.add(name)
+    return found
 
 
 def _block(section: Section) -> Block:

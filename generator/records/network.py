@@ -99,6 +99,7 @@ class Block:
     paths: tuple[int, ...] = ()  # steps of each path, where several run beside each other; 0: what came in is passed on
     joined: str = ""  # how the paths are: "addition", "concatenation", "multiplication"
     attends: bool = False  # whether cells are weighed against one another
+    partly: bool = False  # of those that see no regular size: whether a cell in the middle does not see all corners
 
     @property
     def cells(self) -> int:

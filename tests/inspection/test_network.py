@@ -20,7 +20,7 @@ from generator.data.preprocessing import square
 from generator.evaluation import answers
 from generator.explain import Target, methods
 from generator.inspection import prototypes, selection
-from generator.inspection.layers import NOT_ASKED, records, shown
+from generator.inspection.layers import NOT_ASKED, blocks, records, shown
 from generator.inspection.network import FLATTENED_NOTE, GAP_NOTE, MAX_NOTE, network_record
 from generator.inspection.network import facts as network_facts
 from generator.inspection.patches import layer_patches, strongest_patches
@@ -565,3 +565,13 @@ def test_gradients_that_are_not_finite_are_told() -> None:
 
     with pytest.raises(InputError, match=r"^Steep: expected finite gradients of its logits, found NaN or infinity"):
         prototypes.maximise(Steep(), range(3), square_input(16), steps=1)
+
+
+@pytest.mark.parametrize(("windows", "partly"), [(4, True), (16, False)])
+def test_attention_within_windows_sees_a_part_of_the_photo(windows: int, partly: bool) -> None:
+    """Of 16 x 16 cells in windows of 4, in the second block moved by half of one; and in one window."""
+    network = torchvision.models.SwinTransformer([4, 4], 8, [2], [2], [windows, windows], num_classes=3).eval()
+    found = blocks(replace(facts.loaded(network, ("a", "b", "c")), input=Input((64, 64))))
+    attending = ("features.0+add", "features.1.0", "features.1.0+add", "features")
+    assert {block.name for block in found if block.partly} == set(attending if partly else ())
+    assert {block.name for block in found if block.sees is None and block.cells > 1} == set(attending)

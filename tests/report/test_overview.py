@@ -251,6 +251,8 @@ class TestDrawing:
         assert [part.title for part in found.parts] == ["Patch embedding", "12 transformer blocks", "Linear layer"]
         assert found.parts[1].gives == "65 tokens of 32 numbers, 8 × 8 of them places of the photo"
         assert found.parts[1].sees == "a unit sees all of it"
+        found = drawn([embedding, *[replace(one, partly=True) for one in both], linear("head", 4)])
+        assert found.parts[1].sees == "a unit sees a part of it"
 
     def test_of_many_blocks_that_differ_those_of_one_module_are_one_part(self) -> None:
         shapes = [(8 + 8 * n, 64 >> n, 64 >> n) for n in range(4)]

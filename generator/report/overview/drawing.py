@@ -257,7 +257,8 @@ def _shape(block: Block) -> str:
 def _field(block: Block, network: Network) -> str:
     """How much of the input a unit sees; "" of one that is no unit of a map."""
     if block.sees is None:
-        return "all of it" if block.cells > 1 or len(block.shape) > 1 else ""
+        whole = "a part of it" if block.partly else "all of it"
+        return whole if block.cells > 1 or len(block.shape) > 1 else ""
     high, wide = (min(side, most) for side, most in zip(block.sees, network.input.size, strict=True))
     return "all of it" if (high, wide) == network.input.size else f"{block.sees[0]} × {block.sees[1]} px"
 

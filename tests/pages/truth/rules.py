@@ -1677,7 +1677,7 @@ def known(network: Any) -> frozenset[Part]:
 @rule(
     "«w:title»⟨: | ⟩⟨«n» map⟦s⟧ of «high» × «wide»|«tokens» token⟦s⟧ of «each» number⟦s⟧, «rows» × «columns» of them "
     "places of the photo|«numbers» number⟦s⟧⟩⟦; «weights» weight⟦s⟧⟦ of «w:whose»⟧⟧"
-    "⟦; a unit sees ⟨«sees» × «across» px|all of it⟩⟧⟦; ⟨«one» step⟦s⟧ and a way around|"
+    "⟦; a unit sees ⟨«sees» × «across» px|all of it|a part of it⟩⟧⟦; ⟨«one» step⟦s⟧ and a way around|"
     "«ways» paths of «w:steps» steps⟦ and a way around⟧⟩⟧",
     page="filters|index",
     alone=True,
@@ -1688,7 +1688,7 @@ def _part(piece: Piece, said: Said) -> None:
     shape = tuple(int(value(said[name])) for name in names)
     grid = (int(said["rows"]), int(said["columns"])) if said["tokens"] else ()
     weights = int(value(said["weights"])) if said["weights"] else 0
-    sees = (int(said["sees"]), int(said["across"])) if said["sees"] else (0, 0) if "all of it" in said["whole"] else ()
+    sees = (int(said["sees"]), int(said["across"])) if said["sees"] else (0, 0) if " of it" in said["whole"] else ()
     paths = [int(said["one"])] if said["one"] else [*map(int, listed(said["steps"]))] if said["ways"] else []
     assert not said["ways"] or int(said["ways"]) == len(paths), said["whole"]
     around = "a way around" in said["whole"]
