@@ -10,6 +10,12 @@ from collections.abc import Mapping, Sequence
 # Two or three of them and some words are one file's name, which may have 255 bytes (143 on an encrypted folder).
 LONGEST = 60
 TAIL = 8  # digits of a digest, which tell apart what begins alike
+UNNAMED = "The data set"  # what a data set is called that has no name
+
+
+def within(name: str) -> str:
+    """A data set's name as it stands within a sentence."""
+    return UNNAMED[:1].lower() + UNNAMED[1:] if name == UNNAMED else name
 
 
 def slug(text: str, otherwise: str = "unnamed", longest: int = LONGEST) -> str:

@@ -20,6 +20,7 @@ from generator.base import files, terminal
 from generator.base.digest import digest
 from generator.base.errors import InputError, of_own_code, raised
 from generator.base.installation import check_pair, import_matplotlib
+from generator.base.names import UNNAMED
 from generator.commands.own import toml
 from generator.config import digests, places, reading
 from generator.config.schema import TEST_IMAGES, Config, DataConfig, InputConfig, ModelConfig
@@ -344,7 +345,7 @@ def _called(dataset: Any) -> str:
     inner = steps.innermost(dataset)
     root, kind = getattr(inner, "root", None), type(inner).__name__
     if kind not in ("ImageFolder", "DatasetFolder") or not isinstance(root, (str, os.PathLike)):
-        return "The data set" if kind in ("Pair", "TensorDataset", "list", "tuple") else kind
+        return UNNAMED if kind in ("Pair", "TensorDataset", "list", "tuple") else kind
     parts = [part for part in Path(root).resolve().parts if not part_of(part)]
     return parts[-1] if len(parts) > 1 else kind
 

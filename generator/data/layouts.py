@@ -10,6 +10,7 @@ from pathlib import Path
 
 from generator.base.clutter import entries
 from generator.base.errors import InputError
+from generator.base.names import UNNAMED
 from generator.config.schema import DataConfig
 from generator.data import cifar, folder, idx, listed, lists, tiny_imagenet
 from generator.data.dataset import DataSet
@@ -69,7 +70,7 @@ def opened(root: Path, told: DataConfig, beside: Path | None = None) -> DataSet:
         from generator.data import factory  # it loads Pillow, which an unchanged build does without
 
         found = factory.read(root, beside, _unlabelled(root, told))
-    source = found.words.source if found.words.source.casefold() not in PLAIN else "The data set"
+    source = found.words.source if found.words.source.casefold() not in PLAIN else UNNAMED
     words = replace(found.words, source=told.name or source, licence=told.licence or found.words.licence)
     name = source if found.name == found.words.source else found.name
     return replace(found, name=told.name or name, words=words)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
+from generator.base.names import UNNAMED, within
 from generator.config.schema import TEST_IMAGES, Config, DataConfig
 from generator.data import samples, tiny_imagenet
 from generator.data.classes import Classes, of_tiny_imagenet
@@ -168,7 +169,7 @@ def _recorded(
     tiny = of_tiny_imagenet(classes)
     counts = {part: scores.count for part, scores in evaluation.splits.items()} if evaluation else {}
     pair = [_tensor(square(photo.pixels, AUGMENTED)) for photo in shown[:2]]
-    name = told.name or (tiny_imagenet.name(told.classes) if tiny else "The data set")
+    name = told.name or (tiny_imagenet.name(told.classes) if tiny else UNNAMED)
     words = tiny_imagenet.WORDS if tiny else DataWords(source=told.name)
     return DataSummary(
         name=name,
@@ -207,7 +208,7 @@ def examined(data: DataSet | None, shown: Sequence[Photo]) -> Examined | None:
             items = tuple(items[place * len(items) // SEARCHED] for place in range(SEARCHED))
             count, digest = f"{SEARCHED:,} of {count}", f"{digest} {SEARCHED}"
         return Examined(
-            said=f"{count} {part.called} of {data.words.source}",
+            said=f"{count} {part.called} of {within(data.words.source)}",
             pictures=Remembered(data, items, ROOM),
             names=tuple(data.classes.names[item.target] for item in items),
             digest=digest,

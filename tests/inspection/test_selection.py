@@ -222,6 +222,9 @@ def test_where_the_validation_images_judge_they_are_what_is_shown(tmp_path: Path
     searched = selection.examined(data, ())
     assert searched is not None
     assert searched.said == "12 validation images of kitchen"
+    unnamed = selection.examined(replace(data, words=replace(data.words, source="The data set")), ())
+    assert unnamed is not None
+    assert unnamed.said == "12 validation images of the data set"
     assert searched.pictures[2].shape == (72, 72, 3)
     summary = selection.summary(data, data.classes, evaluation, ())
     assert (summary.wnids, summary.boxes, summary.words.size) == ((), False, "from 60 × 40 to 72 × 72")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from generator.base.names import addresses
+from generator.base.names import addresses, within
 from generator.figures import raster
 from generator.records.figure import Figure, Table
 from generator.records.images import Photo, Pixels
@@ -44,7 +44,7 @@ def _examples(data: DataSummary, index: int, address: str) -> Figure:
         f"data-examples-{address}",
         _row(data, images),
         alt=f"Row of {counted(len(images), 'photo')} of the class {name}, {wide}.",
-        caption=f"{sentence(name)}: {counted(len(images), image)} of {data.name}.",
+        caption=f"{sentence(name)}: {counted(len(images), image)} of {within(data.name)}.",
         quality=PHOTO,
         pixelated=material(data).thumbnails,
         data=Table(
