@@ -172,7 +172,9 @@ def _key(chart: ET.Element, key: Sequence[str]) -> None:
 
 
 def _small(chart: ET.Element, title: str, lines: Sequence[Points], frame: _Frame, x_label: str) -> None:
-    add(chart, "text", x=frame.left, y=frame.top - 12, font_weight="bold").text = shorten(title, LONGEST + 6)
+    add(chart, "text", x=frame.left - _LEFT + 6, y=frame.top - 12, font_weight="bold").text = shorten(
+        title, LONGEST + 6
+    )
     grid = "".join(f"M{short(frame.left)} {short(frame.y(value))}h{short(frame.width)}" for value in (0, 0.5, 1))
     add(chart, "path", d=grid, fill="none", stroke="currentColor", stroke_opacity=0.2, stroke_width=0.8)
     numbers = add(chart, "g", text_anchor="end")

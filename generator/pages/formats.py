@@ -130,6 +130,7 @@ FILTERS: Mapping[str, Callable[..., str | tuple[str, ...]]] = {
     "cell": cell,
     "magnitude": magnitude,
     "duration": wording.duration,
+    "spelled": wording.spelled,
     "listing": wording.listed,
     "counted": counted,
     "short": short,

@@ -85,3 +85,24 @@ def test_on_a_phone_the_figure_follows_the_words(chrome: devtools.Browser, site:
     tops = page.evaluate(order)
     assert tops == sorted(tops)
     page.close()
+
+
+# Of each row of pictures with words above them: where the first picture of each begins.
+BESIDE = """[...document.querySelectorAll(".views")].map((views) => {
+    const rows = new Map();
+    for (const one of views.children) {
+        const picture = one.querySelector("img");
+        const top = Math.round(one.getBoundingClientRect().top);
+        if (picture) rows.set(top, [...(rows.get(top) ?? []), Math.round(picture.getBoundingClientRect().top)]);
+    }
+    return [...rows.values()];
+}).flat()"""
+
+
+@pytest.mark.parametrize("name", ["grad-cam-slice", "grad-cam-koala", "failures"])
+def test_on_a_phone_a_photo_and_its_maps_stand_at_one_height(chrome: devtools.Browser, site: Path, name: str) -> None:
+    page = measured(chrome, (site / f"{name}.html").as_uri(), 390, 844)
+    rows: list[list[int]] = page.evaluate(BESIDE)
+    assert any(len(row) > 1 for row in rows)
+    assert all(max(row) - min(row) <= 1 for row in rows), rows
+    page.close()

@@ -144,3 +144,18 @@ def test_the_shipped_networks_record_is_what_they_give_now(name: str) -> None:
                 assert (found[key] == array).mean() > 0.98
             else:
                 np.testing.assert_allclose(found[key], array, rtol=0, atol=1e-4 * max(1e-6, np.abs(array).max()))
+
+
+def test_the_square_is_asked_for_the_answer_and_not_for_the_truth(tmp_path: Path) -> None:
+    """Once the maps under "what speaks for chihuahua" followed the koala that the photo showed."""
+    one = loaded(tmp_path)
+    for photo in PHOTOS:
+        for label in range(3):
+            found = photo_arrays(one, photo, label, (), compared=True)
+            answer = int(found["logits"].argmax())
+            covered = comparison.comparison_of(found)
+            assert covered is not None
+            assert covered.hidden == answer
+            # Where the answer stays what it is, it is the most probable of the three.
+            stays = covered.answers == answer
+            assert covered.probability[stays].min(initial=1) >= 1 / 3

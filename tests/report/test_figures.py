@@ -31,7 +31,7 @@ from generator.report.evaluation.mistakes import confusions
 from generator.report.feature_maps.facts import stage_of
 from generator.report.feature_maps.figures import feature_map_figures
 from generator.report.filters.weights import filter_figures, first_layer_scale
-from generator.report.grad_cam.facts import stretched
+from generator.report.grad_cam.facts import stretched, strip_columns
 from generator.report.grad_cam.figures import failure_figures, grad_cam_figures, roles_of
 from generator.report.grad_cam.methods import ways
 from generator.report.overview import tile
@@ -618,9 +618,9 @@ def test_cam_words_give_probability_logit_and_raw_maximum() -> None:
     predicted = found["net-cam-p-predicted"]
     assert predicted.alt == (
         "Grad-CAM overlay of Net for class 1, its answer, on the photo A photo: probability 75.0\u00a0%, "
-        "raw maximum 0.25, strongest at the upper right."
+        "raw maximum 0.250, strongest at the upper right."
     )
-    assert "probability 75.0\u00a0%, logit 1.1. Raw maximum 0.25, at the upper right" in predicted.caption
+    assert "probability 75.0\u00a0%, logit 1.10. Raw maximum 0.250, at the upper right" in predicted.caption
     assert "Grad-CAM at stage 1 (conv1)" in predicted.caption
     assert "2 × 2 cells" in predicted.caption
     true = found["net-cam-p-true"]
@@ -871,10 +871,37 @@ def test_colour_bars_run_from_end_to_end() -> None:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0.0312, "0.0312"), (-12.345, "−12.3"), (0, "0"), (1234567, "1.23 × 10⁶"), (2.5e-9, "2.5 × 10⁻⁹")],
+    [
+        (0.0312, "0.0312"),
+        (-12.345, "−12.3"),
+        (0, "0"),
+        (1234567, "1.23 × 10⁶"),
+        (2.5e-9, "2.50 × 10⁻⁹"),
+        (0.3, "0.300"),
+        (12.0, "12"),
+        (123.4, "123"),
+    ],
 )
 def test_number(value: float, words: str) -> None:
     assert wording.number(value) == words
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "No"), (1, "One"), (7, "Seven"), (12, "Twelve"), (13, "13")])
+def test_a_heading_begins_with_a_word(count: int, words: str) -> None:
+    assert wording.spelled(count) == words
+
+
+def test_what_was_set_has_no_digits_that_mean_nothing() -> None:
+    assert [wording.setting(value) for value in (0.004, 2.5e-5, 1)] == ["0.004", "2.5 × 10⁻⁵", "1"]
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "columns"), [((8, 8), 30, 6), ((8, 8), 2, 2), ((2, 8), 30, 3), ((8, 2), 4, 4)]
+)
+def test_the_maps_of_few_classes_have_no_empty_columns_beside_them(
+    size: tuple[int, int], count: int, columns: int
+) -> None:
+    assert strip_columns(np.zeros((*size, 3), np.uint8), count) == columns
 
 
 def test_words() -> None:

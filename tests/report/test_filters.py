@@ -343,7 +343,7 @@ class TestContributions:
         # Contributions 0.5, -1, 0.25, 3, 0, 0, 0, 1; of the five listed the last gave 0. Its maps run from 0 to 2.
         assert [row[:2] for row in figure.table.rows] == [(3, 3.0), (7, 1.0), (0, 0.5), (2, 0.25)]
         assert figure.table.rows[0][3] == "bee 2, lion 1"
-        assert "3 (3), 7 (1) and 0 (0.5)" in figure.alt
+        assert "3 (3), 7 (1) and 0 (0.500)" in figure.alt
         assert "the 4 channels of 8 that gave most to bee" in figure.caption
         told = "these 4 add 4.75, all 8 together 3.75, since others subtract; the logit is 4"
         assert told in figure.caption

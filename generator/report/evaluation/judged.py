@@ -12,7 +12,7 @@ from generator.records.network import Network
 from generator.records.scores import Evaluation
 from generator.records.training import Run, command
 from generator.report.evaluation.facts import images_of
-from generator.report.plates.wording import counted, duration, listed, percent
+from generator.report.plates.wording import counted, digits_of, duration, listed, percent
 
 SHORT = 12  # letters of a digest
 
@@ -49,13 +49,13 @@ def _images(found: Evaluation, run: Run | None) -> Iterator[Row]:
     if scores.split == "test":
         times = "once" if found.test_looks == 1 else f"{found.test_looks} times, for as many networks in this folder"
         yield Row("How often", f"The test images have been scored {times}.")
-    low, high = scores.top1_interval
+    span = " to ".join(percent(end, digits_of(scores.count)) for end in scores.top1_interval)
     how = (
         f"from bootstrap samples of the {images}" if 0 < scores.top1 < 1 else "after Wilson, for all answers are alike"
     )
     yield Row(
         "Uncertainty",
-        f"95\u00a0% interval of top-1: {percent(low)} to {percent(high)}, {how}. It "
+        f"95\u00a0% interval of top-1: {span}, {how}. It "
         "tells how much other images would change, not how much another training would.",
     )
     chosen = "validation" if scores.split == "test" and "validation" in found.splits else ""

@@ -16,7 +16,7 @@ from generator.report.plates.sheets import place, sheet_id, sheets
 from generator.report.plates.wording import sentence
 
 SHARP = 64  # pixels of a side up to which an image is shown enlarged, its pixels sharp
-QUALITY = 54
+QUALITY = 46
 SHOWN = 4  # images of a confusion beside the pointer
 LISTED = 30  # classes of which the page counts the mistakes
 # Bytes of a page, of which it may have 300 KiB, and what the head of a confusion and an image take of them, about.

@@ -15,7 +15,7 @@ from generator.report.plates.sheets import box_of, kind_of, sheet
 from generator.report.plates.wording import cell, colour_of_nothing, counted, layer_title, percent, place
 
 TILE = 128  # stored pixels of one picture's longer side, about
-QUALITY = 64
+QUALITY = 50
 VEIL = (0.5, 0.85)  # opacity of a map over the grey photo, where it is lowest and highest
 # Percentile of a map of single pixels that is painted brightest: a few outliers would leave the rest dark.
 BRIGHT = 99.5
@@ -58,6 +58,7 @@ def comparison(network: Network, photo: Photo) -> Figure | None:
         alt=alt,
         caption=caption,
         quality=QUALITY,
+        enlarged=True,
         table=Table(head, rows),
     )
 

@@ -12,11 +12,12 @@ from generator.records.images import Photo, Pixels
 from generator.records.network import Explanation, LayerPatches, Network
 from generator.report.plates.frames import framed
 from generator.report.plates.painting import boxed, fitted
-from generator.report.plates.patches import PART, PART_QUALITY, Seen, best_patch, is_own, shows
+from generator.report.plates.patches import PART, Seen, best_patch, is_own, shows
 from generator.report.plates.sheets import box_of, kind_of, sheet
 from generator.report.plates.wording import cell, counted, layer_title, listed, number
 
 PART_GAP = 4
+QUALITY = 46  # of pictures that are shown at half their stored size
 VEIL = (0.6, 0.8)  # opacity of a map over the grey photo, where it is lowest and highest
 
 
@@ -84,7 +85,8 @@ def contribution_figure(network: Network, photo: Photo) -> Figure | None:
         sheet(cells),
         alt=alt,
         caption=caption,
-        quality=PART_QUALITY,
+        quality=QUALITY,
+        enlarged=True,
         table=Table(("channel", "contribution to the logit", "largest activation", "strongest patches"), rows),
     )
 

@@ -61,7 +61,7 @@ class Look:
     @property
     def across(self) -> int:
         """Columns of the picture with the maps of all classes."""
-        return strip_columns(self.explanation.seen)
+        return strip_columns(self.explanation.seen, len(self.explanation.logits))
 
     @property
     def predicted(self) -> Answer:
@@ -116,9 +116,9 @@ def stretched(cams: Floats) -> str:
     return f"{rows} {columns} {told}"
 
 
-def strip_columns(seen: Pixels) -> int:
-    """So many tiles with a photo's proportions beside one another that they are seen well: six squares."""
-    return max(1, round(COLUMNS * math.sqrt(seen.shape[0] / seen.shape[1])))
+def strip_columns(seen: Pixels, count: int) -> int:
+    """So many of `count` tiles with a photo's proportions beside one another that they are seen well: six squares."""
+    return max(1, min(count, round(COLUMNS * math.sqrt(seen.shape[0] / seen.shape[1]))))
 
 
 def look_at(network: Network, photo: Photo) -> Look:

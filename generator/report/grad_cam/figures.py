@@ -264,7 +264,7 @@ def _every_class(network: Network, photo: Photo, explanation: Explanation, prefi
     )
     return framed(
         f"{prefix}-all",
-        raster.mosaic(heat, strip_columns(explanation.seen), 1, 0),
+        raster.mosaic(heat, strip_columns(explanation.seen, len(heat)), 1, 0),
         alt=alt,
         caption=caption,
         quality=SMALL,

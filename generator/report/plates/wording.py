@@ -13,6 +13,10 @@ from generator.records.network import Explanation, Network
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+_SPELLED = (
+    "No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve",
+)  # fmt: skip
+
 SPLITS = {"train": "training images", "validation": "validation images", "test": "test images"}
 
 WITHOUT_LAYER = ("attention rollout",)  # methods whose maps are of no one layer
@@ -41,12 +45,19 @@ def rate(share: float, count: int) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits with a true minus sign: -0.0312 -> "−0.0312"."""
-    shown = f"{value:.3g}"
-    if "e" in shown:
-        mantissa, exponent = shown.split("e")
-        shown = f"{mantissa} × 10{str(int(exponent)).translate(_RAISED)}"
-    return shown.replace("-", "−")
+    """Three significant digits with a true minus sign: -0.0312 -> "−0.0312", 0.3 -> "0.300"; 12 -> "12"."""
+    return _raised(f"{value:.3g}" if float(value).is_integer() else f"{value:#.3g}")
+
+
+def setting(value: float) -> str:
+    """A number that somebody chose, which has no digits that mean nothing: 0.004 -> "0.004"."""
+    return _raised(f"{value:.3g}")
+
+
+def _raised(shown: str) -> str:
+    mantissa, _, exponent = shown.partition("e")
+    mantissa = mantissa.removesuffix(".").replace("-", "−")
+    return f"{mantissa} × 10{str(int(exponent)).translate(_RAISED)}" if exponent else mantissa
 
 
 def cell(value: float | None, digits: int) -> float | str:
@@ -64,6 +75,11 @@ def percent_cell(share: float | None, digits: int = 1) -> float | str:
 def counted(count: int, one: str, many: str = "") -> str:
     """1 -> "1 filter", 1500 -> "1,500 filters", 0 -> "no filter"."""
     return f"{format(count, ',') if count else 'no'} {one if count in (0, 1) else many or one + 's'}"
+
+
+def spelled(count: int) -> str:
+    """A small number at the beginning of a heading: 7 -> "Seven", 13 -> "13"."""
+    return _SPELLED[count] if 0 <= count < len(_SPELLED) else f"{count:,}"
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from generator.records.figure import Figure, Table
 from generator.records.network import Network
 from generator.records.training import Run
 from generator.report.plates.frames import charted
-from generator.report.plates.wording import cell, counted, duration, listed, number, percent, percent_cell
+from generator.report.plates.wording import cell, counted, duration, listed, percent, percent_cell, setting
 from generator.report.training.growth import growth
 
 ACCURACY = "train_accuracy", "validation_accuracy"  # fields of an epoch
@@ -155,7 +155,7 @@ def _rate(network: Network, run: Run, address: str) -> Figure:
     sizes = _sizes(run)
     alt = (
         f"Line chart of {network.title}’s learning rate over the epochs of the run {run.name}: at most "
-        f"{number(highest)} in epoch {peak}, {number(final)} in the last, {end}."
+        f"{setting(highest)} in epoch {peak}, {setting(final)} in the last, {end}."
     )
     series = [Series("", [e.epoch for e in run.epochs], [_or_nan(e.learning_rate) for e in run.epochs])]
     marks = [(start, f"{size} px") for start, size in sizes] if len(sizes) > 1 else []

@@ -11,7 +11,7 @@ from generator.data.classes import TINY_IMAGENET_30
 from generator.records.report import Report
 from generator.records.scores import Evaluation
 from generator.records.training import Benchmark, Epoch, Run
-from generator.report.plates.wording import counted, listed, percent
+from generator.report.plates.wording import counted, digits_of, listed, percent
 
 ROUNDED = 0.0005  # half of what a log's last digit, in tenths of a percent, may hide
 
@@ -149,10 +149,11 @@ def agreement(run: Run, evaluation: Evaluation | None, present: bool = True) -> 
     if scores is None:
         return f"{logged}; how many of the {part} images it names correctly was not measured here."
     low, high = scores.top1_interval
+    digits = digits_of(scores.count)
     here = _at(None if told.validation_loss is None else scores.loss)
     measured = (
-        f"{logged}; measured here on the {counted(scores.count, f'{part} image')}: {percent(scores.top1)} "
-        f"(95 % interval {percent(low)} to {percent(high)}){here}."
+        f"{logged}; measured here on the {counted(scores.count, f'{part} image')}: {percent(scores.top1, digits)} "
+        f"(95 % interval {percent(low, digits)} to {percent(high, digits)}){here}."
     )
     # Logs and percentages are rounded to a tenth.
     if low - ROUNDED <= told.validation_accuracy <= high + ROUNDED:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from generator.records.network import Network
 from generator.records.trust import Estimate
 from generator.report.plates.wording import counted
-from generator.report.trust.measurements import difference, measured
+from generator.report.trust.measurements import measured, number_of
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,10 @@ class Undecided:
     @property
     def said(self) -> str:
         """In words, beside the method's name."""
+        mean, low, high = (number_of(value, "+") for value in (self.gap.mean, self.gap.low, self.gap.high))
         return (
-            f"whether its order is better than a random one is undecided on {counted(self.count, self.images)}: "
-            f"{difference(self.gap)} points, better below zero"
+            f"undecided on {counted(self.count, self.images)}: with pixels taken away in its order the probability "
+            f"differs from that of a random order by {mean} points ({low} to {high}); below zero is better"
         )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from generator.report.plates.wording import spelled
 from tests.pages.truth.text import NUMBER, Piece, lasting, listed, plain, same, share, value
 
 Said = Mapping[str, str]
@@ -1215,12 +1216,11 @@ def _made_up(piece: Piece, said: Said) -> None:
     assert (value(said["total"]) < value(said["sum"])) == ("since others subtract" in said["whole"])
 
 
-@rule("«n» methods, one answer")
+@rule("«w:n» ⟨method|methods⟩, one answer")
 def _methods(piece: Piece, said: Said) -> None:
     names = [way["name"] for way in piece.look["ways"]]
-    same(
-        said["n"], len([name for name in names if not re.match("Grad-CAM at |hiding|probability of|the answer", name)])
-    )
+    count = len([name for name in names if not re.match("Grad-CAM at |hiding|probability of|the answer", name)])
+    assert said["n"] == spelled(count)
 
 
 @rule(
@@ -1246,8 +1246,8 @@ def _way(piece: Piece, said: Said) -> None:
 
 
 @rule(
-    "whether its order is better than a random one is undecided on «n» «w:images»: «mean», «low» to «high» points, better "
-    "below zero",
+    "undecided on «n» «w:images»: with pixels taken away in its order the probability differs from that of a random order "
+    "by «mean» points («low» to «high»); below zero is better",
     page="grad-cam",
     alone=True,
 )
