@@ -67,9 +67,8 @@ def _measured(*words: str) -> dict[str, Any]:
 
 
 def _channels() -> None:
-    """10,000 channels in five layers, 200 photos of the test part beside four of the training part's, 1,000 classes."""
     _draw(classes=1000, train=1, test=1)
-    _say(5 * [2000], 1000, "[samples]\ntest_images = 200\n")
+    _say(5 * [2000], 1000, "[samples]\ntest_images = 200\n", scored=False)
 
 
 def _classes() -> None:
@@ -78,9 +77,8 @@ def _classes() -> None:
 
 
 def _networks() -> None:
-    """Of random weights, of which nothing is measured: that takes each network as long as another one."""
     _draw(classes=10, train=8, test=20)
-    _say([16, 16], 10, networks=20)
+    _say([16, 16], 10, networks=20, scored=False)
 
 
 def _answers() -> None:
@@ -104,7 +102,7 @@ def _linear(photos: int) -> None:
 
 
 CASES: dict[str, tuple[str, Callable[..., None]]] = {
-    "channels": ("10,000 channels, 200 photos, 1,000 classes", _channels),
+    "channels": ("10,000 channels, 200 photos, 1,000 classes, not scored", _channels),
     "classes": ("21,843 classes of one image each, scored", _classes),
     "networks": ("twenty networks, not scored", _networks),
     "answers": ("scores of 1,000,000 answers to 1,000 classes (`--predictions`)", _answers),
@@ -187,7 +185,8 @@ def _draw(classes: int, train: int, test: int, *, one_image: bool = False) -> No
                 Image.fromarray(pixels).save(file)
 
 
-def _say(channels: Sequence[int], classes: int, more: str = "", networks: int = 1) -> None:
+def _say(channels: Sequence[int], classes: int, more: str = "", *, networks: int = 1, scored: bool = True) -> None:
+    """report.toml, the network's code and its weights; of "random" ones the program measures nothing."""
     import torch
 
     code = NETWORK.replace("{channels}", str(channels[0])).replace("{layers}", str(len(channels)))
@@ -199,7 +198,7 @@ def _say(channels: Sequence[int], classes: int, more: str = "", networks: int = 
     torch.save(held["Net"]().state_dict(), "net.pth")
     told = [f'[data]\nroot = "images"\n{more}']
     for number in range(networks):
-        weights = "net.pth" if networks == 1 else "random"
+        weights = "net.pth" if scored else "random"
         told.append(f'[models.n{number}]\narchitecture = "net.py:Net"\nweights = "{weights}"')
         told.append(f'title = "Network {number}"\n')
     Path("report.toml").write_text("\n".join(told), encoding="utf-8")
