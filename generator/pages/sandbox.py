@@ -33,6 +33,8 @@ USUAL = 20_000  # that each has every time it is shown: a page may be repeated f
 DEEPEST = 40  # Python's own compiler gives up at 200 brackets, which are about four a level
 LARGEST = 2**64  # of whole numbers that are reckoned with
 FARTHEST = 10_000  # of a number that tells a filter how much: digits, a length
+# Filters whose numbers are values, as a count of images or what others are compared with, and say not how much.
+OF_VALUES = ("share", "select", "reject", "selectattr", "rejectattr", "default", "d")
 
 # fmt: off
 NODES = (
@@ -93,10 +95,10 @@ class WordsEnvironment(ImmutableSandboxedEnvironment):
         self.spare, self.steps = SPARE, 0
         known: dict[str, Callable[..., Any]] = {name: self.filters[name] for name in KEPT}
         known |= {"sum": _sum, "replace": self._replaced, **filters}
-        self.filters = {name: self._counted(name, function) for name, function in known.items()}
+        self.filters = {name: self._counted(name, function, name in OF_VALUES) for name, function in known.items()}
         self.filters |= {_WEIGHED: self.weighed, _ROUNDS: self._taken}
         tests: Mapping[str, Any] = self.tests
-        self.tests = {name: self._counted(name, test) for name, test in tests.items()}
+        self.tests = {name: self._counted(name, test, far=True) for name, test in tests.items()}
         self.globals = {**{name: self.globals[name] for name in ("range", "namespace")}, **shared}
 
     def begin(self) -> None:
@@ -212,15 +214,15 @@ class WordsEnvironment(ImmutableSandboxedEnvironment):
         self.spend(len(taken) * steps)
         return taken
 
-    def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A filter or test whose arguments and result take steps."""
+    def _counted(self, name: str, function: Callable[..., Any], far: bool = False) -> Callable[..., Any]:
+        """A filter or test whose arguments and result take steps; `far` is whether its numbers may be of any size."""
 
         @wraps(function)
         def counted(*args: Any, **kwargs: Any) -> Any:
             value, *how = args[1:] if hasattr(function, "jinja_pass_arg") else args
             how += kwargs.values()
-            if far := [one for one in how if isinstance(one, int) and abs(one) > FARTHEST]:
-                raise SecurityError(f"{name}: expected a number of at most {FARTHEST:,}, got {far[0]:.3g}")
+            if large := [one for one in how if isinstance(one, int) and abs(one) > FARTHEST and not far]:
+                raise SecurityError(f"{name}: expected a number of at most {FARTHEST:,}, got {large[0]:.3g}")
             self.weighed((value, *how))
             if name == "join" and isinstance(value, Sized):  # it puts its text between all of them
                 self.spend(len(value) * sum(len(one) for one in how if isinstance(one, str)))

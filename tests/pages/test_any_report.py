@@ -635,3 +635,18 @@ def test_a_transformer_s_heads_are_shown_with_its_feature_maps() -> None:
     assert f"What each head of {first.title} attends to" in told
     assert "head 1 puts most on one patch, 75.0 %, at the lower right; head 0 least, 10.0 %" in told
     assert "attends to" not in text(site_of(2)["feature-maps.html"])
+
+
+def test_the_parts_of_large_data_sets() -> None:
+    """As many images as ImageNet judges on, and training images beyond a million: no number is too large for words."""
+    one = network("net", photos())
+    assert one.evaluation is not None
+    splits = {
+        name: replace(scores, count=scores.count * times, confusion=scores.confusion * times)
+        for name, scores in one.evaluation.splits.items()
+        for times in [40_000 if name == "train" else 1_300]
+    }
+    assert splits["test"].count == 52_000
+    files = flawless(report(replace(one, evaluation=replace(one.evaluation, splits=splits))))
+    assert "It correctly names 80.0 % of 52,000 photos" in text(files["index.html"])
+    assert "guessing would name 25.0 %" in text(files["index.html"])

@@ -422,3 +422,9 @@ def test_a_template_that_was_changed_meanwhile_is_compiled_anew(tmp_path: Path) 
         file.write_text(f"{{{{ 1 }}}} {text}")
         for _ in range(2):
             assert words.environments([tmp_path], {})[0].get_template("page.html").render() == f"1 {text}"
+
+
+def test_of_how_many_something_is_may_be_any_number_and_how_much_is_written_may_not(tmp_path: Path) -> None:
+    assert lead(tmp_path, "{{ 0.5 | share(1281167) }}") == "<p>50.0&nbsp;%</p>"
+    assert lead(tmp_path, "{{ [9, 50000] | select('ge', 20000) | join }}") == "<p>50000</p>"
+    assert "truncate: expected a number of at most 10,000" in refusal(tmp_path, "{{ 'a' | truncate(10001) }}\n")
