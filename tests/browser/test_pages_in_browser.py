@@ -199,7 +199,7 @@ def test_any_class_can_be_laid_over_the_photo(chrome: devtools.Browser, site: Pa
     assert page.evaluate(position) == "0% 0%"
     page.press("Tab")
     assert page.evaluate(pressed) == "koala"
-    assert page.evaluate(position) == "20% 0%"  # the second of six columns
+    assert page.evaluate(position) == "33.3333% 0%"  # the second of four columns
     page.evaluate("document.activeElement.click()")
     address = page.evaluate("location.href")
     page.close()
@@ -225,7 +225,7 @@ def test_every_choice_of_a_class_moves_the_address_and_its_mark(chrome: devtools
         every.scrollIntoView();
         window.over = function (column, kind) {
             const { left, top, width } = strip.getBoundingClientRect();
-            const [clientX, clientY] = [left + ((column + 0.5) * width) / 6, top + 5];
+            const [clientX, clientY] = [left + ((column + 0.5) * width) / 4, top + 5];
             strip.dispatchEvent(new PointerEvent(kind, { bubbles: true, clientX, clientY }));
         };
     })()""")
@@ -669,7 +669,7 @@ def test_maps_are_shown_on_their_own_range_by_a_key(chrome: devtools.Browser, ad
     over = "getComputedStyle([...document.querySelectorAll('.every .heat')].find((one) => one.checkVisibility()))"
     assert page.evaluate(f"{over}.backgroundImage.slice(5, 15)") == "data:image"
     page.evaluate("document.querySelectorAll('.every tbody a')[2].focus()")
-    assert page.evaluate(f"{over}.backgroundPosition") == "40% 0%"  # the third of six a row
+    assert page.evaluate(f"{over}.backgroundPosition") == "66.6667% 0%"  # the third of four a row
     # So is the picture that is enlarged, and the maps of the next photo.
     page.evaluate("document.querySelector('a.zoom.stack').click()")
     enlarged = "[...document.querySelectorAll('dialog .stack img')].map((one) => one.getAttribute('src').slice(-9, -5))"
