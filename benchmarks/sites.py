@@ -1,10 +1,10 @@
-"""What large reports cost: the README's figures of many channels, photos, classes, networks and answers.
+"""What large reports cost: the README's figures of many channels, photos, classes and networks.
 
 Each report is of drawn images and untrained weights, made by one `build` with an empty cache in a process of its own.
 Prints a Markdown table of the processor's seconds, of the most memory, of the site's size and of its files, with what
 the build says beforehand of a site that would be too large; then, of reports of more and more photos, what the check
 and the writer take for each file, which stays the same where they are linear.
-Usage: python benchmarks/sites.py [channels classes networks answers linear]
+Usage: python benchmarks/sites.py [channels classes networks linear]
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ class Net(nn.Sequential):
 
 """
 PHOTOS = (25, 50, 100, 200)  # of the reports by which the check and the writer are measured
-ANSWERS = 10**6
 
 
 def main(names: Sequence[str]) -> None:
@@ -81,21 +80,6 @@ def _networks() -> None:
     _say([16, 16], 10, networks=20, scored=False)
 
 
-def _answers() -> None:
-    """Logits of a million drawn images of 1,000 classes, whose files nobody reads: one empty image under many names."""
-    classes, each = 1000, ANSWERS // 1000
-    rng = np.random.default_rng(0)
-    _draw(classes=classes, train=0, test=each, one_image=True)
-    names = [f"test/{_name(target)}/{number:06}.bmp" for target in range(classes) for number in range(each)]
-    truth = np.repeat(np.arange(classes), each)
-    logits = rng.normal(size=(len(names), classes)).astype(np.float16)
-    logits[np.arange(len(names)), truth] += 3
-    np.savez("answers.npz", paths=np.array(names), logits=logits)
-    Path("report.toml").write_text(
-        '[data]\nroot = "images"\n[models.net]\npredictions = "answers.npz"\n', encoding="utf-8"
-    )
-
-
 def _linear(photos: int) -> None:
     _draw(classes=10, train=4, test=max(1, photos // 10 + 1))
     _say([8, 8], 10, f"[samples]\ntest_images = {photos}\n")
@@ -105,7 +89,6 @@ CASES: dict[str, tuple[str, Callable[..., None]]] = {
     "channels": ("10,000 channels, 200 photos, 1,000 classes, not scored", _channels),
     "classes": ("21,843 classes of one image each, scored", _classes),
     "networks": ("twenty networks, not scored", _networks),
-    "answers": ("scores of 1,000,000 answers to 1,000 classes (`--predictions`)", _answers),
     "linear": ("", _linear),
 }
 
@@ -160,29 +143,18 @@ def _timed(step: Callable[..., Any], name: str, spent: dict[str, float]) -> Call
     return run
 
 
-def _name(target: int) -> str:
-    return f"class {target:05}"
-
-
-def _draw(classes: int, train: int, test: int, *, one_image: bool = False) -> None:
-    """Class folders of noise; of very many images all are the same file, which has as many names."""
+def _draw(classes: int, train: int, test: int) -> None:
+    """Class folders of noise."""
     from PIL import Image
 
     noise = np.random.default_rng(0)
-    first: Path | None = None
     for part, count in (("train", train), ("test", test)):
         for target in range(classes if count else 0):
-            folder = Path("images") / part / _name(target)
+            folder = Path("images") / part / f"class {target:05}"
             folder.mkdir(parents=True)
             for number in range(count):
-                file = folder / f"{number:06}.bmp"
-                if one_image and first is not None:
-                    os.link(first, file)
-                    first = file if number % 10_000 == 9_999 else first  # some file systems allow 65,000 names
-                    continue
-                first = file
                 pixels = noise.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(file)
+                Image.fromarray(pixels).save(folder / f"{number:06}.bmp")
 
 
 def _say(channels: Sequence[int], classes: int, more: str = "", *, networks: int = 1, scored: bool = True) -> None:

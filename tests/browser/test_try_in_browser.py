@@ -275,6 +275,7 @@ def interlaced(pixels: NDArray[np.uint8]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crop", [False, True], ids=["whole", "cropped"])
 def test_a_photo_is_cut_as_pillow_cuts_it_to_the_last_bit(
     chrome: devtools.Browser, site: Path, cropping: Path, tmp_path: Path, crop: bool

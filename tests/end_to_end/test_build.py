@@ -133,6 +133,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_every_page_is_there_and_every_link_resolves(site: Path) -> None:
     pages = {path.name: Links(path.read_text("utf-8")) for path in site.glob("*.html")}
     assert {f"{page}.html" for page in PAGES} <= set(pages)
